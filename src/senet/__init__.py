@@ -1,0 +1,1 @@
+"""Squeeze-and-excitation for people who own a convolutional network."""

@@ -1,0 +1,80 @@
+"""The errors senet raises on purpose, and the sentence that names an unknown thing.
+
+Every message has three parts: the place and the value given, what is allowed, what to do. Anything else that
+escapes is a bug. Each class carries the exit code of the command line.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "NumericError",
+    "SenetError",
+    "SpecError",
+    "StorageError",
+    "UsageError",
+    "unknown",
+]
+
+
+class SenetError(Exception):
+    """Base of every error that a user can mend; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class SpecError(SenetError, ValueError):
+    """A value, a name or a shape that does not fit: a spec, a study, a network, a setting."""
+
+    exit_code = 2
+
+
+class UsageError(SenetError):
+    """A command or a setup that cannot work as asked: a missing extra, a flag that contradicts another."""
+
+    exit_code = 2
+
+
+class DataError(SenetError):
+    """Images or labels that are missing, broken or not what was promised."""
+
+    exit_code = 3
+
+
+class CheckpointError(SenetError):
+    """Weights or a checkpoint that is missing, damaged, hostile or made for another network or run."""
+
+    exit_code = 4
+
+
+class StorageError(SenetError, OSError):
+    """A folder, disk or database that cannot take or give what it should."""
+
+    exit_code = 5
+
+
+class NumericError(SenetError, ArithmeticError):
+    """A loss or a weight that is no longer a finite number."""
+
+    exit_code = 6
+
+
+def unknown(place: str, value: object, known: Iterable[str], *, error: type[SenetError] = SpecError) -> SenetError:
+    """Make the error for a name that is not in a table, with the nearest name that is.
+
+    Args:
+        place: dotted place of the value, e.g. `se[0].gate`.
+        value: what was given there.
+        known: the names that are allowed.
+        error: class of the error to make.
+
+    Example:
+        >>> print(unknown("gate", "sigmod", ("relu", "sigmoid")))
+        gate = 'sigmod' is not known; choose one of: relu, sigmoid. Did you mean 'sigmoid'?
+    """
+    names = sorted(known)
+    close = get_close_matches(str(value), names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return error(f"{place} = {value!r} is not known; choose one of: {', '.join(names)}.{hint}")

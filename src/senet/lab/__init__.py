@@ -1,0 +1,1 @@
+"""Runs, studies, training, execution and reports: everything that touches files and devices."""

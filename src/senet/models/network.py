@@ -1,0 +1,73 @@
+"""What every family of the zoo is: a body of named parts, a pooling, a classifier.
+
+Letters in shapes: n images, c channels, h and w sizes, k classes, f features.
+"""
+
+from collections.abc import Mapping
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["GlobalAvgPool", "Network"]
+
+
+class GlobalAvgPool(nn.Module):
+    """Average every channel over all positions: `(n, c, h, w) -> (n, c)`."""
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
+        """Average."""
+        return x.mean(dim=(2, 3))
+
+
+class Network(nn.Module):
+    """A classifier: `fc(drop(pool(body(x))))`, the parts of the body as named children in the order they run.
+
+    Args:
+        body: the parts, by name; the names are state-dict keys.
+        num_features: channels that the pooling gives, the inputs of the classifier.
+        num_classes: outputs; 0 gives the features.
+        pool: from the map of the body to `(n, num_features)`; None is the global average.
+        drop: probability of dropping a feature before the classifier.
+    """
+
+    def __init__(
+        self,
+        body: Mapping[str, nn.Module],
+        *,
+        num_features: int,
+        num_classes: int,
+        pool: nn.Module | None = None,
+        drop: float = 0.0,
+    ) -> None:
+        super().__init__()
+        for name, part in body.items():
+            self.add_module(name, part)
+        self.parts = tuple(body)
+        self.num_features = num_features
+        self.pool = pool or GlobalAvgPool()
+        self.drop = nn.Dropout(drop)
+        self.fc: nn.Module = nn.Identity()
+        self.reset_classifier(num_classes)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier by a fresh one with `num_classes` outputs; 0 leaves the features as they are."""
+        self.num_classes = num_classes
+        self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
+
+    def get_classifier(self) -> nn.Module:
+        """Give the classifier, timm's name for it."""
+        return self.fc
+
+    def forward_features(self, x: Float[Tensor, "n c h w"]) -> Tensor:
+        """Run the body: the last map, before pooling."""
+        for name in self.parts:
+            x = getattr(self, name)(x)
+        return x
+
+    def forward_head(self, x: Tensor) -> Float[Tensor, "n k"]:
+        """Pool, drop, classify."""
+        return self.fc(self.drop(self.pool(x)))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Give the logits of every image."""
+        return self.forward_head(self.forward_features(x))

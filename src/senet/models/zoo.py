@@ -1,0 +1,99 @@
+"""The networks by name: one table, and the two functions that read it."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
+from functools import partial
+
+from senet.errors import SpecError, unknown
+from senet.models.cnn3 import CNN3
+from senet.models.kth import KTHResNet
+from senet.models.network import Network
+from senet.models.resnet import ResNet
+from senet.models.resnet_cifar import CifarResNet
+from senet.nn import Gates
+from senet.spec import SESpec
+
+__all__ = ["ZOO", "create_model", "list_models"]
+
+_V15 = {"stride_in": "3x3", "stem_kind": "torch"}
+
+ZOO: Mapping[str, Callable[..., Network]] = {
+    "cnn3": CNN3,
+    "cnn3.gate": partial(CNN3, keep_conv2=True),
+    "resnet18": partial(ResNet, depths=(2, 2, 2, 2), unit="basic", stem_kind="torch"),
+    "resnet18.cifar": partial(ResNet, depths=(2, 2, 2, 2), unit="basic", stem_kind="cifar"),
+    "resnet34": partial(ResNet, depths=(3, 4, 6, 3), unit="basic", stem_kind="torch"),
+    "resnet50": partial(ResNet, depths=(3, 4, 6, 3)),
+    "resnet50.v15": partial(ResNet, depths=(3, 4, 6, 3), **_V15),
+    "resnet101": partial(ResNet, depths=(3, 4, 23, 3)),
+    "resnet101.v15": partial(ResNet, depths=(3, 4, 23, 3), **_V15),
+    "resnet152": partial(ResNet, depths=(3, 8, 36, 3)),
+    "resnet152.v15": partial(ResNet, depths=(3, 8, 36, 3), **_V15),
+    "resnet8": partial(CifarResNet, depth=1),
+    "resnet20": partial(CifarResNet, depth=3),
+    "resnet32": partial(CifarResNet, depth=5),
+    "resnet44": partial(CifarResNet, depth=7),
+    "resnet56": partial(CifarResNet, depth=9),
+    "resnet110": partial(CifarResNet, depth=18),
+    "kth_resnet52": KTHResNet,
+    "kth_resnet52.paper": partial(KTHResNet, stem_se=False, shortcut_bn=True),
+}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """List the names of the networks that match a pattern with `*` and `?`, sorted.
+
+    A name with a dot is a reading or a version of the name before it.
+
+    Example:
+        >>> list_models("kth*")
+        ['kth_resnet52', 'kth_resnet52.paper']
+    """
+    return sorted(name for name in ZOO if fnmatch(name, pattern))
+
+
+def create_model(
+    name: str,
+    *,
+    se: SESpec | Sequence[SESpec] | Gates | None = None,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    options: Mapping[str, object] | None = None,
+) -> Network:
+    """Build a network of the zoo with fresh weights from torch's global generator.
+
+    Args:
+        name: a name of `list_models()`.
+        se: one design, several, your own `Site -> blocks`, or None for the plain network.
+        num_classes: outputs; 0 gives the features; None stands for the network's own number.
+        in_chans: channels of the input.
+        image_size: side of the input [pixels], for networks whose classifier depends on it (cnn3); others ignore it.
+        options: further arguments of the family, e.g. `{"shortcut": "B"}` for `resnet20`.
+
+    Raises:
+        SpecError: if the name, an option or a design does not fit.
+
+    Example:
+        >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
+        774220
+    """
+    if name not in ZOO:
+        raise unknown("model", name, ZOO)
+    family = ZOO[name]
+    known = inspect.signature(family).parameters
+    arguments: dict[str, object] = {"se": se, "in_chans": in_chans}
+    if num_classes is not None:
+        arguments["num_classes"] = num_classes
+    if image_size is not None and "image_size" in known:
+        arguments["image_size"] = image_size
+    for option, value in (options or {}).items():
+        if option not in known or option in ("se", "num_classes", "in_chans"):
+            raise unknown(f"{name} options", option, set(known) - {"se", "num_classes", "in_chans"})
+        arguments[option] = value
+    try:
+        return family(**arguments)
+    except SpecError as error:
+        error.add_note(f"while building {name}")
+        raise

@@ -1,0 +1,130 @@
+"""The squeeze-and-excitation block: `x * gate(excite(squeeze(x)))`.
+
+Letters in shapes: n images, c channels, *s the sizes of the map, *t either ones (pooled) or the same sizes.
+"""
+
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from senet.errors import SpecError
+from senet.nn.excite import layers, pointwise
+from senet.nn.gate import ACTIVATIONS, GATES
+from senet.nn.squeeze import SQUEEZES
+from senet.spec import SESpec
+
+__all__ = ["SqueezeExcite"]
+
+
+class SqueezeExcite(nn.Module):
+    """Reweight the channels of a map by what the whole map contains.
+
+    The gate is computed in float32 under autocast (half-precision sums over large maps overflow, and a gate is
+    cheap); the product has the dtype of the map. Weights are `fc1`, `fc2`, ... as 1x1 convolutions, so the blocks
+    of timm and torchvision checkpoints load as they are. Maps may have 1, 2 or 3 spatial dimensions.
+
+    Args:
+        channels: channels of the map.
+        spec: the design; None stands for `SESpec()`.
+        stage: which of several reduction ratios holds, from 1.
+        excitation: your own module `(n, c, 1, 1) -> (n, c, 1, 1)` in place of the layers of the spec; its
+            parameters are then under `excitation.`.
+        dims: spatial dimensions of the map; matters to variants with wide kernels only.
+
+    Raises:
+        SpecError: if the channels or the stage do not fit the spec.
+
+    Source:
+        Hu et al., arXiv:1709.01507, Eq. 2-4.
+
+    Example:
+        >>> SqueezeExcite(64)(torch.rand(2, 64, 8, 8)).shape
+        torch.Size([2, 64, 8, 8])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        spec: SESpec | None = None,
+        *,
+        stage: int = 1,
+        excitation: nn.Module | None = None,
+        dims: int = 2,
+    ) -> None:
+        super().__init__()
+        self.spec = spec = spec or SESpec()
+        self.channels = channels
+        self.widths = spec.widths(channels, stage=stage)
+        self.squeeze = _function(spec.squeeze, SQUEEZES)
+        self.activation = _function(spec.activation, ACTIVATIONS)
+        self.gate = _function(spec.gate, GATES)
+        self.num_map_layers = 0 if excitation else len(spec.map_kernels)
+        self.excitation = excitation
+        self.layers: tuple[str, ...] = ()
+        if excitation is None:
+            if spec.ratio(stage) > channels:
+                warnings.warn(
+                    f"reduction = {spec.ratio(stage)} is wider than the {channels} channels of this map: "
+                    f"the hidden layer has {min(self.widths)} unit; choose a ratio up to {channels}.",
+                    stacklevel=2,
+                )
+            fcs = layers(self.widths, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims)
+            for number, layer in enumerate(fcs, 1):
+                self.add_module(f"fc{number}", layer)
+                self.layers = (*self.layers, f"fc{number}")
+
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
+        """Scale every channel of `x` by its weight."""
+        return x * self.weights(x).to(x.dtype)
+
+    def weights(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *t"]:
+        """Give the weight of every channel, `(n, c, 1, 1)`; `(n, c, h, w)` where nothing is squeezed.
+
+        Raises:
+            SpecError: if `x` is no floating-point map with the channels of this block.
+        """
+        if x.ndim < 3 or x.shape[1] != self.channels or not x.is_floating_point():
+            raise SpecError(
+                f"input of shape {tuple(x.shape)} and type {x.dtype} does not fit a block of {self.channels} "
+                f"channels; give a floating-point map (n, {self.channels}, ...) with 1 to 3 sizes."
+            )
+        with _without_autocast(x):
+            dtype = self._dtype(x)
+            for name in self.layers[: self.num_map_layers]:
+                x = self.activation(pointwise(getattr(self, name), x.to(dtype)))
+            return self.excite(self.squeeze(x).to(dtype))
+
+    def excite(self, z: Float[Tensor, "n c *t"]) -> Float[Tensor, "n d *t"]:
+        """Turn a descriptor into weights: the layers after the squeeze, then the gate."""
+        if self.excitation is not None:
+            return self.gate(self.excitation(z))
+        names = self.layers[self.num_map_layers :]
+        for name in names[:-1]:
+            z = self.activation(pointwise(getattr(self, name), z))
+        return self.gate(pointwise(getattr(self, names[-1]), z))
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        parameter = next(self.parameters(), None)
+        return x.dtype if parameter is None else parameter.dtype
+
+    def extra_repr(self) -> str:
+        """Show the data path in the order in which it runs."""
+        return f"{' -> '.join(map(str, self.widths))}, {self.spec}"
+
+
+def _function(value: object, table: object) -> Callable[[Tensor], Tensor]:
+    names = cast("dict[str, Callable[[Tensor], Tensor]]", table)
+    return names[value] if isinstance(value, str) else cast("Callable[[Tensor], Tensor]", value)
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    # entered only where autocast is on: an exported graph then has no autocast region to carry
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()

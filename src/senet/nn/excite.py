@@ -1,0 +1,43 @@
+"""The layers of an excitation: 1x1 convolutions from one width to the next, some of them wider on the map."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from senet.errors import SpecError
+
+__all__ = ["layers", "pointwise"]
+
+CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+
+
+def layers(widths: Sequence[int], *, bias: bool, map_kernels: Sequence[int] = (), dims: int = 2) -> Iterator[nn.Module]:
+    """Yield the layers between neighbouring widths.
+
+    Args:
+        widths: at least two channel counts.
+        bias: whether the layers have biases.
+        map_kernels: kernel sizes of the leading layers that act on the map; all others are 1.
+        dims: spatial dimensions of the map, for kernels wider than 1.
+
+    Raises:
+        SpecError: if `dims` is not 1, 2 or 3.
+    """
+    if dims not in CONVS:
+        raise SpecError(f"dims = {dims} is not known; choose one of: 1, 2, 3.")
+    kernels = [*map_kernels, *[1] * (len(widths) - 1 - len(map_kernels))]
+    for (inputs, outputs), k in zip(pairwise(widths), kernels, strict=True):
+        if k == 1:  # always Conv2d: one key layout for 1-D, 2-D and 3-D maps, as timm and torchvision store it
+            yield nn.Conv2d(inputs, outputs, 1, bias=bias)
+        else:
+            yield CONVS[dims](inputs, outputs, k, padding=k // 2, bias=bias)
+
+
+def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *s"]:
+    """Apply a layer of an excitation to a descriptor or a map of any number of dimensions."""
+    if z.ndim == 4 or not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1):
+        return layer(z)
+    flat = layer(z.flatten(2).unsqueeze(-1))
+    return flat.reshape(z.shape[0], -1, *z.shape[2:])

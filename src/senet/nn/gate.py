@@ -1,0 +1,52 @@
+"""Gates and hidden activations: functions of one tensor, by name."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["ACTIVATIONS", "GATES", "none", "residual_sigmoid", "unit_sigmoid", "unit_tanh"]
+
+
+def unit_sigmoid(z: Tensor) -> Tensor:
+    """Gate with values in (0, 2) that is exactly 1 at 0."""
+    return 2 * torch.sigmoid(z)
+
+
+def unit_tanh(z: Tensor) -> Tensor:
+    """Gate with values in (0, 2) that is exactly 1 at 0, twice as steep there as `unit_sigmoid`."""
+    return 1 + torch.tanh(z)
+
+
+def residual_sigmoid(z: Tensor) -> Tensor:
+    """Gate with values in (1, 2): `x * (1 + sigmoid)` is `x + x * s`.
+
+    Source:
+        The later public code of the author of arXiv:2304.06502 (PAPERS section 5).
+    """
+    return 1 + torch.sigmoid(z)
+
+
+def none(z: Tensor) -> Tensor:
+    """Change nothing: without it two layers in a row are one linear map of the smaller rank."""
+    return z
+
+
+GATES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": F.relu,
+    "hard_sigmoid": F.hardsigmoid,
+    "unit_sigmoid": unit_sigmoid,
+    "unit_tanh": unit_tanh,
+    "residual_sigmoid": residual_sigmoid,
+}
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "leaky_relu": F.leaky_relu,
+    "hard_swish": F.hardswish,
+    "none": none,
+}

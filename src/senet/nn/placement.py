@@ -1,0 +1,98 @@
+"""Where blocks sit: a model asks `gates(site)`, and only `place` knows slots, stages and ratios."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from senet.errors import SpecError
+from senet.nn.block import SqueezeExcite
+from senet.nn.residual import RESIDUAL_SLOTS
+from senet.spec import SESpec
+
+__all__ = ["Gates", "Site", "no_gates", "place"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A place in a network that may be gated.
+
+    Attributes:
+        stage: from 1; the paper's conv2_x is 1.
+        channels: channels of the unit's output.
+        in_channels: channels of the unit's input, for the slot `pre`; None where nothing is residual.
+        inner_channels: channels after the spatial convolution, for the slot `inner`; None where there is none.
+        name: what the network calls the place, for errors.
+    """
+
+    stage: int
+    channels: int
+    in_channels: int | None = None
+    inner_channels: int | None = None
+    name: str = "this network"
+
+    def slots(self) -> Mapping[str, int]:
+        """Give the slots of this place with their channels."""
+        slots = {"standard": self.channels}
+        if self.in_channels is not None:
+            slots |= {"pre": self.in_channels, "post": self.channels, "identity": self.channels}
+        if self.inner_channels is not None:
+            slots["inner"] = self.inner_channels
+        return {slot: slots[slot] for slot in RESIDUAL_SLOTS if slot in slots}
+
+
+Gates = Callable[[Site], Mapping[str, nn.Module]]
+"""What a network asks at every site: blocks by slot, at most one in each."""
+
+
+def no_gates(site: Site) -> Mapping[str, nn.Module]:
+    """Leave every site as it is: the plain network."""
+    return {}
+
+
+def place(se: SESpec | Sequence[SESpec] | Gates | None, *, num_stages: int, network: str = "this network") -> Gates:
+    """Turn designs into the function a network asks for its blocks.
+
+    Args:
+        se: one design, several (in different slots or stages), your own `Site -> blocks`, or None for none.
+        num_stages: stages of the network.
+        network: its name, for errors.
+
+    Raises:
+        SpecError: if a design names stages or ratios the network does not have, a slot a site does not have, or
+            the slot of another design in the same stage.
+    """
+    if se is None:
+        return no_gates
+    if callable(se):
+        return se
+    specs = (se,) if isinstance(se, SESpec) else tuple(se)
+    for spec in specs:
+        _check(spec, num_stages, network)
+
+    def gates(site: Site) -> Mapping[str, nn.Module]:
+        found: dict[str, nn.Module] = {}
+        for spec in specs:
+            if spec.stages and site.stage not in spec.stages:
+                continue
+            slots = site.slots()
+            if spec.slot not in slots:
+                raise SpecError(f"slot = {spec.slot!r} does not exist in {network}; choose one of: {', '.join(slots)}.")
+            if spec.slot in found:
+                raise SpecError(
+                    f"two designs share the slot {spec.slot!r} of stage {site.stage} in {network}; keep one."
+                )
+            found[spec.slot] = SqueezeExcite(slots[spec.slot], spec, stage=site.stage)
+        return found
+
+    return gates
+
+
+def _check(spec: SESpec, num_stages: int, network: str) -> None:
+    if isinstance(spec.reduction, tuple) and len(spec.reduction) != num_stages:
+        raise SpecError(
+            f"reduction = {spec.reduction} names {len(spec.reduction)} stages, {network} has {num_stages}; "
+            f"give one ratio, or {num_stages}."
+        )
+    if spec.stages and max(spec.stages) > num_stages:
+        raise SpecError(f"stages = {spec.stages} goes past the {num_stages} stages of {network}; stages count from 1.")

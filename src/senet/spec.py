@@ -1,0 +1,206 @@
+"""The design of a squeeze-and-excitation block as values: `SESpec`. No torch here.
+
+An excitation is a sequence of widths, and every variation of the papers is a point in that space. With `C`
+channels and ratio `r`: `h = max(1, C // r)` and `m`, the wider of the two slow layers, by `slow_rule`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from senet.errors import SpecError, unknown
+
+__all__ = [
+    "ACTIVATION_NAMES",
+    "GATE_NAMES",
+    "MAP_KERNELS",
+    "SLOTS",
+    "SQUEEZE_NAMES",
+    "VARIANTS",
+    "SESpec",
+    "Widths",
+]
+
+Widths = Callable[[int, int, int], tuple[int, ...]]
+"""`(C, h, m) -> (C, ..., C)`: the widths of an excitation from its channels and its two hidden widths."""
+
+VARIANTS: Mapping[str, Widths] = {
+    "standard": lambda C, h, m: (C, h, C),
+    "slow_squeeze": lambda C, h, m: (C, m, h, C),
+    "slow_excite": lambda C, h, m: (C, h, m, C),
+    "slow_both": lambda C, h, m: (C, m, h, m, C),
+    "bump": lambda C, h, m: (C, h, h, C),
+    "bump_conv": lambda C, h, m: (C, h, h, C),
+}
+MAP_KERNELS: Mapping[str, tuple[int, ...]] = {"bump_conv": (1, 3)}
+"""Kernel sizes of the first layers where they act on the map, before the squeeze: Figure 1's reading of bump."""
+
+SLOW_RULES: Mapping[str, Callable[[int, int, int], int]] = {
+    "half_ratio": lambda C, h, r: C // max(1, r // 2),
+    "half_size": lambda C, h, r: C // 2,
+    "geometric": lambda C, h, r: round(math.sqrt(C * h)),
+    "midpoint": lambda C, h, r: (C + h) // 2,
+}
+ROUNDINGS: Mapping[str, Callable[[int, int], int]] = {
+    "exact": lambda C, r: C // r,
+    "timm": lambda C, r: max(8, int(C / r + 4) // 8 * 8),
+    "mmlab": lambda C, r: _at_least_nine_tenths(C // r),
+}
+
+SQUEEZE_NAMES = ("avg", "max", "none")
+GATE_NAMES = ("sigmoid", "tanh", "relu", "hard_sigmoid", "unit_sigmoid", "unit_tanh", "residual_sigmoid")
+ACTIVATION_NAMES = ("relu", "silu", "gelu", "leaky_relu", "hard_swish", "none")
+SLOTS = ("standard", "pre", "post", "identity", "inner")
+
+
+def _at_least_nine_tenths(width: int) -> int:
+    rounded = max(8, int(width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * width else rounded
+
+
+@dataclass(frozen=True, kw_only=True)
+class SESpec:
+    """One design of a squeeze-and-excitation block and where it sits: values only, hashable, checked when made.
+
+    A callable in place of a name (`variant`, `squeeze`, `gate`, `activation`) is used as it is; such a spec works
+    in Python and cannot be written to a study.
+
+    Attributes:
+        variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`.
+        reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`.
+        squeeze: `avg`, `max`, or `none` (the excitation then acts at every position), or `x -> descriptor`.
+        gate: a name of `GATE_NAMES`; the `unit_` gates are exactly 1 at 0, `residual_sigmoid` is 1 + sigmoid
+            (x + x*s). Or a function of the logits.
+        activation: between the layers of the excitation; `none` makes two neighbours one linear map.
+        bias: whether the layers have biases. The official weights, timm and torchvision have them, the papers'
+            ablations do not.
+        slot: where in a residual unit: `standard`, `pre`, `post`, `identity`, or `inner` (after the spatial
+            convolution).
+        stages: stages that get a block, counted from 1 (the paper's conv2_x is 1); empty is all.
+        slow_rule: width `m` of the slow variants: `half_ratio` C // (r // 2), `half_size` C // 2, `geometric`
+            sqrt(C * h), `midpoint` (C + h) // 2.
+        rounding: `exact` max(1, C // r), or the multiples of 8 of `timm` and `mmlab`.
+
+    Source:
+        Hu et al., arXiv:1709.01507; variations: Mahendran, arXiv:2304.06502, read as PAPERS section 5 resolves.
+
+    Example:
+        >>> SESpec(variant="slow_both", reduction=16).widths(64)
+        (64, 8, 4, 8, 64)
+    """
+
+    variant: str | Widths = "standard"
+    reduction: int | tuple[int, ...] = 16
+    squeeze: str | Callable[..., object] = "avg"
+    gate: str | Callable[..., object] = "sigmoid"
+    activation: str | Callable[..., object] = "relu"
+    bias: bool = True
+    slot: str = "standard"
+    stages: tuple[int, ...] = ()
+    slow_rule: str = "half_ratio"
+    rounding: str = "exact"
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("variant", VARIANTS),
+            ("squeeze", SQUEEZE_NAMES),
+            ("gate", GATE_NAMES),
+            ("activation", ACTIVATION_NAMES),
+            ("slot", SLOTS),
+            ("slow_rule", SLOW_RULES),
+            ("rounding", ROUNDINGS),
+        ):
+            value = getattr(self, name)
+            if callable(value) and name in ("variant", "squeeze", "gate", "activation"):
+                continue
+            if not isinstance(value, str) or value not in known:
+                raise unknown(name, value, known)
+        object.__setattr__(self, "reduction", _ratios(self.reduction))
+        object.__setattr__(self, "stages", _stages(self.stages))
+
+    def widths(self, channels: int, *, stage: int = 1) -> tuple[int, ...]:
+        """Give the widths of the excitation for a map of `channels` channels.
+
+        Args:
+            channels: channels of the map that is gated, at least 1.
+            stage: which of several ratios holds, from 1.
+
+        Returns:
+            `(channels, hidden, ..., channels)`, every width at least 1.
+
+        Raises:
+            SpecError: if there is no ratio for the stage, or a custom variant gives widths that do not fit.
+        """
+        if channels < 1:
+            raise SpecError(f"channels = {channels} is no channel count; give at least 1.")
+        r = self.ratio(stage)
+        h = max(1, ROUNDINGS[self.rounding](channels, r))
+        m = max(1, SLOW_RULES[self.slow_rule](channels, h, r))
+        widths = tuple((VARIANTS[self.variant] if isinstance(self.variant, str) else self.variant)(channels, h, m))
+        if len(widths) < 2 or widths[0] != channels or widths[-1] != channels or min(widths) < 1:
+            raise SpecError(f"variant gives the widths {widths}; they start and end with {channels} and are >= 1.")
+        return widths
+
+    def ratio(self, stage: int) -> int:
+        """Give the reduction ratio of one stage, counted from 1."""
+        if isinstance(self.reduction, int):
+            return self.reduction
+        if not 1 <= stage <= len(self.reduction):
+            raise SpecError(
+                f"reduction = {self.reduction} names {len(self.reduction)} stages, stage {stage} is asked for; "
+                f"give one ratio, or one for each stage."
+            )
+        return self.reduction[stage - 1]
+
+    @property
+    def map_kernels(self) -> tuple[int, ...]:
+        """Kernel sizes of the leading layers that act on the map, before the squeeze."""
+        return MAP_KERNELS.get(self.variant, ()) if isinstance(self.variant, str) else ()
+
+    def but(self, **changes: object) -> "SESpec":
+        """Copy this spec with some fields changed, checked again."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        """Say what differs from the default: `standard r=16`, `slow_both r=8-2-16 no-bias`."""
+        r = self.reduction if isinstance(self.reduction, int) else "-".join(map(str, self.reduction))
+        words = [_name(self.variant), f"r={r}"]
+        for field, default in (("squeeze", "avg"), ("gate", "sigmoid"), ("activation", "relu"), ("slot", "standard")):
+            value = _name(getattr(self, field))
+            if value != default:
+                words.append(f"{field}={value}")
+        if not self.bias:
+            words.append("no-bias")
+        if self.stages:
+            words.append("stages=" + ",".join(map(str, self.stages)))
+        if self.slow_rule != "half_ratio":
+            words.append(f"slow_rule={self.slow_rule}")
+        if self.rounding != "exact":
+            words.append(f"rounding={self.rounding}")
+        return " ".join(words)
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+
+
+def _ratios(value: object) -> int | tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+        ratios = tuple(value)
+        if all(isinstance(r, int) and not isinstance(r, bool) and r >= 1 for r in ratios):
+            return ratios
+    raise SpecError(f"reduction = {value!r} is not a ratio; give one whole number >= 1, or one for each stage.")
+
+
+def _stages(value: object) -> tuple[int, ...]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        stages = tuple(value)
+        if all(isinstance(s, int) and not isinstance(s, bool) and s >= 1 for s in stages) and len(set(stages)) == len(
+            stages
+        ):
+            return stages
+    raise SpecError(
+        f"stages = {value!r} is not a list of stages; give different whole numbers from 1, or leave it out."
+    )

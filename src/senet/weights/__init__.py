@@ -1,0 +1,1 @@
+"""Weights from elsewhere: one file of renaming rules for each origin, loaded strictly."""
