@@ -10,6 +10,7 @@ from difflib import get_close_matches
 __all__ = [
     "CheckpointError",
     "DataError",
+    "Interrupted",
     "NumericError",
     "SenetError",
     "SpecError",
@@ -59,6 +60,12 @@ class NumericError(SenetError, ArithmeticError):
     """A loss or a weight that is no longer a finite number."""
 
     exit_code = 6
+
+
+class Interrupted(SenetError):  # noqa: N818 (it is no error: the run can go on)
+    """A run that was told to stop, saved its state and can be resumed by the same command."""
+
+    exit_code = 75
 
 
 def unknown(place: str, value: object, known: Iterable[str], *, error: type[SenetError] = SpecError) -> SenetError:

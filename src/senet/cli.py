@@ -1,0 +1,546 @@
+"""The command line: one short function a command. Torch is imported where a command needs it, never for `--help`."""
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from senet.errors import SenetError, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from senet.lab.execute import Setup
+    from senet.lab.result import Result
+    from senet.lab.run import Run
+    from senet.lab.study import Study
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Does channel attention pay off in your network - which kind, where, at what ratio, at what cost?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where nothing else is said
+    "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
+    "cifar10": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "cifar100": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "svhn": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "folder": ("resnet18", "photos", ("standard",)),
+}
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="Changes by dotted name: recipe.optim.lr=0.05 data.train_size=5000", metavar="[NAME=VALUE]..."),
+]
+DataName = Annotated[str, typer.Option("--data", help="digits (embedded), cifar10, cifar100, svhn, or folder")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data set lies")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch a missing data set where the network allows")]
+BadImage = Annotated[str, typer.Option("--on-bad-image", help="error, or skip (counted and named)")]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="A name of `senet models`; default by data set")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training images")]
+Batch = Annotated[int | None, typer.Option("--batch-size", "-b", help="Images of one step")]
+Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate before the schedule")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", help="A named recipe: digits, sgd-cosine, photos, variations-table1, kth-authors, kth-paper"
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Runs at a time; 0: one a core on the CPU, one on a GPU")]
+Workers = Annotated[int, typer.Option("--workers", help="Processes that decode image files, for each run")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs: checkpoints, curves, results")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of table, figure and report")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table")]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too")]
+
+
+@app.callback()
+def settings(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave")] = False,
+) -> None:
+    """Hold what all commands share."""
+    global _debug
+    _debug = debug
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"senet {installed('senet')}")
+        raise typer.Exit
+
+
+_debug = False
+
+
+@app.command()
+def compare(
+    words: Words = None,
+    data: DataName = "digits",
+    data_dir: DataDir = None,
+    model: Model = None,
+    se: Annotated[
+        list[str] | None, typer.Option("--se", help="A design, repeatable: standard, slow_both:reduction=8,bias=false")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", "-n", help="Repetitions; each design gets the same seeds")] = 5,
+    epochs: Epochs = None,
+    batch_size: Batch = None,
+    lr: Rate = None,
+    recipe: Preset = None,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    workers: Workers = 0,
+    runs: Runs = Path("runs"),
+    output: Output = None,
+    as_json: Json = False,
+    tensorboard: TensorBoard = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Train a network plain and with SE designs, seed by seed, and say what the blocks bring and cost.
+
+    The main job. Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
+    """
+    from senet.lab.study import Row, Study
+
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds}: give at least 1; intervals need 2, and 5 make them useful.")
+    base = _base(words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe)
+    designs = list(dict.fromkeys(["plain", *(se or _defaults(base["data"]["name"])[2])]))
+    rows = [_run({**base, "se": design}) for design in designs]
+    study = Study(
+        name=f"{rows[0].data.name}-{rows[0].model}",
+        title=f"{rows[0].model} on {rows[0].data.name}: plain against squeeze-and-excitation",
+        rows=tuple(Row(id=design, label=run.design, run=run) for design, run in zip(designs, rows, strict=True)),
+        seeds=tuple(range(rows[0].seed, rows[0].seed + seeds)),
+    )
+    _check_models(study)
+    setup = _setup(
+        data_dir, device, jobs, workers, tensorboard=tensorboard, download=download, on_bad_image=on_bad_image
+    )
+    results = _train_all(study, runs, setup, quiet=as_json)
+    folder = output or Path("out") / study.name
+    _finish(study, results, folder, as_json=as_json)
+
+
+@app.command()
+def run(
+    study_file: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A TOML file, e.g. studies/variations_table1_quick.toml")
+    ],
+    words: Words = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    workers: Workers = 0,
+    runs: Runs = Path("runs"),
+    output: Output = None,
+    as_json: Json = False,
+    tensorboard: TensorBoard = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Train what a study lacks and report it. Start it again after a stop: it goes on where it was."""
+    study = _read_study(study_file, words)
+    _check_models(study)
+    setup = _setup(
+        data_dir, device, jobs, workers, tensorboard=tensorboard, download=download, on_bad_image=on_bad_image
+    )
+    results = _train_all(study, runs, setup, quiet=as_json, lists=_committed(study_file))
+    _finish(study, results, output or _report_folder(study_file), as_json=as_json)
+
+
+@app.command()
+def report(
+    study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file of studies/")],
+    words: Words = None,
+    runs: Runs = Path("runs"),
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Print a study from the results that exist, beside the paper's numbers; what is missing is shown as missing."""
+    from senet.lab.store import Store
+
+    study = _read_study(study_file, words)
+    store = Store(runs, lists=_committed(study_file))
+    results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
+    _finish(study, results, output or _report_folder(study_file), as_json=as_json)
+
+
+@app.command()
+def train(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="A study file whose [base] is trained, and changes: se.reduction=8", metavar="[STUDY] [NAME=VALUE]..."
+        ),
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="digits, cifar10, cifar100, svhn, or folder")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+    se: Annotated[str | None, typer.Option("--se", help="A design, e.g. slow_both:reduction=8; default plain")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and augmentation")] = None,
+    epochs: Epochs = None,
+    batch_size: Batch = None,
+    lr: Rate = None,
+    recipe: Preset = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    runs: Runs = Path("runs"),
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this run; default RUNS/ID")] = None,
+    save_every: Annotated[float, typer.Option("--save-every", help="Seconds between two checkpoints")] = 60.0,
+    as_json: Json = False,
+    tensorboard: TensorBoard = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Train one network, or go on where it was stopped. Under `torchrun` (`-m senet train`) processes share it."""
+    from senet import decode
+
+    words = list(words or [])
+    base: dict[str, Any] = {}
+    if words and "=" not in words[0]:
+        path = Path(words.pop(0))
+        base = decode.toml_file(path).get("base", {})
+    asked = _base(words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe, base=base)
+    if se is not None:
+        asked = {**asked, "se": se}
+    if seed is not None:
+        asked["seed"] = seed
+    planned = _run(asked)
+    setup = _setup(data_dir, device, 1, workers, tensorboard=tensorboard, download=download, on_bad_image=on_bad_image)
+    result = _train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
+    if os.environ.get("RANK", "0") == "0":
+        _say_result(result, output or runs / planned.id, as_json=as_json)
+
+
+@app.command("eval")
+def evaluate(
+    folder: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Folder of a finished run")] = None,
+    words: Words = None,
+    model: Model = None,
+    se: Annotated[str, typer.Option("--se", help="Design of the blocks of --model")] = "plain",
+    weights: Annotated[Path | None, typer.Option("--weights", help="Weights of --model: .safetensors or .pt")] = None,
+    origin: Annotated[str, typer.Option("--origin", help="Whose names the weights have: senet, kth")] = "senet",
+    data: Annotated[str, typer.Option("--data", help="digits, cifar10, cifar100, svhn, or folder")] = "cifar10",
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    as_json: Json = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Test a finished run, or a network with weights from elsewhere: exact counts over the whole test set.
+
+    Example: `senet eval --model kth_resnet52 --se standard:reduction=8 --weights FILE --origin kth data.normalize=kth`
+    """
+    from senet.lab.testing import test_run, test_weights
+
+    words = list(words or [])
+    if folder is not None and "=" in str(folder):
+        words.insert(0, str(folder))
+        folder = None
+    setup = _setup(data_dir, device, 1, workers, download=download, on_bad_image=on_bad_image)
+    if folder is not None:
+        measured, what = test_run(folder, setup), str(folder)
+    elif model is not None and weights is not None:
+        planned = _run(_base(words, data=data, model=model, se=se))
+        measured, what = test_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
+    else:
+        raise UsageError("give the folder of a run, or --model with --weights.")
+    if as_json:
+        _print_json(
+            {
+                "what": what,
+                "correct": measured.correct,
+                "total": measured.total,
+                "accuracy": measured.accuracy,
+                "correct5": measured.correct5,
+                "loss": measured.loss,
+                "confusion": measured.confusion,
+            }
+        )
+    else:
+        print(
+            f"{what}: {measured.correct:,} of {measured.total:,} right, top-1 {measured.accuracy:.2f} %, top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
+        )
+
+
+@app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="With * and ?, e.g. 'resnet*'")] = "*",
+    as_json: Json = False,
+) -> None:
+    """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
+    from senet.lab.listing import list_costs
+
+    rows = list_costs(pattern)
+    if not rows:
+        raise SpecError(f"no network matches {pattern!r}; `senet models` lists all.")
+    if as_json:
+        _print_json(rows)
+        return
+    _print_columns(rows)
+
+
+@app.command()
+def cost(
+    model: Annotated[str, typer.Argument(help="A name of `senet models`")],
+    se: Annotated[str, typer.Option("--se", help="A design, e.g. standard:reduction=8")] = "standard",
+    size: Annotated[
+        int | None, typer.Option("--image-size", help="Side of the input [pixels]; default the network's")
+    ] = None,
+    in_chans: Annotated[int, typer.Option("--in-chans", help="Channels of the input")] = 3,
+    num_classes: Annotated[int | None, typer.Option("--num-classes", help="Outputs; default the network's")] = None,
+    blocks: Annotated[bool, typer.Option("--blocks", help="Show every block")] = False,
+    as_json: Json = False,
+) -> None:
+    """Count parameters and multiply-adds of a network, and what its SE blocks add."""
+    from senet.lab.listing import cost_text, cost_values
+
+    counted = cost_values(model, se, size=size, in_chans=in_chans, num_classes=num_classes)
+    if as_json:
+        _print_json(counted)
+    else:
+        print(cost_text(counted, blocks=blocks))
+
+
+def _defaults(data: str) -> tuple[str, str, tuple[str, ...]]:
+    return DEFAULTS.get(data, DEFAULTS["cifar10"])
+
+
+def _base(
+    words: list[str] | None,
+    *,
+    data: str | None,
+    model: str | None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    recipe: str | None = None,
+    se: str | None = None,
+    base: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Put flags and words over a base; what nobody said comes from the data set's defaults."""
+    from senet import decode
+
+    asked = dict(base or {})
+    if isinstance(asked.get("data"), str):
+        asked["data"] = {"name": asked["data"]}
+    if isinstance(asked.get("recipe"), str):
+        asked["recipe"] = {"preset": asked["recipe"]}
+    asked.setdefault("data", {})
+    if data is not None:
+        asked["data"] = {**asked["data"], "name": data}
+    network, preset, _ = _defaults(asked["data"].setdefault("name", "digits"))
+    if model is not None or "model" not in asked:
+        asked["model"] = model or network
+    if recipe is not None or "recipe" not in asked:
+        asked["recipe"] = {"preset": recipe or preset}
+    flags = {"epochs": epochs, "batch_size": batch_size, "optim": None if lr is None else {"lr": lr}}
+    asked["recipe"] = decode.merge(asked["recipe"], {k: v for k, v in flags.items() if v is not None})
+    if se is not None:
+        asked["se"] = se
+    changes = decode.assign(words or [])
+    if "optim" in changes or "schedule" in changes or "augment" in changes:  # `optim.lr` for `recipe.optim.lr`
+        inner = {name: changes.pop(name) for name in ("optim", "schedule", "augment") if name in changes}
+        changes = decode.merge({"recipe": inner}, changes)
+    if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
+        old = decode.se_designs(asked.pop("se", "standard"))
+        if len(old) != 1:
+            raise UsageError("se.NAME=VALUE changes a single design; write the designs out with --se.")
+        from dataclasses import asdict
+
+        changes["se"] = decode.merge(asdict(old[0]), changes["se"])
+    return decode.merge(asked, changes)
+
+
+def _run(values: dict[str, Any]) -> "Run":
+    from senet import decode
+
+    return decode.run(values)
+
+
+def _read_study(path: Path, words: list[str] | None) -> "Study":
+    from senet import decode
+    from senet.lab.study import read_study
+
+    return read_study(path, changes=decode.assign(words or []))
+
+
+def _check_models(study: "Study") -> None:
+    """Build every network of a study on no device: a design that does not fit is known before the first step."""
+    import torch
+
+    from senet.models import create_model
+
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for row in study.rows:
+            try:
+                create_model(row.run.model, se=row.run.se or None)
+            except SenetError as error:
+                error.add_note(f"in row {row.id!r} of {study.name}")
+                raise
+
+
+def _setup(
+    data_dir: Path | None,
+    device: str,
+    jobs: int,
+    workers: int,
+    *,
+    tensorboard: bool = False,
+    download: bool = False,
+    on_bad_image: str = "error",
+) -> "Setup":
+    import torch
+
+    from senet.lab.execute import Setup
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch sees no GPU here; use --device cpu.")
+    if on_bad_image not in ("error", "skip"):
+        raise UsageError(f"--on-bad-image {on_bad_image} is not known; choose error or skip.")
+    if not jobs:
+        jobs = (
+            1
+            if device != "cpu"
+            else len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
+    return Setup(
+        data_dir=data_dir,
+        device=device,
+        jobs=jobs,
+        workers=workers,
+        tensorboard=tensorboard,
+        download=download,
+        on_bad_image=on_bad_image,
+    )
+
+
+def _train_all(
+    study: "Study", runs: Path, setup: "Setup", *, quiet: bool, lists: tuple[Path, ...] = ()
+) -> "dict[Run, Result]":
+    from senet.console import Board
+    from senet.lab.execute import execute
+    from senet.lab.store import Store
+
+    wanted = study.runs()
+    results: dict[Run, Result] = {}
+    with Board(len(wanted), quiet=quiet) as board:
+        for result in execute(wanted, Store(runs, lists=lists), setup, watch=board.watch):
+            results[result.run] = result
+            board.finish(result)
+    return results
+
+
+def _train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float, quiet: bool) -> "Result":
+    from senet.console import Board
+    from senet.data.loading import load
+    from senet.lab.train import train as train_run
+
+    data = load(planned.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    with Board(1, quiet=quiet) as board:
+        result = train_run(
+            planned,
+            data,
+            folder,
+            device=setup.device,
+            workers=setup.workers,
+            save_every=save_every,
+            tensorboard=setup.tensorboard,
+            watch=board.watch,
+        )
+        board.finish(result)
+    return result
+
+
+def _say_result(result: "Result", folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(result.as_dict())
+        return
+    print(
+        f"{result.run.model} {result.run.design}: {result.last.correct:,} of {result.total:,} right, "
+        f"top-1 {result.accuracy:.2f} % after {len(result.curve)} epochs, {result.images_per_second:,.0f} images/s"
+    )
+    print(f"weights, curve and result: {folder}")
+
+
+def _finish(study: "Study", results: "dict[Run, Result]", folder: Path, *, as_json: bool) -> None:
+    """Print the table and write the report."""
+    from senet.console import show_table
+    from senet.lab.report import write_report
+    from senet.lab.summary import summarize
+
+    files = write_report(study, results, folder, command=_command())
+    if as_json:
+        _print_json(
+            {
+                "study": study.name,
+                "files": [str(f) for f in files],
+                "results": [results[r].as_dict() for r in study.runs() if r in results],
+            }
+        )
+        return
+    show_table(study, summarize(study, results))
+    print("\nwritten: " + ", ".join(str(f) for f in files))
+
+
+def _command() -> str:
+    return " ".join(["senet", *sys.argv[1:]])
+
+
+def _report_folder(study_file: Path) -> Path:
+    return study_file.parent / "reports" / study_file.stem
+
+
+def _committed(study_file: Path) -> tuple[Path, ...]:
+    return (_report_folder(study_file) / "results.jsonl",)
+
+
+def _print_json(values: Any) -> None:
+    print(json.dumps(values, indent=2, default=str))
+
+
+def _print_columns(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    from senet.console import console
+
+    table = Table(header_style="bold")
+    for number, name in enumerate(rows[0]):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+    console.print(table)
+
+
+def main() -> None:
+    """Run the command line; every error that a user can mend is one line and an exit code."""
+    warnings.showwarning = _one_line
+    try:
+        app()
+    except SenetError as error:
+        if _debug:
+            raise
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        print(f"senet: {error}{notes}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"senet: warning: {message}", file=sys.stderr)

@@ -1,0 +1,100 @@
+"""What a person sees while runs go on: bars on a terminal, plain lines elsewhere, nothing on other processes."""
+
+import math
+import os
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from senet.lab.result import Result
+from senet.lab.study import Study
+from senet.lab.summary import Line
+from senet.lab.table import cells, columns, footnotes
+
+__all__ = ["Board", "console", "show_table"]
+
+console = Console(stderr=False, highlight=False)
+
+
+class Board:
+    """Progress of many runs. Use it as a context and hand its methods to `execute`.
+
+    Args:
+        total: runs in all.
+        quiet: say nothing, as for `--json` and for processes that do not lead.
+    """
+
+    def __init__(self, total: int, *, quiet: bool = False) -> None:
+        self.total = total
+        self.quiet = quiet or os.environ.get("RANK", "0") != "0"
+        self.done = 0
+        self.started = time.monotonic()
+        self.live = not self.quiet and sys.stderr.isatty()
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not self.live,
+            refresh_per_second=4,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.parts: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        self.all = self.bars.add_task("all runs", total=self.total, said=f"0 of {self.total}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bars.stop()
+
+    def watch(self, progress: object) -> None:
+        """Show how a run goes; takes a `senet.lab.train.Progress`."""
+        p = progress
+        said = f"{p.images_per_second:,.0f} images/s"  # type: ignore[attr-defined]
+        if not math.isnan(p.accuracy):  # type: ignore[attr-defined]
+            said += f"  {p.accuracy:.1f} %"  # type: ignore[attr-defined]
+        run, epoch, epochs = p.run, p.epoch, p.epochs  # type: ignore[attr-defined]
+        if run not in self.tasks:
+            self.tasks[run] = self.bars.add_task(f"  {p.design}", total=epochs, said=said)  # type: ignore[attr-defined]
+        self.bars.update(self.tasks[run], completed=epoch, said=said)
+        self.parts[run] = epoch / epochs
+        self.bars.update(self.all, completed=self.done + sum(self.parts.values()))
+
+    def finish(self, result: Result) -> None:
+        """Count a finished run and say its number."""
+        self.done += 1
+        run = result.run.id
+        self.parts.pop(run, None)
+        if (task := self.tasks.pop(run, None)) is not None:
+            self.bars.remove_task(task)
+        self.bars.update(self.all, completed=self.done + sum(self.parts.values()), said=f"{self.done} of {self.total}")
+        if not self.live and not self.quiet:
+            left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
+            print(
+                f"{self.done}/{self.total} {result.run.model} {result.run.design} seed {result.run.seed}: "
+                f"{result.accuracy:.2f} % in {result.seconds:.0f} s, about {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def show_table(study: Study, lines: list[Line]) -> None:
+    """Print the table of a study with its footnotes."""
+    heads = columns(study)
+    table = Table(title=study.title, title_style="bold", title_justify="left", header_style="bold")
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="left" if number == 0 else "right", overflow="fold")
+    for row in cells(study, lines):
+        table.add_row(*row)
+    console.print(table)
+    for note in footnotes(study, lines):
+        console.print(f"- {note}", style="dim")

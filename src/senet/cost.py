@@ -1,0 +1,376 @@
+"""What a network costs: parameters, multiply-adds, what is counted beside them, and the part inside its SE blocks.
+
+The network runs once on tensors that have shapes and no data (torch's meta device): no weight is copied or touched.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import TypeGuard
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode  # the way of torch.utils.flop_counter, there is no other
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import flop_registry
+
+from senet.errors import SpecError, unknown
+from senet.surgery.find import LAYERS, Found, find
+
+__all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
+
+aten = torch.ops.aten
+WINDOWS = {aten.avg_pool2d: 2, aten.max_pool2d_with_indices: 2, aten.avg_pool3d: 3, aten.max_pool3d_with_indices: 3}
+ADAPTIVE = {
+    aten._adaptive_avg_pool2d,
+    aten._adaptive_avg_pool3d,
+    aten.adaptive_max_pool2d,
+    aten.adaptive_max_pool3d,
+}
+REDUCTIONS = {aten.mean, aten.amax, aten.max}
+SUMS = {aten.add, aten.add_}
+PRODUCTS = {aten.mul, aten.mul_}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Numbers of one image through a network, or through the part of it that is SE blocks.
+
+    Attributes:
+        params: parameters, each once, trainable or not [1].
+        macs: multiply-adds of convolutions, linear maps, matrix products and attention [MAC]. Biases, norms and
+            activations count zero.
+        pool: elements that enter an average or a maximum over space: the whole input of a global or adaptive pool,
+            outputs x window of a pool with windows [1].
+        scale: elements of products of a map with a gate: with numbers that are computed from the image and repeat
+            over the map, and in an SE block with any gate of the size of its map [1].
+        add: elements of sums of two maps of equal shape, as at the end of a residual unit [1].
+        activation_bytes: what stock eager autograd keeps for the backward pass besides parameters and buffers, each
+            storage once, with the parameters that require gradients now [bytes]. The input counts; dropout masks do
+            not, as the network runs in evaluation mode. A map counts where it is kept first: inside a block it is
+            the block that makes training keep it.
+    """
+
+    params: int
+    macs: int
+    pool: int
+    scale: int
+    add: int
+    activation_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockCost(Counts):
+    """Numbers of one SE block.
+
+    Attributes:
+        name: path of the block in the network.
+        channels: channels of the map it gates.
+        widths: widths of its excitation, `(channels, hidden, ..., channels)`.
+        resolution: sizes of that map [pixels]; empty if the network never calls the block.
+    """
+
+    name: str
+    channels: int
+    widths: tuple[int, ...]
+    resolution: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost(Counts):
+    """Numbers of a network, the part of them inside its SE blocks, and every block.
+
+    Attributes:
+        se: the part inside the blocks.
+        blocks: the blocks, in the order of the module tree.
+    """
+
+    se: Counts
+    blocks: tuple[BlockCost, ...]
+
+    @property
+    def params_percent(self) -> float:
+        """Share of the blocks in the parameters [%]."""
+        return _percent(self.se.params, self.params)
+
+    @property
+    def macs_percent(self) -> float:
+        """Share of the blocks in the multiply-adds [%]."""
+        return _percent(self.se.macs, self.macs)
+
+    @property
+    def activation_percent(self) -> float:
+        """Share of the blocks in the bytes kept for the backward pass [%]."""
+        return _percent(self.se.activation_bytes, self.activation_bytes)
+
+    @property
+    def added_params_percent(self) -> float:
+        """What the blocks add to the parameters of the rest, the paper's "about 10%" [%]."""
+        return _percent(self.se.params, self.params - self.se.params)
+
+    @property
+    def added_macs_percent(self) -> float:
+        """What the blocks add to the multiply-adds of the rest [%]."""
+        return _percent(self.se.macs, self.macs - self.se.macs)
+
+    def giga(self, convention: str = "macs") -> float:
+        """Give billions of operations of one image under a convention.
+
+        Args:
+            convention: a name of `CONVENTIONS`. `macs` is that of most tools. The paper's own prints are `macs+add`
+                for plain networks and nearest to `macs+add+gap` with blocks.
+
+        Raises:
+            SpecError: if the name is not known.
+
+        Source:
+            Hu et al., arXiv:1709.01507, Table 2, as PAPERS section 2.2 resolves it.
+        """
+        if convention not in CONVENTIONS:
+            raise unknown("convention", convention, CONVENTIONS)
+        return CONVENTIONS[convention](self) / 1e9
+
+
+CONVENTIONS: Mapping[str, Callable[[Cost], int]] = {
+    "macs": lambda c: c.macs,
+    "macs+add": lambda c: c.macs + c.add,
+    "macs+gap": lambda c: c.macs + c.se.pool,
+    "macs+gap+scale": lambda c: c.macs + c.se.pool + c.se.scale,
+    "macs+add+gap": lambda c: c.macs + c.add + c.se.pool,
+    "macs+add+gap+scale": lambda c: c.macs + c.add + c.se.pool + c.se.scale,
+}
+"""What to count as operations: `gap` and `scale` are those of the SE blocks, one for every element they gate."""
+
+
+def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost:
+    """Count the parameters and multiply-adds of a model, and the share of its SE blocks.
+
+    A multiply-add counts once; pools, gates, residual sums and the memory of training stand beside it. Blocks of
+    other libraries count as `senet.surgery.find` recognises them. Forward hooks see tensors without data.
+
+    Args:
+        model: any network; it is neither run on data nor changed.
+        shape: input as `(n, c, h, w)` [images, channels, pixels, pixels], or with one or three sizes. Everything is
+            counted for n images and divided by n.
+
+    Returns:
+        Totals, the part inside SE blocks, and every block.
+
+    Raises:
+        SpecError: if the network does not accept `shape`, or needs values and not only shapes to run.
+
+    Source:
+        Hu et al., arXiv:1709.01507, Eq. 5 and section 4.
+
+    Example:
+        >>> cost(create_model("resnet50", se=SESpec())).params
+        28088024
+    """
+    if len(shape) < 2 or not all(isinstance(size, int) and size > 0 for size in shape):
+        raise SpecError(f"shape = {shape} is no input; give whole numbers above 0 as (n, c, h, w).")
+    found = find(model)
+    modules = {one.name: model.get_submodule(one.name) for one in found}
+    meter = _Meter({module: name for name, module in modules.items()})
+    try:
+        with _unchanged(model):
+            _run_without_data(model, meter, shape)
+    except Exception as error:
+        raise _misfit(model, shape, error) from error
+    blocks = tuple(_block_cost(one, modules[one.name], meter, shape[0]) for one in found)
+    inside = Counter[str]()
+    for block in blocks:
+        inside.update(meter.counts[block.name])
+    total = inside + meter.counts[None]
+    se = _counts(nn.ModuleList(modules.values()), inside, shape[0])
+    return Cost(**vars(_counts(model, total, shape[0])), se=se, blocks=blocks)
+
+
+def _block_cost(found: Found, module: nn.Module, meter: "_Meter", images: int) -> BlockCost:
+    size = meter.sizes.get(found.name, ())
+    channels_first = size[1:2] == (found.channels,)
+    return BlockCost(
+        **vars(_counts(module, meter.counts[found.name], images)),
+        name=found.name,
+        channels=found.channels,
+        widths=found.widths,
+        resolution=size[2:] if channels_first else size[1:-1],
+    )
+
+
+def _counts(module: nn.Module, counts: Counter[str], images: int) -> Counts:
+    params = sum(parameter.numel() for parameter in module.parameters())
+    names = ("macs", "pool", "scale", "add", "activation_bytes")
+    return Counts(params=params, **{name: counts[name] // images for name in names})
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else 0.0
+
+
+def _run_without_data(model: nn.Module, meter: "_Meter", shape: tuple[int, ...]) -> None:
+    weights = {
+        name: torch.empty_like(tensor, device="meta", requires_grad=tensor.requires_grad)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+    }
+    dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
+    x = torch.empty(shape, device="meta", dtype=next(dtypes, torch.float32))
+    meter.follow(x)
+    with ExitStack() as stack:
+        for hook in (
+            register_module_forward_pre_hook(meter.enter),  # of all modules: the model's own hooks stay as they are
+            register_module_forward_hook(meter.leave),
+        ):
+            stack.callback(hook.remove)
+        for context in (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autograd.graph.saved_tensors_hooks(meter.keep, _never_unpacked),
+            meter,
+        ):
+            stack.enter_context(context)
+        functional_call(model, weights, (x,))
+
+
+@contextmanager
+def _unchanged(model: nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode, and in the end give every attribute of its modules back as it was."""
+    before = [(vars(module), dict(vars(module))) for module in model.modules()]
+    try:
+        for now, _ in before:
+            now["training"] = False  # not `model.eval()`, which a module may override to change its weights
+        yield
+    finally:
+        for now, then in before:
+            now.clear()
+            now.update(then)
+
+
+def _never_unpacked(kept: object) -> Tensor:
+    raise AssertionError("cost runs no backward pass")
+
+
+def _misfit(model: nn.Module, shape: tuple[int, ...], error: Exception) -> SpecError:
+    title = type(model).__name__
+    for name, layer in model.named_modules():
+        if isinstance(layer, LAYERS):
+            channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+            if shape[1] != channels and not isinstance(layer, nn.Linear):
+                fit = (shape[0], channels, *shape[2:])
+                return SpecError(
+                    f"shape = {shape} has {shape[1]} channels, {name or title!r} at the start of {title} takes "
+                    f"{channels}; give {fit}, or build the network for {shape[1]} channels."
+                )
+            break
+    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return SpecError(f"shape = {shape} does not run through {title}: {reason}; give the shape it was built for.")
+
+
+class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
+    """Count what reaches aten, and follow the image: a weight that is added or multiplied is no map and no gate.
+
+    Args:
+        blocks: the SE blocks by module; what runs inside one counts for its name, the rest for None.
+    """
+
+    def __init__(self, blocks: Mapping[nn.Module, str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.blocks = blocks
+        self.counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+        self.sizes: dict[str, tuple[int, ...]] = {}
+        self.open: list[str] = []
+        self.images: dict[int, torch.UntypedStorage] = {}  # storages that depend on the input, alive so ids stay theirs
+        self.kept: set[int] = set()
+
+    def follow(self, *tensors: Tensor) -> None:
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            self.images[id(storage)] = storage
+
+    def depends(self, value: object) -> TypeGuard[Tensor]:
+        return isinstance(value, Tensor) and id(value.untyped_storage()) in self.images
+
+    def enter(self, module: nn.Module, args: tuple[object, ...]) -> None:
+        if (name := self.blocks.get(module)) is not None:
+            self.open.append(name)
+            if args and isinstance(args[0], Tensor):
+                self.sizes[name] = tuple(args[0].shape)
+
+    def leave(self, module: nn.Module, args: object, output: object) -> None:
+        if module in self.blocks:
+            self.open.pop()
+
+    def count(self, what: str, amount: int) -> None:
+        self.counts[self.open[-1] if self.open else None][what] += amount
+
+    def keep(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if id(storage) in self.images and id(storage) not in self.kept:
+            self.kept.add(id(storage))
+            self.count("activation_bytes", storage.nbytes())
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if any(tensor.is_meta for tensor in tensors):  # constants that are neither parameters nor buffers come along
+            args, kwargs = tree_map_only(Tensor, _without_data, (args, kwargs))
+        result = func(*args, **kwargs)
+        if (formula := flop_registry.get(func._overloadpacket)) is not None:
+            self.count("macs", formula(*args, **kwargs, out_val=result) // 2)
+        if any(map(self.depends, tensors)):
+            outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+            self.follow(*outputs, *(tensors[:1] if func._schema.is_mutable else ()))
+            if outputs and args:
+                self.count_beside(func._overloadpacket, args, outputs[0])
+        return result
+
+    def count_beside(self, op: object, args: Sequence[object], out: Tensor) -> None:
+        self.count("pool", _pooled(op, args, out))
+        if op in SUMS or op in PRODUCTS:
+            left, right = args[:2]
+            if self.depends(left) and self.depends(right):
+                if op in SUMS:
+                    self.count("add", out.numel() if left.shape == right.shape else 0)
+                elif _repeats(left, out) or _repeats(right, out) or self.fills_block(out):
+                    self.count("scale", out.numel())
+
+    def fills_block(self, out: Tensor) -> bool:
+        return bool(self.open) and out.numel() == prod(self.sizes.get(self.open[-1], ()))
+
+
+def _without_data(tensor: Tensor) -> Tensor:
+    return tensor.to("meta")
+
+
+def _repeats(part: Tensor, out: Tensor) -> bool:
+    """Tell whether a factor is broadcast over the product, by its shape or by `expand`."""
+    expanded = any(size > 1 and step == 0 for size, step in zip(part.shape, part.stride(), strict=True))
+    return part.numel() < out.numel() or expanded
+
+
+def _pooled(op: object, args: Sequence[object], out: Tensor) -> int:
+    """Count the elements that enter averages and maxima over space."""
+    x = args[0]
+    if not isinstance(x, Tensor):
+        return 0
+    if op in WINDOWS:
+        window = args[1]
+        assert isinstance(window, Sequence)
+        return out.numel() * (prod(window) if len(window) > 1 else window[0] ** WINDOWS[op])
+    if op in ADAPTIVE:
+        return x.numel()
+    if op in REDUCTIONS and len(args) > 1 and x.ndim > 2:
+        dims = args[1] if isinstance(args[1], Sequence) else [args[1]]
+        over = {dim % x.ndim for dim in dims if isinstance(dim, int)}
+        whole = over and 0 not in over and (min(over) > 1 or len(over) == x.ndim - 2)
+        return x.numel() if whole else 0
+    return 0

@@ -1,0 +1,31 @@
+"""The 1,797 handwritten digits that scikit-learn carries: 8x8 pixels, 10 classes, no download."""
+
+import numpy as np
+import torch
+
+from senet.data.places import need
+from senet.data.source import Pixels, Source
+from senet.data.subset import proportional
+
+__all__ = ["NUM_TEST", "read_digits"]
+
+NUM_TEST = 500
+_SPLIT_SEED = 0
+
+
+def read_digits() -> Source:
+    """Read the digits; 500 of them, chosen once for all and by class, are the test set.
+
+    Raises:
+        UsageError: if scikit-learn is not installed.
+
+    Source:
+        Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
+    """
+    datasets = need("sklearn.datasets", package="scikit-learn", purpose="reading the digits")
+    digits = datasets.load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # they come as 0 to 16
+    everything = Pixels(torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target).long())
+    test = proportional(everything.labels, NUM_TEST, seed=_SPLIT_SEED)
+    train = torch.ones(len(everything.labels), dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
+    return Source(tuple(str(digit) for digit in range(10)), everything[train], everything[test])

@@ -1,0 +1,74 @@
+"""How bytes become the numbers a network sees: the statistics of a set, and three ways to use them.
+
+`n` images, `c` channels, `h` rows, `w` columns.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Num, UInt8
+from torch import Tensor
+
+__all__ = ["Normalize", "channel_statistics", "kth_mean", "kth_wrap"]
+
+_CHUNK = 4096  # images at a time: the whole CIFAR-10 as int32 would take 600 MB
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """`(x / 255 - mean) / std` per channel, with no mean and no deviation just `x / 255`.
+
+    Attributes:
+        mean: of `x / 255`, one a channel, or empty.
+        std: likewise.
+    """
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def __call__(self, x: Num[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Make float32 numbers of pixels in 0..255."""
+        x = x.float() / 255
+        if not self.mean:
+            return x
+        return x.sub_(_column(self.mean, x.device)).div_(_column(self.std, x.device))
+
+
+def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Measure mean and standard deviation of `x / 255` per channel, from exact integer sums.
+
+    Args:
+        images: all training images.
+
+    Returns:
+        Means and (population) deviations, one a channel [1].
+    """
+    channels = images.shape[1]
+    total, squares = torch.zeros(2, channels, dtype=torch.int64)
+    for chunk in torch.split(images, _CHUNK):
+        total += chunk.sum((0, 2, 3), dtype=torch.int64)
+        squares += chunk.int().square().sum((0, 2, 3), dtype=torch.int64)
+    count = max(1, images.numel() // channels)
+    mean = total.double() / count
+    std = (squares.double() / count - mean.square()).clamp(min=0).sqrt()
+    return tuple((mean / 255).tolist()), tuple((std / 255).tolist())
+
+
+def kth_mean(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "c h w"]:
+    """Compute the mean image of the KTH authors, which overflowed: the sum of bytes modulo 256, over 80.
+
+    Source:
+        PAPERS section 4, item 1: `tf.reduce_mean` of uint8 in TensorFlow 2.1; values 0 to 3.
+    """
+    return (images.sum(0, dtype=torch.int64) % 256 // 80).to(torch.uint8)
+
+
+def kth_wrap(images: UInt8[Tensor, "n c h w"], mean: UInt8[Tensor, "c h w"]) -> UInt8[Tensor, "n c h w"]:
+    """Subtract in bytes, as the KTH authors did: a pixel below the mean wraps to the top of the range."""
+    return images - mean
+
+
+@lru_cache  # a GPU would wait for the copy in every batch
+def _column(values: tuple[float, ...], device: torch.device) -> Float[Tensor, "1 c 1 1"]:
+    return torch.tensor(values, device=device).view(1, -1, 1, 1)

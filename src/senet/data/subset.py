@@ -1,0 +1,53 @@
+"""Choosing some images of each class, by a seed."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from senet.data.augment import generator
+
+__all__ = ["balanced", "proportional"]
+
+
+def balanced(labels: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor, " m"]:
+    """Choose images so that the classes are as equal as they can be; a smaller choice is part of a larger one.
+
+    Args:
+        labels: class of every image.
+        size: how many to choose; at most all.
+        seed: of the choice.
+
+    Returns:
+        Indices in ascending order: the order of the files stays.
+    """
+    rank, _, order = _ranks(labels, seed=seed)
+    return _smallest(rank, order, size)
+
+
+def proportional(labels: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor, " m"]:
+    """Choose images so that every class keeps its share; the arguments are those of `balanced`."""
+    rank, count, order = _ranks(labels, seed=seed)
+    return _smallest((rank + 0.5) / count, order, size)
+
+
+def _ranks(
+    labels: Int64[Tensor, " n"], *, seed: int
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Int64[Tensor, " n"]]:
+    """Shuffle, then number the images within each class.
+
+    Returns:
+        Number of each image in its class, size of its class, and the shuffled indices, which break ties.
+    """
+    order = torch.randperm(len(labels), generator=generator(seed))
+    rank = torch.empty(len(labels), dtype=torch.float64)
+    count = torch.empty(len(labels), dtype=torch.float64)
+    for label in torch.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = torch.arange(len(members), dtype=torch.float64)
+        count[members] = len(members)
+    return rank, count, order
+
+
+def _smallest(key: Float[Tensor, " n"], order: Int64[Tensor, " n"], size: int) -> Int64[Tensor, " m"]:
+    chosen = order[torch.sort(key[order], stable=True).indices[:size]]
+    return torch.sort(chosen).values

@@ -1,0 +1,71 @@
+"""Where a result was made: versions, device, threads, commit. Bits repeat only where these are equal."""
+
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+__all__ = ["Environment", "environment"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What the bits of a result depend on beside its run.
+
+    Attributes:
+        senet: version of this package.
+        commit: of its source tree, `+` for uncommitted changes; empty where there is none.
+        python: version.
+        torch: version.
+        device: kind and name, e.g. `cpu x86_64` or `cuda NVIDIA H200`.
+        threads: of one operator on the CPU.
+        processes: that train one network together.
+    """
+
+    senet: str = ""
+    commit: str = ""
+    python: str = ""
+    torch: str = ""
+    device: str = ""
+    threads: int = 1
+    processes: int = 1
+
+
+def environment(device: str, *, processes: int = 1) -> Environment:
+    """Describe this process.
+
+    Args:
+        device: what it trains on, e.g. `cpu` or `cuda:0`.
+        processes: that train together.
+    """
+    import torch
+
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    return Environment(
+        senet=version("senet"),
+        commit=_commit(),
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        device=f"{device.partition(':')[0]} {name}",
+        threads=torch.get_num_threads(),
+        processes=processes,
+    )
+
+
+@cache
+def _commit() -> str:
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) not in here.parents or not git("ls-files", __file__):
+            return ""  # installed inside somebody else's repository
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""

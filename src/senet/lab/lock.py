@@ -1,0 +1,90 @@
+"""One run for each folder, also after `kill -9`.
+
+The lock is the kernel's (`flock`): it ends with the process that holds it, however that ends. The text in the
+file is only there to say who that is.
+"""
+
+import fcntl
+import os
+import socket
+import warnings
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from senet.errors import StorageError
+from senet.lab.files import storage_error
+
+__all__ = ["RunLock"]
+
+_held: set[int] = set()
+
+
+class RunLock:
+    """Keep a second run out of a folder: `with RunLock(folder): ...`.
+
+    The file `run.lock` stays when the lock is given back: removing it would let two runs hold two files of one name.
+
+    Args:
+        folder: the folder of the run; it must exist when the lock is taken.
+
+    Raises:
+        StorageError: on entering, if another run holds the folder, or the disk refuses.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._handle: int | None = None
+
+    def __enter__(self) -> Self:
+        path = self.folder / "run.lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as cause:
+            raise storage_error(path, cause) from cause
+        try:
+            self._lock(handle)
+            os.ftruncate(handle, 0)
+            since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode(), 0)
+        except BaseException as cause:
+            os.close(handle)
+            if isinstance(cause, OSError) and not isinstance(cause, StorageError):
+                raise storage_error(path, cause) from cause
+            raise
+        _held.add(handle)
+        self._handle = handle
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle in _held:  # not in a forked worker
+            _held.remove(self._handle)
+            os.ftruncate(self._handle, 0)
+            os.close(self._handle)
+        self._handle = None
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 1000, 0).decode(errors="replace") or "another process"
+            raise StorageError(
+                f"{self.folder} is in use by {holder}; wait for that run, stop it, or choose another folder."
+            ) from None
+        except OSError as error:
+            warnings.warn(
+                f"{self.folder}: this disk knows no locks ({error.strerror}); see to it that no second run uses it.",
+                stacklevel=3,
+            )
+
+
+def _let_go() -> None:
+    """Give up a forked worker's copy of the handles: the lock must end with the run, not with its last worker."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)

@@ -1,0 +1,206 @@
+"""How a network is trained, as values: optimiser, schedule, augmentation, batch. No torch here."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from senet.data.spec import Augment
+from senet.errors import SpecError, unknown
+
+__all__ = ["OPTIMIZERS", "RECIPES", "SCHEDULES", "Optim", "Recipe", "Schedule"]
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "adadelta")
+SCHEDULES = ("constant", "exponential", "steps", "cosine")
+DECAYS = ("all", "weights", "kernels")
+AMPS = ("off", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """An optimiser and its numbers; fields that it does not have are ignored by it.
+
+    Attributes:
+        name: one of `OPTIMIZERS`.
+        lr: learning rate before the schedule.
+        weight_decay: L2 coefficient, added to the gradient (decoupled for adamw).
+        decay: what decays: `all` parameters, `weights` (tensors of two or more dimensions), or `kernels`
+            (weights outside SE blocks, as Keras' kernel regulariser of the KTH authors).
+        momentum: of sgd.
+        nesterov: of sgd.
+        betas: of adam and adamw.
+        rho: of adadelta.
+        eps: of adam, adamw and adadelta.
+    """
+
+    name: str = "sgd"
+    lr: float = 0.1
+    weight_decay: float = 0.0
+    decay: str = "all"
+    momentum: float = 0.9
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    rho: float = 0.9
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if self.name not in OPTIMIZERS:
+            raise unknown("optim.name", self.name, OPTIMIZERS)
+        if self.decay not in DECAYS:
+            raise unknown("optim.decay", self.decay, DECAYS)
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise SpecError(f"optim.lr = {self.lr} is not a learning rate; give a number above 0.")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise SpecError(f"optim.weight_decay = {self.weight_decay} is not a decay; give a number from 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The learning rate over time as a factor of the optimiser's.
+
+    Attributes:
+        name: `constant`; `exponential`, gamma ** epoch; `steps`, the factor of the last step reached; `cosine`,
+            from 1 to 0 over the run, changed at every step.
+        gamma: of exponential, for each epoch.
+        steps: of steps: pairs (first epoch, factor), epochs counted from 0.
+        warmup_epochs: the factor rises linearly to its value over this time.
+    """
+
+    name: str = "constant"
+    gamma: float = 1.0
+    steps: tuple[tuple[float, float], ...] = ()
+    warmup_epochs: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.name not in SCHEDULES:
+            raise unknown("schedule.name", self.name, SCHEDULES)
+        if list(self.steps) != sorted(self.steps):
+            raise SpecError(f"schedule.steps = {self.steps} are out of order; give pairs (epoch, factor) by epoch.")
+
+    def factor(self, epoch: float, *, epochs: int, step: float = 0.0) -> float:
+        """Give the factor at a moment of the run.
+
+        Args:
+            epoch: epochs done, whole and part: 1.5 is the middle of the second epoch.
+            epochs: length of the run.
+            step: length of one step in epochs, so that the first step of a warm-up is not zero.
+
+        Example:
+            >>> Schedule(name="steps", steps=((81, 0.1), (121, 0.01))).factor(100.2, epochs=200)
+            0.1
+        """
+        value = 1.0
+        if self.name == "exponential":
+            value = self.gamma ** math.floor(epoch)
+        elif self.name == "steps":
+            value = next((factor for first, factor in reversed(self.steps) if epoch >= first), 1.0)
+        elif self.name == "cosine":
+            value = 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / epochs)))
+        if self.warmup_epochs:
+            value *= min(1.0, (epoch + step) / self.warmup_epochs)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All of a training but the network, the data and the seed.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images of one optimiser step, over all processes and accumulated parts.
+        optim: the optimiser.
+        schedule: its learning rate over time.
+        augment: random changes of the training images.
+        label_smoothing: mass moved from the true class to all classes.
+        amp: `off` is float32, `bf16` runs the forward pass in bfloat16 autocast (weights stay float32).
+        channels_last: memory format of maps and kernels; changes bits, not values.
+        ema: decay of the averaged weights that are then evaluated, for each step; 0 is off.
+        accumulate: parts in which a batch is run, to save memory; statistics of norms are then of the parts.
+        clip: largest norm of the gradient; 0 is off.
+        shuffle: new order in every epoch.
+        drop_last: leave out the last batch of an epoch if it is not full.
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    optim: Optim = field(default_factory=Optim)
+    schedule: Schedule = field(default_factory=Schedule)
+    augment: Augment = field(default_factory=Augment)
+    label_smoothing: float = 0.0
+    amp: str = "off"
+    channels_last: bool = True
+    ema: float = 0.0
+    accumulate: int = 1
+    clip: float = 0.0
+    shuffle: bool = True
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.amp not in AMPS:
+            raise unknown("recipe.amp", self.amp, AMPS)
+        for name in ("epochs", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise SpecError(f"recipe.{name} = {getattr(self, name)} is below 1.")
+        if self.accumulate > self.batch_size:
+            raise SpecError(f"recipe.accumulate = {self.accumulate} is above the batch size {self.batch_size}.")
+        for name in ("label_smoothing", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SpecError(f"recipe.{name} = {getattr(self, name)} is not in [0, 1).")
+        if self.clip < 0:
+            raise SpecError(f"recipe.clip = {self.clip} is negative; give the largest norm, 0 is off.")
+
+
+RECIPES: Mapping[str, Recipe] = {
+    # a small network on 1,297 digits: short, strong enough to tell designs apart
+    "digits": Recipe(
+        epochs=15,
+        batch_size=64,
+        optim=Optim(lr=0.1, nesterov=True, weight_decay=5e-4),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augment=Augment(crop=1),
+        channels_last=False,
+    ),
+    # the project's own default for CIFAR-size images
+    "sgd-cosine": Recipe(
+        epochs=30,
+        batch_size=128,
+        optim=Optim(lr=0.1, nesterov=True, weight_decay=5e-4),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augment=Augment(flip=True, crop=4),
+    ),
+    # photographs of a folder
+    "photos": Recipe(
+        epochs=30,
+        batch_size=64,
+        optim=Optim(lr=0.05, nesterov=True, weight_decay=1e-4),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augment=Augment(flip=True, resized_crop=0.25),
+        label_smoothing=0.1,
+    ),
+    # arXiv:2304.06502, Table 1; the step size is assumed: the PyTorch MNIST example (PAPERS section 3)
+    "variations-table1": Recipe(
+        epochs=50,
+        batch_size=64,
+        optim=Optim(name="adadelta", lr=1.0, rho=0.9, eps=1e-6),
+        schedule=Schedule(name="exponential", gamma=0.7),
+        channels_last=False,
+    ),
+    # KTH, as the authors' code does it: file order, horizontal shift of 0.3 pixels, last 16 images left out.
+    # Keras' l2(1e-4) is 1e-4 * sum(w^2), which is torch's coupled weight decay 2e-4 (PAPERS section 4)
+    "kth-authors": Recipe(
+        epochs=200,
+        batch_size=32,
+        optim=Optim(name="adam", lr=1e-3, eps=1e-7, weight_decay=2e-4, decay="kernels"),
+        schedule=Schedule(name="steps", steps=((81, 0.1), (121, 0.01), (161, 0.001), (181, 0.0005))),
+        augment=Augment(flip=True, shift=(0.1, 0.3 / 32)),
+        shuffle=False,
+        drop_last=True,
+    ),
+    # KTH, as the paper reads: shuffled, shifts of 0.1 both ways
+    "kth-paper": Recipe(
+        epochs=200,
+        batch_size=32,
+        optim=Optim(name="adam", lr=1e-3, eps=1e-7, weight_decay=2e-4, decay="kernels"),
+        schedule=Schedule(name="steps", steps=((81, 0.1), (121, 0.01), (161, 0.001), (181, 0.0005))),
+        augment=Augment(flip=True, shift=(0.1, 0.1)),
+    ),
+}

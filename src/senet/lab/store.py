@@ -1,0 +1,58 @@
+"""Where results lie: a folder for each run, named by its id, and lists of results that travel with a repository."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from senet.errors import CheckpointError
+from senet.lab.files import write_text
+from senet.lab.result import Result, decode_result
+from senet.lab.run import Run
+
+__all__ = ["Store", "read_results", "write_results"]
+
+
+class Store:
+    """Results by run.
+
+    Args:
+        folder: holds a folder for each run.
+        lists: files of `write_results` that are read too, e.g. the committed results of a study.
+    """
+
+    def __init__(self, folder: Path, *, lists: Iterable[Path] = ()) -> None:
+        self.root = folder
+        self._listed: dict[str, Result] = {}
+        for path in lists:
+            if path.exists():
+                self._listed |= read_results(path)
+
+    def folder(self, run: Run) -> Path:
+        """Give the folder of a run."""
+        return self.root / run.id
+
+    def get(self, run: Run) -> Result | None:
+        """Read the result of a run; None if it is not finished."""
+        path = self.folder(run) / "result.json"
+        if path.exists():
+            return decode_result(path.read_text(encoding="utf-8"), place=str(path))
+        return self._listed.get(run.id)
+
+
+def write_results(path: Path, results: Iterable[Result]) -> None:
+    """Write results as JSON lines, one each."""
+    write_text(path, "".join(json.dumps(result.as_dict(), allow_nan=False) + "\n" for result in results))
+
+
+def read_results(path: Path) -> Mapping[str, Result]:
+    """Read results by the id of their run.
+
+    Raises:
+        CheckpointError: if a line is no result.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}.") from None
+    results = (decode_result(line, place=f"{path}:{number}") for number, line in enumerate(lines, 1))
+    return {result.run.id: result for result in results}

@@ -1,0 +1,145 @@
+"""From results to a table: mean and spread of every row, and paired differences with their intervals."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from senet.lab.result import Result
+from senet.lab.run import Run
+from senet.lab.study import Row, Study
+
+__all__ = ["Estimate", "Line", "Paired", "metric", "paired", "summarize"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean over seeds.
+
+    Attributes:
+        mean: of the values; nan without any.
+        sd: sample standard deviation; nan below two values.
+        n: values.
+    """
+
+    mean: float
+    sd: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Estimate":
+        """Estimate from values."""
+        sd = stdev(values) if len(values) > 1 else math.nan
+        return cls(mean=fmean(values) if values else math.nan, sd=sd, n=len(values))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """A mean difference between two rows over the seeds they share.
+
+    Attributes:
+        mean: row minus baseline; nan without common seeds.
+        low: lower end of the 95 % interval; nan below two pairs: one pair says nothing about spread.
+        high: upper end.
+        n: pairs.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+def paired(row: Mapping[int, float], baseline: Mapping[int, float]) -> Paired:
+    """Compare two rows seed by seed.
+
+    Args:
+        row: values by seed.
+        baseline: values by seed.
+
+    Returns:
+        The mean difference with the 95 % interval of Student's t over the pairs.
+
+    Example:
+        >>> paired({0: 2.0, 1: 4.0}, {0: 1.0, 1: 2.0}).mean
+        1.5
+    """
+    from scipy.special import stdtrit
+
+    differences = [value - baseline[seed] for seed, value in row.items() if seed in baseline]
+    n = len(differences)
+    if n < 2:
+        return Paired(mean=differences[0] if n else math.nan, low=math.nan, high=math.nan, n=n)
+    half = float(stdtrit(n - 1, 0.975)) * stdev(differences) / math.sqrt(n)
+    mean = fmean(differences)
+    return Paired(mean=mean, low=mean - half, high=mean + half, n=n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One row of a study with what is known about it.
+
+    Attributes:
+        row: the row.
+        results: by seed.
+        missing: seeds without a result.
+        values: estimates by metric.
+        difference: accuracy against the baseline, pair by pair [percentage points]; None for the baseline.
+    """
+
+    row: Row
+    results: Mapping[int, Result]
+    missing: tuple[int, ...]
+    values: Mapping[str, Estimate]
+    difference: Paired | None
+
+    @property
+    def params(self) -> int | None:
+        """Learnable parameters; None before the first result."""
+        return next((result.params for result in self.results.values()), None)
+
+    @property
+    def macs(self) -> int | None:
+        """Multiply-adds of one image; None before the first result."""
+        return next((result.macs for result in self.results.values()), None)
+
+    @property
+    def seconds(self) -> float:
+        """Mean wall time of a run."""
+        return fmean(r.seconds for r in self.results.values()) if self.results else math.nan
+
+
+def metric(result: Result, name: str) -> float:
+    """Read a metric of the last epoch: `accuracy` [%], `accuracy5` [%] or `loss` [nats]."""
+    return {"accuracy": result.accuracy, "accuracy5": result.accuracy5, "loss": result.last.test_loss}[name]
+
+
+def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
+    """Make a line for every row of a study.
+
+    Args:
+        study: rows and seeds.
+        results: what there is.
+    """
+    found = {
+        row.id: {seed: results[run] for seed in study.seeds if (run := study.run(row, seed)) in results}
+        for row in study.rows
+    }
+    base = {seed: result.accuracy for seed, result in found[study.baseline].items()}
+    lines = []
+    for row in study.rows:
+        mine = found[row.id]
+        values = {
+            name: Estimate.of([metric(r, name) for r in mine.values()]) for name in ("accuracy", "accuracy5", "loss")
+        }
+        difference = None
+        if row.id != study.baseline:
+            difference = paired({seed: result.accuracy for seed, result in mine.items()}, base)
+        missing = tuple(seed for seed in study.seeds if seed not in mine)
+        lines.append(Line(row=row, results=mine, missing=missing, values=values, difference=difference))
+    return lines
