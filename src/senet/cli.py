@@ -241,7 +241,7 @@ def evaluate(
 
     Example: `senet eval --model kth_resnet52 --se standard:reduction=8 --weights FILE --origin kth data.normalize=kth`
     """
-    from senet.lab.testing import test_run, test_weights
+    from senet.lab.testing import evaluate_run, evaluate_weights
 
     words = list(words or [])
     if folder is not None and "=" in str(folder):
@@ -249,10 +249,10 @@ def evaluate(
         folder = None
     setup = _setup(data_dir, device, 1, workers, download=download, on_bad_image=on_bad_image)
     if folder is not None:
-        measured, what = test_run(folder, setup), str(folder)
+        measured, what = evaluate_run(folder, setup), str(folder)
     elif model is not None and weights is not None:
         planned = _run(_base(words, data=data, model=model, se=se))
-        measured, what = test_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
+        measured, what = evaluate_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
     else:
         raise UsageError("give the folder of a run, or --model with --weights.")
     if as_json:
@@ -269,7 +269,8 @@ def evaluate(
         )
     else:
         print(
-            f"{what}: {measured.correct:,} of {measured.total:,} right, top-1 {measured.accuracy:.2f} %, top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
+            f"{what}: {measured.correct:,} of {measured.total:,} right, top-1 {measured.accuracy:.2f} %, "
+            f"top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
         )
 
 

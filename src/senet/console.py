@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -90,9 +91,16 @@ class Board:
 def show_table(study: Study, lines: list[Line]) -> None:
     """Print the table of a study with its footnotes."""
     heads = columns(study)
-    table = Table(title=study.title, title_style="bold", title_justify="left", header_style="bold")
+    table = Table(
+        title=study.title,
+        title_style="bold",
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+    )
     for number, head in enumerate(heads):
-        table.add_column(head, justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(head, justify="left" if number == 0 else "right", no_wrap=number > 0)
     for row in cells(study, lines):
         table.add_row(*row)
     console.print(table)

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from senet.errors import SpecError, unknown
-from senet.surgery.find import LAYERS, Found, find
+from senet.surgery.find import CONVS, LAYERS, Found, find
 
 __all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
 
@@ -71,7 +71,7 @@ class BlockCost(Counts):
         name: path of the block in the network.
         channels: channels of the map it gates.
         widths: widths of its excitation, `(channels, hidden, ..., channels)`.
-        resolution: sizes of that map [pixels]; empty if the network never calls the block.
+        resolution: sizes of that map at the last call [pixels]; empty if the network never calls the block.
     """
 
     name: str
@@ -212,27 +212,27 @@ def _percent(part: int, whole: int) -> float:
 
 
 def _run_without_data(model: nn.Module, meter: "_Meter", shape: tuple[int, ...]) -> None:
-    weights = {
-        name: torch.empty_like(tensor, device="meta", requires_grad=tensor.requires_grad)
-        for name, tensor in (*model.named_parameters(), *model.named_buffers())
-    }
-    dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
-    x = torch.empty(shape, device="meta", dtype=next(dtypes, torch.float32))
-    meter.follow(x)
     with ExitStack() as stack:
+        for context in (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autograd.graph.saved_tensors_hooks(meter.keep, _never_unpacked),
+        ):
+            stack.enter_context(context)
         for hook in (
             register_module_forward_pre_hook(meter.enter),  # of all modules: the model's own hooks stay as they are
             register_module_forward_hook(meter.leave),
         ):
             stack.callback(hook.remove)
-        for context in (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autograd.graph.saved_tensors_hooks(meter.keep, _never_unpacked),
-            meter,
-        ):
-            stack.enter_context(context)
-        functional_call(model, weights, (x,))
+        weights = {
+            name: torch.empty(tensor.shape, dtype=tensor.dtype, device="meta", requires_grad=tensor.requires_grad)
+            for name, tensor in (*model.named_parameters(), *model.named_buffers())
+        }
+        dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
+        x = torch.empty(shape, device="meta", dtype=next(dtypes, torch.float32))
+        meter.follow(x)
+        with meter:
+            functional_call(model, weights, (x,))
 
 
 @contextmanager
@@ -255,18 +255,18 @@ def _never_unpacked(kept: object) -> Tensor:
 
 def _misfit(model: nn.Module, shape: tuple[int, ...], error: Exception) -> SpecError:
     title = type(model).__name__
-    for name, layer in model.named_modules():
-        if isinstance(layer, LAYERS):
-            channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-            if shape[1] != channels and not isinstance(layer, nn.Linear):
-                fit = (shape[0], channels, *shape[2:])
-                return SpecError(
-                    f"shape = {shape} has {shape[1]} channels, {name or title!r} at the start of {title} takes "
-                    f"{channels}; give {fit}, or build the network for {shape[1]} channels."
-                )
-            break
+    name, first = next(((n, m) for n, m in model.named_modules() if isinstance(m, LAYERS)), ("", None))
+    if isinstance(first, CONVS) and (shape[1] != first.in_channels or len(shape) != 2 + len(first.kernel_size)):
+        sizes = ", ".join("dhw"[-len(first.kernel_size) :])
+        return SpecError(
+            f"shape = {shape} does not fit {title}: {name or 'it'} takes (n, {first.in_channels}, {sizes}); "
+            f"give {first.in_channels} channels and {len(first.kernel_size)} sizes, or build it for this input."
+        )
     reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-    return SpecError(f"shape = {shape} does not run through {title}: {reason}; give the shape it was built for.")
+    return SpecError(
+        f"shape = {shape} does not run through {title}: {reason}; "
+        "give the shape it was built for, and a network that runs on torch's meta device."
+    )
 
 
 class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
@@ -328,6 +328,8 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's cla
             self.count("macs", formula(*args, **kwargs, out_val=result) // 2)
         if any(map(self.depends, tensors)):
             outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+            if func is aten.native_batch_norm.default and not args[5]:
+                del outputs[1:]  # statistics, which evaluation takes from the buffers
             self.follow(*outputs, *(tensors[:1] if func._schema.is_mutable else ()))
             if outputs and args:
                 self.count_beside(func._overloadpacket, args, outputs[0])

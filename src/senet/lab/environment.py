@@ -56,7 +56,7 @@ def environment(device: str, *, processes: int = 1) -> Environment:
 
 @cache
 def _commit() -> str:
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]  # the package
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -64,7 +64,7 @@ def _commit() -> str:
         ).stdout.strip()
 
     try:
-        if Path(git("rev-parse", "--show-toplevel")) not in here.parents or not git("ls-files", __file__):
+        if Path(git("rev-parse", "--show-toplevel")) not in here.parents or not git("ls-files", "."):
             return ""  # installed inside somebody else's repository
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):

@@ -1,6 +1,6 @@
 """Testing a network: exact counts over every image, once each, however many processes share the work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -66,6 +66,7 @@ def evaluate(
     batch_size: int = 500,
     workers: int = 0,
     group: Group | None = None,
+    between: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Test a network in float32, without augmentation.
 
@@ -77,22 +78,28 @@ def evaluate(
         batch_size: images at once; does not change the counts.
         workers: processes that decode files.
         group: processes that share the images; each image is counted once, without padding.
+        between: is called before each batch, equally often in all processes; may raise to give up.
     """
     group = group or Group()
     device = torch.device(device)
-    mine = torch.arange(group.rank, len(split), group.size)
-    plan = [(part, 0) for part in mine.split(batch_size)]
+    rounds = [part[group.rank :: group.size] for part in torch.arange(len(split)).split(batch_size * group.size)]
+    plan = [(mine, 0) for mine in rounds if len(mine)]
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
     correct5 = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     with evaluating(model):
         for x, y in split.batches(plan, augment=None, device=device, workers=workers):
+            if between is not None:
+                between()
             logits: Tensor = model(x).float()
             loss += F.cross_entropy(logits, y, reduction="sum").double()
             confusion += torch.bincount(y * num_classes + logits.argmax(1), minlength=num_classes**2)
             highest = logits.topk(min(5, num_classes), dim=1).indices
             correct5 += (highest == y[:, None]).any(1).sum()
-    group.total(confusion), group.total(correct5), group.total(loss)
+        if between is not None and len(plan) < len(rounds):  # the last round had nothing for this process
+            between()
+    for counts in (confusion, correct5, loss):
+        group.total(counts)
     rows = confusion.view(num_classes, num_classes).tolist()
     return Evaluation(
         loss=loss.item() / max(1, len(split)),

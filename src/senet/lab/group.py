@@ -1,15 +1,23 @@
 """The processes that train one network together, as `torchrun` starts them; alone, nothing costs anything."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from senet.errors import SenetError
+
 __all__ = ["Group", "joined"]
+
+T = TypeVar("T")
+
+PATIENCE = timedelta(minutes=10)  # with a process that is alive; the end of one is known at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +43,36 @@ class Group:
             dist.all_reduce(x)
         return x
 
-    def agree(self, flag: bool, device: torch.device) -> bool:
-        """Say whether any process raised its flag."""
-        return bool(self.total(torch.tensor(int(flag), device=device)).item()) if self.size > 1 else flag
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their means over all processes."""
+        if self.size > 1 and tensors:
+            mean = self.total(torch.cat([x.flatten() for x in tensors])) / self.size
+            for x, part in zip(tensors, mean.split([x.numel() for x in tensors]), strict=True):
+                x.copy_(part.view_as(x))
 
-    def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.size > 1:
-            dist.barrier()
+    def largest(self, *numbers: int) -> tuple[int, ...]:
+        """Give the largest of each number over all processes; the way to decide something together."""
+        if self.size == 1:
+            return numbers
+        x = torch.tensor(numbers)  # on the CPU: no wait for a GPU
+        dist.all_reduce(x, op=dist.ReduceOp.MAX)
+        return tuple(x.tolist())
+
+    def share(self, make: Callable[[], T]) -> T:
+        """Let rank 0 do something; all wait for it and get what came out, also if that is a `SenetError`."""
+        if self.size == 1:
+            return make()
+        box: list[object] = [None, None]
+        if self.leads:
+            try:
+                box[0] = make()
+            except SenetError as error:
+                box[1] = error
+        dist.broadcast_object_list(box)
+        made, error = box
+        if isinstance(error, SenetError):
+            raise error
+        return made  # type: ignore[return-value]
 
 
 @contextmanager
@@ -50,13 +80,28 @@ def joined(device: torch.device) -> Iterator[Group]:
     """Join the group that `torchrun` announces in the environment; leave it at the end.
 
     Args:
-        device: decides the backend, nccl for cuda and gloo otherwise.
+        device: its tensors go through nccl if it is a GPU; those of the CPU always through gloo.
+
+    Raises:
+        SenetError: if another process of the group has ended.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Group()
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    rank, size = dist.get_rank(), dist.get_world_size()
     try:
-        yield Group(rank=dist.get_rank(), size=dist.get_world_size())
+        yield Group(rank=rank, size=size)
+    except RuntimeError as error:
+        if not _is_loss(error):
+            raise
+        raise SenetError(
+            f"process {rank} of {size} lost the others: one of them has ended; look at its message. "
+            "The same command goes on from the last checkpoint."
+        ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _is_loss(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()

@@ -11,7 +11,6 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from senet.errors import StorageError
 from senet.lab.files import storage_error
@@ -37,7 +36,7 @@ class RunLock:
         self.folder = folder
         self._handle: int | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "RunLock":
         path = self.folder / "run.lock"
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

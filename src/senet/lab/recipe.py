@@ -51,6 +51,11 @@ class Optim:
             raise SpecError(f"optim.lr = {self.lr} is not a learning rate; give a number above 0.")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise SpecError(f"optim.weight_decay = {self.weight_decay} is not a decay; give a number from 0.")
+        for name, factors in (("momentum", (self.momentum,)), ("betas", self.betas), ("rho", (self.rho,))):
+            if not all(0 <= factor < 1 for factor in factors):
+                raise SpecError(f"optim.{name} = {getattr(self, name)} is not in [0, 1).")
+        if not (math.isfinite(self.eps) and self.eps >= 0):
+            raise SpecError(f"optim.eps = {self.eps} is not a number from 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +78,14 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.name not in SCHEDULES:
             raise unknown("schedule.name", self.name, SCHEDULES)
+        if not (math.isfinite(self.gamma) and self.gamma > 0):
+            raise SpecError(f"schedule.gamma = {self.gamma} is not a factor; give a number above 0.")
+        if not (math.isfinite(self.warmup_epochs) and self.warmup_epochs >= 0):
+            raise SpecError(f"schedule.warmup_epochs = {self.warmup_epochs} is not a time; give epochs, 0 is none.")
+        # floats, as a file gives them: equal runs then have equal ids
+        object.__setattr__(self, "steps", tuple((float(epoch), float(factor)) for epoch, factor in self.steps))
+        if not all(math.isfinite(factor) and factor > 0 for _, factor in self.steps):
+            raise SpecError(f"schedule.steps = {self.steps} holds no factors; give pairs (epoch, factor above 0).")
         if list(self.steps) != sorted(self.steps):
             raise SpecError(f"schedule.steps = {self.steps} are out of order; give pairs (epoch, factor) by epoch.")
 
@@ -145,7 +158,7 @@ class Recipe:
         for name in ("label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise SpecError(f"recipe.{name} = {getattr(self, name)} is not in [0, 1).")
-        if self.clip < 0:
+        if not self.clip >= 0:
             raise SpecError(f"recipe.clip = {self.clip} is negative; give the largest norm, 0 is off.")
 
 

@@ -70,10 +70,20 @@ class Run:
         return {"schema": SCHEMA, **values}
 
 
+def _like(value: Any, default: Any) -> Any:
+    # 1 and 1.0 are equal, and JSON writes them differently: where the default is a float, so is the value
+    if isinstance(default, float):
+        return float(value)
+    if isinstance(value, tuple) and isinstance(default, tuple) and len(value) == len(default):
+        return tuple(map(_like, value, default))
+    return value
+
+
 def _sparse(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     sparse: dict[str, Any] = {}
     for name, value in values.items():
         default = defaults.get(name)
+        value = _like(value, default)
         if isinstance(value, dict) and isinstance(default, dict):
             value = _sparse(value, default)
             default = {}

@@ -1,8 +1,10 @@
-"""Being told to stop: the first signal asks, the second insists."""
+"""Being told to stop: the first signal asks, a second one insists."""
 
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +12,12 @@ from types import FrameType
 
 from senet.errors import Interrupted
 
-__all__ = ["Stop", "stoppable"]
+__all__ = ["SIGNALS", "Stop", "stoppable"]
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 EXIT_CODES = {signal.SIGINT: 130}
 RESUMABLE = 75
+ECHO = 0.5  # seconds: torchrun and batch systems tell a process and its parent, which tells the process again
 
 
 @dataclass
@@ -32,25 +36,49 @@ class Stop:
         return error
 
 
+_current: Stop | None = None
+
+
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Turn SIGINT, SIGTERM and SIGUSR1 into a flag that the training looks at; a second one ends the process at once.
+    """Turn SIGINT, SIGTERM and SIGUSR1 into a flag that the training looks at.
 
-    In a thread that is not the main one signals cannot be caught: the flag then stays down.
+    A second SIGINT or SIGTERM, half a second later or more, ends the process and its children at once. Within another
+    `stoppable` the flag is the outer one. In a thread that is not the main one signals cannot be caught: the flag then
+    stays down.
     """
-    stop = Stop()
+    global _current
+    if _current is not None:
+        yield _current
+        return
+    if threading.current_thread() is not threading.main_thread():
+        yield Stop()
+        return
+    stop, asked = Stop(), 0.0
 
     def ask(number: int, _: FrameType | None) -> None:
-        if stop:
+        nonlocal asked
+        if not stop:
+            stop.signal, asked = number, time.monotonic()
+        elif number != signal.SIGUSR1 and time.monotonic() - asked > ECHO:
+            for child in multiprocessing.active_children():
+                child.kill()
             os._exit(EXIT_CODES.get(signal.Signals(number), 128 + number))
-        stop.signal = number
 
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    _current = stop
     try:
         yield stop
     finally:
+        _current = None
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _shield() -> None:
+    """Keep signals from a forked data worker: its parent needs it up to the last step, and ends it then."""
+    if _current is not None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+os.register_at_fork(after_in_child=_shield)

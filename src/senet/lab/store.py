@@ -6,6 +6,7 @@ from pathlib import Path
 
 from senet.errors import CheckpointError
 from senet.lab.files import write_text
+from senet.lab.folder import RunFolder
 from senet.lab.result import Result, decode_result
 from senet.lab.run import Run
 
@@ -18,6 +19,9 @@ class Store:
     Args:
         folder: holds a folder for each run.
         lists: files of `write_results` that are read too, e.g. the committed results of a study.
+
+    Raises:
+        CheckpointError: if a line of a list is no result.
     """
 
     def __init__(self, folder: Path, *, lists: Iterable[Path] = ()) -> None:
@@ -32,11 +36,12 @@ class Store:
         return self.root / run.id
 
     def get(self, run: Run) -> Result | None:
-        """Read the result of a run; None if it is not finished."""
-        path = self.folder(run) / "result.json"
-        if path.exists():
-            return decode_result(path.read_text(encoding="utf-8"), place=str(path))
-        return self._listed.get(run.id)
+        """Read the result of a run; None if it is not finished.
+
+        Raises:
+            CheckpointError: if its file is no result, or that of another run.
+        """
+        return RunFolder(self.folder(run), run).result() or self._listed.get(run.id)
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:

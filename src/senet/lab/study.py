@@ -1,7 +1,7 @@
 """A study: rows to compare, seeds to repeat them, the paper's numbers beside them. A file, or made by `compare`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ __all__ = ["METRICS", "Row", "Study", "read_study"]
 
 METRICS = ("accuracy", "accuracy5", "loss")
 """What a paper may print for a row: top-1 [%], top-5 [%], test loss [nats]."""
-
-_KEYS = ("title", "source", "base", "rows", "axes", "seeds", "baseline", "cost", "assumed", "deviations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +65,8 @@ class Study:
             raise SpecError(f"{self.name}: no rows; give [[rows]] or [axes].")
         if doubled := next((i for i in ids if ids.count(i) > 1), None):
             raise SpecError(f"{self.name}: rows: the id {doubled!r} stands twice; ids are unique.")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise SpecError(f"{self.name}: seeds = {self.seeds}; give at least one, each once.")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise SpecError(f"{self.name}: seeds = {self.seeds}; give whole numbers from 0, at least one, each once.")
         if not self.baseline:
             object.__setattr__(self, "baseline", ids[0])
         if self.baseline not in ids:
@@ -87,11 +85,12 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None) -> Study
     """Read a study file; everything in it is checked before anything runs.
 
     `[base]` holds a run. `[[rows]]` change it and carry `id`, `label` and `paper`; or `[axes]` lists values by dotted
-    name and the rows are their combinations, the last axis fastest.
+    name and the rows are their combinations, the last axis fastest; an axis `seed` is another way to write `seeds`.
 
     Args:
         path: a TOML file.
-        changes: tables put over the base of every row, e.g. from `recipe.epochs=2`; `seeds` replaces the seeds.
+        changes: tables put over every row, e.g. from `recipe.epochs=2`; a table `se` changes the designs a row has
+            and leaves plain rows plain; `seeds` replaces the seeds.
 
     Raises:
         DataError: if the file does not exist.
@@ -99,39 +98,65 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None) -> Study
     """
     values = decode.toml_file(path)
     changes = dict(changes or {})
-    seeds = changes.pop("seeds", values.get("seeds", [0]))
-    if strange := set(values) - set(_KEYS):
-        raise unknown(str(path), min(strange), _KEYS)
-    base = decode.merge({"recipe": {}}, _named_recipe(values.get("base", {})))
-    rows = [_row(number, row, base, changes, path) for number, row in enumerate(values.get("rows", []))]
-    rows += [_combination(names, base, changes, path) for names in _combinations(values.get("axes", {}))]
-    if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
-        raise SpecError(f"{path}: seeds = {seeds!r}; give a list of whole numbers.")
-    texts = {name: str(values.get(name, "")) for name in ("title", "source", "baseline", "cost")}
-    lists = {name: tuple(map(str, values.get(name, []))) for name in ("assumed", "deviations")}
+    axes = values.get("axes")
+    if isinstance(axes, dict) and "seed" in axes:  # seeds repeat rows and pair them: they are no design to compare
+        if "seeds" in values:
+            raise SpecError(f"{path}: axes.seed and seeds both name the seeds; keep one.")
+        values["seeds"] = axes.pop("seed")
+    if "seeds" in changes:
+        values["seeds"] = changes.pop("seeds")
+    file = decode.record(_File, values, place=str(path))
+    rows = [_row(row, file.base, changes, f"{path}: rows[{number}]") for number, row in enumerate(file.rows)]
+    rows += [_combination(names, file.base, changes, f"{path}: axes") for names in _combinations(file.axes)]
+    deviations = file.deviations
     if changes:
         said = ", ".join(f"{name}={value}" for name, value in _flat(changes))
-        lists["deviations"] = (*lists["deviations"], f"changed on the command line: {said}")
-    return Study(name=path.stem, rows=tuple(rows), seeds=tuple(seeds), **texts, **lists)  # type: ignore[arg-type]
+        deviations = (*deviations, f"changed on the command line: {said}")
+    return Study(
+        name=path.stem,
+        title=file.title,
+        source=file.source,
+        rows=tuple(rows),
+        seeds=file.seeds,
+        baseline=file.baseline,
+        cost=file.cost,
+        assumed=file.assumed,
+        deviations=deviations,
+    )
 
 
-def _named_recipe(base: Mapping[str, Any]) -> dict[str, Any]:
-    recipe = base.get("recipe", {})
-    return {**base, "recipe": {"preset": recipe} if isinstance(recipe, str) else recipe}
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """A study as it is written: rows and axes are still tables."""
+
+    title: str = ""
+    source: str = ""
+    base: dict[str, Any] = field(default_factory=dict)
+    rows: tuple[dict[str, Any], ...] = ()
+    axes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+    baseline: str = ""
+    cost: str = ""
+    assumed: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
 
 
-def _row(number: int, row: Mapping[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], path: Path) -> Row:
-    place = f"{path}: rows[{number}]"
-    row = dict(row)
-    if "id" not in row:
-        raise SpecError(f"{place} has no id; give each row a short name.")
-    name = str(row.pop("id"))
-    label = str(row.pop("label", name))
-    paper = row.pop("paper", {})
-    if strange := set(paper) - set(METRICS):
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """What a row holds beside its run."""
+
+    id: str
+    label: str = ""
+    paper: dict[str, float] = field(default_factory=dict)
+
+
+def _row(row: Mapping[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], place: str) -> Row:
+    own = {name: row[name] for name in ("id", "label", "paper") if name in row}
+    head = decode.record(_Head, own, place=place)
+    if strange := set(head.paper) - set(METRICS):
         raise unknown(f"{place}.paper", min(strange), METRICS)
-    run = decode.run(decode.merge(decode.merge(base, _named_recipe(row)), changes), place=place)
-    return Row(id=name, label=label, run=run, paper=tuple((k, float(v)) for k, v in paper.items()))
+    run = _run({name: value for name, value in row.items() if name not in own}, base, changes, place)
+    return Row(id=head.id, label=head.label or head.id, run=run, paper=tuple(head.paper.items()))
 
 
 def _combinations(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -140,16 +165,35 @@ def _combinations(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
-def _combination(names: dict[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], path: Path) -> Row:
+def _combination(names: dict[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], place: str) -> Row:
     tables: dict[str, Any] = {}
     for name, value in names.items():
         nested = value
         for part in reversed(name.split(".")):
             nested = {part: nested}
         tables = decode.merge(tables, nested)
-    run = decode.run(decode.merge(decode.merge(base, tables), changes), place=f"{path}: axes")
+    run = _run(tables, base, changes, place)
     parts = [run.design if name == "se" else f"{name}={value}" for name, value in names.items()]
     return Row(id=" ".join(parts), label=" ".join(parts), run=run)
+
+
+def _run(row: Mapping[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], place: str) -> Run:
+    """Put a row over the base and the changes over both; a change of `se` changes every design that is there."""
+    values = decode.merge(_tables(base), _tables(row))
+    if isinstance(changes.get("se"), Mapping):
+        designs = decode.se_designs(values.get("se", []), place=f"{place}: se")
+        values["se"] = [decode.merge(asdict(design), changes["se"]) for design in designs]
+        changes = {name: value for name, value in changes.items() if name != "se"}
+    values = decode.merge(values, _tables(changes))
+    if "seed" in values:
+        raise SpecError(f"{place}: seed = {values['seed']!r} would be passed over; give seeds = [...] of the study.")
+    return decode.run(values, place=place)
+
+
+def _tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    # a name is short for a table with that name, so that other tables can be put over it
+    short = {"recipe": "preset", "data": "name"}
+    return {k: {short[k]: v} if k in short and isinstance(v, str) else v for k, v in values.items()}
 
 
 def _flat(tables: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -22,12 +22,12 @@ def printed(study: Study) -> tuple[str, ...]:
 
 def columns(study: Study) -> list[str]:
     """Give the headings."""
-    heads = ["design", "params", "multiply-adds"]
+    heads = ["design", "params", "MACs"]
     for name in printed(study) or ("accuracy",):
         heads.append(UNITS[name])
         if printed(study):
             heads += ["paper", "ours - paper"]
-    return [*heads, "paired difference [points], 95 % interval", "n", "s/run"]
+    return [*heads, "difference [95 % interval]", "n", "s/run"]
 
 
 def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
@@ -52,8 +52,8 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     notes = []
     if len(study.seeds) > 1:
         notes.append(
-            "mean ± sample standard deviation over seeds, last epoch; differences pair equal seeds (same start of the "
-            "shared layers, same order, same augmentation) with the baseline; interval: Student's t"
+            "top-1: mean ± standard deviation over seeds, last epoch; difference: in points, each seed against the "
+            "baseline of the same seed (same start of the shared layers, same order, same augmentation), Student's t"
         )
     decided = [line.row.label for line in lines if line.difference is not None and line.difference.decided]
     if any(line.difference and line.difference.n > 1 for line in lines):
@@ -130,4 +130,4 @@ def _difference(difference: Paired | None) -> str:
 
 
 def _safe(word: str) -> str:
-    return word.replace("|", "\\|")
+    return " ".join(word.splitlines()).replace("|", "\\|")

@@ -1,0 +1,115 @@
+"""What `senet models` and `senet cost` print."""
+
+import warnings
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from senet import decode
+from senet.cost import CONVENTIONS, Cost, cost
+from senet.errors import SpecError
+from senet.models import create_model, image_size, list_models
+from senet.spec import SESpec
+
+__all__ = ["Counted", "cost_text", "cost_values", "count", "list_costs"]
+
+Counted = dict[str, Any]
+
+
+def count(
+    model: str,
+    se: tuple[SESpec, ...],
+    *,
+    size: int | None = None,
+    in_chans: int = 3,
+    num_classes: int | None = None,
+) -> Cost:
+    """Count a network of the zoo without allocating its weights.
+
+    Args:
+        model: its name.
+        se: designs of blocks; none is the plain network.
+        size: side of the input [pixels]; None stands for the network's own.
+        in_chans: channels of the input.
+        num_classes: outputs; None stands for the network's own number.
+    """
+    side = image_size(model) if size is None else size
+    if side < 1:
+        raise SpecError(f"--image-size {side} is no size; give pixels.")
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a narrow stage with a wide ratio: the count shows it
+        network = create_model(model, se=se or None, in_chans=in_chans, num_classes=num_classes, image_size=side)
+    return cost(network, shape=(1, in_chans, side, side))
+
+
+def list_costs(pattern: str) -> list[dict[str, Any]]:
+    """Count every network that matches, plain and with SE blocks of the default design."""
+    rows = []
+    for name in list_models(pattern):
+        plain, gated = count(name, ()), count(name, (SESpec(),))
+        added = 100 * (gated.params / plain.params - 1)
+        rows.append(
+            {
+                "network": name,
+                "input": image_size(name),
+                "params": plain.params,
+                "MMAC": round(plain.macs / 1e6, 2),
+                "params with SE": gated.params,
+                "MMAC with SE": round(gated.macs / 1e6, 2),
+                "SE params [%]": f"{added:+.2f}",
+                "blocks": len(gated.blocks),
+            }
+        )
+    return rows
+
+
+def cost_values(
+    model: str, se: str, *, size: int | None = None, in_chans: int = 3, num_classes: int | None = None
+) -> Counted:
+    """Count a network plain and with a design, as plain values."""
+    designs = decode.se_designs(se)
+    plain = count(model, (), size=size, in_chans=in_chans, num_classes=num_classes)
+    gated = count(model, designs, size=size, in_chans=in_chans, num_classes=num_classes)
+    return {
+        "model": model,
+        "design": " + ".join(map(str, designs)) or "plain",
+        "image_size": image_size(model) if size is None else size,
+        "plain": asdict(plain),
+        "gated": asdict(gated),
+        "giga": {name: {"plain": plain.giga(name), "gated": gated.giga(name)} for name in CONVENTIONS},
+    }
+
+
+_ROWS = (
+    ("parameters", "params"),
+    ("multiply-adds (conv + linear)", "macs"),
+    ("pooled elements", "pool"),
+    ("scaled elements", "scale"),
+    ("added elements", "add"),
+    ("bytes kept for backward", "activation_bytes"),
+)
+
+
+def cost_text(counted: Counted, *, blocks: bool = False) -> str:
+    """Write the counts as an aligned table; with `blocks` one more line for each block."""
+    plain, gated = counted["plain"], counted["gated"]
+    lines = [f"{counted['model']}, {counted['design']}, one image of {counted['image_size']} pixels", ""]
+    lines.append(f"{'':30}{'plain':>16}{'with blocks':>16}{'in blocks':>16}{'share':>9}")
+    for label, name in _ROWS:
+        inside, whole = gated["se"][name], gated[name]
+        share = f"{100 * inside / whole:.2f} %" if whole else "-"
+        lines.append(f"{label:30}{plain[name]:>16,}{whole:>16,}{inside:>16,}{share:>9}")
+    lines += ["", "billions of operations by convention"]
+    for name, giga in counted["giga"].items():
+        lines.append(f"{name:30}{giga['plain']:>16.4f}{giga['gated']:>16.4f}")
+    if blocks and gated["blocks"]:
+        lines += ["", f"{'block':38}{'widths':>18}{'map':>10}{'params':>10}{'MAC':>12}{'scale':>10}"]
+        for block in gated["blocks"]:
+            widths = "-".join(map(str, block["widths"]))
+            size = "x".join(map(str, block["resolution"]))
+            numbers = f"{block['params']:>10,}{block['macs']:>12,}{block['scale']:>10,}"
+            lines.append(f"{block['name']:38}{widths:>18}{size:>10}{numbers}")
+    elif gated["blocks"]:
+        lines += ["", f"{len(gated['blocks'])} blocks; --blocks lists them"]
+    return "\n".join(lines)

@@ -1,0 +1,41 @@
+"""What all tests share: signatures of `senet` checked at run time, one thread, equal seeds, the papers' tables."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import jaxtyping
+import pytest
+import torch
+
+# before the first import of senet: from here on every call of the library checks its types and shapes
+jaxtyping.install_import_hook("senet", "typecheck.checked")
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("senet", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("senet")
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with the papers' tables and data beside the repository; not part of it."""
+    if not SHARED.is_dir():
+        pytest.skip("the papers' tables are not at ../shared")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _equal_seeds() -> None:
+    random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """The library as users run it, without the type checker: wrong types reach its own errors."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

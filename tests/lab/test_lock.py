@@ -1,0 +1,96 @@
+"""One run for each folder, with real second processes."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from senet.errors import StorageError
+from senet.lab.lock import RunLock
+
+HOLD = """
+import os, pathlib, sys, time
+from senet.lab.lock import RunLock
+with RunLock(pathlib.Path(sys.argv[1])):
+    worker = os.fork() if "fork" in sys.argv else -1
+    if worker == 0:
+        time.sleep(60)
+    print(worker, flush=True)
+    time.sleep(60)
+"""
+
+
+def start_holder(folder: Path, *arguments: str) -> tuple[subprocess.Popen[str], int]:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, folder, *arguments], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    return holder, int(holder.stdout.readline())
+
+
+def kill(holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.communicate()
+    assert holder.returncode == -signal.SIGKILL
+
+
+def test_a_second_process_is_refused_with_pid_host_and_time(tmp_path: Path) -> None:
+    holder, _ = start_holder(tmp_path)
+    try:
+        with pytest.raises(StorageError) as caught, RunLock(tmp_path):
+            pass
+    finally:
+        kill(holder)
+    text = str(caught.value)
+    assert str(tmp_path) in text
+    assert f"process {holder.pid} on {socket.gethostname()} since {time.localtime().tm_year}-" in text
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    for _ in range(3):
+        holder, _ = start_holder(tmp_path)
+        kill(holder)
+        with RunLock(tmp_path):
+            assert str(os.getpid()) in (tmp_path / "run.lock").read_text()
+
+
+def test_a_worker_that_outlives_its_killed_run_does_not_keep_the_lock(tmp_path: Path) -> None:
+    holder, worker = start_holder(tmp_path, "fork")
+    try:
+        os.kill(holder.pid, signal.SIGKILL)  # not its worker
+        holder.wait()
+        with RunLock(tmp_path):
+            os.kill(worker, 0)  # it is still there
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        assert holder.stdout is not None
+        holder.stdout.close()
+
+
+def test_a_lock_can_be_taken_again_after_it_was_given_back(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path)
+    for _ in range(2):
+        with lock, pytest.raises(StorageError, match=f"process {os.getpid()}"), RunLock(tmp_path):
+            pass
+    with pytest.raises(KeyError), lock:
+        raise KeyError
+    with lock:
+        pass
+    assert (tmp_path / "run.lock").read_text() == ""
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the folder is missing"), RunLock(tmp_path / "none"):
+        pass
+
+
+def test_a_disk_without_locks_warns_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int, how: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.warns(UserWarning, match="knows no locks"), RunLock(tmp_path):
+        pass

@@ -1,0 +1,148 @@
+"""The commands as a user meets them: tables, files, JSON, and errors of one line with an exit code."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from senet.cli import main
+
+TINY = ["data.train_size=200", "data.test_size=100", "--epochs", "1", "--device", "cpu", "-j", "1"]
+
+
+def senet(*words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["senet", *words])
+    with pytest.raises(SystemExit) as left:
+        main()
+    out, err = capsys.readouterr()
+    return int(left.value.code or 0), out, err
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        return senet(*words, capsys=capsys, monkeypatch=monkeypatch)
+
+    return run
+
+
+def test_compare_ends_in_a_table_a_picture_and_results(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = call("compare", "--se", "standard:reduction=4", "--seeds", "2", *TINY)
+    assert code == 0, err
+    assert "standard r=4" in out
+    assert "baseline" in out
+    assert "±" in out
+    assert "left" in err, "progress goes to stderr"
+    folder = tmp_path / "out" / "digits-resnet8"
+    assert {p.name for p in folder.iterdir()} == {"report.md", "table.csv", "figure.png", "results.jsonl"}
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((folder / "table.csv").open()))
+    assert [row["id"] for row in rows] == ["plain", "standard:reduction=4"]
+    assert int(rows[1]["params"]) > int(rows[0]["params"])
+    report = (folder / "report.md").read_text()
+    assert "senet compare --se standard:reduction=4" in report
+    assert len((folder / "results.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_second_compare_reads_what_the_first_trained(call) -> None:  # type: ignore[no-untyped-def]
+    words = ("compare", "--se", "standard", "--seeds", "1", "--json", *TINY)
+    code, first, _ = call(*words)
+    assert code == 0
+    _, second, _ = call(*words)
+    assert json.loads(first)["results"] == json.loads(second)["results"]
+
+
+def test_one_seed_says_that_it_says_nothing(call) -> None:  # type: ignore[no-untyped-def]
+    _, out, _ = call("compare", "--se", "standard", "--seeds", "1", *TINY)
+    assert "no interval" in out
+
+
+def test_train_eval_and_report_agree(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = call(
+        "train", "--data", "digits", "--se", "slow_both:reduction=4", "-o", "one", "--seed", "3",
+        "data.train_size=200", "data.test_size=100", "optim.lr=0.05", "--epochs", "2", "--json",
+    )  # fmt: skip
+    assert code == 0
+    result = json.loads(out)
+    assert result["run"]["recipe"]["optim"]["lr"] == 0.05
+    assert result["run"]["seed"] == 3
+    code, out, _ = call("eval", "one", "--json")
+    assert code == 0
+    assert json.loads(out)["correct"] == result["curve"][-1]["correct"]
+    assert json.loads(out)["confusion"] == result["confusion"]
+
+
+def test_a_study_file_trains_its_base_with_changes(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "s.toml").write_text(
+        'title = "t"\n[base]\nmodel = "resnet8"\ndata = { name = "digits", train_size = 200, test_size = 100 }\n'
+        'recipe = { preset = "digits", epochs = 1 }\n[axes]\nse = ["plain", "bump"]\n'
+    )
+    code, out, _ = call("train", "s.toml", "se.reduction=8", "--json")
+    assert code == 0
+    assert json.loads(out)["run"]["se"][0]["reduction"] == 8
+    code, out, _ = call("report", "s.toml")
+    assert code == 0
+    assert "missing" in out
+    code, out, err = call("run", "s.toml", "-j", "1", "--device", "cpu")
+    assert code == 0, err
+    assert "missing" not in out
+    assert (tmp_path / "reports" / "s" / "report.md").exists()
+
+
+def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = call("models", "resnet50*", "--json")
+    assert code == 0
+    rows = {row["network"]: row for row in json.loads(out)}
+    assert rows["resnet50"]["params"] == 25_557_032
+    assert rows["resnet50"]["params with SE"] == 28_088_024
+    assert rows["resnet50"]["MMAC"] == pytest.approx(3858.0, abs=0.1)
+    code, out, _ = call("cost", "resnet50", "--se", "standard:bias=false", "--blocks")
+    assert code == 0
+    assert "28,071,976" in out
+    assert "stage4.unit3.se" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("compare", "--model", "resnet2O"), 2, "Did you mean 'resnet20'?"),
+        (("compare", "--se", "slow"), 2, "choose one of"),
+        (("compare", "--se", "standard:reduction=8-2"), 2, "reduction = (8, 2) names 2 stages, resnet8 has 3"),
+        (("compare", "recipe.optm.lr=1"), 2, "Did you mean 'optim'?"),
+        (("compare", "lr"), 2, "no assignment"),
+        (("compare", "--seeds", "0"), 2, "at least 1"),
+        (("compare", "--data", "cifar11"), 2, "cifar10"),
+        (("compare", "--data", "cifar10", "--data-dir", "nowhere"), 3, "nowhere"),
+        (("compare", "--device", "tpu"), 2, "tpu"),
+        (("run", "nothing.toml"), 3, "does not exist"),
+        (("report", "nothing.toml"), 3, "does not exist"),
+        (("eval", "nothing"), 3, "does not exist"),
+        (("eval",), 2, "--weights"),
+        (("eval", "--model", "resnet20", "--weights", "nothing.pt", "--data", "digits"), 4, "nothing.pt"),
+        (("cost", "resnet51"), 2, "resnet50"),
+        (("models", "nope*"), 2, "no network matches"),
+        (("train", "--epochs", "0"), 2, "epochs"),
+    ],
+)
+def test_a_mistake_ends_in_one_line_and_an_exit_code(call, words: tuple[str, ...], code: int, said: str) -> None:  # type: ignore[no-untyped-def]
+    got, out, err = call(*words)
+    assert (got, out) == (code, ""), err
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1, err
+    assert said in lines[0]
+
+
+def test_debug_shows_the_traceback(call) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(Exception, match="resnet20"):
+        call("--debug", "compare", "--model", "resnet2O")
+
+
+def test_help_of_every_command_says_what_it_does() -> None:
+    done = subprocess.run([sys.executable, "-m", "senet", "--help"], capture_output=True, text=True, check=True)
+    for name in ("compare", "run", "report", "train", "eval", "models", "cost"):
+        assert name in done.stdout

@@ -1,0 +1,34 @@
+"""Every example in a docstring runs."""
+
+import doctest
+import importlib
+import pkgutil
+from types import ModuleType
+
+import pytest
+import torch
+
+import senet
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(senet.__path__, prefix="senet.")
+    return [module.name for module in found if module.name not in ("senet.__main__", "senet.cli")]
+
+
+def examples(module: ModuleType) -> list[doctest.DocTest]:
+    return [test for test in doctest.DocTestFinder(exclude_empty=True).find(module) if test.examples]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_examples_run(name: str) -> None:
+    module = importlib.import_module(name)
+    for test in examples(module):
+        test.globs |= {"torch": torch, "nn": torch.nn, "senet": senet, "create_model": senet.create_model}
+        test.globs |= {"SESpec": senet.SESpec}
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+        runner.run(test, out=lambda text: pytest.fail(text))
+
+
+def test_there_are_examples_to_run() -> None:
+    assert sum(len(examples(importlib.import_module(name))) for name in modules()) > 20

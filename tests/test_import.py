@@ -1,0 +1,52 @@
+"""What importing costs, and what it must not load."""
+
+import subprocess
+import sys
+
+import pytest
+
+import senet
+
+HELP = """
+from typer.testing import CliRunner
+from senet.cli import app
+assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+"""
+
+
+def loaded_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import senet; senet.SESpec(reduction=8)",
+        "import senet.cli",
+        "import senet.data; senet.data.DataSpec()",
+        "import senet.lab.study, senet.lab.recipe, senet.lab.run, senet.lab.summary, senet.lab.table, senet.decode",
+        HELP,
+    ],
+)
+def test_values_and_help_load_no_torch(code: str) -> None:
+    assert not {"torch", "numpy", "torchvision", "matplotlib", "scipy"} & loaded_after(code)
+
+
+def test_torch_arrives_with_the_first_name_that_needs_it() -> None:
+    assert "torch" in loaded_after("import senet; senet.SqueezeExcite")
+
+
+def test_training_loads_neither_torchvision_nor_a_plotting_library() -> None:
+    loaded = loaded_after("import senet.lab.train, senet.lab.execute")
+    assert not {"torchvision", "matplotlib", "timm", "sklearn", "pyarrow"} & loaded
+
+
+def test_every_public_name_exists() -> None:
+    for name in senet.__all__:
+        assert getattr(senet, name) is not None
+    assert callable(senet.cost), "the function hides the module of its name"
+    with pytest.raises(AttributeError, match="squeeze_excite"):
+        senet.squeeze_excite  # noqa: B018
