@@ -1,8 +1,7 @@
 """Random changes of a whole batch at once: plain functions of pixels and drawn numbers, and the draw itself.
 
-`n` images, `c` channels, `h` rows, `w` columns. Every change of place reads `x[i, :, rows[i], cols[i]]`: one copy of
-rows and one gather of columns, five times faster than one gather of pixels and three times faster than the images one
-by one. All numbers are drawn on the CPU, so that the bits of a batch do not depend on the device.
+`n` images, `c` channels, `h` rows, `w` columns, `r` rows and `s` columns of a result of another size. All numbers are
+drawn on the CPU, so that they do not depend on the device.
 
 Source:
     The papers behind each change are in `senet.data.spec.Augment`.
@@ -14,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Num, Shaped
 from torch import Generator, Tensor
 
+from senet.data.lookup import mirrored, read, take
 from senet.data.spec import Augment
 
 __all__ = [
@@ -69,10 +69,10 @@ def crop(
     rows = corners[:, :1] - pad + torch.arange(h, device=x.device)
     cols = corners[:, 1:] - pad + torch.arange(w, device=x.device)
     if padding == "reflect":
-        return _take(x, _mirrored(rows, h), _mirrored(cols, w))
+        return take(x, mirrored(rows, h), mirrored(cols, w))
     # one ring of zeros serves every padding: what lies further out reads it too
     ringed = torch.nn.functional.pad(x, (1, 1, 1, 1))
-    return _take(ringed, rows.clamp(-1, h) + 1, cols.clamp(-1, w) + 1)
+    return take(ringed, rows.clamp(-1, h) + 1, cols.clamp(-1, w) + 1)
 
 
 def shift(x: Num[Tensor, "n c h w"], steps: Float[Tensor, "n 2"]) -> Float[Tensor, "n c h w"]:
@@ -85,7 +85,7 @@ def shift(x: Num[Tensor, "n c h w"], steps: Float[Tensor, "n 2"]) -> Float[Tenso
     h, w = x.shape[2:]
     rows = steps[:, :1] + torch.arange(h, device=x.device)
     cols = steps[:, 1:] + torch.arange(w, device=x.device)
-    return _read(x, rows, cols)
+    return read(x, rows, cols)
 
 
 def resized_crop(
@@ -105,7 +105,7 @@ def resized_crop(
     # a box reads no pixel outside itself
     rows = rows.clamp(min=top, max=top + height - 1)
     cols = cols.clamp(min=left, max=left + width - 1)
-    return _read(x, rows, cols)
+    return read(x, rows, cols)
 
 
 def cutout(x: Float[Tensor, "n c h w"], centres: Int64[Tensor, "n 2"], *, side: int) -> Float[Tensor, "n c h w"]:
@@ -203,39 +203,3 @@ def draw_cutout(n: int, h: int, w: int, *, random: Generator) -> Int64[Tensor, "
         DeVries and Taylor, arXiv:1708.04552, section 3.2.
     """
     return torch.stack([torch.randint(h, (n,), generator=random), torch.randint(w, (n,), generator=random)], dim=1)
-
-
-def _mirrored(index: Int64[Tensor, "n m"], size: int) -> Int64[Tensor, "n m"]:
-    return (size - 1) - ((size - 1) - index.abs()).abs()
-
-
-def _take(
-    x: Shaped[Tensor, "n c h w"], rows: Int64[Tensor, "n r"], cols: Int64[Tensor, "n s"]
-) -> Shaped[Tensor, "n c r s"]:
-    return _take_cols(_take_rows(x, rows), cols)
-
-
-def _take_rows(x: Shaped[Tensor, "n c h w"], rows: Int64[Tensor, "n r"]) -> Shaped[Tensor, "n c r w"]:
-    n, c, h, w = x.shape
-    first = torch.arange(n * c, device=x.device).view(n, c, 1) * h
-    lines = (first + rows[:, None]).view(-1)
-    return x.reshape(n * c * h, w).index_select(0, lines).view(n, c, rows.shape[1], w)
-
-
-def _take_cols(x: Shaped[Tensor, "n c r w"], cols: Int64[Tensor, "n s"]) -> Shaped[Tensor, "n c r s"]:
-    n, c, r, _ = x.shape
-    return x.gather(3, cols[:, None, None, :].expand(n, c, r, -1))
-
-
-def _read(
-    x: Num[Tensor, "n c h w"], rows: Float[Tensor, "n r"], cols: Float[Tensor, "n s"]
-) -> Float[Tensor, "n c r s"]:
-    """Read images at fractional places, rows and columns apart: bilinear weights are a product of the two."""
-    h, w = x.shape[2:]
-    rows, cols = rows.clamp(0, h - 1), cols.clamp(0, w - 1)
-    above, before = rows.floor(), cols.floor()
-    i, j = above.long(), before.long()
-    # bytes become floats as late as can be: moving them costs less
-    here, below = _take_rows(x, i).float(), _take_rows(x, (i + 1).clamp(max=h - 1)).float()
-    x = torch.lerp(here, below, (rows - above)[:, None, :, None])
-    return torch.lerp(_take_cols(x, j), _take_cols(x, (j + 1).clamp(max=w - 1)), (cols - before)[:, None, None, :])

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int64
@@ -16,6 +16,7 @@ from senet.data.spec import Augment, DataSpec
 __all__ = ["Data", "Split"]
 
 
+@runtime_checkable
 class Split(Protocol):
     """Labelled images that come as batches by a plan, with no state of their own.
 
@@ -40,7 +41,7 @@ class Split(Protocol):
 
     def batches(
         self,
-        plan: Sequence[tuple[Int64[Tensor, " b"], int]],
+        plan: Sequence[tuple[Int64[Tensor, "_"], int]],
         *,
         augment: Augment | None,
         device: torch.device | str,

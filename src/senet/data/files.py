@@ -57,7 +57,7 @@ class Files:
 
     def batches(
         self,
-        plan: Sequence[tuple[Int64[Tensor, " b"], int]],
+        plan: Sequence[tuple[Int64[Tensor, "_"], int]],
         *,
         augment: Augment | None,
         device: torch.device | str,
@@ -99,8 +99,7 @@ def centre(picture: Image.Image, size: int) -> Image.Image:
         Hu et al., arXiv:1709.01507, section 6.1: 256 and 224.
     """
     short = round(size * 256 / 224)
-    scale = short / min(picture.size)
-    width, height = (short if side == min(picture.size) else int(side * scale) for side in picture.size)
+    width, height = (int(short * side / min(picture.size)) for side in picture.size)
     left, top = round((width - size) / 2), round((height - size) / 2)
     whole = picture.resize((width, height), Image.Resampling.BILINEAR)
     return whole.crop((left, top, left + size, top + size))

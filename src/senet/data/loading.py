@@ -8,12 +8,13 @@ import torch
 
 from senet.data.cifar import read_cifar
 from senet.data.dataset import Data
+from senet.data.decoding import UnreadableImages, check_all, decode_all, sizes
 from senet.data.digits import read_digits
 from senet.data.files import Files, centre
 from senet.data.fingerprint import duplicates, fingerprint
 from senet.data.folder import read_folder
 from senet.data.normalize import Normalize, channel_statistics, kth_mean, kth_wrap
-from senet.data.pictures import UnreadableImages, check_all, decode_all, plain_square, sizes
+from senet.data.pictures import plain_square
 from senet.data.source import Encoded, Pixels, Source, check_labels
 from senet.data.spec import DataSpec
 from senet.data.subset import balanced
@@ -86,7 +87,8 @@ def _decoded_or_checked(spec: DataSpec, folder: Source, bad: UnreadableImages) -
     assert isinstance(train, Encoded)
     assert isinstance(test, Encoded)
     side = (spec.size, spec.size) if spec.size else _common_size(train, test, bad)
-    if max(side) <= _SMALL_SIDE and 3 * side[0] * side[1] * (len(train.items) + len(test.items)) < _SMALL_SET:
+    total = 3 * side[0] * side[1] * (len(train.items) + len(test.items))
+    if not spec.size or (max(side) <= _SMALL_SIDE and total < _SMALL_SET):
         fit = partial(plain_square, size=spec.size) if spec.size else None
         parts = [decode_all(part, size=side, fit=fit, bad=bad) for part in (train, test)]
         return Source(folder.classes, parts[0], parts[1], folder.notes)
@@ -101,6 +103,8 @@ def _common_size(train: Encoded, test: Encoded, bad: UnreadableImages) -> tuple[
     if len(found) == 1 and max(side := next(iter(found))) <= _SMALL_SIDE:
         return side
     bad.settle()
+    if not found:
+        raise DataError(f"none of {len(train.items) + len(test.items)} images is readable; copy the files again.")
     shown = ", ".join(f"{w}x{h}" for h, w in sorted(found)[:_SHOWN])
     raise SpecError(
         f"data.size = 0 keeps images as they are, which needs one size of at most {_SMALL_SIDE}x{_SMALL_SIDE} for all; "

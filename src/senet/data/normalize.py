@@ -65,7 +65,10 @@ def kth_mean(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "c h w"]:
 
 
 def kth_wrap(images: UInt8[Tensor, "n c h w"], mean: UInt8[Tensor, "c h w"]) -> UInt8[Tensor, "n c h w"]:
-    """Subtract in bytes, as the KTH authors did: a pixel below the mean wraps to the top of the range."""
+    """Subtract in bytes, as the KTH authors did: a pixel below the mean wraps to the top of the range.
+
+    It is done once, when the set is loaded. So shift and flip follow it, as theirs did, and padding is black after it.
+    """
     return images - mean
 
 

@@ -48,7 +48,7 @@ class Tensors:
 
     def batches(
         self,
-        plan: Sequence[tuple[Int64[Tensor, " b"], int]],
+        plan: Sequence[tuple[Int64[Tensor, "_"], int]],
         *,
         augment: Augment | None,
         device: torch.device | str,

@@ -66,7 +66,9 @@ class _Array:
         _, shape, dtype, by_column, content = state
         self.fill(content, dtype, shape, "F" if by_column else "C")
 
-    def fill(self, content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: Literal["C", "F"]) -> "_Array":
+    def fill(
+        self, content: bytes | bytearray, dtype: _Dtype, shape: tuple[int, ...], order: Literal["C", "F"]
+    ) -> "_Array":
         plain = np.dtype(dtype.order.replace("|", "=") + dtype.name)
         self.values = np.frombuffer(content, plain).reshape(shape, order=order)
         return self
@@ -76,7 +78,7 @@ def _reconstruct(*_: object) -> _Array:
     return _Array()
 
 
-def _frombuffer(content: bytes, dtype: _Dtype, shape: tuple[int, ...], order: Literal["C", "F"]) -> _Array:
+def _frombuffer(content: bytes | bytearray, dtype: _Dtype, shape: tuple[int, ...], order: Literal["C", "F"]) -> _Array:
     return _Array().fill(content, dtype, shape, order)
 
 
