@@ -10,7 +10,7 @@ from senet.errors import SenetError, SpecError
 from senet.spec import SESpec
 
 if TYPE_CHECKING:
-    from senet.cost import Cost, cost
+    from senet.costs import Cost, cost
     from senet.models import create_model, list_models
     from senet.nn import SqueezeExcite
     from senet.surgery import find
@@ -31,9 +31,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Cost": "senet.cost",
+    "Cost": "senet.costs",
     "SqueezeExcite": "senet.nn",
-    "cost": "senet.cost",
+    "cost": "senet.costs",
     "create_model": "senet.models",
     "find": "senet.surgery",
     "list_models": "senet.models",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from senet import decode
-from senet.cost import CONVENTIONS, Cost, cost
+from senet.costs import CONVENTIONS, Cost, cost
 from senet.errors import SpecError
 from senet.models import create_model, image_size, list_models
 from senet.spec import SESpec

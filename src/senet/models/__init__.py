@@ -1,6 +1,6 @@
 """The networks: one family a file, all of them by name in `zoo`."""
 
 from senet.models.network import Network
-from senet.models.zoo import ZOO, create_model, list_models
+from senet.models.zoo import ZOO, create_model, image_size, list_models
 
-__all__ = ["ZOO", "Network", "create_model", "list_models"]
+__all__ = ["ZOO", "Network", "create_model", "image_size", "list_models"]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from senet.models.network import Network
+from senet.models.stages import standard_gate
 from senet.nn import Gates, Site, chain, place
 from senet.spec import SESpec
 
@@ -38,7 +39,8 @@ class CNN3(Network):
         image_size: int = 32,
         keep_conv2: bool = False,
     ) -> None:
-        gate = place(se, num_stages=1, network="cnn3")(Site(stage=1, channels=32, name="cnn3 conv2")).get("standard")
+        gates = place(se, num_stages=1, network="cnn3")
+        gate = standard_gate(gates, Site(stage=1, channels=32, name="cnn3 conv2"))
         with_conv2 = gate is None or keep_conv2
         super().__init__(
             {

@@ -16,7 +16,7 @@ def he_normal_(model: nn.Module, *, mode: str = "fan_out") -> None:
         He et al., arXiv:1502.01852; fan_out: fb.resnet.torch (PAPERS section 1.3).
     """
     for module in model.modules():
-        if isinstance(module, CONVS):
+        if isinstance(module, CONVS) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")  # type: ignore[arg-type]
         if isinstance(module, (*CONVS, nn.Linear)) and module.bias is not None:
             nn.init.zeros_(module.bias)

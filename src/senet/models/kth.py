@@ -1,11 +1,18 @@
-"""ResNet-52 of the KTH study of reduction ratios, as the authors' code builds it or as their Table 1 prints it."""
+"""ResNet-52 of the KTH study of reduction ratios, as the authors' code builds it or as their Table 1 prints it.
+
+Letters in shapes: n images, c channels, h, w, p and q sizes.
+"""
 
 from collections.abc import Sequence
+from functools import partial
 
-from torch import nn
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from senet.models.init import CONVS, glorot_, he_normal_
 from senet.models.network import Network
+from senet.models.stages import stages
 from senet.nn import Gates, Residual, Site, chain, place
 from senet.spec import SESpec
 
@@ -17,29 +24,37 @@ def norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
+class SamePad(nn.Module):
+    """Pad a map for a 3x3 convolution of stride 2: below and to the right, and on all sides where the size is odd."""
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c p q"]:
+        """Pad with zeros."""
+        return F.pad(x, (x.shape[3] % 2, 1, x.shape[2] % 2, 1))
+
+
 def conv3x3(inputs: int, outputs: int, *, stride: int) -> nn.Module:
-    """Make a 3x3 convolution with bias; at stride 2 TensorFlow pads an even size below and to the right only."""
+    """Make a 3x3 convolution with bias, padded as TensorFlow's `same` pads it."""
     if stride == 1:
         return nn.Conv2d(inputs, outputs, 3, padding=1)
-    return chain(pad=nn.ZeroPad2d((0, 1, 0, 1)), conv=nn.Conv2d(inputs, outputs, 3, stride=stride))
+    return chain(pad=SamePad(), conv=nn.Conv2d(inputs, outputs, 3, stride=stride))
 
 
-def unit(inputs: int, width: int, *, stride: int, stage: int, gates: Gates, shortcut_bn: bool) -> Residual:
+def unit(inputs: int, outputs: int, *, stride: int, stage: int, gates: Gates, shortcut_bn: bool) -> Residual:
     """Make one unit: two 3x3 convolutions with norms; a 1x1 convolution with bias where the shape changes."""
-    se = gates(Site(stage=stage, channels=width, in_channels=inputs, inner_channels=width))
-    change = stride != 1 or inputs != width
+    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs))
+    change = stride != 1 or inputs != outputs
     return Residual(
         chain(
-            conv1=conv3x3(inputs, width, stride=stride),
-            norm1=norm(width),
+            conv1=conv3x3(inputs, outputs, stride=stride),
+            norm1=norm(outputs),
             act1=nn.ReLU(),
             se_inner=se.get("inner"),
-            conv2=conv3x3(width, width, stride=1),
-            norm2=norm(width),
+            conv2=conv3x3(outputs, outputs, stride=1),
+            norm2=norm(outputs),
         ),
         shortcut=chain(
-            conv=nn.Conv2d(inputs, width, 1, stride=stride),
-            norm=norm(width) if shortcut_bn else None,
+            conv=nn.Conv2d(inputs, outputs, 1, stride=stride),
+            norm=norm(outputs) if shortcut_bn else None,
         )
         if change
         else None,
@@ -55,7 +70,8 @@ class KTHResNet(Network):
         se: designs of blocks; None is the plain network.
         stem_se: gate the stem too, with the ratio of stage 1 and standard slot, as the authors' code does.
         shortcut_bn: put a norm on the projections, as Table 1 reads; the authors' code has none.
-        depth: units of every stage.
+        depths: units of every stage.
+        widths: channels of every stage.
         num_classes: outputs; 0 gives the features.
         in_chans: channels of the input.
 
@@ -70,31 +86,26 @@ class KTHResNet(Network):
         se: SESpec | Sequence[SESpec] | Gates | None = None,
         stem_se: bool = True,
         shortcut_bn: bool = False,
-        depth: int = 8,
+        depths: Sequence[int] = (8, 8, 8),
+        widths: Sequence[int] = (16, 32, 64),
         num_classes: int = 10,
         in_chans: int = 3,
     ) -> None:
-        gates = place(se, num_stages=3, network="kth_resnet52")
-        stem_gate = gates(Site(stage=1, channels=16, in_channels=16, inner_channels=16)) if stem_se else {}
-        channels = 16
-        body: dict[str, nn.Module] = {
-            "stem": chain(
-                conv=conv3x3(in_chans, channels, stride=1),
-                norm=norm(channels),
-                act=nn.ReLU(),
-                se=stem_gate.get("standard"),
-            )
-        }
-        for stage, width in enumerate((16, 32, 64), 1):
-            units: dict[str, nn.Module] = {}
-            for number in range(1, depth + 1):
-                stride = 2 if number == 1 and stage > 1 else 1
-                units[f"unit{number}"] = unit(
-                    channels, width, stride=stride, stage=stage, gates=gates, shortcut_bn=shortcut_bn
-                )
-                channels = width
-            body[f"stage{stage}"] = chain(**units)
-        super().__init__(body, num_features=channels, num_classes=num_classes)
+        gates = place(se, num_stages=len(depths), network=f"kth_resnet{1 + len(depths) + 2 * sum(depths)}")
+        width = widths[0]
+        stem_site = Site(stage=1, channels=width, in_channels=width, inner_channels=width)
+        stem = chain(
+            conv=conv3x3(in_chans, width, stride=1),
+            norm=norm(width),
+            act=nn.ReLU(),
+            se=gates(stem_site).get("standard") if stem_se else None,
+        )
+        make = partial(unit, gates=gates, shortcut_bn=shortcut_bn)
+        super().__init__(
+            {"stem": stem, **stages(make, inputs=width, outputs=widths, depths=depths)},
+            num_features=widths[-1],
+            num_classes=num_classes,
+        )
         self._start()
 
     def _start(self) -> None:

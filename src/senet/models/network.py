@@ -66,7 +66,8 @@ class Network(nn.Module):
 
     def forward_head(self, x: Tensor) -> Float[Tensor, "n k"]:
         """Pool, drop, classify."""
-        return self.fc(self.drop(self.pool(x)))
+        logits: Tensor = self.fc(self.drop(self.pool(x)))
+        return logits
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Give the logits of every image."""

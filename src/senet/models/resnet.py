@@ -1,74 +1,77 @@
-"""ResNet for ImageNet: 7x7 stem, four stages of basic or bottleneck units. One table row of the paper is one call."""
+"""ResNet and ResNeXt for ImageNet: 7x7 stem, four stages of basic or bottleneck units. One table row is one call."""
 
 from collections.abc import Sequence
-from typing import Literal
+from functools import partial
 
 from torch import nn
 
-from senet.errors import SpecError
+from senet.errors import SpecError, unknown
+from senet.models.convolution import conv
 from senet.models.init import he_normal_
 from senet.models.network import Network
+from senet.models.shortcut import Shortcut, projection
+from senet.models.stages import Unit, stages
 from senet.nn import Gates, Residual, Site, chain, place
 from senet.spec import SESpec
 
-__all__ = ["STEMS", "ResNet", "basic", "bottleneck", "conv", "projection", "stem"]
+__all__ = ["STEMS", "STRIDES", "UNITS", "ResNet", "basic", "bottleneck", "inner_widths", "stem"]
 
-Stride = Literal["1x1", "3x3"]
 STEMS = ("torch", "caffe", "cifar")
+STRIDES = ("1x1", "3x3")
+UNITS = ("basic", "bottleneck")
 
 
-def conv(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> nn.Conv2d:
-    """Make a bias-free convolution that keeps the size at stride 1."""
-    return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False)
-
-
-def projection(inputs: int, outputs: int, *, stride: int) -> nn.Module | None:
-    """Make the 1x1 shortcut with its norm; None where the shape stays."""
-    if stride == 1 and inputs == outputs:
-        return None
-    return chain(conv=conv(inputs, outputs, 1, stride=stride), norm=nn.BatchNorm2d(outputs))
-
-
-def basic(inputs: int, width: int, *, stride: int, stage: int, gates: Gates) -> Residual:
+def basic(
+    inputs: int, outputs: int, *, stride: int, stage: int, gates: Gates, shortcut: Shortcut = projection
+) -> Residual:
     """Make the unit of ResNet-18/34: two 3x3 convolutions.
 
     Source:
         He et al., arXiv:1512.03385, Figure 5 left.
     """
-    se = gates(Site(stage=stage, channels=width, in_channels=inputs, inner_channels=width))
+    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs))
     return Residual(
         chain(
-            conv1=conv(inputs, width, 3, stride=stride),
-            norm1=nn.BatchNorm2d(width),
+            conv1=conv(inputs, outputs, 3, stride=stride),
+            norm1=nn.BatchNorm2d(outputs),
             act1=nn.ReLU(),
             se_inner=se.get("inner"),
-            conv2=conv(width, width, 3),
-            norm2=nn.BatchNorm2d(width),
+            conv2=conv(outputs, outputs, 3),
+            norm2=nn.BatchNorm2d(outputs),
         ),
-        shortcut=projection(inputs, width, stride=stride),
+        shortcut=shortcut(inputs, outputs, stride=stride),
         act=nn.ReLU(),
         gates=se,
     )
 
 
 def bottleneck(
-    inputs: int, width: int, *, stride: int, stage: int, gates: Gates, stride_in: Stride = "3x3", groups: int = 1
+    inputs: int,
+    outputs: int,
+    *,
+    stride: int,
+    stage: int,
+    gates: Gates,
+    widths: Sequence[int],
+    groups: int = 1,
+    stride_in: str = "3x3",
 ) -> Residual:
-    """Make the unit of ResNet-50 and deeper, 1x1 - 3x3 - 1x1 to 4 times the base width; ResNeXt's with groups.
+    """Make the unit of ResNet-50 and deeper, 1x1 - 3x3 - 1x1; ResNeXt's with groups.
 
     Args:
         inputs: channels of the input.
-        width: channels between the 1x1 convolutions.
+        outputs: channels of the output.
         stride: 2 in the first unit of stages 2 to 4.
         stage: from 1.
         gates: where the blocks come from.
-        stride_in: which convolution strides; `1x1` is the Caffe original, `3x3` torchvision's version 1.5.
-        groups: cardinality of the 3x3 convolution; above 1 the width is that of all groups and the output 2 times it.
+        widths: channels between the 1x1 convolutions, of every stage.
+        groups: cardinality of the 3x3 convolution.
+        stride_in: which convolution strides; `1x1` is the Caffe original, `3x3` ResNeXt and torchvision's version 1.5.
 
     Source:
-        He et al., arXiv:1512.03385, Figure 5 right; Xie et al., arXiv:1611.05431.
+        He et al., arXiv:1512.03385, Figure 5 right; Xie et al., arXiv:1611.05431, Figure 3(c).
     """
-    outputs = width * (4 if groups == 1 else 2)
+    width = widths[stage - 1]
     se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=width))
     first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
     return Residual(
@@ -89,10 +92,20 @@ def bottleneck(
     )
 
 
+def inner_widths(widths: Sequence[int], *, cardinality: int, group_width: int) -> tuple[int, ...]:
+    """Give the channels of the 3x3 convolutions: `cardinality` groups, `group_width` wide in the first stage.
+
+    Example:
+        >>> inner_widths((64, 128, 256, 512), cardinality=32, group_width=4)
+        (128, 256, 512, 1024)
+    """
+    return tuple(cardinality * (group_width * width // widths[0]) for width in widths)
+
+
 def stem(kind: str, in_chans: int, width: int) -> nn.Module:
     """Make the first layers: `torch` and `caffe` differ in the padding of the max pool, `cifar` keeps the size."""
     if kind not in STEMS:
-        raise SpecError(f"stem = {kind!r} is not known; choose one of: {', '.join(STEMS)}.")
+        raise unknown("stem_kind", kind, STEMS)
     norm, act = nn.BatchNorm2d(width), nn.ReLU()
     if kind == "cifar":
         return chain(conv=conv(in_chans, width, 3), norm=norm, act=act)
@@ -107,6 +120,8 @@ class ResNet(Network):
         depths: units of every stage.
         widths: base width of every stage; a bottleneck gives 4 times as many channels.
         unit: `basic` or `bottleneck`.
+        cardinality: groups of the 3x3 convolutions of bottlenecks, 32 in ResNeXt 32x4d.
+        group_width: channels of one group in stage 1, 4 in ResNeXt 32x4d; None is the base width, as in ResNet.
         stride_in: of bottlenecks: stride in the first `1x1` (Caffe, as the SENet paper) or in the `3x3`.
         stem_kind: `torch`, `caffe` or `cifar`.
         se: designs of blocks; None is the plain network.
@@ -114,7 +129,12 @@ class ResNet(Network):
         in_chans: channels of the input.
 
     Source:
-        He et al., arXiv:1512.03385, Table 1; SE: Hu et al., arXiv:1709.01507, Table 1.
+        He et al., arXiv:1512.03385, Table 1; Xie et al., arXiv:1611.05431, Table 1; SE: Hu et al.,
+        arXiv:1709.01507, Table 1.
+
+    Example:
+        >>> ResNet(depths=(1, 2), widths=(16, 32), cardinality=4, group_width=2, num_classes=10).num_features
+        128
     """
 
     def __init__(
@@ -122,30 +142,39 @@ class ResNet(Network):
         *,
         depths: Sequence[int] = (3, 4, 6, 3),
         widths: Sequence[int] = (64, 128, 256, 512),
-        unit: Literal["basic", "bottleneck"] = "bottleneck",
-        stride_in: Stride = "1x1",
+        unit: str = "bottleneck",
+        cardinality: int = 1,
+        group_width: int | None = None,
+        stride_in: str = "1x1",
         stem_kind: str = "caffe",
         se: SESpec | Sequence[SESpec] | Gates | None = None,
         num_classes: int = 1000,
         in_chans: int = 3,
     ) -> None:
-        if len(depths) != len(widths):
-            raise SpecError(f"depths = {tuple(depths)} and widths = {tuple(widths)} differ in length; give one each.")
-        gates = place(se, num_stages=len(depths), network="this ResNet")
-        channels = widths[0]
-        body: dict[str, nn.Module] = {"stem": stem(stem_kind, in_chans, channels)}
-        for stage, (depth, width) in enumerate(zip(depths, widths, strict=True), 1):
-            units: dict[str, nn.Module] = {}
-            for number in range(1, depth + 1):
-                stride = 2 if number == 1 and stage > 1 else 1
-                if unit == "basic":
-                    units[f"unit{number}"] = basic(channels, width, stride=stride, stage=stage, gates=gates)
-                    channels = width
-                else:
-                    units[f"unit{number}"] = bottleneck(
-                        channels, width, stride=stride, stage=stage, gates=gates, stride_in=stride_in
-                    )
-                    channels = width * 4
-            body[f"stage{stage}"] = chain(**units)
-        super().__init__(body, num_features=channels, num_classes=num_classes)
+        if unit not in UNITS:
+            raise unknown("unit", unit, UNITS)
+        if stride_in not in STRIDES:
+            raise unknown("stride_in", stride_in, STRIDES)
+        grouped = cardinality != 1 or group_width is not None
+        if unit == "basic" and grouped:
+            raise SpecError(f"cardinality = {cardinality} does not fit unit = 'basic'; choose 'bottleneck'.")
+        group_width = widths[0] if group_width is None else group_width
+        layers = 2 + sum(depths) * (2 if unit == "basic" else 3)
+        name = f"resnext{layers}_{cardinality}x{group_width}d" if grouped else f"resnet{layers}"
+        gates = place(se, num_stages=len(depths), network=name)
+        make: Unit
+        if unit == "basic":
+            make, outputs = partial(basic, gates=gates), tuple(widths)
+        else:
+            inner = inner_widths(widths, cardinality=cardinality, group_width=group_width)
+            make = partial(bottleneck, gates=gates, widths=inner, groups=cardinality, stride_in=stride_in)
+            outputs = tuple(4 * width for width in widths)
+        super().__init__(
+            {
+                "stem": stem(stem_kind, in_chans, widths[0]),
+                **stages(make, inputs=widths[0], outputs=outputs, depths=depths),
+            },
+            num_features=outputs[-1],
+            num_classes=num_classes,
+        )
         he_normal_(self)

@@ -6,17 +6,28 @@ from fnmatch import fnmatch
 from functools import partial
 
 from senet.errors import SpecError, unknown
+from senet.models.bn_inception import BNInception
 from senet.models.cnn3 import CNN3
+from senet.models.inception_resnet_v2 import InceptionResNetV2
 from senet.models.kth import KTHResNet
+from senet.models.mobilenet_v1 import MobileNetV1
 from senet.models.network import Network
+from senet.models.preact_resnet import PreActResNet
 from senet.models.resnet import ResNet
 from senet.models.resnet_cifar import CifarResNet
+from senet.models.senet154 import SENet154
+from senet.models.shake_resnet import ShakeResNet
+from senet.models.shake_resnext import ShakeResNeXt
+from senet.models.shufflenet_v1 import ShuffleNetV1
+from senet.models.vgg import VGG
+from senet.models.wide_resnet import WideResNet
 from senet.nn import Gates
 from senet.spec import SESpec
 
-__all__ = ["ZOO", "create_model", "list_models"]
+__all__ = ["ZOO", "create_model", "image_size", "list_models"]
 
-_V15 = {"stride_in": "3x3", "stem_kind": "torch"}
+resnet_v15 = partial(ResNet, stride_in="3x3", stem_kind="torch")
+resnext_32x4d = partial(ResNet, cardinality=32, group_width=4, stride_in="3x3")
 
 ZOO: Mapping[str, Callable[..., Network]] = {
     "cnn3": CNN3,
@@ -25,20 +36,37 @@ ZOO: Mapping[str, Callable[..., Network]] = {
     "resnet18.cifar": partial(ResNet, depths=(2, 2, 2, 2), unit="basic", stem_kind="cifar"),
     "resnet34": partial(ResNet, depths=(3, 4, 6, 3), unit="basic", stem_kind="torch"),
     "resnet50": partial(ResNet, depths=(3, 4, 6, 3)),
-    "resnet50.v15": partial(ResNet, depths=(3, 4, 6, 3), **_V15),
+    "resnet50.v15": partial(resnet_v15, depths=(3, 4, 6, 3)),
     "resnet101": partial(ResNet, depths=(3, 4, 23, 3)),
-    "resnet101.v15": partial(ResNet, depths=(3, 4, 23, 3), **_V15),
+    "resnet101.v15": partial(resnet_v15, depths=(3, 4, 23, 3)),
     "resnet152": partial(ResNet, depths=(3, 8, 36, 3)),
-    "resnet152.v15": partial(ResNet, depths=(3, 8, 36, 3), **_V15),
-    "resnet8": partial(CifarResNet, depth=1),
-    "resnet20": partial(CifarResNet, depth=3),
-    "resnet32": partial(CifarResNet, depth=5),
-    "resnet44": partial(CifarResNet, depth=7),
-    "resnet56": partial(CifarResNet, depth=9),
-    "resnet110": partial(CifarResNet, depth=18),
+    "resnet152.v15": partial(resnet_v15, depths=(3, 8, 36, 3)),
+    "resnext50_32x4d": partial(resnext_32x4d, depths=(3, 4, 6, 3)),
+    "resnext101_32x4d": partial(resnext_32x4d, depths=(3, 4, 23, 3)),
+    "senet154": SENet154,
+    "vgg16_bn": VGG,
+    "bn_inception": BNInception,
+    "inception_resnet_v2": InceptionResNetV2,
+    "inception_resnet_v2.figures": partial(InceptionResNetV2, reading="figures"),
+    "mobilenet_v1": MobileNetV1,
+    "shufflenet_v1": ShuffleNetV1,
+    "resnet8": partial(CifarResNet, depths=(1, 1, 1)),
+    "resnet20": partial(CifarResNet, depths=(3, 3, 3)),
+    "resnet32": partial(CifarResNet, depths=(5, 5, 5)),
+    "resnet44": partial(CifarResNet, depths=(7, 7, 7)),
+    "resnet56": partial(CifarResNet, depths=(9, 9, 9)),
+    "resnet110": partial(CifarResNet, depths=(18, 18, 18)),
+    "preact_resnet110": PreActResNet,
+    "preact_resnet164": partial(PreActResNet, unit="bottleneck"),
+    "wrn16_8": partial(WideResNet, depth=16, width=8),
+    "wrn28_10": partial(WideResNet, depth=28, width=10),
+    "shake26_2x96d": ShakeResNet,
+    "shake29_2x4x64d": ShakeResNeXt,
     "kth_resnet52": KTHResNet,
     "kth_resnet52.paper": partial(KTHResNet, stem_se=False, shortcut_bn=True),
 }
+
+SMALL = (CNN3, CifarResNet, PreActResNet, WideResNet, ShakeResNet, ShakeResNeXt, KTHResNet)
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -51,6 +79,22 @@ def list_models(pattern: str = "*") -> list[str]:
         ['kth_resnet52', 'kth_resnet52.paper']
     """
     return sorted(name for name in ZOO if fnmatch(name, pattern))
+
+
+def image_size(name: str) -> int:
+    """Give the side of the images that a network was made for [pixels]; others work too.
+
+    Example:
+        >>> [image_size(name) for name in ("resnet20", "resnet50", "inception_resnet_v2")]
+        [32, 224, 299]
+    """
+    if name not in ZOO:
+        raise unknown("model", name, ZOO)
+    family = ZOO[name]
+    kind = family.func if isinstance(family, partial) else family
+    if kind is InceptionResNetV2:
+        return 299
+    return 32 if kind in SMALL or name.endswith(".cifar") else 224
 
 
 def create_model(
@@ -69,7 +113,8 @@ def create_model(
         se: one design, several, your own `Site -> blocks`, or None for the plain network.
         num_classes: outputs; 0 gives the features; None stands for the network's own number.
         in_chans: channels of the input.
-        image_size: side of the input [pixels], for networks whose classifier depends on it (cnn3); others ignore it.
+        image_size: side of the input [pixels], for networks whose classifier depends on it (cnn3, vgg16_bn); others
+            ignore it.
         options: further arguments of the family, e.g. `{"shortcut": "B"}` for `resnet20`.
 
     Raises:

@@ -14,7 +14,8 @@ __all__ = ["Found", "Kind", "find"]
 
 Kind = Literal["senet", "timm", "torchvision", "monai", "other"]
 ORIGINS: tuple[Kind, ...] = ("timm", "torchvision", "monai")
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LAYERS = (*CONVS, nn.Linear)
 
 # class names in lower case without underscores: SELayer, SE_Block, ChannelSELayer, SqueezeExcitation, SqueezeExciteCl
 NAME = re.compile(
@@ -113,6 +114,6 @@ def _sizes(layer: nn.Module) -> tuple[int, int] | None:
     """Give the input and output channels of a 1x1 layer; None if it looks at neighbours or at groups."""
     if isinstance(layer, nn.Linear):
         return layer.in_features, layer.out_features
-    assert isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
+    assert isinstance(layer, CONVS)
     pointwise = set(layer.kernel_size) == {1} and layer.groups == 1
     return (layer.in_channels, layer.out_channels) if pointwise else None

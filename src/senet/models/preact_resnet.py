@@ -1,0 +1,155 @@
+"""Pre-activation ResNet for CIFAR: norm and ReLU come before every convolution, nothing after the sum."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from torch import nn
+
+from senet.errors import unknown
+from senet.models.convolution import conv
+from senet.models.init import he_normal_
+from senet.models.network import Network
+from senet.models.shortcut import PREACT_SHORTCUTS, Shortcut, bare_projection
+from senet.models.stages import stages
+from senet.nn import Gates, Residual, Site, chain, place
+from senet.spec import SESpec
+
+__all__ = ["PreActResNet", "preact_basic", "preact_bottleneck"]
+
+
+def norm_act(channels: int) -> dict[str, nn.Module]:
+    """Make the first norm and ReLU of a unit."""
+    return {"norm1": nn.BatchNorm2d(channels), "act1": nn.ReLU()}
+
+
+def preact_basic(
+    inputs: int,
+    outputs: int,
+    *,
+    stride: int,
+    stage: int,
+    gates: Gates,
+    shared: bool,
+    shortcut: Shortcut = bare_projection,
+) -> Residual:
+    """Make the unit of two 3x3 convolutions, each behind its norm and ReLU.
+
+    Args:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        stride: 2 in the first unit of later stages.
+        stage: from 1.
+        gates: where the blocks come from.
+        shared: let the shortcut see the input after the first norm and ReLU too.
+        shortcut: makes the shortcut.
+
+    Source:
+        He et al., arXiv:1603.05027, Figure 4(e) and appendix.
+    """
+    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs))
+    return Residual(
+        chain(
+            **({} if shared else norm_act(inputs)),
+            conv1=conv(inputs, outputs, 3, stride=stride),
+            norm2=nn.BatchNorm2d(outputs),
+            act2=nn.ReLU(),
+            se_inner=se.get("inner"),
+            conv2=conv(outputs, outputs, 3),
+        ),
+        head=chain(**norm_act(inputs)) if shared else None,
+        shortcut=shortcut(inputs, outputs, stride=stride),
+        gates=se,
+    )
+
+
+def preact_bottleneck(
+    inputs: int,
+    outputs: int,
+    *,
+    stride: int,
+    stage: int,
+    gates: Gates,
+    shared: bool,
+    shortcut: Shortcut = bare_projection,
+) -> Residual:
+    """Make the unit of a 1x1, a 3x3 and a 1x1 convolution; the first one strides. Arguments as `preact_basic`.
+
+    Source:
+        He et al., arXiv:1603.05027; KaimingHe/resnet-1k-layers.
+    """
+    width = outputs // 4
+    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=width))
+    return Residual(
+        chain(
+            **({} if shared else norm_act(inputs)),
+            conv1=conv(inputs, width, 1, stride=stride),
+            norm2=nn.BatchNorm2d(width),
+            act2=nn.ReLU(),
+            conv2=conv(width, width, 3),
+            norm3=nn.BatchNorm2d(width),
+            act3=nn.ReLU(),
+            se_inner=se.get("inner"),
+            conv3=conv(width, outputs, 1),
+        ),
+        head=chain(**norm_act(inputs)) if shared else None,
+        shortcut=shortcut(inputs, outputs, stride=stride),
+        gates=se,
+    )
+
+
+UNITS = {"basic": preact_basic, "bottleneck": preact_bottleneck}
+
+
+class PreActResNet(Network):
+    """ResNet-110 of basic units or ResNet-164 of bottlenecks, three stages of eighteen.
+
+    The first unit of every stage shares its first norm and ReLU with the shortcut.
+
+    Args:
+        depths: units of every stage; n of each are 6n + 2 layers, 9n + 2 with bottlenecks.
+        widths: base width of every stage; a bottleneck gives 4 times as many channels.
+        unit: `basic` or `bottleneck`.
+        shortcut: `B` is a 1x1 projection where the shape changes, `A` pads with zeros.
+        se: designs of blocks; None is the plain network.
+        num_classes: outputs; 0 gives the features.
+        in_chans: channels of the input.
+
+    Source:
+        He et al., arXiv:1603.05027, Table 2; fb.resnet.torch and KaimingHe/resnet-1k-layers (PAPERS section 1.2).
+    """
+
+    def __init__(
+        self,
+        *,
+        depths: Sequence[int] = (18, 18, 18),
+        widths: Sequence[int] = (16, 32, 64),
+        unit: str = "basic",
+        shortcut: str = "B",
+        se: SESpec | Sequence[SESpec] | Gates | None = None,
+        num_classes: int = 10,
+        in_chans: int = 3,
+    ) -> None:
+        if unit not in UNITS:
+            raise unknown("unit", unit, UNITS)
+        if shortcut not in PREACT_SHORTCUTS:
+            raise unknown("shortcut", shortcut, PREACT_SHORTCUTS)
+        convs, expansion = (2, 1) if unit == "basic" else (3, 4)
+        gates = place(se, num_stages=len(depths), network=f"preact_resnet{2 + convs * sum(depths)}")
+        make = partial(UNITS[unit], gates=gates, shortcut=PREACT_SHORTCUTS[shortcut])
+        outputs = [expansion * width for width in widths]
+        super().__init__(
+            {
+                "stem": chain(conv=conv(in_chans, widths[0], 3)),
+                **stages(
+                    partial(make, shared=False),
+                    first=partial(make, shared=True),
+                    inputs=widths[0],
+                    outputs=outputs,
+                    depths=depths,
+                ),
+                "final": chain(norm=nn.BatchNorm2d(outputs[-1]), act=nn.ReLU()),
+            },
+            num_features=outputs[-1],
+            num_classes=num_classes,
+        )
+        he_normal_(self)

@@ -1,0 +1,119 @@
+"""Shake-shake ResNet for CIFAR: three stages of units with two branches of 3x3 convolutions; 26 2x96d is the largest.
+
+Letters in shapes: n images, c and d channels, h, w, p and q sizes.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from senet.errors import SpecError
+from senet.models.convolution import conv
+from senet.models.init import he_normal_
+from senet.models.network import Network
+from senet.models.shake import shake_unit
+from senet.models.stages import stages
+from senet.nn import Gates, Residual, Site, chain, place
+from senet.spec import SESpec
+
+__all__ = ["ShakeResNet", "TwoPaths"]
+
+
+class TwoPaths(nn.Module):
+    """Subsample twice, the second time shifted by one pixel, bring each to half the channels, join and normalise.
+
+    Source:
+        Gastaldi, arXiv:1705.07485; xgastaldi/shake-shake.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+        super().__init__()
+        self.path1 = conv(inputs, outputs // 2, 1, stride=stride)
+        self.path2 = conv(inputs, outputs - outputs // 2, 1, stride=stride)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d p q"]:
+        """Run both paths; a map moves right and down, zeros enter."""
+        x = F.relu(x)
+        moved = F.pad(x, (1, -1, 1, -1))
+        y: Tensor = self.norm(torch.cat([self.path1(x), self.path2(moved)], dim=1))
+        return y
+
+
+def branch(inputs: int, outputs: int, *, stride: int, se: Mapping[str, nn.Module]) -> nn.Sequential:
+    """Make one branch: ReLU, 3x3, norm, ReLU, 3x3, norm."""
+    return chain(
+        act1=nn.ReLU(),
+        conv1=conv(inputs, outputs, 3, stride=stride),
+        norm1=nn.BatchNorm2d(outputs),
+        act2=nn.ReLU(),
+        se_inner=se.get("inner"),
+        conv2=conv(outputs, outputs, 3),
+        norm2=nn.BatchNorm2d(outputs),
+        se=se.get("standard"),
+    )
+
+
+class ShakeResNet(Network):
+    """Shake-Shake d 2xWd: three stages of (d - 2) / 6 units with W, 2W and 4W channels.
+
+    Args:
+        depth: layers of the network, d: 8, 14, 20, 26, ...
+        width: channels of the first stage, W, an even number.
+        se_on: `branch` gates the end of each branch, `sum` their mixture.
+        forward_noise: `shake` or `even`.
+        backward_noise: `shake`, `even` or `keep`.
+        se: designs of blocks; None is the plain network.
+        num_classes: outputs; 0 gives the features.
+        in_chans: channels of the input.
+
+    Raises:
+        SpecError: if there is no network of that depth.
+
+    Source:
+        Gastaldi, arXiv:1705.07485, its experiments on CIFAR-10; xgastaldi/shake-shake; the place of the block is our
+        reading (PAPERS section 1.2).
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int = 26,
+        width: int = 96,
+        se_on: str = "branch",
+        forward_noise: str = "shake",
+        backward_noise: str = "shake",
+        se: SESpec | Sequence[SESpec] | Gates | None = None,
+        num_classes: int = 10,
+        in_chans: int = 3,
+    ) -> None:
+        if depth < 8 or (depth - 2) % 6:
+            raise SpecError(f"depth = {depth} is not 6n + 2; choose one of: 8, 14, 20, 26, 32, ...")
+        gates = place(se, num_stages=3, network=f"shake{depth}_2x{width}d")
+
+        def unit(inputs: int, outputs: int, *, stride: int, stage: int) -> Residual:
+            return shake_unit(
+                lambda se: branch(inputs, outputs, stride=stride, se=se),
+                shortcut=None if inputs == outputs else TwoPaths(inputs, outputs, stride=stride),
+                act=None,
+                site=Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs),
+                gates=gates,
+                se_on=se_on,
+                forward_noise=forward_noise,
+                backward_noise=backward_noise,
+            )
+
+        outputs = [width, 2 * width, 4 * width]
+        super().__init__(
+            {
+                "stem": chain(conv=conv(in_chans, 16, 3), norm=nn.BatchNorm2d(16)),
+                **stages(unit, inputs=16, outputs=outputs, depths=[(depth - 2) // 6] * 3),
+                "final": chain(act=nn.ReLU()),
+            },
+            num_features=outputs[-1],
+            num_classes=num_classes,
+        )
+        he_normal_(self)
