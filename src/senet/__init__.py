@@ -11,10 +11,13 @@ from senet.spec import SESpec
 
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
-    from senet.models import create_model, list_models
+    from senet.create import create_model
+    from senet.models import list_models
     from senet.nn import SqueezeExcite
     from senet.surgery import find
+    from senet.timm_zoo import timm_attention, timm_models
     from senet.weights import load_weights, state_dict_as
+    from senet.weights.pretrained import from_pretrained, save_pretrained
 
 __all__ = [
     "Cost",
@@ -25,20 +28,28 @@ __all__ = [
     "cost",
     "create_model",
     "find",
+    "from_pretrained",
     "list_models",
     "load_weights",
+    "save_pretrained",
     "state_dict_as",
+    "timm_attention",
+    "timm_models",
 ]
 
 _HOMES = {
     "Cost": "senet.costs",
     "SqueezeExcite": "senet.nn",
     "cost": "senet.costs",
-    "create_model": "senet.models",
+    "create_model": "senet.create",
     "find": "senet.surgery",
+    "from_pretrained": "senet.weights.pretrained",
     "list_models": "senet.models",
     "load_weights": "senet.weights",
+    "save_pretrained": "senet.weights.pretrained",
     "state_dict_as": "senet.weights",
+    "timm_attention": "senet.timm_zoo",
+    "timm_models": "senet.timm_zoo",
 }
 
 

@@ -49,15 +49,15 @@ def test_all_test_images_give_the_logged_accuracy_and_loss(
 
 
 @pytest.mark.parametrize(("name", "se", "correct", "loss"), CASES)
-def test_the_first_thousand_test_images_are_counted_right(
+def test_the_first_images_are_counted_right(
     shared: Path, name: str, se: SESpec | None, correct: int, loss: float
 ) -> None:
     model = network(shared, name, se)
     data = load(DataSpec(name="cifar10", normalize="unit"), root=shared / "data" / "cifar10")
-    plan = [(part, 0) for part in torch.arange(1000).split(250)]
+    plan = [(part, 0) for part in torch.arange(240).split(80)]
     with torch.no_grad():
         right = sum(
             (model(x).argmax(1) == y).sum().item() for x, y in data.test.batches(plan, augment=None, device="cpu")
         )
-    # their preprocessing takes 0 to 3 grey levels off; without it the counts move by a few images in a thousand
-    assert abs(right - correct / 10) < 15
+    # their preprocessing takes 0 to 3 grey levels off; without it hardly an image changes sides
+    assert right / 240 == pytest.approx(correct / 10_000, abs=0.04)

@@ -1,0 +1,67 @@
+"""`create_model` for users: a network of the zoo, with fresh weights or with those of a file or the Hub."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from senet import models
+from senet.errors import CheckpointError
+from senet.models import Network
+from senet.nn import Gates
+from senet.spec import SESpec
+
+__all__ = ["create_model"]
+
+
+def create_model(
+    name: str,
+    *,
+    se: SESpec | Sequence[SESpec] | Gates | None = None,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    options: Mapping[str, object] | None = None,
+    weights: str | Path | None = None,
+    origin: str = "senet",
+) -> Network:
+    """Build a network of the zoo, with fresh weights from torch's global generator or with given ones.
+
+    Args:
+        name: a name of `list_models()`.
+        se: one design, several, your own `Site -> blocks`, or None for the plain network.
+        num_classes: outputs; 0 gives the features; None stands for the network's own number.
+        in_chans: channels of the input.
+        image_size: side of the input [pixels], for networks whose classifier depends on it (cnn3, vgg16_bn); others
+            ignore it.
+        options: further arguments of the family, e.g. `{"shortcut": "B"}` for `resnet20`.
+        weights: a file (`.safetensors`, or what `torch.save` wrote), a folder with one, or `hf:owner/name` on the
+            Hugging Face Hub; None leaves the fresh ones. All tensors fit, or it is an error.
+        origin: whose names and conventions the weights have, a name of `senet.weights.ORIGINS`.
+
+    Raises:
+        SpecError: if the name, an option, a design or the origin does not fit.
+        CheckpointError: if the weights are not to be had, are hostile, or are those of another network.
+
+    Example:
+        >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
+        774220
+    """
+    model = models.create_model(
+        name, se=se, num_classes=num_classes, in_chans=in_chans, image_size=image_size, options=options
+    )
+    if weights is not None:
+        _load(model, weights, origin)
+    return model
+
+
+def _load(model: Network, weights: str | Path, origin: str) -> None:
+    from senet.weights import load_weights
+    from senet.weights.config import read_config
+    from senet.weights.safe import read_weights
+    from senet.weights.source import CONFIG, beside, locate
+
+    file = locate(weights)
+    described = beside(weights, CONFIG) if origin == "senet" else None
+    config = read_config(described) if described else None
+    if config and (difference := config.difference(model)):  # names and shapes could fit all the same
+        raise CheckpointError(f"{weights} is of another network: {difference}; from_pretrained builds that one.")
+    load_weights(model, read_weights(file), origin=origin)

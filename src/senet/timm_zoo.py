@@ -1,0 +1,108 @@
+"""Our networks and our block inside timm: its scripts build them by name, its networks take the block.
+
+timm is imported here and nowhere else, inside the function that is called for it.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import nn
+
+from senet import decode
+from senet.errors import CheckpointError, UsageError
+from senet.models import ZOO, Network, create_model
+from senet.nn import Gates, SqueezeExcite
+from senet.spec import SESpec
+
+__all__ = ["timm_attention", "timm_models"]
+
+PUBLIC = tuple(__all__)
+
+
+def timm_models() -> list[str]:
+    """Register the networks of the zoo in timm as `senet_` and their name, a dot as an underscore.
+
+    `timm.create_model("senet_resnet50_v15", se=SESpec(), num_classes=10, in_chans=1)` then works. Beside `se` (a
+    design, several, or words such as `"standard:reduction=8"`, for timm's command line) and timm's `drop_rate`, a
+    network takes the options of its family.
+
+    Returns:
+        The names, sorted. A second call changes nothing.
+
+    Raises:
+        UsageError: if timm is not installed.
+
+    Example:
+        >>> "senet_resnet50_v15" in timm_models()
+        True
+    """
+    try:
+        from timm.models import is_model, register_model
+    except ModuleNotFoundError as error:
+        raise UsageError("timm_models needs timm; run: pip install 'senet[timm]'.") from error
+    names = {f"senet_{name.replace('.', '_')}": name for name in ZOO}
+    for title, name in names.items():
+        if not is_model(title):
+            register_model(_named(title, partial(_create, name)))
+    __all__[:] = PUBLIC  # timm adds the names of what it registers, which are no names of this module
+    return sorted(names)
+
+
+def timm_attention(spec: SESpec | None = None) -> Callable[..., SqueezeExcite]:
+    """Make what timm's networks take as `attn_layer`, for any design of the block.
+
+    Args:
+        spec: the design; None stands for `SESpec()`.
+
+    Example:
+        >>> block = timm_attention(SESpec(reduction=8))(64, device=None, dtype=None)
+        >>> block.widths
+        (64, 8, 64)
+    """
+
+    def attention(
+        channels: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> SqueezeExcite:
+        return SqueezeExcite(channels, spec).to(device=device, dtype=dtype)
+
+    return attention
+
+
+def _create(
+    name: str,
+    *,
+    pretrained: bool = False,
+    pretrained_cfg: object = None,
+    pretrained_cfg_overlay: object = None,
+    cache_dir: object = None,
+    se: SESpec | Sequence[SESpec] | Gates | str | None = None,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    drop_rate: float | None = None,
+    **options: object,
+) -> Network:
+    if pretrained or pretrained_cfg or pretrained_cfg_overlay:
+        raise CheckpointError(
+            f"no weights come with {name} in timm; build it plain, then senet.load_weights or timm's checkpoint_path."
+        )
+    model = create_model(
+        name,
+        se=decode.se_designs(se) if isinstance(se, str) else se,
+        num_classes=num_classes,
+        in_chans=in_chans,
+        image_size=image_size,
+        options=options,
+    )
+    if drop_rate is not None:
+        model.drop = nn.Dropout(drop_rate)
+    return model
+
+
+def _named(title: str, create: Callable[..., Network]) -> Callable[..., Network]:
+    def entry(**arguments: object) -> Network:
+        return create(**arguments)
+
+    entry.__name__ = entry.__qualname__ = title
+    return entry

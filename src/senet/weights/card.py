@@ -1,0 +1,79 @@
+"""The model card: what a network is, how it was trained, what it reached. Nothing that is not known is said."""
+
+from collections.abc import Iterator, Mapping
+
+from senet.lab.result import Result
+from senet.weights.config import Config
+
+__all__ = ["card"]
+
+HEAD = """---
+library_name: senet
+pipeline_tag: image-classification
+tags:
+- squeeze-and-excitation
+- image-classification
+---
+"""
+USE = """## Use
+
+```python
+import senet
+
+model = senet.from_pretrained("FOLDER")  # or "hf:OWNER/NAME"; in evaluation mode
+```
+"""
+
+
+def card(config: Config, *, num_classes: int, params: int, result: Result | None) -> str:
+    """Write the card of a network in Markdown.
+
+    Args:
+        config: what was built.
+        num_classes: its outputs.
+        params: its learnable parameters.
+        result: its training; None says that none is recorded.
+    """
+    design = " + ".join(map(str, config.se)) or "none, the plain network"
+    facts = {
+        "network": f"`{config.model}`",
+        "options": f"`{dict(config.options)}`" if config.options else "none",
+        "SE blocks": design,
+        "classes": num_classes,
+        "input": f"{config.in_chans} channels" + (f", {config.image_size} pixels" if config.image_size else ""),
+        "parameters": f"{params:,}",
+    }
+    training = _training(result) if result else "No training is recorded for these weights.\n"
+    title = f"# {config.model}, SE: {design}\n"
+    return "\n".join([HEAD + title, _table(facts), USE, "## Training\n\n" + training])
+
+
+def _training(result: Result) -> str:
+    last = result.last
+    numbers = {
+        "top-1": f"{result.accuracy:.2f} %, {last.correct:,} of {result.total:,} test images",
+        "top-5": f"{result.accuracy5:.2f} %, {last.correct5:,} of {result.total:,}",
+        "test loss": f"{last.test_loss:.4f}",
+        "epochs": len(result.curve),
+        "training images": f"{result.train_images:,}",
+        "time": f"{result.seconds:,.0f} s on {result.environment.device or 'an unknown device'}",
+        "run": f"`{result.run.id}`, seed {result.run.seed}",
+        "made with": f"senet {result.environment.senet} {result.environment.commit}, torch {result.environment.torch}",
+    }
+    lines = "\n".join(f"{name} = {value!r}" for name, value in _flat(result.as_dict()["run"]))
+    return (
+        f"Data: `{result.run.data.name}`. The numbers are those after the last epoch, not those of the best one.\n\n"
+        f"{_table(numbers)}\nEverything that decides the outcome:\n\n```text\n{lines}\n```\n"
+    )
+
+
+def _table(rows: Mapping[str, object]) -> str:
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

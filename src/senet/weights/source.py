@@ -1,0 +1,79 @@
+"""Where weights are: a file, a folder, or a repository of the Hugging Face Hub as `hf:owner/name`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from senet.errors import CheckpointError, UsageError
+
+__all__ = ["CONFIG", "HUB", "WEIGHTS", "beside", "locate"]
+
+HUB = "hf:"
+CONFIG = "config.json"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+"""Files of a folder or a repository, in the order of preference; a pickle is read as `safe` reads one."""
+
+
+def locate(source: str | Path, names: Sequence[str] = WEIGHTS) -> Path:
+    """Give the file that is meant, downloading it from the Hub where it is there.
+
+    Args:
+        source: path of a file, path of a folder, or `hf:owner/name`, with `@revision` for a branch, tag or commit.
+        names: files to look for in a folder or a repository; the first one that exists counts.
+
+    Raises:
+        CheckpointError: if there is no such file or folder, or the Hub does not give it.
+        UsageError: if huggingface-hub is not installed.
+    """
+    text = str(source)
+    if text.startswith(HUB):
+        found = _from_hub(text.removeprefix(HUB), names)
+    elif (path := Path(source).expanduser()).is_file():
+        return path
+    elif path.is_dir():
+        found = next((path / name for name in names if (path / name).is_file()), None)
+    else:
+        hint = f"; write {HUB}{text} for a repository of the Hub" if text.count("/") == 1 else ""
+        raise CheckpointError(f"{path}: there is no such file or folder; give the path of a weights file{hint}.")
+    if found is None:
+        raise CheckpointError(f"{source} holds no {' and no '.join(names)}; give the path of the file itself.")
+    return found
+
+
+def beside(source: str | Path, name: str) -> Path | None:
+    """Give another file of the place that the weights come from; None if there is none.
+
+    Args:
+        source: as for `locate`; a lone file has nothing beside it unless it is called `model.safetensors`.
+        name: of the other file.
+    """
+    text = str(source)
+    if text.startswith(HUB):
+        return _from_hub(text.removeprefix(HUB), (name,))
+    path = Path(source).expanduser()
+    folder = path.parent if path.name == WEIGHTS[0] else path
+    return folder / name if (folder / name).is_file() else None
+
+
+def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
+    try:
+        import huggingface_hub
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{HUB}{repository} needs huggingface-hub; run: pip install 'senet[hub]'.") from error
+    name, _, revision = repository.partition("@")
+    for file in names:
+        try:
+            return Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None))
+        except LocalEntryNotFoundError as error:
+            reason = "the Hub cannot be reached, or is switched off, and the file is not in the cache"
+            raise CheckpointError(_sentence(repository, file, reason)) from error
+        except EntryNotFoundError:
+            continue
+        except Exception as error:  # a name that is none, a repository that is private or gone, a proxy's reply, ...
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+            raise CheckpointError(_sentence(repository, file, reason)) from error
+    return None
+
+
+def _sentence(repository: str, file: str, reason: str) -> str:
+    return f"{HUB}{repository}: {file} is not to be had: {reason}; check name and network, or give a local folder."
