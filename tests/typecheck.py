@@ -13,7 +13,7 @@ _checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
 def checked(thing: Any) -> Any:
     try:
         return _checked(thing)
-    except BeartypeDecorHintPep673Exception:
+    except BeartypeDecorHintPep673Exception:  # jaxtyping hands over methods one by one, which Self does not survive
         return thing
     except BeartypeDecorHintNonpepException as error:
         if "pydantic" not in str(error):  # beartype cannot read TypeAdapter[Any]

@@ -171,7 +171,8 @@ def report(
     study = _read_study(study_file, words)
     store = Store(runs, lists=_committed(study_file))
     results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
-    _finish(study, results, output or _report_folder(study_file), as_json=as_json)
+    made = f"senet run {study_file} --data-dir DIR"
+    _finish(study, results, output or _report_folder(study_file), as_json=as_json, command=made)
 
 
 @app.command()
@@ -228,7 +229,9 @@ def evaluate(
     model: Model = None,
     se: Annotated[str, typer.Option("--se", help="Design of the blocks of --model")] = "plain",
     weights: Annotated[Path | None, typer.Option("--weights", help="Weights of --model: .safetensors or .pt")] = None,
-    origin: Annotated[str, typer.Option("--origin", help="Whose names the weights have: senet, kth")] = "senet",
+    origin: Annotated[
+        str, typer.Option("--origin", help="Whose names the weights have: senet, timm, torchvision, kth, ...")
+    ] = "senet",
     data: Annotated[str, typer.Option("--data", help="digits, cifar10, cifar100, svhn, or folder")] = "cifar10",
     data_dir: DataDir = None,
     device: Device = "auto",
@@ -408,6 +411,8 @@ def _setup(
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device} is not known; choose cpu, cuda, cuda:1, or auto.")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"--device {device}: torch sees no GPU here; use --device cpu.")
     if on_bad_image not in ("error", "skip"):
@@ -479,13 +484,15 @@ def _say_result(result: "Result", folder: Path, *, as_json: bool) -> None:
     print(f"weights, curve and result: {folder}")
 
 
-def _finish(study: "Study", results: "dict[Run, Result]", folder: Path, *, as_json: bool) -> None:
-    """Print the table and write the report."""
+def _finish(
+    study: "Study", results: "dict[Run, Result]", folder: Path, *, as_json: bool, command: str | None = None
+) -> None:
+    """Print the table and write the report; `command` is what made the results, None is this one."""
     from senet.console import show_table
     from senet.lab.report import write_report
     from senet.lab.summary import summarize
 
-    files = write_report(study, results, folder, command=_command())
+    files = write_report(study, results, folder, command=command or _command())
     if as_json:
         _print_json(
             {
@@ -500,7 +507,8 @@ def _finish(study: "Study", results: "dict[Run, Result]", folder: Path, *, as_js
 
 
 def _command() -> str:
-    return " ".join(["senet", *sys.argv[1:]])
+    """Give the command as a reader elsewhere could type it: places of this machine are not theirs."""
+    return " ".join(["senet", *("DIR" if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 
 def _report_folder(study_file: Path) -> Path:

@@ -99,8 +99,10 @@ def show_table(study: Study, lines: list[Line]) -> None:
         box=SIMPLE_HEAD,
         padding=(0, 1),
     )
-    for number, head in enumerate(heads):
-        table.add_column(head, justify="left" if number == 0 else "right", no_wrap=number > 0)
+    longest = max(len(line.row.label) for line in lines)
+    table.add_column(heads[0], min_width=min(longest, 20))
+    for head in heads[1:]:
+        table.add_column(head.replace(" [", "\n["), justify="right", no_wrap=True)
     for row in cells(study, lines):
         table.add_row(*row)
     console.print(table)

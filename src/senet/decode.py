@@ -52,30 +52,48 @@ def record(kind: type[T], values: Mapping[str, Any], *, place: str = "") -> T:
     Raises:
         SpecError: one line with the dotted place of the first thing that does not fit.
     """
-    try:
-        return _adapter(kind).validate_json(json.dumps(values), strict=True)  # type: ignore[no-any-return]
-    except ValidationError as error:
-        raise SpecError(_sentence(error, kind, place)) from None
-    except TypeError as error:
-        raise SpecError(f"{place}: {error}; give values that TOML can hold.") from None
-
-
-def _sentence(error: ValidationError, kind: type[Any], place: str) -> str:
-    first = error.errors()[0]
-    # pydantic names the branch of a union in the path, e.g. `reduction.int`: not a place of the user's
-    path = [p for p in first["loc"] if isinstance(p, int) or not (p.endswith("]") or p in ("int", "callable", "str"))]
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
     where = f"{place}: " if place else ""
+    try:
+        return _adapter(kind).validate_json(json.dumps(values), strict=True)  # type: ignore[no-any-return, arg-type]
+    except ValidationError as error:
+        raise SpecError(where + _sentence(error, kind)) from None
+    except TypeError as error:
+        raise SpecError(f"{where}{error}; give numbers, strings, true or false, lists and tables.") from None
+
+
+def _sentence(error: ValidationError, kind: type[Any]) -> str:
+    errors = error.errors()
+    path = _path(errors[0])
+    # every branch of a union complains: the one that got furthest knows best
+    first = max((e for e in errors if _path(e)[: len(path)] == path), key=lambda e: len(_path(e)))
+    path = _path(first)
+    dotted = _dotted(path)
     if first["type"] == "unexpected_keyword_argument":
-        return where + str(unknown(_parent(dotted) or "field", path[-1], _fields(kind, path[:-1])))
-    if first["type"] == "value_error":
+        return dotted + str(unknown("", path[-1], _fields(kind, path[:-1]))).removeprefix(f" = {path[-1]!r}")
+    if first["type"] in ("missing", "missing_argument"):
+        return f"{dotted} is missing."
+    if first["type"] == "value_error":  # our own: of a record, which may name itself: `optim.lr = -1 is ...`
         own = str(first["ctx"]["error"])
-        return f"{where}{dotted}: {own}" if dotted else f"{where}{own}"
-    return f"{where}{dotted} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}."
+        if path and own.startswith(f"{path[-1]}."):
+            return _dotted(path[:-1]) + "." * (len(path) > 1) + own
+        return f"{dotted}.{own}" if dotted else own
+    return f"{dotted or 'this'} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 
-def _parent(dotted: str) -> str:
-    return dotted.rpartition(".")[0]
+def _path(error: Mapping[str, Any]) -> list[int | str]:
+    # pydantic names the branch of a union, e.g. `reduction.int`: not a place of the user's, but a key may be called so
+    *places, last = error["loc"] or ("",)
+    is_key = error["type"] == "unexpected_keyword_argument"
+    return [p for p in places if not _is_branch(p)] + ([last] if is_key or not _is_branch(last) else [])
+
+
+def _is_branch(part: int | str) -> bool:
+    return isinstance(part, str) and (part.endswith("]") or part in ("", "int", "callable", "str"))
+
+
+def _dotted(path: Sequence[int | str]) -> str:
+    words = (f".{p}" if isinstance(p, str) and p.isidentifier() else f"[{p!r}]" for p in path)
+    return "".join(words).lstrip(".")
 
 
 def _fields(kind: Any, path: Sequence[int | str]) -> list[str]:
@@ -156,7 +174,10 @@ def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
     if isinstance(words, str):
         return () if words == "plain" else tuple(_se_word(word, place) for word in words.split("+"))
     if isinstance(words, Mapping):
-        return (record(SESpec, words, place=place),)
+        try:
+            return (record(SESpec, words),)
+        except SpecError as error:
+            raise SpecError(f"{place}.{error}") from None
     if isinstance(words, Sequence):
         return tuple(s for i, word in enumerate(words) for s in se_designs(word, place=f"{place}[{i}]"))
     raise SpecError(f"{place} = {words!r} is no design; give a name, a table or a list of tables.")
@@ -187,12 +208,12 @@ def run(values: Mapping[str, Any], *, place: str = "") -> Run:
         SpecError: with the dotted place of what does not fit.
     """
     values = dict(values)
+    where = f"{place}: " if place else ""
     schema = values.pop("schema", SCHEMA)
     if schema != SCHEMA:
         raise SpecError(
-            f"{place}: schema = {schema} is of another version of senet, this one reads {SCHEMA}; run it again."
+            f"{where}schema = {schema} is of another version of senet, this one reads {SCHEMA}; run it again."
         )
-    where = f"{place}: " if place else ""
     if isinstance(values.get("data"), str):
         values["data"] = {"name": values["data"]}
     recipe = values.get("recipe", {})
@@ -201,7 +222,7 @@ def run(values: Mapping[str, Any], *, place: str = "") -> Run:
     if isinstance(recipe, Mapping) and "preset" in recipe:
         recipe = dict(recipe)
         preset = recipe.pop("preset")
-        if preset not in RECIPES:
+        if not isinstance(preset, str) or preset not in RECIPES:
             raise unknown(f"{where}recipe.preset", preset, RECIPES)
         recipe = merge(asdict(RECIPES[preset]), recipe)
     values["recipe"] = recipe

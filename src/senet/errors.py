@@ -5,7 +5,8 @@ escapes is a bug. Each class carries the exit code of the command line.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from os.path import commonprefix
 
 __all__ = [
     "CheckpointError",
@@ -82,6 +83,11 @@ def unknown(place: str, value: object, known: Iterable[str], *, error: type[Sene
         gate = 'sigmod' is not known; choose one of: relu, sigmoid. Did you mean 'sigmoid'?
     """
     names = sorted(known)
-    close = get_close_matches(str(value), names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    given = str(value)
+
+    def nearness(name: str) -> tuple[float, int]:
+        return SequenceMatcher(None, given, name).ratio(), len(commonprefix([given, name]))
+
+    close = max(get_close_matches(given, names, n=8), key=nearness, default="")
+    hint = f" Did you mean {close!r}?" if close else ""
     return error(f"{place} = {value!r} is not known; choose one of: {', '.join(names)}.{hint}")

@@ -137,8 +137,11 @@ class SESpec:
         h = max(1, ROUNDINGS[self.rounding](channels, r))
         m = max(1, SLOW_RULES[self.slow_rule](channels, h, r))
         widths = tuple((VARIANTS[self.variant] if isinstance(self.variant, str) else self.variant)(channels, h, m))
-        if len(widths) < 2 or widths[0] != channels or widths[-1] != channels or min(widths) < 1:
-            raise SpecError(f"variant gives the widths {widths}; they start and end with {channels} and are >= 1.")
+        fit = len(widths) >= 2 and widths[0] == widths[-1] == channels
+        if not fit or not all(isinstance(width, int) and width >= 1 for width in widths):
+            raise SpecError(
+                f"variant gives the widths {widths}; they start and end with {channels} and are whole numbers >= 1."
+            )
         return widths
 
     def ratio(self, stage: int) -> int:

@@ -82,7 +82,7 @@ def evaluate(
     """
     group = group or Group()
     device = torch.device(device)
-    rounds = [part[group.rank :: group.size] for part in torch.arange(len(split)).split(batch_size * group.size)]
+    rounds = [part[group.rank :: group.size] for part in torch.split(torch.arange(len(split)), batch_size * group.size)]
     plan = [(mine, 0) for mine in rounds if len(mine)]
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
     correct5 = torch.zeros((), dtype=torch.int64, device=device)

@@ -1,29 +1,25 @@
 """Many runs: what is missing is trained, several at a time where asked, and what is there is read."""
 
-import multiprocessing
 import os
-import queue
-import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing.queues import Queue
+from functools import lru_cache, partial
 from pathlib import Path
-from types import FrameType
 
 from senet.data.dataset import Data
 from senet.data.loading import load
 from senet.data.spec import DataSpec
-from senet.errors import Interrupted
+from senet.errors import CheckpointError, Interrupted, SenetError
 from senet.lab.result import Result
 from senet.lab.run import Run
+from senet.lab.stop import stoppable
 from senet.lab.store import Store
 from senet.lab.train import Progress, train
+from senet.lab.workers import crew, listen
 
 __all__ = ["Setup", "execute"]
+
+POLL = 0.2  # seconds between two looks at whether to stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +58,7 @@ class Setup:
 def execute(
     runs: Sequence[Run], store: Store, setup: Setup, *, watch: Callable[[Progress], None] | None = None
 ) -> Iterator[Result]:
-    """Train what the store lacks and yield every result as soon as it is there.
+    """Train what the store lacks and yield every result as soon as it is there, each once.
 
     The data sets are loaded before the first step, so that a missing one is known at once.
 
@@ -73,25 +69,32 @@ def execute(
         watch: is told how the runs go.
 
     Raises:
+        CheckpointError: if a result is damaged, or of other images than those that are there.
         Interrupted: if a signal asked to stop; all running ones are saved and go on with the same command.
         SenetError: of the first run that failed; the others are saved.
     """
-    missing = []
-    for run in runs:
-        if (found := store.get(run)) is None:
-            missing.append(run)
-        else:
-            yield found
-    if not missing:
-        return
+    results = {run: store.get(run) for run in runs}
+    there = [result for result in results.values() if result is not None]
+    missing = [run for run, result in results.items() if result is None]
     for spec in dict.fromkeys(run.data for run in missing):
-        _data(spec, setup)
-    if setup.jobs == 1 or len(missing) == 1:
-        _threads(setup.threads_each())
+        _refuse_other_images(there, _data(spec, setup))
+    yield from there
+    job = partial(_train, setup)
+    if setup.jobs == 1 or len(missing) < 2:
         for run in missing:
-            yield _train(run, store.folder(run), setup, watch)
+            yield job(run, store.folder(run), watch or _ignore)
     else:
-        yield from _in_processes(missing, store, setup, watch)
+        _data.cache_clear()  # every worker reads its own
+        yield from _in_processes(missing, store, min(setup.jobs, len(missing)), job, watch or _ignore)
+
+
+def _refuse_other_images(results: Sequence[Result], data: Data) -> None:
+    for result in results:
+        if result.run.data == data.spec and result.data != data.fingerprint:
+            raise CheckpointError(
+                f"run {result.run.id} ({result.run.design}) saw other images than there are now: {result.data} -> "
+                f"{data.fingerprint}; remove its result, choose another folder of runs, or bring the images back."
+            )
 
 
 @lru_cache(maxsize=2)
@@ -99,98 +102,57 @@ def _data(spec: DataSpec, setup: Setup) -> Data:
     return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
 
 
-def _threads(number: int) -> None:
+def _train(setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], None]) -> Result:
     import torch
 
-    if number:
-        torch.set_num_threads(number)
+    if threads := setup.threads_each():
+        torch.set_num_threads(threads)
+    try:
+        return train(
+            run,
+            _data(run.data, setup),
+            folder,
+            device=setup.device,
+            workers=setup.workers,
+            save_every=setup.save_every,
+            tensorboard=setup.tensorboard,
+            watch=watch,
+        )
+    except SenetError as error:
+        error.add_note(f"{run.model} {run.design} seed {run.seed}")
+        raise
 
 
-def _train(run: Run, folder: Path, setup: Setup, watch: Callable[[Progress], None] | None) -> Result:
-    return train(
-        run,
-        _data(run.data, setup),
-        folder,
-        device=setup.device,
-        workers=setup.workers,
-        save_every=setup.save_every,
-        tensorboard=setup.tensorboard,
-        watch=watch,
-    )
-
-
-_told: "Queue[Progress] | None" = None
-
-
-def _begin(told: "Queue[Progress]", threads: int) -> None:
-    global _told
-    _told = told
-    _threads(threads)
-
-
-def _job(run: Run, folder: Path, setup: Setup) -> Result:
-    assert _told is not None
-    return _train(run, folder, setup, _told.put)
+def _ignore(progress: Progress) -> None: ...
 
 
 def _in_processes(
-    runs: Sequence[Run], store: Store, setup: Setup, watch: Callable[[Progress], None] | None
+    runs: Sequence[Run],
+    store: Store,
+    jobs: int,
+    job: Callable[[Run, Path, Callable[[Progress], None]], Result],
+    watch: Callable[[Progress], None],
 ) -> Iterator[Result]:
-    context = multiprocessing.get_context("spawn")
-    told: Queue[Progress] = context.Queue()
-    jobs = min(setup.jobs, len(runs))
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(told, setup.threads_each()))
-    waiting = list(runs)
-    running: set[Future[Result]] = set()
-    with pool, _passed_on(pool) as stopped:
-        # only as many as can run: what waits inside the pool could not be called back
-        while waiting or running:
-            while waiting and len(running) < jobs and not stopped:
-                run = waiting.pop(0)
-                running.add(pool.submit(_job, run, store.folder(run), setup))
-            done, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-            _drain(told, watch)
-            try:
-                for future in done:
-                    yield future.result()
-            except BaseException:
-                for process in _processes(pool):
-                    os.kill(process, signal.SIGTERM)
-                raise
-            if stopped and not running:
-                raise Interrupted("stopped and saved; the same command goes on from here.")
-
-
-def _drain(told: "Queue[Progress]", watch: Callable[[Progress], None] | None) -> None:
-    while True:
-        try:
-            progress = told.get_nowait()
-        except queue.Empty:
-            return
-        if watch is not None:
-            watch(progress)
-
-
-def _processes(pool: ProcessPoolExecutor) -> list[int]:
-    return [process.pid for process in pool._processes.values() if process.pid is not None]
-
-
-@contextmanager
-def _passed_on(pool: ProcessPoolExecutor) -> Iterator[list[int]]:
-    """Hand SIGTERM and SIGINT to the workers, which save and leave; the terminal has told them of Ctrl-C already."""
-    stopped: list[int] = []
-
-    def ask(number: int, _: FrameType | None) -> None:
-        again = bool(stopped)
-        stopped.append(number)
-        for process in _processes(pool):
-            if number != signal.SIGINT or again:
-                os.kill(process, number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        time.sleep(0)
+    waiting, failure = list(runs), None
+    with stoppable() as stop, crew(jobs, job) as workers:
+        while waiting or any(worker.run for worker in workers):
+            for worker in workers:
+                if stop or failure:
+                    worker.ask_to_stop()
+                elif waiting and worker.run is None:
+                    run = waiting.pop(0)
+                    worker.give(run, store.folder(run))
+            if stop or failure:
+                waiting.clear()
+            for _, message in listen(workers, seconds=POLL):
+                match message:
+                    case Progress():
+                        watch(message)
+                    case Result():
+                        yield message
+                    case BaseException() if failure is None or isinstance(failure, Interrupted):
+                        failure = message
+    if failure is not None and not isinstance(failure, Interrupted):
+        raise failure
+    if stop or failure:
+        raise stop.error(f"{store.root}: stopped and saved; the same command goes on from here.")

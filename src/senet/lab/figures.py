@@ -48,9 +48,7 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
     curves.set(xlabel="epoch", ylabel="test accuracy [%]", title=f"{first.model} on {first.data.name}")
     if shown:
         _zoom(curves, shown)
-    trade.set(
-        xlabel="parameters", ylabel="test accuracy, last epoch [%]", title="mean and standard deviation over seeds"
-    )
+    trade.set(xlabel="parameters", ylabel="test accuracy, last epoch [%]", title=_spread_title(shown))
     trade.ticklabel_format(axis="x", style="plain", useOffset=False)
     trade.xaxis.set_major_locator(_few_ticks())
     trade.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
@@ -61,6 +59,11 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
         *trade.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, max(1, len(shown))), frameon=False
     )
     figure.savefig(path, dpi=150)
+
+
+def _spread_title(lines: Sequence[Line]) -> str:
+    several = any(line.values["accuracy"].n > 1 for line in lines)
+    return "mean and standard deviation over seeds" if several else "one seed: no spread is known"
 
 
 def _few_ticks() -> Any:

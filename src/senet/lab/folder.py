@@ -1,5 +1,7 @@
 """The folder of a run: the files in it, and that they are of this run and no other.
 
+Its files::
+
     run.json                the values of the run
     run.lock                who trains here
     metrics.jsonl           a line for each epoch
@@ -100,7 +102,7 @@ def read_result(folder: Path) -> Result | None:
     path = folder / "result.json"
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -47,7 +47,7 @@ class Group:
         """Replace tensors by their means over all processes."""
         if self.size > 1 and tensors:
             mean = self.total(torch.cat([x.flatten() for x in tensors])) / self.size
-            for x, part in zip(tensors, mean.split([x.numel() for x in tensors]), strict=True):
+            for x, part in zip(tensors, torch.split(mean, [x.numel() for x in tensors]), strict=True):
                 x.copy_(part.view_as(x))
 
     def largest(self, *numbers: int) -> tuple[int, ...]:
@@ -62,17 +62,17 @@ class Group:
         """Let rank 0 do something; all wait for it and get what came out, also if that is a `SenetError`."""
         if self.size == 1:
             return make()
-        box: list[object] = [None, None]
+        box: list[Any] = [None, None]
         if self.leads:
             try:
                 box[0] = make()
             except SenetError as error:
                 box[1] = error
         dist.broadcast_object_list(box)
-        made, error = box
-        if isinstance(error, SenetError):
-            raise error
-        return made  # type: ignore[return-value]
+        made, refusal = box
+        if refusal is not None:
+            raise refusal
+        return cast(T, made)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class Learner:
         self.recipe, self.group = recipe, group or Group()
         self.device = next(model.parameters()).device
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.model = model.to(memory_format=self.format).train()  # type: ignore[call-overload]
+        self.model = model.to(memory_format=self.format).train()
         self.optimizer = make_optimizer(self.model, recipe.optim)
         self.averaged = {k: v.clone() for k, v in self.model.state_dict().items()} if recipe.ema else {}
         self._statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
@@ -129,7 +129,7 @@ class Learner:
                 precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 loss = F.cross_entropy(precise, labels, label_smoothing=self.recipe.label_smoothing, reduction="sum")
                 # DDP averages gradients over processes; times their number it is the sum over all images
-                (loss * (self.group.size / total)).backward()
+                (loss * (self.group.size / total)).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.detach().double()
         return loss_sum
 

@@ -34,14 +34,14 @@ def epoch_plan(
     parts = group.size * recipe.accumulate
     if recipe.batch_size < parts:
         raise UsageError(
-            f"recipe.batch_size = {recipe.batch_size} is less than one image for each of {group.size} processes "
-            f"times recipe.accumulate = {recipe.accumulate}; raise it to {2 * parts} or more."
+            f"recipe.batch_size = {recipe.batch_size} leaves parts of {group.size} processes with "
+            f"recipe.accumulate = {recipe.accumulate} empty; raise it to {2 * parts} or more."
         )
     if recipe.shuffle:
         order = torch.randperm(images, generator=torch.Generator().manual_seed(mix(seed, "order", epoch)))
     else:
         order = torch.arange(images)
-    batches = list(order.split(recipe.batch_size))
+    batches = list(torch.split(order, recipe.batch_size))
     smallest = recipe.batch_size if recipe.drop_last else min(recipe.batch_size, 2 * parts)
     if len(batches[-1]) < smallest:
         batches.pop()

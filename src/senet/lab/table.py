@@ -63,6 +63,8 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
             notes.append("no interval excludes 0: on this evidence no design differs from the baseline")
     if any(line.results and line.difference and line.difference.n < 2 for line in lines):
         notes.append("a single pair has no interval: such a difference says nothing about the design")
+    if any(line.results for line in lines):
+        notes.append("s/run is wall time with whatever else the machine did: no comparison of speed")
     absent = sum(len(line.missing) for line in lines)
     if absent:
         notes.append(f"{absent} of {len(study.rows) * len(study.seeds)} runs are missing; `senet run` trains them")

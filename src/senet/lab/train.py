@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from senet.cost import cost
+from senet.costs import cost
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, Interrupted, NumericError, UsageError
 from senet.lab.build import build
@@ -103,7 +103,8 @@ def train(
         stop = stack.enter_context(stoppable())
         trainer = _Trainer(run, data, home, where, group, stop, workers=workers, save_every=save_every, watch=watch)
         if tensorboard:
-            trainer.report = stack.enter_context(_tensorboard(folder, trainer.moment.epoch, group))
+            board = _tensorboard(folder, group, epoch=trainer.moment.epoch, images=len(data.test))
+            trainer.report = stack.enter_context(board)
         return trainer.finish(trainer.run_epochs())
 
 
@@ -342,7 +343,7 @@ def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
 
 
 @contextmanager
-def _tensorboard(folder: Path, epoch: int, group: Group) -> Iterator[Callable[[Epoch], None]]:
+def _tensorboard(folder: Path, group: Group, *, epoch: int, images: int) -> Iterator[Callable[[Epoch], None]]:
     """Open TensorBoard's log, cut off after `epoch`, and give what writes a line of the curve to it."""
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -351,11 +352,13 @@ def _tensorboard(folder: Path, epoch: int, group: Group) -> Iterator[Callable[[E
     if not group.leads:
         yield lambda epoch: None
         return
-    with SummaryWriter(folder / "tensorboard", purge_step=epoch + 1) as board:  # type: ignore[no-untyped-call]
+    with SummaryWriter(folder / "tensorboard", purge_step=epoch + 1) as board:
 
         def write(line: Epoch) -> None:
-            for name in ("lr", "train_loss", "test_loss", "correct", "correct5"):
-                board.add_scalar(name, getattr(line, name), line.epoch)  # type: ignore[no-untyped-call]
+            accuracy = {"test_accuracy": 100 * line.correct / images, "test_accuracy5": 100 * line.correct5 / images}
+            losses = {"train_loss": line.train_loss, "test_loss": line.test_loss}
+            for name, value in {"lr": line.lr, **losses, **accuracy}.items():
+                board.add_scalar(name, value, line.epoch)
             board.flush()
 
         yield write

@@ -88,10 +88,10 @@ class SqueezeExcite(nn.Module):
         Raises:
             SpecError: if `x` is no floating-point map with the channels of this block.
         """
-        if x.ndim < 3 or x.shape[1] != self.channels or not x.is_floating_point():
+        if x.ndim < 3 or x.shape[1] != self.channels or 0 in x.shape[2:] or not x.is_floating_point():
             raise SpecError(
                 f"input of shape {tuple(x.shape)} and type {x.dtype} does not fit a block of {self.channels} "
-                f"channels; give a floating-point map (n, {self.channels}, ...) with 1 to 3 sizes."
+                f"channels; give a floating-point map (n, {self.channels}, ...) with 1 to 3 sizes from 1."
             )
         with _without_autocast(x):
             dtype = self._dtype(x)

@@ -38,6 +38,7 @@ def layers(widths: Sequence[int], *, bias: bool, map_kernels: Sequence[int] = ()
 def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *s"]:
     """Apply a layer of an excitation to a descriptor or a map of any number of dimensions."""
     if z.ndim == 4 or not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1):
-        return layer(z)
-    flat = layer(z.flatten(2).unsqueeze(-1))
-    return flat.reshape(z.shape[0], -1, *z.shape[2:])
+        mapped: Tensor = layer(z)
+        return mapped
+    flat: Tensor = layer(z.flatten(2).unsqueeze(-1))
+    return flat.reshape(z.shape[0], layer.out_channels, *z.shape[2:])
