@@ -41,7 +41,7 @@ def test_compare_ends_in_a_table_a_picture_and_results(call, tmp_path: Path) -> 
     folder = tmp_path / "out" / "digits-resnet8"
     assert {p.name for p in folder.iterdir()} == {"report.md", "table.csv", "figure.png", "results.jsonl"}
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
-    rows = list(csv.DictReader((folder / "table.csv").open()))
+    rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
     assert [row["id"] for row in rows] == ["plain", "standard:reduction=4"]
     assert int(rows[1]["params"]) > int(rows[0]["params"])
     report = (folder / "report.md").read_text()

@@ -97,7 +97,8 @@ def show_table(study: Study, lines: list[Line]) -> None:
         title_justify="left",
         header_style="bold",
         box=SIMPLE_HEAD,
-        padding=(0, 1),
+        padding=0,
+        pad_edge=False,
     )
     longest = max(len(line.row.label) for line in lines)
     table.add_column(heads[0], min_width=min(longest, 20))
