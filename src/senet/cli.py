@@ -280,16 +280,22 @@ def evaluate(
 @app.command()
 def models(
     pattern: Annotated[str, typer.Argument(help="With * and ?, e.g. 'resnet*'")] = "*",
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a Markdown table, as the README has it")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
-    from senet.lab.listing import list_costs
+    from senet.lab.listing import list_costs, markdown_rows
 
     rows = list_costs(pattern)
     if not rows:
         raise SpecError(f"no network matches {pattern!r}; `senet models` lists all.")
     if as_json:
         _print_json(rows)
+        return
+    if as_markdown:
+        print(markdown_rows(rows), end="")
         return
     _print_columns(rows)
 

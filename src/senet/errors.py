@@ -6,7 +6,7 @@ escapes is a bug. Each class carries the exit code of the command line.
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
-from os.path import commonprefix
+from itertools import takewhile
 
 __all__ = [
     "CheckpointError",
@@ -86,7 +86,8 @@ def unknown(place: str, value: object, known: Iterable[str], *, error: type[Sene
     given = str(value)
 
     def nearness(name: str) -> tuple[float, int]:
-        return SequenceMatcher(None, given, name).ratio(), len(commonprefix([given, name]))
+        same_start = takewhile(lambda pair: pair[0] == pair[1], zip(given, name, strict=False))
+        return SequenceMatcher(None, given, name).ratio(), len(list(same_start))
 
     close = max(get_close_matches(given, names, n=8), key=nearness, default="")
     hint = f" Did you mean {close!r}?" if close else ""

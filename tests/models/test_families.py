@@ -59,7 +59,7 @@ FAMILIES = [
     Small("shake26_2x96d", 32, 33, 64, 3, {"depth": 14, "width": 16}, blocks=12),
     Small("shake29_2x4x64d", 32, 33, 1024, 3, {"depth": 11, "width": 8}, blocks=6),
 ]
-RESIDUAL = [family for family in FAMILIES if family.residual]
+RESIDUAL = [family for family in FAMILIES if family.residual and not family.name.endswith(".figures")]
 PLAIN_SITES = [family for family in FAMILIES if not family.residual]
 every_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 
@@ -157,7 +157,7 @@ def test_no_classes_give_the_features(family):
         assert network(family.images(2)).shape == (2, family.features)
 
 
-EXPORTED = ("resnet20", "shufflenet_v1", "shake26_2x96d")  # the others take long and show nothing new
+EXPORTED = ("resnet20", "shufflenet_v1")  # the others take long and show nothing new
 
 
 @pytest.mark.parametrize(

@@ -396,8 +396,10 @@ def test_an_exported_block_gives_equal_values_at_other_sizes(variant: str) -> No
 @pytest.mark.slow
 def test_an_exported_block_has_six_operations() -> None:
     program = torch.export.export(make(8, SESpec(reduction=2)).eval(), (normal(2, 8, 5, 5),))
-    operations = [n.name for n in program.graph.nodes if n.op == "call_function" and not n.name.startswith("_assert")]
-    assert operations == ["mean", "conv2d", "relu", "conv2d_1", "sigmoid", "mul"]
+    operations = [node.name for node in program.graph.nodes if node.op == "call_function"]
+    idle = ("_assert", "to")  # checks, and casts to the type that is there already
+    work = [name for name in operations if not name.startswith(idle)]
+    assert work == ["mean", "conv2d", "relu", "conv2d_1", "sigmoid", "mul"]
 
 
 def test_the_repr_shows_the_data_path_in_its_order() -> None:

@@ -106,7 +106,7 @@ def test_weights_of_the_same_shapes_and_another_network_are_refused(folder: Path
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model": "resnet21"}, "Did you mean 'resnet32'"),
+        ({"model": "resnet21"}, "Did you mean 'resnet20'"),
         ({"se": [{"reduction": 0}]}, "reduction = 0 is not a ratio"),
         ({"classes": 4}, "classes is not known"),
         ({"format": "senet-9"}, "another version of senet"),

@@ -3,6 +3,7 @@
 Letters in shapes: n images, c channels, h and w sizes.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -115,9 +116,12 @@ class Learner:
             value.copy_(state["averaged"][name])
 
     def _shared(self) -> DistributedDataParallel:
+        known = inspect.signature(DistributedDataParallel).parameters
+        buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # since torch 2.15
         # buckets that are rebuilt after the first step would add three or more gradients in another order after a
         # resume; a search for unused parameters keeps them as they are
-        return DistributedDataParallel(self.model, broadcast_buffers=False, find_unused_parameters=True)
+        options = {buffers: False, "find_unused_parameters": True}
+        return DistributedDataParallel(self.model, **options)
 
     def _backward(self, x: Tensor, y: Tensor, total: int) -> Tensor:
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)

@@ -12,7 +12,7 @@ from senet.errors import SpecError
 from senet.models import create_model, image_size, list_models
 from senet.spec import SESpec
 
-__all__ = ["Counted", "cost_text", "cost_values", "count", "list_costs"]
+__all__ = ["Counted", "cost_text", "cost_values", "count", "list_costs", "markdown_rows"]
 
 Counted = dict[str, Any]
 
@@ -62,6 +62,16 @@ def list_costs(pattern: str) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def markdown_rows(rows: list[dict[str, Any]]) -> str:
+    """Write rows as a Markdown table, names as code and numbers to the right."""
+    heads = list(rows[0])
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    for row in rows:
+        first, *rest = row.values()
+        lines.append([f"`{first}`", *(f"{value:,}" if isinstance(value, int) else str(value) for value in rest)])
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def cost_values(

@@ -51,7 +51,7 @@ def report_text(study: Study, lines: Sequence[Line], results: Sequence[Result], 
         parts.append(f"Paper: {study.source}.\n")
     parts.append(markdown(study, lines))
     if notes := footnotes(study, lines):
-        parts.append("\n".join(f"- {note[0].upper()}{note[1:]}." for note in notes) + "\n")
+        parts.append("\n".join(f"- {note}." for note in notes) + "\n")
     if results:
         parts.append("![accuracy by epoch, and against parameters](figure.png)\n")
     for head, items in (

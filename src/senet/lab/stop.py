@@ -76,9 +76,16 @@ def stoppable() -> Iterator[Stop]:
 
 
 def _shield() -> None:
-    """Keep signals from a forked data worker: its parent needs it up to the last step, and ends it then."""
+    """Keep signals to the whole group from a forked image worker: its parent needs it for one more step."""
     if _current is not None:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        threading.Thread(target=_obey_parent, daemon=True).start()
+
+
+def _obey_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 os.register_at_fork(after_in_child=_shield)

@@ -35,7 +35,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self.pipe, theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=_serve, args=(theirs, job))
+        self.process = CONTEXT.Process(target=_serve, args=(theirs, job, multiprocessing.get_start_method()))
         self.run: Run | None = None
         self._folder = Path()
         self._ready = False
@@ -107,7 +107,8 @@ def listen(workers: Sequence[Worker], *, seconds: float) -> Iterator[tuple[Worke
         yield worker, worker.hear()
 
 
-def _serve(pipe: "Connection[Message, tuple[Run, Path]]", job: Job) -> None:
+def _serve(pipe: "Connection[Message, tuple[Run, Path]]", job: Job, start_method: str) -> None:
+    multiprocessing.set_start_method(start_method, force=True)  # else image workers start as this one did: in seconds
     with stoppable(), suppress(EOFError, OSError):  # the parent has no more to do, or has ended
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         pipe.send(None)

@@ -35,6 +35,8 @@ class SqueezeExcite(nn.Module):
         excitation: your own module `(n, c, 1, 1) -> (n, c, 1, 1)` in place of the layers of the spec; its
             parameters are then under `excitation.`.
         dims: spatial dimensions of the map; matters to variants with wide kernels only.
+        device: of the weights; None stands for torch's default.
+        dtype: of the weights; None stands for torch's default.
 
     Raises:
         SpecError: if the channels or the stage do not fit the spec.
@@ -55,6 +57,8 @@ class SqueezeExcite(nn.Module):
         stage: int = 1,
         excitation: nn.Module | None = None,
         dims: int = 2,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.spec = spec = spec or SESpec()
@@ -73,7 +77,9 @@ class SqueezeExcite(nn.Module):
                     f"the hidden layer has {min(self.widths)} unit; choose a ratio up to {channels}.",
                     stacklevel=2,
                 )
-            fcs = layers(self.widths, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims)
+            fcs = layers(
+                self.widths, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims, device=device, dtype=dtype
+            )
             for number, layer in enumerate(fcs, 1):
                 self.add_module(f"fc{number}", layer)
                 self.layers = (*self.layers, f"fc{number}")

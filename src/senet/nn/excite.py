@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,7 +14,15 @@ __all__ = ["layers", "pointwise"]
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
-def layers(widths: Sequence[int], *, bias: bool, map_kernels: Sequence[int] = (), dims: int = 2) -> Iterator[nn.Module]:
+def layers(
+    widths: Sequence[int],
+    *,
+    bias: bool,
+    map_kernels: Sequence[int] = (),
+    dims: int = 2,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Iterator[nn.Module]:
     """Yield the layers between neighbouring widths.
 
     Args:
@@ -21,6 +30,8 @@ def layers(widths: Sequence[int], *, bias: bool, map_kernels: Sequence[int] = ()
         bias: whether the layers have biases.
         map_kernels: kernel sizes of the leading layers that act on the map; all others are 1.
         dims: spatial dimensions of the map, for kernels wider than 1.
+        device: of the weights; None stands for torch's default.
+        dtype: of the weights; None stands for torch's default.
 
     Raises:
         SpecError: if `dims` is not 1, 2 or 3.
@@ -30,9 +41,9 @@ def layers(widths: Sequence[int], *, bias: bool, map_kernels: Sequence[int] = ()
     kernels = [*map_kernels, *[1] * (len(widths) - 1 - len(map_kernels))]
     for (inputs, outputs), k in zip(pairwise(widths), kernels, strict=True):
         if k == 1:  # always Conv2d: one key layout for 1-D, 2-D and 3-D maps, as timm and torchvision store it
-            yield nn.Conv2d(inputs, outputs, 1, bias=bias)
+            yield nn.Conv2d(inputs, outputs, 1, bias=bias, device=device, dtype=dtype)
         else:
-            yield CONVS[dims](inputs, outputs, k, padding=k // 2, bias=bias)
+            yield CONVS[dims](inputs, outputs, k, padding=k // 2, bias=bias, device=device, dtype=dtype)
 
 
 def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *s"]:

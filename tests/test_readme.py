@@ -1,0 +1,29 @@
+"""What the README shows is what the commands print."""
+
+import re
+from pathlib import Path
+
+from senet.lab.listing import list_costs, markdown_rows
+from senet.models import list_models
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_zoo_table_is_what_the_command_prints() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- zoo:begin -->\n(.*?)<!-- zoo:end -->", readme, re.DOTALL)
+    assert shown
+    lines = shown[1].splitlines()
+    assert [line.split("`")[1] for line in lines[2:]] == list_models()
+    # counting the whole zoo takes a minute; every name is there, and these rows are counted again
+    for name in ("cnn3", "kth_resnet52", "resnet20", "resnet50", "wrn16_8"):
+        counted = markdown_rows(list_costs(name)).splitlines()
+        assert counted[:2] == lines[:2]
+        assert counted[2] in lines
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("studies/reports/*/*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (path.parent / link).exists(), f"{path.name}: {link}"
