@@ -19,7 +19,6 @@ from forks import (
     DATA,
     RECIPE,
     RUN,
-    STEPS,
     Child,
     Watched,
     digest,
@@ -35,7 +34,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from senet import SESpec
-from senet.data.dataset import Data
+from senet.data import Augment
 from senet.errors import DataError
 from senet.lab import train as training
 from senet.lab.checkpoint import Checkpoints
@@ -74,7 +73,9 @@ class Smooth(nn.Module):
 
 SMOOTH = replace(
     RUN,
-    recipe=replace(RECIPE, batch_size=44, epochs=1, label_smoothing=0.1, clip=0.5, ema=0.5, accumulate=2),
+    recipe=replace(
+        RECIPE, batch_size=44, epochs=1, label_smoothing=0.1, clip=0.5, ema=0.5, accumulate=2, augment=Augment()
+    ),
 )  # 5 steps, the last one of 24 images
 
 
@@ -146,7 +147,9 @@ def test_processes_hold_equal_weights_statistics_and_averages(tmp_path: Path) ->
             assert all(torch.equal(value[inner], second[name][inner]) for inner in value)
         else:
             assert torch.equal(value, second[name]), name
-    assert not torch.equal(first["stem.bn.running_mean"], torch.zeros(16))
+    means = [value for name, value in first.items() if name.endswith("running_mean")]
+    assert means
+    assert all(bool(value.any()) for value in means)
 
 
 # ---- kills, signals, resumes
@@ -369,8 +372,3 @@ def test_torchrun_starts_a_killed_process_again_where_asked(launched: Path, tmp_
     said = finish(process, seconds=200)
     assert process.returncode == 0, said
     assert digest(folder) == digest(launched)
-
-
-def test_the_steps_of_the_digits_are_as_these_tests_assume() -> None:
-    data: Data = DATA
-    assert len(data.train) == STEPS * RECIPE.batch_size

@@ -35,6 +35,7 @@ from senet.lab.stop import Stop, stoppable
 __all__ = ["Progress", "build", "epoch_plan", "read_result", "train"]
 
 CHECK_EVERY = 50  # steps between two looks at whether the loss is still a number
+DIVERGED = 1e6  # nats: normalised layers can keep a lost network finite for ever
 WATCH_EVERY = 0.25  # seconds between two words to the watcher
 
 
@@ -87,7 +88,7 @@ def train(
     Raises:
         CheckpointError: if the folder belongs to another run or other images, or its checkpoints are damaged.
         Interrupted: if a signal asked to stop; the state is saved.
-        NumericError: if the loss or a weight is no longer a number; the last checkpoint is from before.
+        NumericError: if the loss is beyond all bounds or a weight no longer a number; the last checkpoint is from before.
         StorageError: if the folder cannot be written, or another process trains there.
         UsageError: if the batch does not fit the images, the processes or the memory.
     """
@@ -261,8 +262,10 @@ class _Trainer:
         return self._lap_began - before
 
     def _check(self) -> None:
-        if not math.isfinite(loss := self.loss.item()):
-            raise self._diverged(f"the loss of epoch {self.moment.epoch + 1} is {loss}")
+        images = min(self.images, self.moment.step * self.recipe.batch_size)
+        loss = self.loss.item() / max(1, images)
+        if not loss < DIVERGED:  # also if it is no number
+            raise self._diverged(f"the loss of epoch {self.moment.epoch + 1} is {loss:.3g}")
 
     def _diverged(self, what: str) -> NumericError:
         return NumericError(
