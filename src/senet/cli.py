@@ -532,14 +532,14 @@ def _print_json(values: Any) -> None:
 def _print_columns(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    from senet.console import console
+    from senet.console import print_whole
 
     table = Table(header_style="bold")
     for number, name in enumerate(rows[0]):
         table.add_column(name, justify="left" if number == 0 else "right")
     for row in rows:
         table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
-    console.print(table)
+    print_whole(table)
 
 
 def main() -> None:

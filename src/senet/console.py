@@ -9,6 +9,7 @@ from typing import Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -17,7 +18,7 @@ from senet.lab.study import Study
 from senet.lab.summary import Line
 from senet.lab.table import cells, columns, footnotes
 
-__all__ = ["Board", "console", "show_table"]
+__all__ = ["Board", "console", "print_whole", "show_table"]
 
 console = Console(stderr=False, highlight=False)
 
@@ -106,6 +107,12 @@ def show_table(study: Study, lines: list[Line]) -> None:
         table.add_column(head.replace(" [", "\n["), justify="right", no_wrap=True)
     for row in cells(study, lines):
         table.add_row(*row)
-    console.print(table)
+    print_whole(table)
     for note in footnotes(study, lines):
         console.print(f"- {note}", style="dim")
+
+
+def print_whole(table: Table) -> None:
+    """Print a table at its own width: a line that the terminal wraps can be read, a cell that is cut cannot."""
+    whole = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+    Console(highlight=False, width=max(console.width, whole)).print(table)

@@ -120,7 +120,7 @@ class Learner:
         buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # since torch 2.15
         # buckets that are rebuilt after the first step would add three or more gradients in another order after a
         # resume; a search for unused parameters keeps them as they are
-        options = {buffers: False, "find_unused_parameters": True}
+        options: dict[str, Any] = {buffers: False, "find_unused_parameters": True}
         return DistributedDataParallel(self.model, **options)
 
     def _backward(self, x: Tensor, y: Tensor, total: int) -> Tensor:

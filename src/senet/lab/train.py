@@ -27,6 +27,7 @@ from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import WAY_OUT, RunFolder, read_result
 from senet.lab.group import Group, joined
 from senet.lab.learner import Learner
+from senet.lab.memory import keep_memory
 from senet.lab.plan import epoch_plan
 from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
@@ -88,10 +89,11 @@ def train(
     Raises:
         CheckpointError: if the folder belongs to another run or other images, or its checkpoints are damaged.
         Interrupted: if a signal asked to stop; the state is saved.
-        NumericError: if the loss is beyond all bounds or a weight no longer a number; the last checkpoint is from before.
+        NumericError: if the loss is beyond bounds or a weight is no number; the last checkpoint is from before.
         StorageError: if the folder cannot be written, or another process trains there.
         UsageError: if the batch does not fit the images, the processes or the memory.
     """
+    keep_memory()
     where, home = torch.device(device), RunFolder(folder, run)
     with ExitStack() as stack:
         group = stack.enter_context(joined(where))
