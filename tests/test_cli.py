@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from senet.cli import main
 
@@ -116,6 +117,10 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("compare", "recipe.optm.lr=1"), 2, "Did you mean 'optim'?"),
         (("compare", "lr"), 2, "no assignment"),
         (("compare", "--seeds", "0"), 2, "at least 1"),
+        (("compare", "se.reduction=8"), 2, "by --se"),
+        (("compare", "-o", "/proc/x"), 5, "/proc/x"),
+        (("eval", "run", "--weights", "x.pt"), 2, "its folder alone"),
+        (("cost", "resnet20", "--num-classes", "-3"), 2, "num_classes = -3"),
         (("compare", "--data", "cifar11"), 2, "cifar10"),
         (("compare", "--data", "cifar10", "--data-dir", "nowhere"), 3, "nowhere"),
         (("compare", "--device", "tpu"), 2, "tpu"),
@@ -146,3 +151,30 @@ def test_help_of_every_command_says_what_it_does() -> None:
     done = subprocess.run([sys.executable, "-m", "senet", "--help"], capture_output=True, text=True, check=True)
     for name in ("compare", "run", "report", "train", "eval", "models", "cost"):
         assert name in done.stdout
+
+
+def test_the_version_is_printed(call) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = call("--version")
+    assert code == 0
+    assert out.startswith("senet 0.")
+
+
+def photographs(folder: Path, *, grey: int) -> Path:
+    for split, number in (("train", 6), ("val", 2)):
+        for label, shift in (("cat", 0), ("dog", 90)):
+            (folder / split / label).mkdir(parents=True)
+            for index in range(number):
+                picture = Image.new("RGB", (16, 16), (grey + shift + index,) * 3)
+                picture.save(folder / split / label / f"{index}.png")
+    return folder
+
+
+def test_results_of_another_folder_are_refused(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    first, other = photographs(tmp_path / "first", grey=10), photographs(tmp_path / "other", grey=40)
+    words = ("compare", "--data", "folder", "--model", "resnet8", "--se", "standard", "--seeds", "1", "data.size=16")
+    tiny = ("--epochs", "1", "-b", "4", "-j", "1", "--device", "cpu")
+    code, _, err = call(*words, *tiny, "--data-dir", str(first))
+    assert code == 0, err
+    code, out, err = call(*words, *tiny, "--data-dir", str(other))
+    assert (code, out) == (4, "")
+    assert "saw other images" in err

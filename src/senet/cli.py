@@ -62,19 +62,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too")]
 
 
+def _version(asked: bool | None) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"senet {version('senet')}")
+        raise typer.Exit
+
+
 @app.callback()
 def settings(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave")] = False,
+    version: Annotated[
+        bool | None, typer.Option("--version", help="Print the version and leave", callback=_version, is_eager=True)
+    ] = None,
 ) -> None:
     """Hold what all commands share."""
     global _debug
     _debug = debug
-    if version:
-        from importlib.metadata import version as installed
-
-        print(f"senet {installed('senet')}")
-        raise typer.Exit
 
 
 _debug = False
@@ -108,11 +113,14 @@ def compare(
 
     The main job. Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
     """
+    from senet.lab.files import ensure_writable
     from senet.lab.study import Row, Study
 
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: give at least 1; intervals need 2, and 5 make them useful.")
     base = _base(words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe)
+    if "se" in base:
+        raise UsageError("compare takes its designs by --se, e.g. --se standard:reduction=8, not by se.NAME=VALUE.")
     designs = list(dict.fromkeys(["plain", *(se or _defaults(base["data"]["name"])[2])]))
     rows = [_run({**base, "se": design}) for design in designs]
     study = Study(
@@ -125,8 +133,9 @@ def compare(
     setup = _setup(
         data_dir, device, jobs, workers, tensorboard=tensorboard, download=download, on_bad_image=on_bad_image
     )
-    results = _train_all(study, runs, setup, quiet=as_json)
     folder = output or Path("out") / study.name
+    ensure_writable(folder)  # before hours of training, not after
+    results = _train_all(study, runs, setup, quiet=as_json)
     _finish(study, results, folder, as_json=as_json)
 
 
@@ -252,6 +261,8 @@ def evaluate(
         folder = None
     setup = _setup(data_dir, device, 1, workers, download=download, on_bad_image=on_bad_image)
     if folder is not None:
+        if words or model is not None or weights is not None:
+            raise UsageError("a run says itself what it is: give its folder alone, or --model with --weights.")
         measured, what = evaluate_run(folder, setup), str(folder)
     elif model is not None and weights is not None:
         planned = _run(_base(words, data=data, model=model, se=se))

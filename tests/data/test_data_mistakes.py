@@ -174,7 +174,7 @@ def test_a_packed_archive_is_told_how_to_unpack(tmp_path):
         (DataSpec(name="digits", test_size=501), SpecError, r"data\.test_size = 501 is more than the 500 images"),
         (DataSpec(name="digits", normalize="kth"), SpecError, r"'kth' is for 3x32x32, digits has \(1, 8, 8\)"),
         (DataSpec(name="digits", size=4), SpecError, r"data\.size = 4 is less than the 8x8 of digits"),
-        (DataSpec(name="folder"), SpecError, r"give root, the folder that holds train and val"),
+        (DataSpec(name="folder"), SpecError, r"give the folder of class folders, or of train and val"),
     ],
 )
 def test_a_spec_that_does_not_fit_the_set_names_its_field(spec, error, message):

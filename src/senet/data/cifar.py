@@ -50,7 +50,7 @@ def read_cifar(name: str, root: Path | None, *, bad: UnreadableImages, download:
         remedy = (
             f"{packed} is there but packed: run tar -xzf {archive} in its folder."
             if packed
-            else f"Pass download=True, or unpack {cifar.url} there."
+            else f"Give its folder (--data-dir), fetch it (--download), or unpack {cifar.url} there."
         )
         layouts = (f"{cifar.python}/{cifar.train[0]}", f"{cifar.binary}/{cifar.binary_train[0]}", "train-*.parquet")
         raise missing(cifar.title, places, layouts, remedy=remedy)

@@ -53,7 +53,7 @@ class UnreadableImages:
         if self.policy == "skip":
             return (f"{number} skipped: {', '.join(names[:_SHOWN])}{more}",)
         shown = ", ".join(f"{name} ({self.found[name]})" for name in names[:_SHOWN])
-        raise DataError(f"{number}: {shown}{more}. Mend or delete them, or skip them with on_bad_image='skip'.")
+        raise DataError(f"{number}: {shown}{more}. Mend or delete them, or skip them (--on-bad-image skip).")
 
 
 def decode_all(

@@ -82,7 +82,7 @@ class Files:
         )
         for (indices, seed), (x, problem) in zip(plan, loader, strict=True):
             if problem:
-                raise DataError(f"unreadable image: {problem}. Mend or delete it, or load with on_bad_image='skip'.")
+                raise DataError(f"unreadable image: {problem}. Mend or delete it, or skip it (--on-bad-image skip).")
             x = x.to(device, non_blocking=True)
             y = self.labels.index_select(0, indices.cpu()).to(device)
             yield finish(x, self.normalize, augment=rest, seed=seed), y

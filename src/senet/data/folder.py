@@ -41,7 +41,10 @@ def read_folder(root: Path | None) -> Source:
         SpecError: if no root is given.
     """
     if root is None:
-        raise SpecError("data.name = 'folder' says not which folder; give root, the folder that holds train and val.")
+        raise SpecError(
+            "data.name = 'folder' says not which folder; give the folder of class folders, or of train and val "
+            "(--data-dir, root in Python)."
+        )
     root = root.expanduser().absolute()
     if not root.is_dir():
         raise missing("a folder of images", (root,), _LAYOUTS, remedy="Give the path of your images.")

@@ -40,7 +40,12 @@ def read_svhn(root: Path | None, *, download: bool) -> Source:
         for file in absent:
             fetch("SVHN", f"{_ADDRESS}/{file}", md5=_MD5[file], into=folder)
     elif len(absent) == len(_MD5):
-        raise missing("SVHN", places, _MD5, remedy=f"Pass download=True, or get both from {_ADDRESS}.")
+        raise missing(
+            "SVHN",
+            places,
+            _MD5,
+            remedy=f"Give its folder (--data-dir), fetch it (--download), or get both from {_ADDRESS}.",
+        )
     elif absent:
         raise DataError(f"{folder} is half an SVHN: {absent[0]} is missing; get {_ADDRESS}/{absent[0]}.")
     train, test = (_read(folder / file) for file in _MD5)

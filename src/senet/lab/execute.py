@@ -76,7 +76,9 @@ def execute(
     results = {run: store.get(run) for run in runs}
     there = [result for result in results.values() if result is not None]
     missing = [run for run, result in results.items() if result is None]
-    for spec in dict.fromkeys(run.data for run in missing):
+    # a user's folder is known by its content only: finished runs are held against it too
+    wanted = [run.data for run in missing] + [run.data for run in runs if run.data.name == "folder"]
+    for spec in dict.fromkeys(wanted):
         _refuse_other_images(there, _data(spec, setup))
     yield from there
     job = partial(_train, setup)

@@ -82,7 +82,8 @@ def _curve(axes: "Axes", line: Line, color: str) -> None:
     values = _percents(line)
     epochs = range(1, len(values) + 1)
     means = [fmean(v) for v in values]
-    axes.plot(epochs, means, color=color, label=line.row.label, linewidth=1.6)
+    mark = "o" if len(means) == 1 else ""
+    axes.plot(epochs, means, color=color, marker=mark, label=line.row.label, linewidth=1.6)
     if len(line.results) > 1:
         spread = [stdev(v) for v in values]
         low = [m - s for m, s in zip(means, spread, strict=True)]

@@ -126,6 +126,8 @@ def create_model(
     """
     if name not in ZOO:
         raise unknown("model", name, ZOO)
+    if in_chans < 1 or (num_classes is not None and num_classes < 0):
+        raise SpecError(f"in_chans = {in_chans}, num_classes = {num_classes}: give channels from 1 and classes from 0.")
     family = ZOO[name]
     known = inspect.signature(family).parameters
     arguments: dict[str, object] = {"se": se, "in_chans": in_chans}

@@ -61,6 +61,8 @@ class SqueezeExcite(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(spec, SESpec | None):
+            raise SpecError(f"spec = {spec!r} is no design; give SESpec(reduction=8), or leave it out for the default.")
         self.spec = spec = spec or SESpec()
         self.channels = channels
         self.widths = spec.widths(channels, stage=stage)

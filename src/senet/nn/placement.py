@@ -66,8 +66,8 @@ def place(se: SESpec | Sequence[SESpec] | Gates | None, *, num_stages: int, netw
         return no_gates
     if callable(se):
         return se
-    specs = (se,) if isinstance(se, SESpec) else tuple(se)
-    if isinstance(se, str) or not all(isinstance(spec, SESpec) for spec in specs):
+    specs = tuple(se) if isinstance(se, Sequence) and not isinstance(se, str) else (se,)
+    if not all(isinstance(spec, SESpec) for spec in specs):
         raise SpecError(f"se = {se!r} is no design; give a SESpec, a list of them, or a function of the site.")
     for spec in specs:
         _check(spec, num_stages, network)
