@@ -12,6 +12,7 @@ from senet.spec import SESpec
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
     from senet.create import create_model
+    from senet.fast import accelerate
     from senet.models import list_models
     from senet.nn import SqueezeExcite
     from senet.surgery import find
@@ -25,6 +26,7 @@ __all__ = [
     "SenetError",
     "SpecError",
     "SqueezeExcite",
+    "accelerate",
     "cost",
     "create_model",
     "find",
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "Cost": "senet.costs",
     "SqueezeExcite": "senet.nn",
+    "accelerate": "senet.fast",
     "cost": "senet.costs",
     "create_model": "senet.create",
     "find": "senet.surgery",

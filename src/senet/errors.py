@@ -9,6 +9,7 @@ from difflib import SequenceMatcher, get_close_matches
 from itertools import takewhile
 
 __all__ = [
+    "BackendError",
     "CheckpointError",
     "DataError",
     "Interrupted",
@@ -35,6 +36,12 @@ class SpecError(SenetError, ValueError):
 
 class UsageError(SenetError):
     """A command or a setup that cannot work as asked: a missing extra, a flag that contradicts another."""
+
+    exit_code = 2
+
+
+class BackendError(SenetError):
+    """A compiled or hand-written backend that this machine cannot run."""
 
     exit_code = 2
 

@@ -18,7 +18,9 @@ from senet.nn.gate import ACTIVATIONS, GATES
 from senet.nn.squeeze import SQUEEZES
 from senet.spec import SESpec
 
-__all__ = ["SqueezeExcite"]
+__all__ = ["SqueezeExcite", "without_autocast"]
+
+Layer = Callable[[nn.Module, Tensor], Tensor]
 
 
 class SqueezeExcite(nn.Module):
@@ -101,20 +103,25 @@ class SqueezeExcite(nn.Module):
                 f"input of shape {tuple(x.shape)} and type {x.dtype} does not fit a block of {self.channels} "
                 f"channels; give a floating-point map (n, {self.channels}, ...) with 1 to 3 sizes from 1."
             )
-        with _without_autocast(x):
+        with without_autocast(x):
             dtype = self._dtype(x)
             for name in self.layers[: self.num_map_layers]:
                 x = self.activation(pointwise(getattr(self, name), x.to(dtype)))
             return self.excite(self.squeeze(x).to(dtype))
 
-    def excite(self, z: Float[Tensor, "n c *t"]) -> Float[Tensor, "n d *t"]:
-        """Turn a descriptor into weights: the layers after the squeeze, then the gate."""
+    def excite(self, z: Float[Tensor, "n c *t"], *, layer: Layer = pointwise) -> Float[Tensor, "n d *t"]:
+        """Turn a descriptor into weights: the layers after the squeeze, then the gate.
+
+        Args:
+            z: the descriptor.
+            layer: applies one layer to a descriptor.
+        """
         if self.excitation is not None:
             return self.gate(self.excitation(z))
         names = self.layers[self.num_map_layers :]
         for name in names[:-1]:
-            z = self.activation(pointwise(getattr(self, name), z))
-        return self.gate(pointwise(getattr(self, names[-1]), z))
+            z = self.activation(layer(getattr(self, name), z))
+        return self.gate(layer(getattr(self, names[-1]), z))
 
     def _dtype(self, x: Tensor) -> torch.dtype:
         parameter = next(self.parameters(), None)
@@ -130,7 +137,8 @@ def _function(value: object, table: object) -> Callable[[Tensor], Tensor]:
     return names[value] if isinstance(value, str) else cast("Callable[[Tensor], Tensor]", value)
 
 
-def _without_autocast(x: Tensor) -> AbstractContextManager[object]:
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """Leave autocast, if there is any: a gate is computed in float32."""
     # entered only where autocast is on: an exported graph then has no autocast region to carry
     kind = x.device.type
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):

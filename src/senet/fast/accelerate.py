@@ -1,0 +1,164 @@
+"""`accelerate`: let a network train in fewer passes over its maps, and take it back. Keys, values and results stay."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from senet.errors import BackendError, SpecError, unknown
+from senet.fast.backends import BACKENDS, backend_for, passes
+from senet.fast.modules import FusedResidual, FusedSequential, excite_of, is_norm
+from senet.nn import Residual, SqueezeExcite
+
+__all__ = ["Accelerated", "accelerate", "decelerate"]
+
+FUSED: dict[type[nn.Module], type[nn.Module]] = {Residual: FusedResidual, nn.Sequential: FusedSequential}
+ORDINARY = {fused: ordinary for ordinary, fused in FUSED.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerated:
+    """What `accelerate` did.
+
+    Attributes:
+        fused: names of the norms that run as one with what follows them.
+        left: names of norms and blocks that run as before, each with the reason.
+        backend: that runs the passes; empty if nothing is fused.
+    """
+
+    fused: tuple[str, ...]
+    left: tuple[tuple[str, str], ...]
+    backend: str
+
+
+def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
+    """Fuse batch norms with the blocks, additions and ReLUs behind them, in place, for training and evaluation.
+
+    Values and gradients are those of the ordinary network up to rounding; the state dict, running statistics
+    included, is the same. The maps between a norm and its ReLU are neither written nor kept.
+
+    Args:
+        model: with residual units of ours, or sequences of modules; what is written in other forward methods is left
+            alone, and listed.
+        backend: `native` (C++ for CPUs, compiled once on this machine: some seconds), `triton` (CUDA), `inductor`
+            (torch.compile), `reference` (plain torch: for tests, slower than not fusing); `auto` is `native` or
+            `triton`, and leaves the network as it is, with a warning, where neither can run.
+
+    Returns:
+        What was fused and what was not, with the reason.
+
+    Raises:
+        BackendError: if the machine cannot run the backend.
+        SpecError: if the backend is not known, or `model` is no network.
+    """
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"model = {model!r} is no network; give a torch.nn.Module.")
+    if backend not in ("auto", *BACKENDS):
+        raise unknown("backend", backend, ("auto", *BACKENDS))
+    if backend == "auto":
+        chosen = _automatic(model)
+        if chosen is None:
+            return Accelerated(fused=(), left=tuple(_everything(model, "no backend can run")), backend="")
+        backend = chosen
+    passes(backend)  # compiles
+    for module in model.modules():
+        if fused := FUSED.get(type(module)):
+            module.__class__ = fused
+        if type(module) in ORDINARY:
+            module.backend = backend  # type: ignore[assignment]
+    found = dict(_norms(model))
+    left = [(name, why) for name, why in found.items() if why]
+    left += [(name, why) for name, why in _blocks(model) if why]
+    return Accelerated(fused=tuple(name for name, why in found.items() if not why), left=tuple(left), backend=backend)
+
+
+def decelerate(model: nn.Module) -> None:
+    """Give a network its ordinary forward pass back."""
+    for module in model.modules():
+        if type(module) in ORDINARY:
+            module.__class__ = ORDINARY[type(module)]
+            del module.backend
+
+
+def _automatic(model: nn.Module) -> str | None:
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    backend = backend_for(device)
+    try:
+        if backend is not None:
+            passes(backend)
+            return backend
+        why = f"there is no C++ compiler (install g++ or clang, or set CXX) for {device}"
+    except BackendError as error:
+        why = str(error)
+    warnings.warn(f"the network is left as it is: {why}", stacklevel=3)
+    return None
+
+
+def _everything(model: nn.Module, why: str) -> Iterator[tuple[str, str]]:
+    for name, module in model.named_modules():
+        if isinstance(module, SqueezeExcite) or is_norm(module):
+            yield name, why
+
+
+def _norms(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield every norm with the reason why it is not fused; empty if it is."""
+    ends = _ends(model)
+    for parent_name, parent in model.named_modules():
+        children = list(parent.named_children())
+        for at, (child, norm) in enumerate(children):
+            if not is_norm(norm):
+                continue
+            name = f"{parent_name}.{child}" if parent_name else child
+            following = children[at + 1][1] if at + 1 < len(children) else None
+            if name in ends:
+                yield name, ends[name]
+            elif type(parent) is not FusedSequential:
+                yield name, f"it stands in the forward method of {type(parent).__name__}, not in a sequence"
+            else:
+                yield name, "" if type(following) is nn.ReLU else "there is no ReLU behind it"
+
+
+def _ends(model: nn.Module) -> dict[str, str]:
+    """Give the last norms of the branches of residual units, each with the reason why it is not fused."""
+    ends = {}
+    for name, unit in model.named_modules():
+        if type(unit) is not FusedResidual or not isinstance(unit.branch, nn.Sequential):
+            continue
+        steps = list(unit.branch.named_children())
+        if not steps or not is_norm(steps[-1][1]):
+            continue
+        why = ""
+        if type(unit.act) is not nn.ReLU:
+            why = "there is no ReLU after the addition"
+        elif unit.se is not None and unit.se_identity is not None:
+            why = "two blocks meet at the addition"
+        elif block := unit.se or unit.se_identity:
+            why = "" if excite_of(block) else "the block behind it needs its map"
+        ends[f"{name}.branch.{steps[-1][0]}".lstrip(".")] = why
+    return ends
+
+
+def _blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield every block with the reason why its passes are not fused; empty if they are."""
+    fused = set()
+    for unit in model.modules():
+        if type(unit) is FusedResidual:
+            fused |= {unit.se, unit.se_identity}
+        if type(unit) is FusedSequential:
+            steps = list(unit.children())
+            fused |= {
+                block
+                for norm, act, block in zip(steps, steps[1:], steps[2:], strict=False)
+                if is_norm(norm) and type(act) is nn.ReLU
+            }
+    for name, block in model.named_modules():
+        if not isinstance(block, SqueezeExcite):
+            continue
+        if block.spec.squeeze != "avg":
+            yield name, f"the squeeze is {block.spec.squeeze!r}; only the average follows from sums"
+        elif block.num_map_layers:
+            yield name, f"the variant {block.spec.variant!r} acts on the map"
+        else:
+            yield name, "" if block in fused else "it does not stand behind a norm, nor at an addition"

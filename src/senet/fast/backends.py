@@ -1,0 +1,74 @@
+"""Who runs the passes over the maps: a name for each, and which one suits a device."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from senet.fast.native import TYPES, compiler, native
+from senet.fast.passes import REFERENCE, Passes
+
+__all__ = ["BACKENDS", "backend_for", "is_suited", "passes"]
+
+SMALL = 2**19  # values of a map, below which a few operators of torch cost less than one of Python (docs/fast.md)
+
+
+@cache
+def inductor() -> Passes:
+    """Compile the plain passes with TorchInductor, once for all sizes: sizes are symbols, memory formats are not."""
+    return Passes(**{name: torch.compile(function, dynamic=True) for name, function in vars(REFERENCE).items()})
+
+
+@cache
+def triton() -> Passes:
+    """Give the passes in Triton."""
+    from senet.fast.triton_passes import TRITON
+
+    return TRITON
+
+
+BACKENDS: Mapping[str, Callable[[], Passes]] = {
+    "reference": lambda: REFERENCE,
+    "native": native,
+    "inductor": inductor,
+    "triton": triton,
+}
+
+
+def passes(backend: str) -> Passes:
+    """Give the passes of a backend; while a whole network is compiled, as operators that the compiler does not open.
+
+    Raises:
+        BackendError: if this machine cannot run it.
+    """
+    if backend == "native" and torch.compiler.is_compiling():
+        from senet.fast.operators import OPERATORS
+
+        return OPERATORS
+    return BACKENDS[backend]()
+
+
+def backend_for(device: torch.device) -> str | None:
+    """Give the backend that suits a device; None if this machine has none that pays off."""
+    if device.type == "cuda":
+        return "triton" if find_spec("triton") else "inductor"
+    return "native" if device.type == "cpu" and compiler() else None
+
+
+def is_suited(backend: str, u: Tensor, *, gated: bool) -> bool:
+    """Say whether a backend can run on a map and pays off; otherwise torch's own operations do.
+
+    Args:
+        backend: of `BACKENDS`.
+        u: the map.
+        gated: a block is part of the operation, which then pays off on small maps too.
+    """
+    if u.ndim != 4 or u.numel() == 0 or not u.is_floating_point():
+        return False
+    if backend == "native":
+        return u.device.type == "cpu" and u.dtype in TYPES and (gated or u.numel() >= SMALL)
+    if backend == "triton":
+        return u.device.type == "cuda" and u.dtype in (*TYPES, torch.float16)
+    return True

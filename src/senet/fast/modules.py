@@ -1,0 +1,140 @@
+"""Modules whose forward pass is fused; they differ from the ordinary ones in their class alone.
+
+Keys, values and hooks stay. Whatever does not fit at a call - another type of map, a hook on a module that would be
+passed over, a map so small that it does not pay - runs as torch runs it.
+
+Letters in shapes: n images, c and d channels, *s and *t sizes.
+"""
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from senet.fast.backends import is_suited
+from senet.fast.rectified import norm_relu
+from senet.fast.shortcut import gated_shortcut, scale_add
+from senet.fast.statistics import Norm, uses_batch
+from senet.fast.tail import Excite, fused_tail
+from senet.nn import Residual, SqueezeExcite
+from senet.nn.block import without_autocast
+
+__all__ = ["FusedResidual", "FusedSequential", "excite_of", "is_norm", "is_plain"]
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+class FusedSequential(nn.Sequential):
+    """A sequence in which every norm with a ReLU behind it, and a block behind that, run as one operation."""
+
+    backend: str = "reference"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the sequence."""
+        return run(list(self.children()), x, self.backend)
+
+
+class FusedResidual(Residual):
+    """A residual unit whose last norm, block, addition and ReLU run as one operation."""
+
+    backend: str = "reference"
+
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *t"]:
+        """Run the unit."""
+        x = _through(self.head, x)
+        u = _through(self.se_pre, x)
+        steps = list(self.branch.children()) if isinstance(self.branch, nn.Sequential) else [self.branch]
+        norm = steps[-1] if steps and self._whole() and is_norm(steps[-1]) else None
+        if norm is not None:
+            steps.pop()
+        u = run(steps, u, self.backend) if isinstance(self.branch, nn.Sequential) else _through(self.branch, u)
+        r = _through(self.shortcut, x)
+        return _through(self.se_post, self._end(u, r, norm))
+
+    def _whole(self) -> bool:
+        return is_plain(self.branch)
+
+    def _end(self, u: Tensor, r: Tensor, norm: Norm | None) -> Tensor:
+        """Run what follows the branch, in the fewest passes that its parts allow."""
+        standard, identity = excite_of(self.se), excite_of(self.se_identity)
+        gated = standard is not None or identity is not None
+        fits = u.shape == r.shape and u.dtype == r.dtype and fit(u, norm, self.backend, gated=gated)
+        rectified = type(self.act) is nn.ReLU and is_plain(self.act)
+        if fits and norm is not None and rectified:
+            if self.se_identity is None and (self.se is None or standard):
+                return fused_tail(u, r, norm=norm, excite=standard, backend=self.backend)
+            if self.se is None and identity:
+                return gated_shortcut(u, r, norm=norm, excite=identity, backend=self.backend)
+        if fits and norm is None and self.act is None and standard and self.se_identity is None:
+            return scale_add(u, r, excite=standard, backend=self.backend)
+        y = _through(self.se, _through(norm, u)) + _through(self.se_identity, r)
+        return _through(self.act, y)
+
+
+def run(modules: Sequence[nn.Module], x: Tensor, backend: str) -> Tensor:
+    """Run modules one after another; a norm with a ReLU behind it, and a block behind that, as one operation."""
+    at = 0
+    while at < len(modules):
+        norm, act, block = (*modules[at : at + 3], None, None)[:3]
+        at += 1
+        excite = excite_of(block)
+        gated = excite is not None
+        if is_norm(norm) and type(act) is nn.ReLU and is_plain(act) and fit(x, norm, backend, gated=gated):
+            x = norm_relu(x, norm=norm, excite=excite, backend=backend)
+            at += 1 if excite is None else 2
+        else:
+            assert norm is not None
+            x = norm(x)
+    return x
+
+
+def fit(u: Tensor, norm: Norm | None, backend: str, *, gated: bool) -> bool:
+    """Say whether the passes can take a map; torch's own norm raises its own errors."""
+    if not is_suited(backend, u, gated=gated):
+        return False
+    if norm is None:
+        return True
+    return u.shape[1] == norm.num_features and not (uses_batch(norm) and u.numel() == u.shape[1])
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Say whether passing over a module's own forward pass goes unnoticed: it has no hooks."""
+    return not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+
+
+def is_norm(module: nn.Module | None) -> TypeGuard[Norm]:
+    """Say whether a module is a batch norm with weights whose passes are known."""
+    return type(module) in NORMS and getattr(module, "weight", None) is not None and is_plain(module)  # type: ignore[arg-type]
+
+
+def excite_of(block: nn.Module | None) -> Excite | None:
+    """Give what turns the squeeze of a block into its weights; None if the block needs the map itself.
+
+    The excitation is the block's own: only the squeeze is had in another way.
+    """
+    if type(block) is not SqueezeExcite or block.spec.squeeze != "avg" or block.num_map_layers or not is_plain(block):
+        return None
+
+    def excite(z: Tensor) -> Tensor:
+        parameter = next(block.parameters(), None)
+        w = z if parameter is None else z.to(parameter.dtype)
+        with without_autocast(z):
+            if block.excitation is not None:  # takes maps
+                return block.excite(w[:, :, None, None])[:, :, 0, 0].to(z.dtype)
+            return block.excite(w, layer=dense).to(z.dtype)
+
+    return excite
+
+
+def dense(layer: nn.Module, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
+    """Apply a 1x1 convolution to a descriptor as the linear map it is: an eighth of the time on small ones."""
+    if type(layer) is nn.Conv2d and is_plain(layer):
+        return F.linear(z, layer.weight[:, :, 0, 0], layer.bias)
+    mapped: Tensor = layer(z[:, :, None, None])
+    return mapped[:, :, 0, 0]
+
+
+def _through(module: nn.Module | None, x: Tensor) -> Tensor:
+    return x if module is None else module(x)

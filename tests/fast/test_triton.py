@@ -1,0 +1,74 @@
+"""The Triton kernels against the plain passes: interpreted on the CPU here, on a GPU where there is one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+COMPARE = """
+import sys, torch
+from senet.fast.passes import REFERENCE
+from senet.fast.triton_passes import TRITON
+
+device, names = sys.argv[1], set()
+for shape in ((2, 16, 4, 4), (3, 5, 3, 7), (1, 33, 9, 9), (2, 100, 1, 1)):
+    for layout in (torch.channels_last, torch.contiguous_format):
+        for dtype, tolerance in ((torch.float32, 3e-5), (torch.bfloat16, 2e-2)):
+            maps = torch.randn(4, *shape).add(0.3).to(device, dtype)
+            u, r, dy, y = (one.contiguous(memory_format=layout) for one in maps)
+            matrix, other = torch.randn(2, *shape[:2], device=device)
+            row = torch.randn(shape[1], device=device)
+            for name, *words in (
+                ("moments", u),
+                ("apply", u, None, row, row, None, None, True),
+                ("apply", u, r, matrix, other, None, None, True),
+                ("apply", u, r, row, matrix, other, None, False),
+                ("apply", u, None, row, row, None, matrix, True),
+                ("rectified_sum", u, None, row, row),
+                ("rectified_sum", u, r, matrix, row),
+                ("mask", dy, y, u, None),
+                ("mask", dy, y, u, r),
+                ("mask", dy, None, u, None),
+                ("masked_sums", dy, u, row, row, False),
+                ("masked_sums", dy, u, matrix, other, True),
+                ("finish", dy, u, row, None, None, None, None, None),
+                ("finish", dy, u, matrix, row, other, None, None, None),
+                ("finish", dy, u, matrix, row, row, other, row, row),
+            ):
+                ours, theirs = getattr(TRITON, name)(*words), getattr(REFERENCE, name)(*words)
+                if isinstance(ours, torch.Tensor):
+                    ours, theirs = (ours,), (theirs,)
+                assert len(ours) == len(theirs)
+                for one, wanted in zip(ours, theirs):
+                    assert one.dtype == wanted.dtype
+                    torch.testing.assert_close(one.double(), wanted.double(), rtol=tolerance, atol=tolerance)
+                names.add(name)
+u = torch.ones(1, 16, 2, 2, device=device)
+u[0, 3, 0, 0] = float("nan")
+ones, zeros = torch.ones(16, device=device), torch.zeros(16, device=device)
+assert TRITON.apply(u, None, ones, zeros, None, None, True)[0, 3, 0, 0].isnan()
+assert not TRITON.moments(u)[1][0, 3].isfinite()
+print(len(names))
+"""
+
+
+def compare(device: str, **env: str) -> str:
+    words = [sys.executable, "-W", "ignore", "-c", COMPARE, device]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, **env})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_interpreted_kernels_equal_the_plain_passes() -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    assert compare("cpu", TRITON_INTERPRET="1").strip() == "6"
+
+
+@pytest.mark.gpu
+def test_kernels_equal_the_plain_passes_on_a_gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    assert compare("cuda").strip() == "6"
