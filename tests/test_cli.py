@@ -141,7 +141,7 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("eval", "nothing"), 3, "does not exist"),
         (("eval",), 2, "--weights"),
         (("eval", "--model", "resnet20", "--weights", "nothing.pt", "--data", "digits"), 4, "nothing.pt"),
-        (("cost", "resnet51"), 2, "resnet50"),
+        (("cost", "resnet51"), 2, "Did you mean 'resnet5"),
         (("models", "nope*"), 2, "no network matches"),
         (("train", "--epochs", "0"), 2, "epochs"),
         (("cost", "a", "b"), 2, "cost --help` shows"),

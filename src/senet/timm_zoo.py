@@ -89,8 +89,8 @@ def _create(
         )
     if options.pop("features_only", False):
         raise SpecError(
-            f"features_only=True: {name} gives no lists of maps in timm; leave it out, take num_classes=0 for the pooled "
-            "features, or a forward hook on a stage for its map."
+            f"features_only=True: {name} gives no lists of maps in timm; leave it out, take num_classes=0 for the "
+            "pooled features, or a forward hook on a stage for its map."
         )
     model = create_model(
         name,
