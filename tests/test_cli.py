@@ -193,6 +193,12 @@ def test_changes_have_one_short_form_everywhere(call, tmp_path: Path) -> None:  
     assert rates == [0.01, 0.01]
 
 
+def test_without_a_command_there_is_the_help_and_no_empty_error(call) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = call()
+    assert (code, err) == (2, "")
+    assert "compare" in out
+
+
 def test_help_of_every_command_says_what_it_does() -> None:
     done = subprocess.run([sys.executable, "-m", "senet", "--help"], capture_output=True, text=True, check=True)
     for name in ("compare", "run", "report", "train", "eval", "models", "cost"):

@@ -568,7 +568,8 @@ def main() -> None:
         if _debug:
             raise
         sentence, code = _in_one_line(error)
-        print(f"senet: {sentence}", file=sys.stderr)
+        if sentence:
+            print(f"senet: {sentence}", file=sys.stderr)
         raise SystemExit(code) from None
 
 
@@ -579,6 +580,8 @@ def _in_one_line(error: Exception) -> tuple[str, int]:
     if isinstance(error, typer.BadParameter.__base__ or ()):  # typer's UsageError, which has no public name
         asked = getattr(error, "ctx", None)
         said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        if not said:  # no command was given: the help is printed
+            return "", 2
         return f"{said}; `{asked.command_path if asked else 'senet'} --help` shows what there is.", 2
     if isinstance(error, typer.Abort):
         error = error.__cause__ if isinstance(error.__cause__, Exception) else error
