@@ -559,7 +559,8 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Run the command line; every error that a user can mend is one line and an exit code."""
-    warnings.showwarning = _one_line
+    global _debug
+    _debug, warnings.showwarning = False, _one_line
     try:
         raise SystemExit(app(standalone_mode=False))  # else typer frames its errors and calls an EOFError "Aborted."
     except KeyboardInterrupt:
