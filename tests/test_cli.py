@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
 
 from senet.cli import main
@@ -75,7 +76,12 @@ def test_train_eval_and_report_agree(call, tmp_path: Path) -> None:  # type: ign
     code, out, _ = call("eval", "one", "--json")
     assert code == 0
     assert json.loads(out)["correct"] == result["curve"][-1]["correct"]
-    assert json.loads(out)["confusion"] == result["confusion"]
+    measured = json.loads(out)
+    assert measured["confusion"] == result["confusion"]
+    assert (measured["model"], measured["se"], measured["weights"]) == ("resnet8", "slow_both r=4", "one")
+    assert measured["data"]["name"] == "digits"
+    assert json.loads((tmp_path / "one" / "run.json").read_text()) == result["run"]
+    assert measured["run"]
 
 
 def test_a_study_file_trains_its_base_with_changes(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -86,6 +92,12 @@ def test_a_study_file_trains_its_base_with_changes(call, tmp_path: Path) -> None
     code, out, _ = call("train", "s.toml", "se.reduction=8", "--json")
     assert code == 0
     assert json.loads(out)["run"]["se"][0]["reduction"] == 8
+    code, out, err = call("report", "s.toml")
+    assert (code, out) == (2, "")
+    assert "s has no results yet" in err
+    assert "`senet run s.toml --data-dir DIR` makes them" in err
+    assert not (tmp_path / "reports").exists()
+    assert call("train", "s.toml", "--se", "bump", "--runs", "runs")[0] == 0
     code, out, _ = call("report", "s.toml")
     assert code == 0
     assert "missing" in out
@@ -129,9 +141,14 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("eval", "nothing"), 3, "does not exist"),
         (("eval",), 2, "--weights"),
         (("eval", "--model", "resnet20", "--weights", "nothing.pt", "--data", "digits"), 4, "nothing.pt"),
-        (("cost", "resnet51"), 2, "resnet50"),
+        (("cost", "resnet51"), 2, "Did you mean 'resnet5"),
         (("models", "nope*"), 2, "no network matches"),
         (("train", "--epochs", "0"), 2, "epochs"),
+        (("cost", "a", "b"), 2, "cost --help` shows"),
+        (("cost", "resnet20", "--sea", "plain"), 2, "No such option: --sea"),
+        (("cots",), 2, "cots"),
+        (("compare", "--seeds", "few"), 2, "--seeds"),
+        (("cost", "resnt20"), 2, "is not known. Did you mean 'resnet20'? `senet models` lists all"),
     ],
 )
 def test_a_mistake_ends_in_one_line_and_an_exit_code(call, words: tuple[str, ...], code: int, said: str) -> None:  # type: ignore[no-untyped-def]
@@ -145,6 +162,41 @@ def test_a_mistake_ends_in_one_line_and_an_exit_code(call, words: tuple[str, ...
 def test_debug_shows_the_traceback(call) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Exception, match="resnet20"):
         call("--debug", "compare", "--model", "resnet2O")
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, EOFError])
+def test_what_nobody_foresaw_is_one_line_too(call, kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    def fail(pattern: str) -> None:
+        raise kind("at sea\nsecond line")
+
+    monkeypatch.setattr("senet.lab.listing.list_costs", fail)
+    code, out, err = call("models")
+    assert (code, out) == (1, "")
+    assert err.strip() == (
+        f"senet: unexpected {kind.__name__}: at sea; `senet --debug ...` shows the traceback: please report it with "
+        "that and the command."
+    )
+    with pytest.raises(Exception, match="sea") if kind is RuntimeError else pytest.raises(typer.Abort):
+        call("--debug", "models")
+
+
+def test_changes_have_one_short_form_everywhere(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "s.toml").write_text(
+        'title = "t"\n[base]\nmodel = "resnet8"\ndata = { name = "digits", train_size = 200, test_size = 100 }\n'
+        'recipe = { preset = "digits", epochs = 1 }\n[axes]\nse = ["plain"]\n'
+    )
+    rates = []
+    for word in ("optim.lr=0.01", "recipe.optim.lr=0.01"):
+        code, out, err = call("run", "s.toml", word, "-j", "1", "--device", "cpu", "--json")
+        assert code == 0, err
+        rates.append(json.loads(out)["results"][0]["run"]["recipe"]["optim"]["lr"])
+    assert rates == [0.01, 0.01]
+
+
+def test_without_a_command_there_is_the_help_and_no_empty_error(call) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = call()
+    assert (code, err) == (2, "")
+    assert "compare" in out
 
 
 def test_help_of_every_command_says_what_it_does() -> None:

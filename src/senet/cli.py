@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +38,7 @@ DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where 
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(help="Changes by dotted name: recipe.optim.lr=0.05 data.train_size=5000", metavar="[NAME=VALUE]..."),
+    typer.Argument(help="Changes by dotted name: optim.lr=0.05 data.train_size=5000", metavar="[NAME=VALUE]..."),
 ]
 DataName = Annotated[str, typer.Option("--data", help="digits (embedded), cifar10, cifar100, svhn, or folder")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data set lies")]
@@ -181,6 +182,8 @@ def report(
     store = Store(runs, lists=_committed(study_file))
     results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
     made = f"senet run {study_file} --data-dir DIR"
+    if not results:
+        raise UsageError(f"{study.name} has no results yet, neither in {runs} nor beside it; `{made}` makes them.")
     _finish(study, results, output or _report_folder(study_file), as_json=as_json, command=made)
 
 
@@ -253,7 +256,7 @@ def evaluate(
 
     Example: `senet eval --model kth_resnet52 --se standard:reduction=8 --weights FILE --origin kth data.normalize=kth`
     """
-    from senet.lab.testing import evaluate_run, evaluate_weights
+    from senet.lab.testing import evaluate_run, evaluate_weights, read_run
 
     words = list(words or [])
     if folder is not None and "=" in str(folder):
@@ -263,6 +266,7 @@ def evaluate(
     if folder is not None:
         if words or model is not None or weights is not None:
             raise UsageError("a run says itself what it is: give its folder alone, or --model with --weights.")
+        planned = read_run(folder)
         measured, what = evaluate_run(folder, setup), str(folder)
     elif model is not None and weights is not None:
         planned = _run(_base(words, data=data, model=model, se=se))
@@ -273,6 +277,11 @@ def evaluate(
         _print_json(
             {
                 "what": what,
+                "run": planned.id if folder is not None else None,
+                "model": planned.model,
+                "se": planned.design,
+                "data": asdict(planned.data),
+                "weights": str(weights or folder),
                 "correct": measured.correct,
                 "total": measured.total,
                 "accuracy": measured.accuracy,
@@ -370,15 +379,10 @@ def _base(
     if se is not None:
         asked["se"] = se
     changes = decode.assign(words or [])
-    if "optim" in changes or "schedule" in changes or "augment" in changes:  # `optim.lr` for `recipe.optim.lr`
-        inner = {name: changes.pop(name) for name in ("optim", "schedule", "augment") if name in changes}
-        changes = decode.merge({"recipe": inner}, changes)
     if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
         old = decode.se_designs(asked.pop("se", "standard"))
         if len(old) != 1:
             raise UsageError("se.NAME=VALUE changes a single design; write the designs out with --se.")
-        from dataclasses import asdict
-
         changes["se"] = decode.merge(asdict(old[0]), changes["se"])
     return decode.merge(asked, changes)
 
@@ -555,17 +559,39 @@ def _print_columns(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Run the command line; every error that a user can mend is one line and an exit code."""
-    warnings.showwarning = _one_line
+    global _debug
+    _debug, warnings.showwarning = False, _one_line
     try:
-        app()
-    except SenetError as error:
-        if _debug:
-            raise
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        print(f"senet: {error}{notes}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(app(standalone_mode=False))  # else typer frames its errors and calls an EOFError "Aborted."
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as error:
+        if _debug:
+            raise
+        sentence, code = _in_one_line(error)
+        if sentence:
+            print(f"senet: {sentence}", file=sys.stderr)
+        raise SystemExit(code) from None
+
+
+def _in_one_line(error: Exception) -> tuple[str, int]:
+    """Say an error in one line, and give the exit code."""
+    if isinstance(error, SenetError):
+        return f"{error}" + "".join(f" ({note})" for note in getattr(error, "__notes__", ())), error.exit_code
+    if isinstance(error, typer.BadParameter.__base__ or ()):  # typer's UsageError, which has no public name
+        asked = getattr(error, "ctx", None)
+        said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+        if not said:  # no command was given: the help is printed
+            return "", 2
+        return f"{said}; `{asked.command_path if asked else 'senet'} --help` shows what there is.", 2
+    if isinstance(error, typer.Abort):
+        error = error.__cause__ if isinstance(error.__cause__, Exception) else error
+    first = (str(error).splitlines() or ["no message"])[0]
+    return (
+        f"unexpected {type(error).__name__}: {first}; `senet --debug ...` shows the traceback: please report it with "
+        "that and the command.",
+        1,
+    )
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> None:

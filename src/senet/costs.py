@@ -161,7 +161,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
         Totals, the part inside SE blocks, and every block.
 
     Raises:
-        SpecError: if the network does not accept `shape`, or needs values and not only shapes to run.
+        SpecError: if the model is no network, does not accept `shape`, or needs values and not only shapes to run.
 
     Source:
         Hu et al., arXiv:1709.01507, Eq. 5 and section 4.
@@ -170,7 +170,11 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
         >>> cost(create_model("resnet50", se=SESpec())).params
         28088024
     """
-    if len(shape) < 2 or not all(isinstance(size, int) and size > 0 for size in shape):
+    if (
+        not isinstance(shape, Sequence)
+        or len(shape) < 2
+        or not all(isinstance(size, int) and size > 0 for size in shape)
+    ):
         raise SpecError(f"shape = {shape} is no input; give whole numbers above 0 as (n, c, h, w).")
     found = find(model)
     modules = {one.name: model.get_submodule(one.name) for one in found}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from senet import models
-from senet.errors import CheckpointError
+from senet.errors import CheckpointError, SpecError
 from senet.models import Network
 from senet.nn import Gates
 from senet.spec import SESpec
@@ -45,6 +45,8 @@ def create_model(
         >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
         774220
     """
+    if not isinstance(weights, str | Path | None):
+        raise SpecError(f"weights = {weights!r} is no place; give the path of a file or folder, or 'hf:owner/name'.")
     model = models.create_model(
         name, se=se, num_classes=num_classes, in_chans=in_chans, image_size=image_size, options=options
     )

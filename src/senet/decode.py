@@ -138,27 +138,28 @@ def value(text: str) -> Any:
         return text
 
 
+IN_RECIPE = ("optim", "schedule", "augment")
+
+
 def assign(words: Sequence[str]) -> dict[str, Any]:
-    """Turn words such as `optim.lr=0.05` into nested tables.
+    """Turn words such as `optim.lr=0.05`, which is short for `recipe.optim.lr=0.05`, into nested tables.
 
     Raises:
         UsageError: if a word has no `=` or no name before it.
 
     Example:
-        >>> assign(["recipe.optim.lr=0.05", "seed=1"])
+        >>> assign(["optim.lr=0.05", "seed=1"])
         {'recipe': {'optim': {'lr': 0.05}}, 'seed': 1}
     """
     tables: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not all(name.split(".")):
-            raise UsageError(
-                f"{word!r} is no assignment; write name=value with dotted names, e.g. recipe.optim.lr=0.05."
-            )
+            raise UsageError(f"{word!r} is no assignment; write name=value with dotted names, e.g. optim.lr=0.05.")
         nested: Any = value(text)
         for part in reversed(name.split(".")):
             nested = {part: nested}
-        tables = merge(tables, nested)
+        tables = merge(tables, {"recipe": nested} if name.partition(".")[0] in IN_RECIPE else nested)
     return tables
 
 

@@ -76,13 +76,19 @@ class Interrupted(SenetError):  # noqa: N818 (it is no error: the run can go on)
     exit_code = 75
 
 
-def unknown(place: str, value: object, known: Iterable[str], *, error: type[SenetError] = SpecError) -> SenetError:
+LONG = 12  # names that a sentence still lists
+
+
+def unknown(
+    place: str, value: object, known: Iterable[str], *, listed_by: str = "", error: type[SenetError] = SpecError
+) -> SenetError:
     """Make the error for a name that is not in a table, with the nearest name that is.
 
     Args:
         place: dotted place of the value, e.g. `se[0].gate`.
         value: what was given there.
         known: the names that are allowed.
+        listed_by: the command that lists them, which stands for more than 12 of them.
         error: class of the error to make.
 
     Example:
@@ -98,4 +104,6 @@ def unknown(place: str, value: object, known: Iterable[str], *, error: type[Sene
 
     close = max(get_close_matches(given, names, n=8), key=nearness, default="")
     hint = f" Did you mean {close!r}?" if close else ""
+    if listed_by and len(names) > LONG:
+        return error(f"{place} = {value!r} is not known.{hint} `{listed_by}` lists all {len(names)}.")
     return error(f"{place} = {value!r} is not known; choose one of: {', '.join(names)}.{hint}")

@@ -66,7 +66,7 @@ class SESpec:
     in Python and cannot be written to a study.
 
     Attributes:
-        variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`.
+        variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`, e.g. `lambda C, h, m: (C, h, C)`.
         reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`.
         squeeze: `avg`, `max`, or `none` (the excitation then acts at every position), or `x -> descriptor`.
         gate: a name of `GATE_NAMES`; the `unit_` gates are exactly 1 at 0, `residual_sigmoid` is 1 + sigmoid
@@ -131,12 +131,18 @@ class SESpec:
         Raises:
             SpecError: if there is no ratio for the stage, or a custom variant gives widths that do not fit.
         """
-        if channels < 1:
-            raise SpecError(f"channels = {channels} is no channel count; give at least 1.")
+        if not isinstance(channels, int) or channels < 1:
+            raise SpecError(f"channels = {channels!r} is no channel count; give at least 1.")
         r = self.ratio(stage)
         h = max(1, ROUNDINGS[self.rounding](channels, r))
         m = max(1, SLOW_RULES[self.slow_rule](channels, h, r))
-        widths = tuple((VARIANTS[self.variant] if isinstance(self.variant, str) else self.variant)(channels, h, m))
+        given = (VARIANTS[self.variant] if isinstance(self.variant, str) else self.variant)(channels, h, m)
+        if not isinstance(given, Sequence):
+            raise SpecError(
+                f"variant gives a {type(given).__name__}; a function (C, h, m) returns the widths, e.g. (C, h, C). "
+                "Layers of your own go to SqueezeExcite(..., excitation=module)."
+            )
+        widths = tuple(given)
         fit = len(widths) >= 2 and widths[0] == widths[-1] == channels
         if not fit or not all(isinstance(width, int) and width >= 1 for width in widths):
             raise SpecError(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from senet import decode
-from senet.errors import CheckpointError, UsageError
+from senet.errors import CheckpointError, SpecError, UsageError
 from senet.models import ZOO, Network, create_model
 from senet.nn import Gates, SqueezeExcite
 from senet.spec import SESpec
@@ -86,6 +86,11 @@ def _create(
     if pretrained or pretrained_cfg or pretrained_cfg_overlay:
         raise CheckpointError(
             f"no weights come with {name} in timm; build it plain, then senet.load_weights or timm's checkpoint_path."
+        )
+    if options.pop("features_only", False):
+        raise SpecError(
+            f"features_only=True: {name} gives no lists of maps in timm; leave it out, take num_classes=0 for the "
+            "pooled features, or a forward hook on a stage for its map."
         )
     model = create_model(
         name,

@@ -225,12 +225,12 @@ def holder(folder: Path) -> int:
 
 
 def digest(folder: Path) -> str:
-    """Hash what a run leaves: weights, curve and result, without the times."""
+    """Hash what a run leaves: weights, curve and result, without the times and the commit, which may come meanwhile."""
     result = json.loads((folder / "result.json").read_text())
     curve = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     for line in (*curve, *result["curve"]):
         del line["seconds"]
-    del result["train_seconds"]
+    del result["train_seconds"], result["environment"]["commit"]
     left = json.dumps([result, curve], sort_keys=True).encode()
     return hashlib.sha256((folder / "model.safetensors").read_bytes() + left).hexdigest()
 

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ from senet.lab.lock import RunLock
 
 HOLD = """
 import os, pathlib, sys, time
+if "stall" in sys.argv:
+    os.register_at_fork(after_in_child=lambda: time.sleep(0.5))  # runs before the one that lets the lock go
+if "keep" in sys.argv:
+    os.register_at_fork(after_in_child=lambda: time.sleep(60))
 from senet.lab.lock import RunLock
 with RunLock(pathlib.Path(sys.argv[1])):
     worker = os.fork() if "fork" in sys.argv else -1
@@ -57,17 +63,32 @@ def test_the_lock_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
             assert str(os.getpid()) in (tmp_path / "run.lock").read_text()
 
 
-def test_a_worker_that_outlives_its_killed_run_does_not_keep_the_lock(tmp_path: Path) -> None:
-    holder, worker = start_holder(tmp_path, "fork")
+@contextmanager
+def orphan(folder: Path, *arguments: str) -> Iterator[int]:
+    """Leave the worker of a killed run behind."""
+    holder, worker = start_holder(folder, "fork", *arguments)
     try:
         os.kill(holder.pid, signal.SIGKILL)  # not its worker
         holder.wait()
-        with RunLock(tmp_path):
-            os.kill(worker, 0)  # it is still there
+        yield worker
     finally:
         os.kill(worker, signal.SIGKILL)
         assert holder.stdout is not None
         holder.stdout.close()
+
+
+@pytest.mark.parametrize("how", ["at once", "stall"])  # a run can be killed before its new worker has done anything
+def test_a_worker_that_outlives_its_killed_run_does_not_keep_the_lock(how: str, tmp_path: Path) -> None:
+    with orphan(tmp_path, how) as worker, RunLock(tmp_path):
+        os.kill(worker, 0)  # it is still there
+
+
+def test_a_stalled_worker_of_a_killed_run_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("senet.lab.lock.PATIENCE", 0.1)
+    with orphan(tmp_path, "keep"), pytest.raises(StorageError, match="is in use by process"), RunLock(tmp_path):
+        pass
 
 
 def test_a_lock_can_be_taken_again_after_it_was_given_back(tmp_path: Path) -> None:

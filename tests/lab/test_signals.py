@@ -170,6 +170,30 @@ def test_with_workers_a_signal_saves_and_leaves_no_orphans(whole_group: bool, ph
     assert digest(folder) == digest(tmp_path / "undisturbed")
 
 
+FORK_SERVER = """
+import multiprocessing
+from senet.cli import main
+if __name__ == "__main__":
+    multiprocessing.set_start_method("forkserver")  # as Python 3.14 does
+    main()
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_group_waits_for_workers_that_come_from_a_fork_server(photos: Path, tmp_path: Path) -> None:
+    script, folder = tmp_path / "main.py", tmp_path / "run"
+    script.write_text(FORK_SERVER)
+    words = [sys.executable, str(script), *map(str, train_photos(photos, folder, workers=2))]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: is_in_its_second_epoch(folder) or process.poll() is not None, seconds=120)
+    members = family(process.pid)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=patient(60))
+    assert process.returncode == 75, said
+    assert said.splitlines() == [f"senet: {folder}: stopped and saved; the same command goes on from here."]
+    assert not left_of(members)
+
+
 # ---- several runs at a time
 
 

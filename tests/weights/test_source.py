@@ -1,6 +1,7 @@
 """Weights from files, folders and the Hub; folders that say what they hold."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -214,6 +215,24 @@ def test_the_hub_offline_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(CheckpointError, match=r"^hf:owner/name: config.json is not to be had: the Hub cannot") as told:
         senet.from_pretrained("hf:owner/name")
     assert "\n" not in str(told.value)
+
+
+def test_what_the_hub_says_while_it_tries_again_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def retry(*_: object, **__: object) -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", retry)
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    with pytest.raises(CheckpointError, match="cannot be reached"):
+        small(weights="hf:owner/name")
+    assert not caplog.records
+    assert logger.level == before
 
 
 def test_a_name_that_is_none_is_one_line() -> None:

@@ -74,7 +74,7 @@ def _first(cifar: Cifar, places: tuple[Path, ...], bad: UnreadableImages) -> Sou
 def _read_python(cifar: Cifar, folder: Path) -> Source:
     _complete(cifar, folder, (*cifar.train, *cifar.test))
     differing = [file for file, md5 in cifar.md5.items() if _md5(folder / file) != md5]
-    notes = (f"{folder}: not the published files (MD5): {', '.join(differing)}",) if differing else ()
+    notes = (f"{folder.name}: not the published files (MD5): {', '.join(differing)}",) if differing else ()
     classes = cifar.classes
     if (folder / cifar.meta).is_file():
         names = read_pickle(folder / cifar.meta).get(cifar.names)

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from senet.data.pictures import UnreadableImage, decode, quiet, to_tensor
 from senet.data.spec import Augment
 from senet.data.tensors import finish
 from senet.errors import DataError
+from senet.signals import held
 
 __all__ = ["Files", "centre", "random_part"]
 
@@ -80,7 +82,9 @@ class Files:
             # without one of its own the loader draws from torch's global generator, and a resumed run would differ
             generator=torch.Generator(),
         )
-        for (indices, seed), (x, problem) in zip(plan, loader, strict=True):
+        with held() if workers else nullcontext():
+            loaded = iter(loader)  # starts the workers
+        for (indices, seed), (x, problem) in zip(plan, loaded, strict=True):
             if problem:
                 raise DataError(f"unreadable image: {problem}. Mend or delete it, or skip it (--on-bad-image skip).")
             x = x.to(device, non_blocking=True)

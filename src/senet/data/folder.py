@@ -74,7 +74,7 @@ def _from_tree(root: Path) -> Source:
             f"{root} has train but no val or test with class folders; add one, or give {root / 'train'} itself as the "
             f"root, of which {TEST_SHARE:.0%} then become the test set."
         )
-    notes = tuple(f"{root / name} is not used, {tests[0]} is the test set" for name in tests[1:])
+    notes = tuple(f"{root.name}/{name} is not used, {tests[0]} is the test set" for name in tests[1:])
     classes = _folders(root / "train")
     if not classes:
         raise DataError(f"{root / 'train'} has no class folders; sort the images into train/CLASS/.")
@@ -104,7 +104,7 @@ def _split(classes: tuple[str, ...], everything: Encoded, *, place: str) -> Sour
     total = len(everything.labels)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
     train = torch.ones(total, dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
-    note = f"{place} has no split: {len(test)} of {total} images, the same ones every time, are the test set"
+    note = f"{Path(place).name} has no split: {len(test)} of {total} images, the same ones every time, are the test set"
     return Source(classes, everything[train], everything[test], (note,))
 
 
@@ -149,5 +149,5 @@ def _from_shards(place: Path, shards: dict[str, tuple[Path, ...]]) -> Source:
     test, _ = read_shards(shards[tests[0]])
     # shards without names: as many classes as the labels ask for
     classes = names or tuple(str(number) for number in range(max(train.labels.tolist(), default=-1) + 1))
-    notes = tuple(f"{place}: {name} shards are not used, {tests[0]} is the test set" for name in tests[1:])
+    notes = tuple(f"{place.name}: {name} shards are not used, {tests[0]} is the test set" for name in tests[1:])
     return Source(classes, train, test, notes)

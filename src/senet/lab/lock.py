@@ -6,7 +6,9 @@ file is only there to say who that is.
 
 import fcntl
 import os
+import re
 import socket
+import time
 import warnings
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +18,8 @@ from senet.errors import StorageError
 from senet.lab.files import storage_error
 
 __all__ = ["RunLock"]
+
+PATIENCE = 10.0  # seconds that a fork of a killed run has to give up its copy of the lock: milliseconds if not stalled
 
 _held: set[int] = set()
 
@@ -66,18 +70,37 @@ class RunLock:
         self._handle = None
 
     def _lock(self, handle: int) -> None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 1000, 0).decode(errors="replace") or "another process"
-            raise StorageError(
-                f"{self.folder} is in use by {holder}; wait for that run, stop it, or choose another folder."
-            ) from None
-        except OSError as error:
-            warnings.warn(
-                f"{self.folder}: this disk knows no locks ({error.strerror}); see to it that no second run uses it.",
-                stacklevel=3,
-            )
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                holder = os.pread(handle, 1000, 0).decode(errors="replace")
+                if not _has_ended(holder) or time.monotonic() > end:
+                    raise StorageError(
+                        f"{self.folder} is in use by {holder or 'another process'}; wait for that run, stop it, or "
+                        "choose another folder."
+                    ) from None
+                time.sleep(0.02)
+            except OSError as error:
+                reason = f"this disk knows no locks ({error.strerror})"
+                warnings.warn(f"{self.folder}: {reason}; see to it that no second run uses it.", stacklevel=3)
+                return
+
+
+def _has_ended(holder: str) -> bool:
+    """Say whether the process that wrote its name is gone, so that only a fork of it can still have the lock."""
+    found = re.match(r"process (\d+) on (.+) since ", holder)
+    if not found or found[2] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is there, and another user's
+        return False
+    return False
 
 
 def _let_go() -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from types import FrameType
 
 from senet.errors import Interrupted
+from senet.signals import SIGNALS
 
-__all__ = ["SIGNALS", "Stop", "stoppable"]
+__all__ = ["Stop", "stoppable"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 EXIT_CODES = {signal.SIGINT: 130}
 RESUMABLE = 75
 ECHO = 0.5  # seconds: torchrun and batch systems tell a process and its parent, which tells the process again

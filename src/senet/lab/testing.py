@@ -13,7 +13,23 @@ from senet.lab.train import build
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 
-__all__ = ["evaluate_run", "evaluate_weights"]
+__all__ = ["evaluate_run", "evaluate_weights", "read_run"]
+
+
+def read_run(folder: Path) -> Run:
+    """Read what the folder of a run says about it.
+
+    Raises:
+        DataError: if the folder is no run.
+        CheckpointError: if the file is damaged.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give the folder of a run, e.g. runs/0123456789ab.")
+    try:
+        return decode.run(json.loads(path.read_text(encoding="utf-8")), place=str(path))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no run: {error}") from None
 
 
 def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
@@ -23,18 +39,11 @@ def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
         DataError: if the folder is no run.
         CheckpointError: if the run is not finished, or its files are damaged.
     """
-    path = folder / "run.json"
-    if not path.exists():
-        raise DataError(f"{path} does not exist; give the folder of a run, e.g. runs/0123456789ab.")
-    weights = folder / "model.safetensors"
+    run, weights = read_run(folder), folder / "model.safetensors"
     if not weights.exists():
         raise CheckpointError(
             f"{folder} is not finished: it has no model.safetensors; run `senet train -o {folder}` again."
         )
-    try:
-        run = decode.run(json.loads(path.read_text(encoding="utf-8")), place=str(path))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is no run: {error}") from None
     return evaluate_weights(run, weights, setup)
 
 

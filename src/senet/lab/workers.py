@@ -15,8 +15,9 @@ from pathlib import Path
 from senet.errors import SenetError
 from senet.lab.result import Result
 from senet.lab.run import Run
-from senet.lab.stop import SIGNALS, stoppable
+from senet.lab.stop import stoppable
 from senet.lab.train import Progress
+from senet.signals import SIGNALS, held
 
 __all__ = ["Job", "Worker", "crew", "listen"]
 
@@ -39,12 +40,8 @@ class Worker:
         self.run: Run | None = None
         self._folder = Path()
         self._ready = False
-        # a signal that comes while it starts waits until it can be heeded
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
+        with held():  # it lets them in when it can heed them
             self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def give(self, run: Run, folder: Path) -> None:

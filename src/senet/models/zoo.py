@@ -88,8 +88,8 @@ def image_size(name: str) -> int:
         >>> [image_size(name) for name in ("resnet20", "resnet50", "inception_resnet_v2")]
         [32, 224, 299]
     """
-    if name not in ZOO:
-        raise unknown("model", name, ZOO)
+    if not isinstance(name, str) or name not in ZOO:
+        raise unknown("model", name, ZOO, listed_by="senet models")
     family = ZOO[name]
     kind = family.func if isinstance(family, partial) else family
     if kind is InceptionResNetV2:
@@ -124,10 +124,13 @@ def create_model(
         >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
         774220
     """
-    if name not in ZOO:
-        raise unknown("model", name, ZOO)
-    if in_chans < 1 or (num_classes is not None and num_classes < 0):
-        raise SpecError(f"in_chans = {in_chans}, num_classes = {num_classes}: give channels from 1 and classes from 0.")
+    if not isinstance(name, str) or name not in ZOO:
+        raise unknown("model", name, ZOO, listed_by="senet models")
+    outputs = 0 if num_classes is None else num_classes
+    if not isinstance(in_chans, int) or not isinstance(outputs, int) or in_chans < 1 or outputs < 0:
+        raise SpecError(
+            f"in_chans = {in_chans!r}, num_classes = {num_classes!r}: give channels from 1 and classes from 0."
+        )
     family = ZOO[name]
     known = inspect.signature(family).parameters
     arguments: dict[str, object] = {"se": se, "in_chans": in_chans}

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import nn
 
+from senet.errors import SpecError
 from senet.nn import SqueezeExcite
 
 __all__ = ["Found", "Kind", "find"]
@@ -63,6 +64,9 @@ def find(model: nn.Module) -> tuple[Found, ...]:
     Returns:
         The blocks in the order of the module tree, a shared one once. Of nested candidates the innermost counts.
 
+    Raises:
+        SpecError: if `model` is no module.
+
     Source:
         Hu et al., arXiv:1709.01507, Eq. 2-4; effective SE: Lee and Park, arXiv:1911.06667; CBAM: arXiv:1807.06521.
 
@@ -70,6 +74,8 @@ def find(model: nn.Module) -> tuple[Found, ...]:
         >>> [found.widths for found in find(nn.Sequential(nn.Conv2d(3, 64, 3), SqueezeExcite(64)))]
         [(64, 4, 64)]
     """
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"model = {model!r} is no network; give a torch.nn.Module, e.g. create_model('resnet20').")
     return tuple(_walk(model, "", set()))
 
 

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from senet.errors import CheckpointError, unknown
+from senet.errors import CheckpointError, SpecError, unknown
 from senet.nn import SqueezeExcite
 from senet.weights import cadene, kth, mmpretrain, monai, moskomule, pytorchcv, timm, torchvision
 from senet.weights.origin import Origin
@@ -84,10 +84,17 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
         What was loaded, filled in and not used.
 
     Raises:
-        SpecError: if the origin is not known.
+        SpecError: if the origin is not known, or the arguments are no network and no mapping.
         CheckpointError: if a tensor is missing, left over or of another shape (the first few of each are named), or
             if the network would give other numbers than the origin's with these weights.
     """
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"model = {model!r} is no network; give one of create_model.")
+    if not isinstance(state, Mapping):
+        raise SpecError(
+            f"state = {state!r:.80} is no mapping of names to tensors; for a file use "
+            "create_model(name, weights=path), or give safetensors.torch.load_file(path)."
+        )
     names = _names(model, origin)
     check(model, ORIGINS[origin], name=origin)
     own = model.state_dict()

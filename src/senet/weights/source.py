@@ -1,6 +1,8 @@
 """Where weights are: a file, a folder, or a repository of the Hugging Face Hub as `hf:owner/name`."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from senet.errors import CheckpointError, UsageError
@@ -63,7 +65,8 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
     name, _, revision = repository.partition("@")
     for file in names:
         try:
-            return Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None))
+            with _quiet(logging.getLogger("huggingface_hub")):
+                return Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None))
         except LocalEntryNotFoundError as error:
             reason = "the Hub cannot be reached, or is switched off, and the file is not in the cache"
             raise CheckpointError(_sentence(repository, file, reason)) from error
@@ -73,6 +76,17 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
             raise CheckpointError(_sentence(repository, file, reason)) from error
     return None
+
+
+@contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a library's warnings back: how often it tries again is no news, our sentence says how it ended."""
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _sentence(repository: str, file: str, reason: str) -> str:

@@ -1,0 +1,42 @@
+"""Signals wait while processes start, and these processes keep them out."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+from senet.lab.stop import stoppable
+from senet.signals import SIGNALS, held
+
+BLOCKED_INSIDE = """
+import signal
+from multiprocessing import resource_tracker
+from senet.signals import SIGNALS, held
+with held():
+    resource_tracker.ensure_running()  # what starts a process does so too
+    print(signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(SIGNALS))
+print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+
+
+def test_a_signal_comes_through_when_the_processes_have_started() -> None:
+    with stoppable() as stop:
+        with held():
+            signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+            assert not stop
+        assert stop.signal == signal.SIGUSR1
+
+
+def test_what_is_started_inside_outlives_a_signal() -> None:
+    with held():
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    for number in SIGNALS:
+        os.kill(child.pid, number)
+    child.communicate(b"\n")
+    assert child.returncode == 0
+
+
+def test_the_first_process_of_all_lets_no_signal_in() -> None:
+    said = subprocess.run([sys.executable, "-c", BLOCKED_INSIDE], capture_output=True, text=True, check=True).stdout
+    assert said.split("\n")[:2] == ["True", "set()"]
