@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from senet import errors
 from senet.errors import (
+    BackendError,
     CheckpointError,
     DataError,
     Interrupted,
@@ -25,6 +26,7 @@ NAMES = st.lists(st.text("abcdefgh_", min_size=1, max_size=8), min_size=1, max_s
     [
         (SpecError, 2, ValueError),
         (UsageError, 2, Exception),
+        (BackendError, 2, Exception),
         (DataError, 3, Exception),
         (CheckpointError, 4, Exception),
         (StorageError, 5, OSError),
@@ -45,7 +47,7 @@ def test_every_error_has_its_exit_code_and_the_builtin_it_stands_for(
 def test_all_errors_are_listed_and_covered_here() -> None:
     kinds = {name for name in errors.__all__ if name != "unknown"}
     assert kinds == {"SenetError", *(kind.__name__ for kind in SenetError.__subclasses__())}
-    assert len(SenetError.__subclasses__()) == 7
+    assert len(SenetError.__subclasses__()) == 8
 
 
 def test_unknown_names_the_place_the_value_what_is_allowed_and_the_nearest_name() -> None:

@@ -56,6 +56,9 @@ Preset = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Runs at a time; 0: one a core on the CPU, one on a GPU")]
+Fused = Annotated[
+    bool, typer.Option("--fused/--no-fused", help="Run norms and blocks as one operation where that is faster")
+]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that decode image files, for each run")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs: checkpoints, curves, results")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of table, figure and report")]
@@ -103,6 +106,7 @@ def compare(
     device: Device = "auto",
     jobs: Jobs = 0,
     workers: Workers = 0,
+    fused: Fused = True,
     runs: Runs = Path("runs"),
     output: Output = None,
     as_json: Json = False,
@@ -132,7 +136,14 @@ def compare(
     )
     _check_models(study)
     setup = _setup(
-        data_dir, device, jobs, workers, tensorboard=tensorboard, download=download, on_bad_image=on_bad_image
+        data_dir,
+        device,
+        jobs,
+        workers,
+        tensorboard=tensorboard,
+        download=download,
+        on_bad_image=on_bad_image,
+        fused=fused,
     )
     folder = output or Path("out") / study.name
     ensure_writable(folder)  # before hours of training, not after
@@ -150,6 +161,7 @@ def run(
     device: Device = "auto",
     jobs: Jobs = 0,
     workers: Workers = 0,
+    fused: Fused = True,
     runs: Runs = Path("runs"),
     output: Output = None,
     as_json: Json = False,
@@ -161,7 +173,14 @@ def run(
     study = _read_study(study_file, words)
     _check_models(study)
     setup = _setup(
-        data_dir, device, jobs, workers, tensorboard=tensorboard, download=download, on_bad_image=on_bad_image
+        data_dir,
+        device,
+        jobs,
+        workers,
+        tensorboard=tensorboard,
+        download=download,
+        on_bad_image=on_bad_image,
+        fused=fused,
     )
     results = _train_all(study, runs, setup, quiet=as_json, lists=_committed(study_file))
     _finish(study, results, output or _report_folder(study_file), as_json=as_json)
@@ -206,6 +225,7 @@ def train(
     recipe: Preset = None,
     device: Device = "auto",
     workers: Workers = 0,
+    fused: Fused = True,
     runs: Runs = Path("runs"),
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this run; default RUNS/ID")] = None,
     save_every: Annotated[float, typer.Option("--save-every", help="Seconds between two checkpoints")] = 60.0,
@@ -228,7 +248,16 @@ def train(
     if seed is not None:
         asked["seed"] = seed
     planned = _run(asked)
-    setup = _setup(data_dir, device, 1, workers, tensorboard=tensorboard, download=download, on_bad_image=on_bad_image)
+    setup = _setup(
+        data_dir,
+        device,
+        1,
+        workers,
+        tensorboard=tensorboard,
+        download=download,
+        on_bad_image=on_bad_image,
+        fused=fused,
+    )
     result = _train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
     if os.environ.get("RANK", "0") == "0":
         _say_result(result, output or runs / planned.id, as_json=as_json)
@@ -425,6 +454,7 @@ def _setup(
     tensorboard: bool = False,
     download: bool = False,
     on_bad_image: str = "error",
+    fused: bool = True,
 ) -> "Setup":
     import torch
 
@@ -454,6 +484,7 @@ def _setup(
         tensorboard=tensorboard,
         download=download,
         on_bad_image=on_bad_image,
+        fused=fused,
     )
 
 
@@ -488,6 +519,7 @@ def _train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: floa
             workers=setup.workers,
             save_every=save_every,
             tensorboard=setup.tensorboard,
+            fused=setup.fused,
             watch=board.watch,
         )
         board.finish(result)

@@ -243,7 +243,7 @@ def test_a_finished_run_leaves_weights_curve_and_result_and_is_read_not_trained(
     assert [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2]
     assert result.last.correct == sum(row[label] for label, row in enumerate(result.confusion))
     assert (result.total, result.train_images, result.data) == (50, 200, DATA.fingerprint)
-    assert result.environment == environment("cpu")
+    assert result.environment == environment("cpu", fused=result.environment.fused)
     assert 0 < result.train_seconds <= result.seconds
     assert said
     assert all(0 < p.epoch <= p.epochs == 2 and p.run == RUN.id and p.images_per_second > 0 for p in said)

@@ -22,6 +22,7 @@ class Environment:
         device: kind and name, e.g. `cpu x86_64` or `cuda NVIDIA H200`.
         threads: of one operator on the CPU.
         processes: that train one network together.
+        fused: backend of the fused norms and blocks (`senet.accelerate`); empty for torch's own operations.
     """
 
     senet: str = ""
@@ -31,14 +32,16 @@ class Environment:
     device: str = ""
     threads: int = 1
     processes: int = 1
+    fused: str = ""
 
 
-def environment(device: str, *, processes: int = 1) -> Environment:
+def environment(device: str, *, processes: int = 1, fused: str = "") -> Environment:
     """Describe this process.
 
     Args:
         device: what it trains on, e.g. `cpu` or `cuda:0`.
         processes: that train together.
+        fused: backend of the fused norms and blocks.
     """
     import torch
 
@@ -51,6 +54,7 @@ def environment(device: str, *, processes: int = 1) -> Environment:
         device=f"{device.partition(':')[0]} {name}",
         threads=torch.get_num_threads(),
         processes=processes,
+        fused=fused,
     )
 
 

@@ -36,6 +36,7 @@ class Setup:
         tensorboard: write curves for TensorBoard.
         on_bad_image: `error` or `skip`.
         download: fetch a missing data set where the network allows.
+        fused: train with fused norms and blocks (`senet.accelerate`).
     """
 
     data_dir: Path | None = None
@@ -47,6 +48,7 @@ class Setup:
     tensorboard: bool = False
     on_bad_image: str = "error"
     download: bool = False
+    fused: bool = True
 
     def threads_each(self) -> int:
         """Threads of one run; 0 leaves torch's own number."""
@@ -118,6 +120,7 @@ def _train(setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], Non
             workers=setup.workers,
             save_every=setup.save_every,
             tensorboard=setup.tensorboard,
+            fused=setup.fused,
             watch=watch,
         )
     except SenetError as error:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from senet.errors import UsageError
+from senet.fast import accelerate
 from senet.lab.group import Group
 from senet.lab.optimize import make_optimizer
 from senet.lab.recipe import Recipe
@@ -32,13 +33,16 @@ class Learner:
         model: on its device; is trained in place.
         recipe: the training.
         group: the processes that share every batch.
+        fused: run norms and blocks as one where that pays off (`senet.accelerate`).
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, *, group: Group | None = None) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, *, group: Group | None = None, fused: bool = True) -> None:
         self.recipe, self.group = recipe, group or Group()
         self.device = next(model.parameters()).device
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.format).train()
+        done = accelerate(self.model) if fused else None
+        self.fused = done.backend if done and done.fused else ""
         self.optimizer = make_optimizer(self.model, recipe.optim)
         self.averaged = {k: v.clone() for k, v in self.model.state_dict().items()} if recipe.ema else {}
         self._statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]

@@ -70,6 +70,7 @@ def train(
     workers: int = 0,
     save_every: float = 60.0,
     tensorboard: bool = False,
+    fused: bool = True,
     watch: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Train the network of a run, or go on with it where it was stopped, or read its result if it is finished.
@@ -84,6 +85,7 @@ def train(
         workers: processes that decode image files.
         save_every: seconds between two checkpoints: the most that a kill can cost.
         tensorboard: write the curve for TensorBoard too (needs the extra `track`).
+        fused: run norms and blocks as one where that pays off (`senet.accelerate`).
         watch: is told how it goes, at most four times a second.
 
     Raises:
@@ -104,7 +106,8 @@ def train(
             where = torch.device("cuda", group.rank % torch.cuda.device_count())
         group.share(lambda: stack.enter_context(home.claimed()))
         stop = stack.enter_context(stoppable())
-        trainer = _Trainer(run, data, home, where, group, stop, workers=workers, save_every=save_every, watch=watch)
+        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "fused": fused, "watch": watch}
+        trainer = _Trainer(run, data, home, where, group, stop, **options)
         if tensorboard:
             board = _tensorboard(folder, group, epoch=trainer.moment.epoch, images=len(data.test))
             trainer.report = stack.enter_context(board)
@@ -137,6 +140,7 @@ class _Trainer:
         *,
         workers: int,
         save_every: float,
+        fused: bool,
         watch: Callable[[Progress], None] | None,
     ) -> None:
         self.run, self.data, self.home, self.device, self.group, self.stop = run, data, home, device, group, stop
@@ -145,9 +149,9 @@ class _Trainer:
         self.train_set, self.test_set = data.train.to(device), data.test.to(device)
         self.steps = len(self._plan(0))
         self.images = min(len(self.train_set), self.steps * self.recipe.batch_size)  # of an epoch
-        self.learner = Learner(build(run, data).to(device), self.recipe, group=group)
+        self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused)
         self.moment = Moment()
-        self.environment = environment(str(device), processes=group.size)
+        self.environment = environment(str(device), processes=group.size, fused=self.learner.fused)
         self.checkpoints = Checkpoints(home.path / "checkpoints")
         if (found := group.share(self.checkpoints.latest)) is not None:
             self._restore(found)
@@ -344,7 +348,7 @@ def _refuse_other_images(place: Path, before: str, data: Data) -> None:
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
     names = [name for name in now if name != "commit" and before.get(name) != now[name]]
-    return ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in names)
+    return ", ".join(f"{name} {before.get(name) or 'none'} -> {now[name] or 'none'}" for name in names)
 
 
 @contextmanager
