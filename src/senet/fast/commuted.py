@@ -3,11 +3,14 @@
 Letters in shapes: n images, c and d channels, *s and *t sizes of maps.
 """
 
+from types import EllipsisType
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.fast.excitation import Excitation
+from senet.fast.folding import Conv
 from senet.nn import SqueezeExcite
 from senet.nn.squeeze import avg
 
@@ -26,16 +29,17 @@ class CommutedTail(nn.Module):
         rectify: whether a ReLU ends the unit.
     """
 
-    def __init__(self, conv: nn.Module, excite: Excitation, *, rectify: bool) -> None:
+    def __init__(self, conv: Conv, excite: Excitation, *, rectify: bool) -> None:
         super().__init__()
         self.conv = conv
         self.excite = excite
         self.rectify = rectify
+        self.seen: list[EllipsisType | slice] = [..., *(slice(None, None, step) for step in conv.stride)]  # positions
+        self.whole = set(conv.stride) == {1}
 
     def forward(self, h: Float[Tensor, "n c *s"], r: Float[Tensor, "n d *t"] | None = None) -> Float[Tensor, "n d *t"]:
         """Run the end of a unit; `r` is the shortcut, None is no sum."""
-        seen = h[(..., *(slice(None, None, step) for step in self.conv.stride))]
-        s = _weights(self.excite, seen)
+        s = _weights(self.excite, h if self.whole else h[tuple(self.seen)])
         u = self.conv(h)
         return finish(u, s, r, rectify=self.rectify, own=True)
 
@@ -113,6 +117,5 @@ def finish(
 
 def _weights(excite: Excitation, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *w"]:
     """Give the weights that follow from the average of a map; they broadcast against maps with as many sizes."""
-    z = avg(x).flatten(1)[:, :, None, None]
-    s: Tensor = excite(z)
-    return s if x.ndim == 4 else s.reshape(*s.shape[:2], *[1] * (x.ndim - 2))
+    s: Tensor = excite(avg(x).flatten(1))
+    return s.reshape(*s.shape, *[1] * (x.ndim - 2))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
-from senet.fast.folding import Pointwise, matrix, pointwise
+from senet.fast.folding import Conv, Pointwise, is_pointwise, matrix
 from senet.nn import SqueezeExcite
 
 __all__ = ["Excitation", "LeftAlone", "excitation", "fold_first"]
@@ -24,7 +24,7 @@ class LeftAlone(Exception):  # noqa: N818 (it is no error: the block runs as it 
 
 
 class Excitation(nn.Module):
-    """Weights from the average of a map: `(n, c, 1, 1) -> (n, d, 1, 1)`, in the type of its parameters.
+    """Weights from the average of a map, `(n, c) -> (n, d)`.
 
     Args:
         body: what computes the weights.
@@ -38,15 +38,17 @@ class Excitation(nn.Module):
         self.first = first
         self.project: Pointwise | None = None
         for name, layer in list(body.named_modules()):
-            if pointwise(layer):
+            if is_pointwise(layer):
                 body.set_submodule(name, Pointwise(layer.weight.detach().flatten(1), _bias(layer)))
 
-    def forward(self, z: Float[Tensor, "n c 1 1"]) -> Float[Tensor, "n d 1 1"]:
-        """Compute the weights."""
-        z = z.to(next(self.parameters()).dtype)
+    def forward(self, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
+        """Compute the weights in the type of the parameters."""
         z = z if self.project is None else self.project(z)
-        weights: Tensor = self.body.excite(z) if isinstance(self.body, SqueezeExcite) else self.body(z)
-        return weights
+        if isinstance(self.body, SqueezeExcite) and self.body.excitation is None:
+            return self.body.excite(z)
+        map_ = z.to(next(self.parameters()).dtype)[:, :, None, None]  # theirs may count dimensions
+        weights: Tensor = self.body.excite(map_) if isinstance(self.body, SqueezeExcite) else self.body(map_)
+        return weights.flatten(1)
 
 
 def excitation(block: nn.Module) -> Excitation:
@@ -67,7 +69,7 @@ def excitation(block: nn.Module) -> Excitation:
     return _foreign(block)
 
 
-def fold_first(excite: Excitation, conv: nn.Module) -> bool:
+def fold_first(excite: Excitation, conv: Conv) -> bool:
     """Let an excitation start from the average of the input of a 1x1 convolution, `W1 (W m + b) + b1`.
 
     Returns:
@@ -113,7 +115,7 @@ def _foreign(block: nn.Module) -> Excitation:
     alone = len(squeezes) == 1 and len(squeezes[0].users) == 1
     after = next(iter(squeezes[0].users)) if alone else None
     first = str(after.target) if after is not None and after.op == "call_module" else ""
-    if first and not pointwise(block.get_submodule(first)):
+    if first and not is_pointwise(block.get_submodule(first)):
         first = ""
     return Excitation(body, first=first)
 
@@ -122,8 +124,7 @@ def _averages(block: nn.Module, node: fx.Node) -> bool:
     """Tell whether a node is the average of its input over all positions."""
     if node.op == "call_module":
         module = block.get_submodule(str(node.target))
-        one = (1, (1, 1), (1, 1, 1))
-        return isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d) and module.output_size in one
+        return isinstance(module, nn.AdaptiveAvgPool2d) and bool(module.output_size in (1, (1, 1)))
     if node.target is F.adaptive_avg_pool2d:
         return node.args[1] in (1, (1, 1))
     dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
@@ -135,4 +136,4 @@ def _asks_size(node: fx.Node) -> bool:
 
 
 def _bias(layer: nn.Module) -> Tensor | None:
-    return None if layer.bias is None else layer.bias.detach()
+    return layer.bias.detach() if isinstance(layer.bias, Tensor) else None

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Iterable
 
+import torch
 from torch import fx, nn
 
 from senet.errors import SpecError
@@ -46,6 +47,9 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
         if node.op == "call_module" and type(traced.get_submodule(node.target)) in NOTHING:
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
+        elif node.target is torch._assert:  # on the number of dimensions, as timm's norms have it
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
     for place, node in enumerate(graph.nodes):
         if _writes(traced, node):
             later = set(list(graph.nodes)[place + 1 :])
