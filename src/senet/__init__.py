@@ -12,6 +12,7 @@ from senet.spec import SESpec
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
     from senet.create import create_model
+    from senet.fast import optimize
     from senet.models import list_models
     from senet.nn import SqueezeExcite
     from senet.surgery import find
@@ -31,6 +32,7 @@ __all__ = [
     "from_pretrained",
     "list_models",
     "load_weights",
+    "optimize",
     "save_pretrained",
     "state_dict_as",
     "timm_attention",
@@ -46,6 +48,7 @@ _HOMES = {
     "from_pretrained": "senet.weights.pretrained",
     "list_models": "senet.models",
     "load_weights": "senet.weights",
+    "optimize": "senet.fast",
     "save_pretrained": "senet.weights.pretrained",
     "state_dict_as": "senet.weights",
     "timm_attention": "senet.timm_zoo",

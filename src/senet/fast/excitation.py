@@ -124,11 +124,12 @@ def _averages(block: nn.Module, node: fx.Node) -> bool:
     """Tell whether a node is the average of its input over all positions."""
     if node.op == "call_module":
         module = block.get_submodule(str(node.target))
-        return isinstance(module, nn.AdaptiveAvgPool2d) and bool(module.output_size in (1, (1, 1)))
+        return isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1))
     if node.target is F.adaptive_avg_pool2d:
-        return node.args[1] in (1, (1, 1))
+        return bool(node.args[1] in (1, (1, 1)))
     dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
-    return node.target in ("mean", torch.mean) and isinstance(dims, tuple | list) and set(dims) in ({2, 3}, {-1, -2})
+    spatial = isinstance(dims, tuple | list) and bool(set(dims) in ({2, 3}, {-1, -2}))
+    return node.target in ("mean", torch.mean) and spatial
 
 
 def _asks_size(node: fx.Node) -> bool:

@@ -21,19 +21,19 @@ class Optimized(nn.Module):
     """A network for inference, made by `optimize`.
 
     Attributes:
-        graph: the traced network.
+        net: the traced network.
         report: what was done.
     """
 
-    def __init__(self, graph: fx.GraphModule, report: Report) -> None:
+    def __init__(self, net: fx.GraphModule, report: Report) -> None:
         super().__init__()
-        self.graph = graph
+        self.net = net
         self.report = report
         self.eval()
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """Give what the network gives that was optimized."""
-        y: Tensor = self.graph(x)
+        y: Tensor = self.net(x)
         return y
 
 

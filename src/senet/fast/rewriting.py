@@ -174,15 +174,17 @@ class Rewriter:
         module = self._module(node)
         if isinstance(module, NORMS):
             mean, var = module.running_mean, module.running_var
-            usable = mean is not None and var is not None
-            return str(node.target), Norm(mean, var, module.weight, module.bias, module.eps) if usable else None
+            if mean is None or var is None:
+                return str(node.target), None
+            return str(node.target), Norm(mean, var, module.weight, module.bias, module.eps)
         if node.target is not F.batch_norm:
             return "", None
         given = signature(F.batch_norm).bind(*node.args, **node.kwargs).arguments
         mean, var, gamma, beta = (self._value(given.get(x)) for x in ("running_mean", "running_var", "weight", "bias"))
         name = str(getattr(given.get("running_mean"), "target", "batch_norm")).removesuffix(".running_mean")
-        usable = mean is not None and var is not None and not given.get("training")
-        return name, Norm(mean, var, gamma, beta, given.get("eps", 1e-5)) if usable else None
+        if mean is None or var is None or given.get("training"):
+            return name, None
+        return name, Norm(mean, var, gamma, beta, given.get("eps", 1e-5))
 
     def _value(self, node: object) -> Tensor | None:
         if not isinstance(node, fx.Node):

@@ -49,6 +49,8 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
             graph.erase_node(node)
         elif node.target is torch._assert:  # on the number of dimensions, as timm's norms have it
             graph.erase_node(node)
+        elif node.op == "placeholder":
+            node.type = None  # a jaxtyping annotation is no name that a pickled graph could import
     graph.eliminate_dead_code()
     for place, node in enumerate(graph.nodes):
         if _writes(traced, node):
