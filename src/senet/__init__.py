@@ -12,9 +12,10 @@ from senet.spec import SESpec
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
     from senet.create import create_model
-    from senet.fast import accelerate
+    from senet.fast import accelerate, optimize
     from senet.models import list_models
     from senet.nn import SqueezeExcite
+    from senet.speed import bench
     from senet.surgery import find
     from senet.timm_zoo import timm_attention, timm_models
     from senet.weights import load_weights, state_dict_as
@@ -27,12 +28,14 @@ __all__ = [
     "SpecError",
     "SqueezeExcite",
     "accelerate",
+    "bench",
     "cost",
     "create_model",
     "find",
     "from_pretrained",
     "list_models",
     "load_weights",
+    "optimize",
     "save_pretrained",
     "state_dict_as",
     "timm_attention",
@@ -43,12 +46,14 @@ _HOMES = {
     "Cost": "senet.costs",
     "SqueezeExcite": "senet.nn",
     "accelerate": "senet.fast",
+    "bench": "senet.speed",
     "cost": "senet.costs",
     "create_model": "senet.create",
     "find": "senet.surgery",
     "from_pretrained": "senet.weights.pretrained",
     "list_models": "senet.models",
     "load_weights": "senet.weights",
+    "optimize": "senet.fast",
     "save_pretrained": "senet.weights.pretrained",
     "state_dict_as": "senet.weights",
     "timm_attention": "senet.timm_zoo",

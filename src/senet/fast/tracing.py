@@ -1,0 +1,73 @@
+"""The graph of a network in evaluation mode, its squeeze-and-excitation blocks kept whole."""
+
+import operator
+from collections.abc import Iterable
+
+import torch
+from torch import fx, nn
+
+from senet.errors import SpecError
+
+__all__ = ["Tracer", "trace"]
+
+WRITERS = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
+NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+
+
+class Tracer(fx.Tracer):
+    """Trace with some modules as leaves, besides those of torch."""
+
+    def __init__(self, leaves: Iterable[str]) -> None:
+        super().__init__()
+        self.leaves = set(leaves)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Keep a module whole."""
+        return module_qualified_name in self.leaves or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
+    """Trace a network as a graph of values, without what does nothing in evaluation mode: identities and dropout.
+
+    Who reads a map after something has written into it gets what was written.
+
+    Raises:
+        SpecError: if the forward pass cannot be traced.
+    """
+    try:
+        graph = Tracer(leaves).trace(model)
+    except Exception as error:  # whatever the network's own code raises on a proxy
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SpecError(
+            f"{type(model).__name__} cannot be traced ({reason}); give a network whose forward pass does not depend on "
+            "the values of tensors, or the part of it that does not."
+        ) from error
+    traced = fx.GraphModule(model, graph, class_name=type(model).__name__)
+    for node in list(graph.nodes):
+        if node.op == "call_module" and type(traced.get_submodule(node.target)) in NOTHING:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+        elif node.target is torch._assert:  # on the number of dimensions, as timm's norms have it
+            graph.erase_node(node)
+        elif node.op == "placeholder":
+            node.type = None  # a jaxtyping annotation is no name that a pickled graph could import
+    graph.eliminate_dead_code()
+    for place, node in enumerate(graph.nodes):
+        if _writes(traced, node):
+            later = set(list(graph.nodes)[place + 1 :])
+            node.args[0].replace_all_uses_with(node, delete_user_cb=later.__contains__)
+    return traced
+
+
+def _writes(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Tell whether a node changes its first input."""
+    if not node.args or not isinstance(node.args[0], fx.Node):
+        return False
+    if node.op == "call_module":
+        return bool(getattr(traced.get_submodule(str(node.target)), "inplace", False))
+    if node.op == "call_method":
+        return str(node.target).endswith("_") and not str(node.target).endswith("__")
+    name = getattr(node.target, "__name__", "")
+    return node.op == "call_function" and (
+        node.target in WRITERS or bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+    )

@@ -1,0 +1,58 @@
+"""What `optimize` did to a network: a frozen record that prints as text."""
+
+from dataclasses import dataclass
+
+__all__ = ["Report", "Treated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treated:
+    """What was done to one SE block.
+
+    Attributes:
+        name: path of the block in the network that was given.
+        squeeze: name of the convolution whose input is averaged in place of the block's own; empty if the map that
+            is gated is averaged itself.
+        folded: whether that convolution is multiplied into the first layer of the excitation.
+        joined: what shares the pass of the gate: `scale`, `scale + sum` or `scale + sum + relu`; empty if the block
+            runs as it was.
+        why: what was left alone, and the reason; empty if nothing was.
+    """
+
+    name: str
+    squeeze: str = ""
+    folded: bool = False
+    joined: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        done = [f"averages the input of {self.squeeze}"] if self.squeeze else []
+        done += ["first layer folded"] if self.folded else []
+        done += [part for part in (self.joined, self.why) if part]
+        return f"{self.name}: {'; '.join(done)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What `optimize` did.
+
+    Attributes:
+        norms: names of the norms that went into a convolution.
+        left_norms: names of the others, with the reason.
+        blocks: the SE blocks in the order in which they run.
+        sums: residual sums in the memory of their branch, those of blocks included.
+    """
+
+    norms: tuple[str, ...]
+    left_norms: tuple[tuple[str, str], ...]
+    blocks: tuple[Treated, ...]
+    sums: int
+
+    def __str__(self) -> str:
+        early = sum(bool(block.squeeze) for block in self.blocks)
+        lines = [
+            f"norms: {len(self.norms)} folded, {len(self.left_norms)} left; sums in place: {self.sums}; "
+            f"blocks: {early} of {len(self.blocks)} squeezed before their convolution"
+        ]
+        lines += [f"  {name}: left, {why}" for name, why in self.left_norms]
+        return "\n".join([*lines, *(f"  {block}" for block in self.blocks)])

@@ -1,0 +1,91 @@
+"""The command `senet bench`."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from senet import decode
+from senet.console import console, print_whole
+from senet.errors import UsageError
+from senet.lab.files import ensure_writable
+
+__all__ = ["measure"]
+
+
+def measure(
+    model: str,
+    se: str,
+    shape: str,
+    options: Mapping[str, Any],
+    *,
+    threads: int,
+    channels_last: bool,
+    blocks: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure, show, save.
+
+    Raises:
+        SpecError: if a name is not known, or the network does not accept the shape.
+        UsageError: if the shape is no shape, or the device is not there.
+    """
+    import torch
+
+    from senet.lab.speed_report import HEADS, block_cells, caption, cells, save
+    from senet.speed import bench
+
+    sizes = _sizes(shape)
+    if options["device"].startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {options['device']}: torch sees no GPU here; use --device cpu.")
+    if output is not None:
+        ensure_writable(output)
+    torch.set_num_threads(max(1, threads))
+    with Progress(console=console, disable=as_json or not sys.stdout.isatty(), transient=True) as bars:
+        bar = bars.add_task("rounds", total=options["rounds"])
+        found = bench(
+            model,
+            se=decode.se_designs(se) or None,
+            shape=sizes,
+            channels_last=channels_last,
+            blocks=blocks,
+            watch=lambda number: bars.update(bar, completed=number),
+            **options,
+        )
+    if as_json:
+        print(json.dumps(found.as_dict(), indent=1))
+    else:
+        print_whole(_table(HEADS, cells(found)))
+        if found.blocks:
+            head, *rows = block_cells(found)
+            print_whole(_table(head, rows))
+        console.print(caption(found), style="dim")
+    if output is not None:
+        for path in save(found, output, command="senet " + shlex.join(sys.argv[1:])):
+            if not as_json:
+                console.print(f"wrote {path}")
+
+
+def _sizes(shape: str) -> tuple[int, int, int, int]:
+    try:
+        n, c, h, w = (int(part) for part in shape.split(","))
+    except ValueError:
+        raise UsageError(f"--shape {shape}: give four numbers, images,channels,height,width: 8,3,224,224.") from None
+    return n, c, h, w
+
+
+def _table(head: Any, rows: Any) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD)
+    for at, name in enumerate(head):
+        table.add_column(name, justify="left" if at == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table

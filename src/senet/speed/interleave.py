@@ -1,0 +1,90 @@
+"""Paired timing: A B C A B C ..., so that whatever disturbs a machine disturbs all candidates alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["Timing", "interleave"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one candidate.
+
+    Attributes:
+        seconds: of every round.
+    """
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Of the rounds [s]."""
+        return statistics.median(self.seconds)
+
+    def ratio(self, base: "Timing") -> float:
+        """Ratio of the medians to another candidate's."""
+        return self.median / base.median
+
+    def spread(self, base: "Timing") -> tuple[float, float]:
+        """Quartiles of the ratios round by round: how far the machine lets the ratio be trusted."""
+        ratios = [mine / theirs for mine, theirs in zip(self.seconds, base.seconds, strict=True)]
+        if len(ratios) < 2:
+            return ratios[0], ratios[0]
+        low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        return low, high
+
+
+def interleave(
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    warmup: int = 2,
+    device: str = "cpu",
+    watch: Callable[[int], None] | None = None,
+) -> dict[str, Timing]:
+    """Time candidates in turns.
+
+    On a CPU the time is that which this process spends computing (`time.process_time`): with one thread, waiting for
+    other processes does not count. On a GPU it is the time between two events.
+
+    Args:
+        candidates: what to run, by name.
+        rounds: how often each is timed.
+        warmup: how often each runs before.
+        device: `cpu`, `cuda`, `cuda:1`.
+        watch: is told the number of every finished round.
+    """
+    clock = _clock(device)
+    for run in candidates.values():
+        for _ in range(warmup):
+            run()
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in range(rounds):
+        for name, run in candidates.items():
+            seconds[name].append(clock(run))
+        if watch is not None:
+            watch(number + 1)
+    return {name: Timing(tuple(found)) for name, found in seconds.items()}
+
+
+def _clock(device: str) -> Callable[[Callable[[], object]], float]:
+    return _cuda_seconds if device.startswith("cuda") else _cpu_seconds
+
+
+def _cpu_seconds(run: Callable[[], object]) -> float:
+    began = time.process_time()
+    run()
+    return time.process_time() - began
+
+
+def _cuda_seconds(run: Callable[[], object]) -> float:
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    start.record()
+    run()
+    end.record()
+    end.synchronize()
+    return float(start.elapsed_time(end)) / 1000

@@ -1,0 +1,273 @@
+"""`bench`: squeeze-and-excitation against its plain twin, paired, as ratios.
+
+Letters in shapes: n images, c channels, h and w sizes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from senet.errors import SpecError, unknown
+from senet.nn import Residual, SqueezeExcite
+from senet.spec import SESpec
+from senet.speed.interleave import interleave
+from senet.speed.memory import bandwidth, moved_bytes, peak_bytes, saved_bytes
+from senet.speed.variants import DEFAULTS, variants
+
+__all__ = ["DTYPES", "MODES", "Bench", "Block", "Line", "bench"]
+
+MODES = ("train", "infer")
+DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One variant of the network.
+
+    Attributes:
+        name: of the variant.
+        milliseconds: median of a step.
+        ratio: to the first variant, of medians.
+        low: lower quartile of the ratio, round by round.
+        high: upper quartile.
+        images_per_second: of the median.
+        saved_mb: what the forward pass keeps for the backward pass [MB]; None for inference.
+        peak_mb: the most memory in use [MB]; None on a CPU.
+        bound: share of the time that moving the inevitable bytes would take, at the speed of a copy.
+    """
+
+    name: str
+    milliseconds: float
+    ratio: float
+    low: float
+    high: float
+    images_per_second: float
+    saved_mb: float | None
+    peak_mb: float | None
+    bound: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One residual unit, run alone.
+
+    Attributes:
+        name: of the unit.
+        shape: of its input `(n, c, h, w)`.
+        milliseconds: median of the first variant.
+        ratios: of the other variants to it, by name.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    milliseconds: float
+    ratios: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What was measured, and how.
+
+    Attributes:
+        model: name of the network.
+        design: of its blocks, in words.
+        shape: of the input `(n, c, h, w)`.
+        mode: `train` (forward and backward) or `infer`.
+        dtype: of maps; in training by autocast.
+        device: `cpu`, `cuda`.
+        threads: of one operator.
+        rounds: in which every variant was timed.
+        copy_gb: bytes that a copy moves in a second [GB/s].
+        lines: the variants.
+        blocks: the residual units, if asked for.
+    """
+
+    model: str
+    design: str
+    shape: tuple[int, ...]
+    mode: str
+    dtype: str
+    device: str
+    threads: int
+    rounds: int
+    copy_gb: float
+    lines: tuple[Line, ...]
+    blocks: tuple[Block, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        return asdict(self)
+
+
+def bench(
+    model: str,
+    *,
+    se: SESpec | Sequence[SESpec] | None = None,
+    shape: tuple[int, int, int, int] = (8, 3, 224, 224),
+    mode: str = "train",
+    names: Sequence[str] = (),
+    timm: str | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    channels_last: bool = True,
+    rounds: int = 20,
+    blocks: bool = False,
+    options: Mapping[str, Any] | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> Bench:
+    """Time a network with blocks against its plain twin: interleaved, medians, as ratios.
+
+    Args:
+        model: a name of the zoo.
+        se: the design; None is `SESpec()`.
+        shape: of the input `(n, c, h, w)`.
+        mode: `train` times forward and backward pass, `infer` the forward pass.
+        names: variants (`senet.speed.variants.VARIANTS`); the first is what the others are compared with. Empty is
+            plain and with blocks, each ordinary and fast.
+        timm: also this network of timm.
+        device: `cpu`, `cuda`, `cuda:1`.
+        dtype: `float32` or `bfloat16`: in training by autocast, in inference of weights and maps.
+        channels_last: memory format of weights and maps.
+        rounds: how often each variant is timed.
+        blocks: time the residual units alone, too.
+        options: for `create_model`, e.g. `{"num_classes": 10}`.
+        watch: is told the number of every finished round.
+
+    Raises:
+        SpecError: if a name, mode or type is not known, or the network does not accept `shape`.
+        UsageError: if timm is asked for and not installed.
+    """
+    if mode not in MODES:
+        raise unknown("mode", mode, MODES)
+    if dtype not in DTYPES:
+        raise unknown("dtype", dtype, DTYPES)
+    if rounds < 1 or min(shape) < 1:
+        raise SpecError(f"rounds = {rounds}, shape = {shape}: give whole numbers from 1.")
+    train, spec = mode == "train", SESpec() if se is None else se
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    networks = variants(model, spec, names or DEFAULTS[train], train=train, timm=timm, options=options)
+    kind = torch.float32 if train else DTYPES[dtype]
+    for network in networks.values():
+        network.to(device=device, dtype=kind, memory_format=layout)  # type: ignore[call-overload]
+    x = torch.randn(shape).to(device=device, dtype=kind, memory_format=layout)
+    cast = torch.autocast(device.partition(":")[0], DTYPES[dtype], enabled=train and dtype != "float32")
+    try:
+        steps = {name: _step(network, x, cast, train=train) for name, network in networks.items()}
+        next(iter(steps.values()))()
+    except RuntimeError as error:
+        raise SpecError(f"shape = {shape}: {model} does not accept it ({str(error).splitlines()[0]}).") from error
+    timings = interleave(steps, rounds=rounds, device=device, watch=watch)
+    speed, first = bandwidth(device), next(iter(networks))
+    inevitable = moved_bytes(networks[first], x, train=train) * (DTYPES[dtype].itemsize / kind.itemsize)
+    lines = []
+    for name, timing in timings.items():
+        with cast:
+            saved = saved_bytes(networks[name], x) if train else None
+        peak = peak_bytes(steps[name], device)
+        low, high = timing.spread(timings[first])
+        lines.append(
+            Line(
+                name=name,
+                milliseconds=1000 * timing.median,
+                ratio=timing.ratio(timings[first]),
+                low=low,
+                high=high,
+                images_per_second=shape[0] / timing.median,
+                saved_mb=None if saved is None else saved / 1e6,
+                peak_mb=None if peak is None else peak / 1e6,
+                bound=inevitable / speed / timing.median,
+            )
+        )
+    specs = [spec] if isinstance(spec, SESpec) else list(spec)
+    return Bench(
+        model=model,
+        design=" + ".join(map(str, specs)),
+        shape=shape,
+        mode=mode,
+        dtype=dtype,
+        device=device,
+        threads=torch.get_num_threads(),
+        rounds=rounds,
+        copy_gb=speed / 1e9,
+        lines=tuple(lines),
+        blocks=tuple(_blocks(networks, x, cast, train=train, rounds=rounds, device=device)) if blocks else (),
+    )
+
+
+def _step(network: nn.Module, x: Tensor, cast: AbstractContextManager[object], *, train: bool) -> Callable[[], object]:
+    """Make one training step without its optimiser, or one inference."""
+
+    def forward_backward() -> None:
+        network.zero_grad()
+        with cast:
+            y = network(x)
+        y.float().sum().backward()
+
+    def forward() -> None:
+        with torch.inference_mode():
+            network(x)
+
+    return forward_backward if train else forward
+
+
+def _blocks(
+    networks: Mapping[str, nn.Module],
+    x: Tensor,
+    cast: AbstractContextManager[object],
+    *,
+    train: bool,
+    rounds: int,
+    device: str,
+) -> list[Block]:
+    """Time the units with a block alone, on the inputs that they have in the network."""
+    units: dict[str, dict[str, Callable[[], object]]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    with_blocks = _units(next((network for name, network in networks.items() if name == "se"), nn.Identity()))
+    for variant, network in networks.items():
+        if "compiled" in variant or "optimized" in variant or variant.startswith("timm"):
+            continue  # their units are not modules of their own any more, or have other names
+        with cast:
+            inputs = _inputs(network, x, with_blocks)
+        for name, given in inputs.items():
+            shapes[name] = tuple(given.shape)
+            given.requires_grad_(train)
+            units.setdefault(name, {})[variant] = _step(network.get_submodule(name), given, cast, train=train)
+    found = []
+    for name, steps in units.items():
+        timings = interleave(steps, rounds=rounds, device=device)
+        first, *others = timings
+        ratios = {other: timings[other].ratio(timings[first]) for other in others}
+        milliseconds = 1000 * timings[first].median
+        found.append(Block(name=name, shape=shapes[name], milliseconds=milliseconds, ratios=ratios))
+    return found
+
+
+def _inputs(network: nn.Module, x: Tensor, names: set[str]) -> dict[str, Tensor]:
+    """Give what some modules of a network get."""
+    inputs: dict[str, Tensor] = {}
+
+    def record(name: str, given: tuple[Tensor, ...]) -> None:
+        inputs[name] = given[0].detach().clone()
+
+    handles = [
+        unit.register_forward_pre_hook(lambda _, given, name=name: record(name, given))
+        for name, unit in network.named_modules()
+        if name in names
+    ]
+    with torch.no_grad():
+        network(x)
+    for handle in handles:
+        handle.remove()
+    return inputs
+
+
+def _units(network: nn.Module) -> set[str]:
+    return {
+        name
+        for name, unit in network.named_modules()
+        if isinstance(unit, Residual) and any(isinstance(part, SqueezeExcite) for part in unit.modules())
+    }

@@ -1,0 +1,96 @@
+"""Bytes: what a training step keeps for its way back, what any implementation must move, how fast memory is."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+__all__ = ["bandwidth", "moved_bytes", "peak_bytes", "saved_bytes"]
+
+LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+def saved_bytes(model: nn.Module, x: Tensor) -> int:
+    """Count what a forward pass keeps for the backward pass, every storage once, parameters apart.
+
+    Args:
+        model: in training mode; its running statistics are updated.
+        x: the input.
+    """
+    kept: dict[int, tuple[int, object]] = {}
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def pack(saved: Tensor) -> Tensor:
+        storage = saved.untyped_storage()
+        if storage.data_ptr() not in parameters:
+            kept[storage.data_ptr()] = (storage.nbytes(), storage)  # held, so that its address is not used again
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        model(x)
+    return sum(size for size, _ in kept.values())
+
+
+def peak_bytes(run: Callable[[], object], device: str) -> int | None:
+    """Measure the most memory that a step holds on a GPU; None on a CPU, where torch does not count."""
+    if not device.startswith("cuda"):
+        return None
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    torch.cuda.synchronize(device)
+    return int(torch.cuda.max_memory_allocated(device))
+
+
+def moved_bytes(model: nn.Module, x: Tensor, *, train: bool) -> int:
+    """Count what every implementation of a network must move: the maps and weights of its convolutions and linear maps.
+
+    Norms, activations, blocks and sums count nothing, as if all of them rode on their neighbours. A training step
+    counts three times a forward pass: the gradients of inputs and of weights read and write as much again.
+
+    Args:
+        model: any.
+        x: an input.
+        train: count a training step.
+    """
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weights = sum(parameter.nbytes for parameter in layer.parameters(recurse=False))
+        total += inputs[0].nbytes + output.nbytes + weights
+
+    handles: list[RemovableHandle] = [
+        layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, LAYERS)
+    ]
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return 3 * total if train else total
+
+
+def bandwidth(device: str, *, size: int = 2**28, rounds: int = 7) -> float:
+    """Measure how fast a device copies [B/s]: bytes read and bytes written both count.
+
+    Args:
+        device: `cpu`, `cuda`, `cuda:1`.
+        size: bytes to copy, more than the caches hold.
+        rounds: the fastest counts.
+    """
+    source = torch.ones(size // 4, device=device)
+    target = torch.empty_like(source)
+    best = float("inf")
+    for _ in range(rounds):
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        began = time.perf_counter()
+        target.copy_(source)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size / best

@@ -1,0 +1,100 @@
+"""The networks that a benchmark compares: one design, made fast in different ways, and its plain twin."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from senet.errors import SpecError, UsageError, unknown
+from senet.fast import accelerate, optimize
+from senet.models import create_model
+from senet.spec import SESpec
+
+__all__ = ["DEFAULTS", "VARIANTS", "variants"]
+
+
+def ordinary(model: nn.Module) -> nn.Module:
+    """Leave a network as it is."""
+    return model
+
+
+def accelerated(model: nn.Module) -> nn.Module:
+    """Fuse norms and blocks, in place."""
+    accelerate(model)
+    return model
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    """Compile with TorchInductor."""
+    return cast(nn.Module, torch.compile(model))
+
+
+def optimized(model: nn.Module) -> nn.Module:
+    """Prepare for inference."""
+    return optimize(model)
+
+
+Make = Callable[[nn.Module], nn.Module]
+VARIANTS: Mapping[str, tuple[bool, Make]] = {  # name: with blocks or plain, and how it is made fast
+    "plain": (False, ordinary),
+    "plain accelerated": (False, accelerated),
+    "plain optimized": (False, optimized),
+    "plain compiled": (False, compiled),
+    "se": (True, ordinary),
+    "se accelerated": (True, accelerated),
+    "se optimized": (True, optimized),
+    "se compiled": (True, compiled),
+}
+DEFAULTS: Mapping[bool, tuple[str, ...]] = {  # by training or inference
+    True: ("plain", "plain accelerated", "se", "se accelerated"),
+    False: ("plain", "plain optimized", "se", "se optimized"),
+}
+
+
+def variants(
+    model: str,
+    se: SESpec | Sequence[SESpec],
+    names: Sequence[str],
+    *,
+    train: bool,
+    timm: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, nn.Module]:
+    """Make the networks of a benchmark; those with blocks have equal weights, and so have the plain ones.
+
+    Args:
+        model: a name of the zoo.
+        se: the design of the blocks.
+        names: of `VARIANTS`; the first is what the others are compared with.
+        train: they will be trained.
+        timm: also this network of timm, as it is.
+        options: for `create_model`.
+
+    Raises:
+        SpecError: if a name is not known, or a variant cannot be trained.
+        UsageError: if timm is asked for and not installed.
+    """
+    twins = {with_se: create_model(model, se=se if with_se else None, **(options or {})) for with_se in (False, True)}
+    made: dict[str, nn.Module] = {}
+    for name in names:
+        if name not in VARIANTS:
+            raise unknown("variant", name, VARIANTS)
+        with_se, make = VARIANTS[name]
+        if train and make is optimized:
+            raise SpecError(f"variant = {name!r} is for inference; leave it out, or measure with mode='infer'.")
+        made[name] = make(copy.deepcopy(twins[with_se]).train(train))
+    if timm is not None:
+        made[f"timm {timm}"] = _timm(timm, twins[True]).train(train)
+    return made
+
+
+def _timm(name: str, like: nn.Module) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise UsageError("comparing with a network of timm needs timm; pip install 'senet[timm]'.") from None
+    if name not in timm.list_models(name):
+        raise UsageError(f"timm knows no model {name!r}; timm.list_models('*se*') lists those with blocks.")
+    return cast(nn.Module, timm.create_model(name, num_classes=getattr(like, "num_classes", 1000)))
