@@ -191,6 +191,20 @@ def test_gradient_checkpointing_gives_the_same_gradients(reentrant: bool) -> Non
     assert_equal(run(fused, again=True), run(ordinary, again=False), tolerance=1e-10)
 
 
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, 2, padding=1), nn.MaxPool2d(3, 2, ceil_mode=True)])
+def test_a_pool_before_its_relu_changes_no_bit(pool: nn.Module) -> None:
+    ordinary = chain(conv=nn.Conv2d(3, 8, 3), act=nn.ReLU(), pool=pool)
+    fused = copy.deepcopy(ordinary)
+    accelerate(fused, backend="reference")
+    called = []
+    x = torch.randn(4, 3, 13, 13)
+    for mine, theirs in zip(outcome(fused, x), outcome(ordinary, x), strict=True):
+        assert torch.equal(mine, theirs)
+    fused.get_submodule("act").register_forward_hook(lambda *given: called.append(given[2].shape))
+    assert fused(x).shape == ordinary(x).shape
+    assert called == [(4, 8, 11, 11)]  # with a hook it runs where it stands
+
+
 def test_a_hook_on_a_module_inside_is_still_called() -> None:
     model = network(DESIGNS["standard"])
     accelerate(model, backend="reference")
