@@ -127,9 +127,8 @@ def main() -> None:
     timings = interleave({"stock": stock(run, data), "senet": ours(run, data)}, rounds=asked.rounds, warmup=1)
     images = STEPS * asked.batch
     print(f"{date.today().isoformat()}, torch {torch.__version__}, {platform.machine()}, 1 thread, CPU time")
-    print(
-        f"{asked.model} {run.design}, {run.recipe.optim.name}, batch {asked.batch}, amp {asked.amp}, {asked.rounds} rounds of {STEPS} steps"
-    )
+    what = f"{asked.model} {run.design}, {run.recipe.optim.name}, batch {asked.batch}, amp {asked.amp}"
+    print(f"{what}, {asked.rounds} rounds of {STEPS} steps")
     for name, timing in timings.items():
         print(f"{name:6} {images / timing.median:8.1f} images/s")
     low, high = timings["stock"].spread(timings["senet"])
