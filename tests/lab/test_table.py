@@ -83,7 +83,7 @@ def test_missing_runs_are_shown_as_missing() -> None:
     plain, _ = table(mine, correct)
     assert cell(plain, "n") == "2 of 3"
     blank = "missing"
-    words = ["SE", blank, blank, blank, "72.58", blank, blank, "-", "-", blank, "0 of 3", blank]
+    words = ["SE", blank, blank, blank, "72.58", blank, blank, "-", "-", blank, "-", "+0.06", "0 of 3", blank]
     assert cells(mine, summarize(mine, results(mine, correct)))[1] == words
     assert "4 of 6 runs are missing" in notes(mine, correct)
 
