@@ -210,6 +210,26 @@ def report(
 
 
 @app.command()
+def studies(
+    folder: Annotated[Path, typer.Argument(help="Where the TOML files lie")] = Path("studies"),
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a Markdown table, as docs/studies.md has it")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the studies with what they cost at full and at quick scale."""
+    from senet.lab.catalogue import list_studies, studies_markdown
+
+    rows = list_studies(folder)
+    if as_json:
+        _print_json(rows)
+    elif as_markdown:
+        print(studies_markdown(rows), end="")
+    else:
+        _print_columns([{name: value for name, value in row.items() if name != "shows"} for row in rows])
+
+
+@app.command()
 def train(
     words: Annotated[
         list[str] | None,

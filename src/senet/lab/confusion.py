@@ -103,7 +103,7 @@ def draw_classes(answers: Sequence[Answers], path: Path) -> None:
             error_kw={"linewidth": 1, "capsize": 2},
         )
     lowest = min(a - e for one in answers for a, e in zip(one.class_accuracy, one.class_error, strict=True) if a == a)
-    axes.set(ylabel="accuracy [%]", ylim=(max(0, 5 * math.floor(lowest / 5)), 100))
+    axes.set(ylabel="accuracy [%]", ylim=(max(0, min(95, 5 * math.floor(lowest / 5))), 100))
     axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) <= 12 else 90)
     axes.grid(axis="y", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

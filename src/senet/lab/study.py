@@ -135,7 +135,8 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
         if "seeds" in values:
             raise SpecError(f"{path}: axes.seed and seeds both name the seeds; keep one.")
         values["seeds"] = axes.pop("seed")
-    if "seeds" in changes:
+    asked = "seeds" in changes
+    if asked:
         values["seeds"] = changes.pop("seeds")
     file = decode.record(_File, values, place=str(path))
     if quick and file.quick is None:
@@ -144,7 +145,8 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
     rows, seeds = full, file.seeds
     scaled: tuple[str, ...] = ()
     if quick and file.quick is not None:
-        rows, seeds = _rows(file, changes, path, quick=True), file.quick.seeds or file.seeds
+        rows = _rows(file, changes, path, quick=True)
+        seeds = file.seeds if asked or not file.quick.seeds else file.quick.seeds
         scaled = differences(
             {row.id: row.run for row in full}, {row.id: row.run for row in rows}, seeds=(file.seeds, seeds)
         )
