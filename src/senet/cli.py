@@ -51,7 +51,9 @@ Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate before t
 Preset = Annotated[
     str | None,
     typer.Option(
-        "--recipe", help="A named recipe: digits, sgd-cosine, photos, variations-table1, kth-authors, kth-paper"
+        "--recipe",
+        help="A named recipe: digits, sgd-cosine, photos, or a paper's: variations-table1, variations-resnet18, "
+        "senet-imagenet, senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")]
