@@ -56,7 +56,7 @@ def main() -> None:
     draw_classes(found, asked.output / "per_class.png")
     write_text(asked.output / "confusion.csv", confusion_csv(found))
     write_text(asked.output / "per_class.csv", class_csv(found))
-    write_text(asked.output / "report.md", report(lines))
+    write_text(asked.output / "report.md", report(lines, found))
 
 
 def with_error(tested: Evaluation) -> str:
@@ -65,7 +65,13 @@ def with_error(tested: Evaluation) -> str:
     return f"{100 * share:.2f} ± {100 * math.sqrt(share * (1 - share) / tested.total):.2f}"
 
 
-def report(lines: list[str]) -> str:
+def report(lines: list[str], found: list[Answers]) -> str:
+    """Write the report: table, what the differences mean, pictures."""
+    points = {one.label: 100 * one.correct / one.total for one in found}
+    first = found[0].label
+    differences = "\n".join(
+        f"{label} has {points[label] - points[first]:+.2f} points against {first}." for label in list(points)[1:]
+    )
     table = "\n".join(lines)
     return f"""# KTH: the authors' own networks, tested here
 
@@ -78,8 +84,10 @@ Table 3; their public weights, loaded by name into `kth_resnet52` (`origin="kth"
 {table}
 
 The standard errors are binomial, of one trained network on 10,000 images; that of another training is not in them.
-Our loss is not clipped; theirs clips probabilities at 1e-7, which gives their fourth digit. Training curves need runs:
-`senet run studies/kth_table3.toml` draws them with the same pictures for its own networks.
+{differences}
+Our loss is not clipped; Keras clips probabilities at 1e-7, and with that clip `tests/weights/test_kth.py` finds their
+fourth digit. Training curves need runs: `senet run studies/kth_table3.toml` draws them, and these pictures, for the
+networks it trains.
 
 ![confusion matrices](confusion.png)
 

@@ -12,7 +12,7 @@ from senet.lab.summary import Line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "canvas", "draw"]
+__all__ = ["COLORS", "MARKS", "canvas", "draw"]
 
 # Okabe and Ito's colours: told apart by colour-blind readers and in print
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c")
