@@ -261,7 +261,7 @@ def test_the_quick_scale_is_put_over_every_row_and_told_field_by_field(tmp_path:
     assert [row.run.model for row in quick.rows] == ["resnet20", "resnet20", "resnet8"]
     assert [row.run.se for row in quick.rows] == [row.run.se for row in full.rows]
     assert quick.scaled == (
-        "data.train_size: 0 -> 100 (plain, two)",
+        "data.train_size: 0 -> 100 (all but se)",
         "recipe.epochs: 5 -> 1",
         "model: resnet20 -> resnet8 (two)",
         "seeds: (3, 1) -> (0)",

@@ -67,7 +67,8 @@ def draw_confusion(answers: Sequence[Answers], path: Path) -> None:
     for axes, one in zip(figure.subplots(1, len(answers), squeeze=False)[0], answers, strict=True):
         shades = [[math.sqrt(count / max(1, sum(row))) for count in row] for row in one.confusion]
         axes.imshow(shades, cmap="Blues", vmin=0, vmax=1)
-        axes.set(title=f"{one.label}: {one.correct:,} of {one.total:,} right", xlabel="answer", ylabel="true class")
+        axes.set_title(f"{one.label}: {one.correct:,} of {one.total:,} right", fontsize=10)
+        axes.set(xlabel="answer", ylabel="true class")
         if len(classes) <= 20:
             axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor")
             axes.set_yticks(range(len(classes)), classes)

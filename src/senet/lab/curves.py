@@ -40,6 +40,10 @@ def draw_curves(lines: Sequence[Line], path: Path) -> None:
         axes.set(xlabel="epoch", ylabel=label)
         if "loss" in label:
             axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            within = high / low < 10  # over more decades the ticks between would run into each other
+            axes.yaxis.set_minor_formatter(lambda value, _, within=within: f"{value:g}" * within)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)

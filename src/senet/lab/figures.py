@@ -1,5 +1,6 @@
 """The pictures of a study: accuracy curves with their spread, and accuracy against parameters."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -33,7 +34,8 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
     """
     networks = {line.row.run: line for line in reversed(lines) if line.results and not line.row.quoted}
     shown = [line for line in lines if networks.get(line.row.run) is line]  # rows of one network are one point
-    figure = canvas(11, 4.4)
+    columns = 3 if max((len(line.row.label) for line in shown), default=0) > 25 else 4
+    figure = canvas(11, 4 + 0.22 * math.ceil(len(shown) / columns))
     curves, trade = figure.subplots(1, 2)
     for number, line in enumerate(shown):
         again = number // len(COLORS)
@@ -42,7 +44,9 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
         _point(trade, line, color, mark)
     first = next(iter(shown[0].results.values())).run if shown else study.rows[0].run
     figure.suptitle(study.title, fontsize=11)
-    curves.set(xlabel="epoch", ylabel="test accuracy [%]", title=f"{first.model} on {first.data.name}")
+    curves.set(
+        xlabel="epoch", ylabel="test accuracy [%]", title=f"{_networks(shown) or first.model} on {first.data.name}"
+    )
     if shown:
         _zoom(curves, shown)
     trade.set(xlabel="parameters", ylabel="test accuracy, last epoch [%]", title=_spread_title(shown))
@@ -53,7 +57,10 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(
-        *trade.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, max(1, len(shown))), frameon=False
+        *trade.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(columns, max(1, len(shown))),
+        frameon=False,
     )
     figure.savefig(path, dpi=150)
 
@@ -76,6 +83,11 @@ def canvas(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def _networks(lines: Sequence[Line]) -> str:
+    names = {line.row.run.model for line in lines}
+    return f"{len(names)} networks" if len(names) > 1 else "".join(names)
 
 
 def _spread_title(lines: Sequence[Line]) -> str:

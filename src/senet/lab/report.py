@@ -120,7 +120,8 @@ def _made(study: Study, results: Sequence[Result], command: str) -> list[str]:
         f"Network{'s' * (len(models) > 1)} {', '.join(f'`{name}`' for name in models)}, "
         f"data `{run.data.name}`, {recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"{recipe.optim.name} lr {recipe.optim.lr:g}, schedule {recipe.schedule.name}, precision "
-        f"{'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}",
+        f"{'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}"
+        f"{' (first row; others have their own)' * (len({row.run.recipe for row in study.rows}) > 1)}",
         f"Seeds: {', '.join(map(str, study.seeds))}",
     ]
     places = sorted({_place(result) for result in results})

@@ -1,6 +1,6 @@
 """What a study at its quick scale changes, field by field."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from senet.lab.run import Run
@@ -24,11 +24,17 @@ def differences(
             changed.setdefault((place, _word(old), _word(new)), []).append(row)
     lines = []
     for (place, old, new), rows in changed.items():
-        where = "" if len(rows) == len(full) else f" ({', '.join(rows)})"
-        lines.append(f"{place}: {old} -> {new}{where}")
+        lines.append(f"{place}: {old} -> {new}{_where(rows, list(full))}")
     if seeds[0] != seeds[1]:
         lines.append(f"seeds: {_word(seeds[0])} -> {_word(seeds[1])}")
     return tuple(lines)
+
+
+def _where(rows: Sequence[str], known: Sequence[str]) -> str:
+    others = [row for row in known if row not in rows]
+    if not others:
+        return ""
+    return f" (all but {', '.join(others)})" if len(others) < len(rows) else f" ({', '.join(rows)})"
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any, Any]]:
