@@ -302,9 +302,8 @@ def said(text: str) -> float:
     return float(found[1])
 
 
-@pytest.mark.parametrize(
-    "name", [n if n == "variations_table1" else pytest.param(n, marks=pytest.mark.slow) for n in BY_NAME]
-)
+@pytest.mark.slow  # counting the networks of all studies takes a minute
+@pytest.mark.parametrize("name", BY_NAME)
 def test_the_cost_of_a_study_is_counted(name: str) -> None:
     for quick in (False, True):
         mine = study(name, quick=quick)

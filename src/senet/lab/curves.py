@@ -42,7 +42,7 @@ def draw_curves(lines: Sequence[Line], path: Path) -> None:
             axes.set_yscale("log")
             low, high = axes.get_ylim()
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            within = high / low < 10  # over more decades the ticks between would run into each other
+            within = int(high / low < 10)  # over more decades the ticks between would run into each other
             axes.yaxis.set_minor_formatter(lambda value, _, within=within: f"{value:g}" * within)
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
