@@ -77,7 +77,7 @@ def draw_confusion(answers: Sequence[Answers], path: Path) -> None:
                     if count:
                         color = "white" if shades[label][answer] > 0.6 else "black"
                         axes.text(answer, label, f"{count}", ha="center", va="center", fontsize=7, color=color)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, bbox_inches="tight")  # square maps push titles over the edge
 
 
 def draw_classes(answers: Sequence[Answers], path: Path) -> None:
