@@ -92,19 +92,44 @@ def test_a_study_file_trains_its_base_with_changes(call, tmp_path: Path) -> None
     code, out, _ = call("train", "s.toml", "se.reduction=8", "--json")
     assert code == 0
     assert json.loads(out)["run"]["se"][0]["reduction"] == 8
-    code, out, err = call("report", "s.toml")
-    assert (code, out) == (2, "")
-    assert "s has no results yet" in err
-    assert "`senet run s.toml --data-dir DIR` makes them" in err
+    code, out, _ = call("report", "s.toml")
+    assert code == 0
+    assert "missing" in out
+    assert "no results yet, nothing written; `senet run s.toml --data-dir DIR` trains them" in out
     assert not (tmp_path / "reports").exists()
     assert call("train", "s.toml", "--se", "bump", "--runs", "runs")[0] == 0
     code, out, _ = call("report", "s.toml")
     assert code == 0
     assert "missing" in out
+    assert "written: " in out
     code, out, err = call("run", "s.toml", "-j", "1", "--device", "cpu")
     assert code == 0, err
     assert "missing" not in out
     assert (tmp_path / "reports" / "s" / "report.md").exists()
+
+
+def test_a_quick_study_says_what_it_changes(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "s.toml").write_text(
+        'title = "t"\nsource = "a paper"\n[base]\nmodel = "resnet8"\ndata = "digits"\nrecipe = "digits"\n'
+        "[quick]\nrun = { data = { train_size = 200, test_size = 100 }, recipe = { epochs = 1 } }\n"
+        "[pictures]\ncurves = []\nconfusion = []\nper_class = []\n"
+        '[[rows]]\nid = "plain"\npaper = { accuracy = 90.0 }\n'
+        '[[rows]]\nid = "se"\nse = "standard:reduction=4"\npaper = { accuracy = 91.0 }\n'
+    )
+    code, out, err = call("run", "s.toml", "--quick", "-j", "1", "--device", "cpu")
+    assert code == 0, err
+    assert "quick scale, recipe.epochs: 15 -> 1" in out
+    folder = tmp_path / "reports" / "s_quick"
+    report = (folder / "report.md").read_text()
+    assert "**Quick scale: this is not the paper's setting**" in report
+    assert "- recipe.epochs: 15 -> 1\n" in report
+    assert "- data.train_size: 0 -> 200\n" in report
+    for name in ("curves", "confusion", "per_class"):
+        assert f"]({name}.png)" in report
+        assert (folder / f"{name}.png").exists()
+    code, again, _ = call("report", "s.toml", "--quick", "--json")
+    assert code == 0
+    assert len(json.loads(again)["results"]) == 2
 
 
 def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[no-untyped-def]

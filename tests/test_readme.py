@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+from senet.lab.catalogue import list_studies, studies_markdown
 from senet.lab.listing import list_costs, markdown_rows
+from senet.lab.study import read_study
 from senet.models import list_models
 
 ROOT = Path(__file__).parents[1]
@@ -27,3 +29,20 @@ def test_every_relative_link_leads_somewhere() -> None:
         for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
             if "://" not in link:
                 assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_the_list_of_studies_is_what_the_command_prints() -> None:
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- studies:begin -->\n(.*?)<!-- studies:end -->", text, re.DOTALL)
+    assert shown
+    assert shown[1] == studies_markdown(list_studies(ROOT / "studies"))
+
+
+def test_the_study_that_the_documents_show_decodes(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
+    shown = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert shown
+    path = tmp_path / "study.toml"
+    path.write_text(shown[1], encoding="utf-8")
+    for quick in (False, True):
+        assert [row.id for row in read_study(path, quick=quick).rows] == ["plain", "se"]

@@ -51,7 +51,9 @@ Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate before t
 Preset = Annotated[
     str | None,
     typer.Option(
-        "--recipe", help="A named recipe: digits, sgd-cosine, photos, variations-table1, kth-authors, kth-paper"
+        "--recipe",
+        help="A named recipe: digits, sgd-cosine, photos, or a paper's: variations-table1, variations-resnet18, "
+        "senet-imagenet, senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")]
@@ -63,6 +65,7 @@ Workers = Annotated[int, typer.Option("--workers", help="Processes that decode i
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs: checkpoints, curves, results")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of table, figure and report")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table")]
+Quick = Annotated[bool, typer.Option("--quick", help="At the study's quick scale: a laptop finishes it")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too")]
 
 
@@ -157,6 +160,7 @@ def run(
         Path, typer.Argument(metavar="STUDY", help="A TOML file, e.g. studies/variations_table1_quick.toml")
     ],
     words: Words = None,
+    quick: Quick = False,
     data_dir: DataDir = None,
     device: Device = "auto",
     jobs: Jobs = 0,
@@ -170,7 +174,7 @@ def run(
     on_bad_image: BadImage = "error",
 ) -> None:
     """Train what a study lacks and report it. Start it again after a stop: it goes on where it was."""
-    study = _read_study(study_file, words)
+    study = _read_study(study_file, words, quick=quick)
     _check_models(study)
     setup = _setup(
         data_dir,
@@ -182,14 +186,16 @@ def run(
         on_bad_image=on_bad_image,
         fused=fused,
     )
-    results = _train_all(study, runs, setup, quiet=as_json, lists=_committed(study_file))
-    _finish(study, results, output or _report_folder(study_file), as_json=as_json)
+    folder = _report_folder(study_file, study)
+    results = _train_all(study, runs, setup, quiet=as_json, lists=(folder / "results.jsonl",))
+    _finish(study, results, output or folder, as_json=as_json)
 
 
 @app.command()
 def report(
     study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file of studies/")],
     words: Words = None,
+    quick: Quick = False,
     runs: Runs = Path("runs"),
     output: Output = None,
     as_json: Json = False,
@@ -197,13 +203,32 @@ def report(
     """Print a study from the results that exist, beside the paper's numbers; what is missing is shown as missing."""
     from senet.lab.store import Store
 
-    study = _read_study(study_file, words)
-    store = Store(runs, lists=_committed(study_file))
+    study = _read_study(study_file, words, quick=quick)
+    folder = _report_folder(study_file, study)
+    store = Store(runs, lists=(folder / "results.jsonl",))
     results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
-    made = f"senet run {study_file} --data-dir DIR"
-    if not results:
-        raise UsageError(f"{study.name} has no results yet, neither in {runs} nor beside it; `{made}` makes them.")
-    _finish(study, results, output or _report_folder(study_file), as_json=as_json, command=made)
+    made = f"senet run {study_file}{' --quick' * quick} --data-dir DIR"
+    _finish(study, results, output or folder, as_json=as_json, command=made)
+
+
+@app.command()
+def studies(
+    folder: Annotated[Path, typer.Argument(help="Where the TOML files lie")] = Path("studies"),
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a Markdown table, as docs/studies.md has it")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the studies with what they cost at full and at quick scale."""
+    from senet.lab.catalogue import list_studies, studies_markdown
+
+    rows = list_studies(folder)
+    if as_json:
+        _print_json(rows)
+    elif as_markdown:
+        print(studies_markdown(rows), end="")
+    else:
+        _print_columns([{name: value for name, value in row.items() if name != "shows"} for row in rows])
 
 
 @app.command()
@@ -458,11 +483,11 @@ def _run(values: dict[str, Any]) -> "Run":
     return decode.run(values)
 
 
-def _read_study(path: Path, words: list[str] | None) -> "Study":
+def _read_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":
     from senet import decode
     from senet.lab.study import read_study
 
-    return read_study(path, changes=decode.assign(words or []))
+    return read_study(path, changes=decode.assign(words or []), quick=quick)
 
 
 def _check_models(study: "Study") -> None:
@@ -576,12 +601,16 @@ def _say_result(result: "Result", folder: Path, *, as_json: bool) -> None:
 def _finish(
     study: "Study", results: "dict[Run, Result]", folder: Path, *, as_json: bool, command: str | None = None
 ) -> None:
-    """Print the table and write the report; `command` is what made the results, None is this one."""
+    """Print the table and write the report; `command` is what made the results, None is this one.
+
+    Without any result nothing is written: a folder of missing numbers helps nobody.
+    """
     from senet.console import show_table
     from senet.lab.report import write_report
     from senet.lab.summary import summarize
 
-    files = write_report(study, results, folder, command=command or _command())
+    command = command or _command()
+    files = write_report(study, results, folder, command=command) if results else []
     if as_json:
         _print_json(
             {
@@ -592,7 +621,10 @@ def _finish(
         )
         return
     show_table(study, summarize(study, results))
-    print("\nwritten: " + ", ".join(str(f) for f in files))
+    if files:
+        print("\nwritten: " + ", ".join(str(f) for f in files))
+    else:
+        print(f"\nno results yet, nothing written; `{command}` trains them")
 
 
 def _command() -> str:
@@ -600,12 +632,8 @@ def _command() -> str:
     return " ".join(["senet", *("DIR" if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 
-def _report_folder(study_file: Path) -> Path:
-    return study_file.parent / "reports" / study_file.stem
-
-
-def _committed(study_file: Path) -> tuple[Path, ...]:
-    return (_report_folder(study_file) / "results.jsonl",)
+def _report_folder(study_file: Path, study: "Study") -> Path:
+    return study_file.parent / "reports" / study.name
 
 
 def _print_json(values: Any) -> None:

@@ -110,6 +110,11 @@ def show_table(study: Study, lines: list[Line]) -> None:
     print_whole(table)
     for note in footnotes(study, lines):
         console.print(f"- {note}", style="dim")
+    deviations = [f"quick scale, {line}" for line in study.scaled] + list(study.deviations)
+    if study.source and deviations:
+        console.print("deviations from the paper:", style="dim")
+        for deviation in deviations:
+            console.print(f"- {deviation}", style="dim")
 
 
 def print_whole(table: Table) -> None:

@@ -78,8 +78,8 @@ def test_every_study_decodes_and_says_what_it_costs(path: Path) -> None:
     assert study.name == path.stem
     assert study.title
     assert study.cost
-    assert len(study.runs()) == len(study.rows) * len(study.seeds)
-    assert all(row.paper for row in study.rows) == bool(study.source)
+    assert len(study.runs()) == len({row.run for row in study.rows}) * len(study.seeds)
+    assert any(row.paper for row in study.rows) == bool(study.source)
 
 
 def test_there_are_studies() -> None:
@@ -240,6 +240,69 @@ def test_seeds_can_be_replaced_and_are_no_deviation_of_the_rows(tmp_path: Path) 
     assert study.deviations == ("other data",)
 
 
+# ---- the quick scale
+
+QUICK = """
+[quick]
+seeds = [0]
+cost = "seconds"
+deviations = ["fewer images"]
+run = { data = { train_size = 100 }, recipe = { epochs = 1 } }
+"""
+
+
+def test_the_quick_scale_is_put_over_every_row_and_told_field_by_field(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE + QUICK + ROWS.replace('id = "two"', 'id = "two"\nquick = { model = "resnet8" }'))
+    full, quick = read_study(path), read_study(path, quick=True)
+    assert (full.name, full.seeds, full.cost, full.scaled) == ("study", (3, 1), "a minute", ())
+    assert (quick.name, quick.title, quick.seeds, quick.cost) == ("study_quick", "Quick: A title", (0,), "seconds")
+    assert [row.run.recipe.epochs for row in quick.rows] == [1, 1, 1]
+    assert [row.run.data.train_size for row in quick.rows] == [100, 100, 100]
+    assert [row.run.model for row in quick.rows] == ["resnet20", "resnet20", "resnet8"]
+    assert [row.run.se for row in quick.rows] == [row.run.se for row in full.rows]
+    assert quick.scaled == (
+        "data.train_size: 0 -> 100 (all but se)",
+        "recipe.epochs: 5 -> 1",
+        "model: resnet20 -> resnet8 (two)",
+        "seeds: (3, 1) -> (0)",
+    )
+    assert quick.deviations == ("other data", "fewer images")
+
+
+def test_the_command_line_goes_over_the_quick_scale(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE + QUICK + ROWS)
+    quick = read_study(path, changes={"recipe": {"epochs": 2}, "seeds": [4, 5]}, quick=True)
+    assert {row.run.recipe.epochs for row in quick.rows} == {2}
+    assert quick.seeds == (4, 5)
+    assert quick.deviations[-1] == "changed on the command line: recipe.epochs=2"
+
+
+def test_a_study_without_a_quick_scale_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"has no \[quick\] table; run it at full scale"):
+        read_study(write(tmp_path, BASE + ROWS), quick=True)
+
+
+def test_the_quick_scale_of_table_1_is_the_committed_one() -> None:
+    whole, own = (read_study(STUDIES / f"{name}.toml", quick=quick) for name, quick in (
+        ("variations_table1", True), ("variations_table1_quick", False),
+    ))  # fmt: skip
+    assert whole.name == own.name
+    assert whole.runs() == own.runs()
+
+
+# ---- several baselines
+
+
+def test_rows_are_compared_with_the_row_they_name(tmp_path: Path) -> None:
+    text = (
+        '[[rows]]\nid = "a"\n[[rows]]\nid = "b"\nse = "bump"\n[[rows]]\nid = "c"\nmodel = "cnn3"\n'
+        '[[rows]]\nid = "d"\nmodel = "cnn3"\nse = "bump"\nversus = "c"\n[[rows]]\nid = "e"\nquoted = true\n'
+    )
+    study = read(tmp_path, text)
+    assert [study.reference(row) for row in study.rows] == [None, "a", None, "c", None]
+    assert [row.quoted for row in study.rows] == [False] * 4 + [True]
+
+
 # ---- errors
 
 
@@ -258,6 +321,9 @@ def test_seeds_can_be_replaced_and_are_no_deviation_of_the_rows(tmp_path: Path) 
         ("seeds = [1, 1]\n" + ROWS, "seeds = (1, 1); give whole numbers from 0, at least one, each once."),
         ("seeds = [-1]\n" + ROWS, "seeds = (-1,); give whole numbers from 0"),
         ('baseline = "plian"\n' + ROWS, "baseline = 'plian' is not known; choose one of: plain, se, two. Did you mean"),
+        ('[[rows]]\nid = "a"\nversus = "b"\n', "rows[0].versus = 'b' is not known; choose one of: a"),
+        ("[pictures]\nmatrix = []\n" + ROWS, "pictures = 'matrix' is not known; choose one of: confusion, curves"),
+        ('[pictures]\ncurves = ["x"]\n' + ROWS, "pictures.curves = 'x' is not known; choose one of: plain, se, two"),
         ("rows = 3\n", "rows = 3 does not fit: input should be a valid array."),
         ("rows = [3]\n", "rows[0] = 3 does not fit"),
         ("base = 3\n" + ROWS, "base = 3 does not fit"),
@@ -335,4 +401,7 @@ def test_a_study_made_in_python_is_checked_in_the_same_way() -> None:
 
 
 def test_the_metrics_of_papers_are_known() -> None:
-    assert METRICS == ("accuracy", "accuracy5", "loss")
+    assert {name for name, known in METRICS.items() if known.kind == "measured"} == {
+        "accuracy", "accuracy5", "top1_error", "top5_error", "loss",
+    }  # fmt: skip
+    assert [name for name, known in METRICS.items() if known.kind == "counted"] == ["params_m", "gflops", "mflops"]

@@ -71,6 +71,8 @@ def test_the_interval_is_the_one_computed_by_hand() -> None:
     assert found.low == pytest.approx(1 / 3 - half, rel=1e-6)
     assert found.high == pytest.approx(1 / 3 + half, rel=1e-6)
     assert found.low == pytest.approx(-1.563957, abs=1e-5)
+    t = (1 / 3) / math.sqrt(7 / 12 / 3)
+    assert found.p == pytest.approx(1 - t / math.sqrt(t * t + 2))  # Student's t with 2 degrees of freedom
     assert not found.decided
 
 
@@ -85,6 +87,7 @@ def test_the_interval_is_that_of_scipy() -> None:
     differences = [a[seed] - b[seed] for seed in a]
     by_t = stats.t.interval(0.95, 4, loc=statistics.fmean(differences), scale=stats.sem(differences))
     assert (ours.low, ours.high) == pytest.approx(by_t, rel=1e-12)
+    assert ours.p == pytest.approx(stats.ttest_rel([*a.values()], [*b.values()]).pvalue, rel=1e-9)
     assert ours.decided == (stats.ttest_rel([*a.values()], [*b.values()]).pvalue < 0.05)
     assert ours.decided
 
@@ -120,6 +123,12 @@ def test_one_pair_has_a_difference_and_no_interval(b: dict[int, float]) -> None:
     assert math.isnan(found.low)
     assert math.isnan(found.high)
     assert not found.decided
+
+
+def test_equal_differences_leave_no_doubt_and_none_at_all_leaves_all() -> None:
+    assert paired({0: 72.0, 1: 73.0}, {0: 71.0, 1: 72.0}).p == 0
+    assert paired({0: 72.0, 1: 73.0}, {0: 72.0, 1: 73.0}).p == 1
+    assert math.isnan(paired({0: 72.0}, {0: 71.0}).p)
 
 
 def test_no_pair_has_nothing() -> None:
@@ -160,6 +169,8 @@ def test_metrics_are_those_of_the_last_epoch() -> None:
     assert metric(made, "accuracy") == 70.0
     assert metric(made, "accuracy5") == 100.0
     assert metric(made, "loss") == 0.5
+    assert metric(made, "top1_error") == 30.0
+    assert metric(made, "top5_error") == 0.0
     assert made.best.correct == 999
 
 

@@ -83,7 +83,7 @@ def test_missing_runs_are_shown_as_missing() -> None:
     plain, _ = table(mine, correct)
     assert cell(plain, "n") == "2 of 3"
     blank = "missing"
-    words = ["SE", blank, blank, blank, "72.58", blank, blank, "-", "-", blank, "0 of 3", blank]
+    words = ["SE", blank, blank, blank, "72.58", blank, blank, "-", "-", blank, "-", "+0.06", "0 of 3", blank]
     assert cells(mine, summarize(mine, results(mine, correct)))[1] == words
     assert "4 of 6 runs are missing" in notes(mine, correct)
 
@@ -151,6 +151,55 @@ def test_a_label_cannot_break_the_table(label: str, shown: str) -> None:
     last = text.splitlines()[-1]
     assert last.startswith(f"| {shown} | ")
     assert last.replace("\\|", "").count("|") == text.splitlines()[0].count("|")
+
+
+# ---- several baselines, errors and counts
+
+
+def senets() -> Study:
+    """Two networks as SENet's tables have them: errors, gains, counts, a quoted number."""
+    plain, gated = Run(model="resnet50"), Run(model="resnet50", se=(SESpec(),))
+    rows = (
+        Row(id="quoted", label="Quoted", run=plain, paper=(("top1_error", 24.7),), quoted=True),
+        Row(id="again", label="Again", run=plain, paper=(("top1_error", 24.8), ("gflops", 3.86), ("params_m", 25.6))),
+        Row(
+            id="se",
+            label="SE",
+            run=gated,
+            paper=(("top1_error", 23.29), ("top1_gain", 1.51), ("gflops", 3.87), ("params_m", 28.1)),
+            versus="again",
+        ),
+    )
+    return Study(name="s", title="t", rows=rows, seeds=(0, 1), baseline="again")
+
+
+def test_errors_gains_and_counts_stand_beside_the_papers() -> None:
+    mine = senets()
+    quoted, again, se = table(mine, {"again": {0: 700, 1: 710}, "se": {0: 715, 1: 727}})
+    assert list(se)[:5] == ["design", "params", "paper [M]", "MACs", "paper [G]"]
+    assert (se["paper [M]"], se["paper [G]"]) == ("28.1", "3.87")
+    assert (quoted["paper [M]"], quoted["paper [G]"]) == ("-", "-")
+    assert cell(se, "top-1 error") == "27.90 ± 0.85"
+    assert cell(se, "ours - paper") == "+4.61"
+    assert cell(se, "difference") == "+1.60 [+0.33, +2.87]"
+    assert se["p"] == "0.040"
+    assert (cell(se, "paper's"), cell(again, "paper's")) == ("+1.51", "-")
+    assert (cell(quoted, "difference"), cell(again, "difference")) == ("quoted", "baseline")
+    assert "quoted: the paper takes this number from" in notes(mine, {})
+
+
+def test_equal_rows_are_counted_once_among_the_missing_runs() -> None:
+    assert "4 of 4 runs are missing" in notes(senets(), {})
+
+
+def test_csv_holds_the_papers_counts_gains_and_the_test() -> None:
+    mine = senets()
+    lines = summarize(mine, results(mine, {"again": {0: 700, 1: 710}, "se": {0: 715, 1: 727}}))
+    se = list(csv.DictReader(io.StringIO(csv_text(mine, lines))))[2]
+    assert (se["params_m_paper"], se["gflops_paper"], se["top1_gain_paper"]) == ("28.1", "3.87", "1.51")
+    assert float(se["diff_paper"]) == 1.51
+    assert float(se["diff_p"]) == pytest.approx(0.0396, abs=1e-3)
+    assert float(se["top1_error_mean"]) == pytest.approx(27.9)
 
 
 # ---- CSV

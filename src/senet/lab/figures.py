@@ -1,5 +1,6 @@
 """The pictures of a study: accuracy curves with their spread, and accuracy against parameters."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,11 +13,12 @@ from senet.lab.summary import Line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw"]
+__all__ = ["COLORS", "MARKS", "canvas", "draw"]
 
 # Okabe and Ito's colours: told apart by colour-blind readers and in print
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c")
 MARKS = "osD^vP*X"
+STYLES = ("-", "--", ":", "-.")
 
 
 def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
@@ -30,22 +32,21 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("a figure needs matplotlib; pip install 'senet[plot]'.") from None
-    shown = [line for line in lines if line.results]
-    figure: Any = Figure(figsize=(11, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    networks = {line.row.run: line for line in reversed(lines) if line.results and not line.row.quoted}
+    shown = [line for line in lines if networks.get(line.row.run) is line]  # rows of one network are one point
+    columns = 3 if max((len(line.row.label) for line in shown), default=0) > 25 else 4
+    figure = canvas(11, 4 + 0.22 * math.ceil(len(shown) / columns))
     curves, trade = figure.subplots(1, 2)
     for number, line in enumerate(shown):
-        color, mark = COLORS[number % len(COLORS)], MARKS[number % len(MARKS)]
-        _curve(curves, line, color)
+        again = number // len(COLORS)
+        color, mark = COLORS[number % len(COLORS)], MARKS[(number + again) % len(MARKS)]
+        _curve(curves, line, color, STYLES[again % len(STYLES)])
         _point(trade, line, color, mark)
     first = next(iter(shown[0].results.values())).run if shown else study.rows[0].run
     figure.suptitle(study.title, fontsize=11)
-    curves.set(xlabel="epoch", ylabel="test accuracy [%]", title=f"{first.model} on {first.data.name}")
+    curves.set(
+        xlabel="epoch", ylabel="test accuracy [%]", title=f"{_networks(shown) or first.model} on {first.data.name}"
+    )
     if shown:
         _zoom(curves, shown)
     trade.set(xlabel="parameters", ylabel="test accuracy, last epoch [%]", title=_spread_title(shown))
@@ -56,9 +57,37 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(
-        *trade.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, max(1, len(shown))), frameon=False
+        *trade.get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(columns, max(1, len(shown))),
+        frameon=False,
     )
     figure.savefig(path, dpi=150)
+
+
+def canvas(width: float, height: float) -> Any:
+    """Make an empty figure without touching the caller's pyplot.
+
+    Args:
+        width: [inch].
+        height: [inch].
+
+    Raises:
+        UsageError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError("a figure needs matplotlib; pip install 'senet[plot]'.") from None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _networks(lines: Sequence[Line]) -> str:
+    names = {line.row.run.model for line in lines}
+    return f"{len(names)} networks" if len(names) > 1 else "".join(names)
 
 
 def _spread_title(lines: Sequence[Line]) -> str:
@@ -78,12 +107,12 @@ def _percents(line: Line) -> list[list[float]]:
     return [list(values) for values in zip(*runs, strict=True)]
 
 
-def _curve(axes: "Axes", line: Line, color: str) -> None:
+def _curve(axes: "Axes", line: Line, color: str, style: str) -> None:
     values = _percents(line)
     epochs = range(1, len(values) + 1)
     means = [fmean(v) for v in values]
     mark = "o" if len(means) == 1 else ""
-    axes.plot(epochs, means, color=color, marker=mark, label=line.row.label, linewidth=1.6)
+    axes.plot(epochs, means, color=color, linestyle=style, marker=mark, label=line.row.label, linewidth=1.6)
     if len(line.results) > 1:
         spread = [stdev(v) for v in values]
         low = [m - s for m, s in zip(means, spread, strict=True)]

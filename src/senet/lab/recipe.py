@@ -216,4 +216,61 @@ RECIPES: Mapping[str, Recipe] = {
         schedule=Schedule(name="steps", steps=((81, 0.1), (121, 0.01), (161, 0.001), (181, 0.0005))),
         augment=Augment(flip=True, shift=(0.1, 0.1)),
     ),
+    # arXiv:2304.06502, Tables 2-4: batch 32 is stated, all else is assumed (PAPERS section 3)
+    "variations-resnet18": Recipe(
+        epochs=50,
+        batch_size=32,
+        optim=Optim(lr=0.05, weight_decay=5e-4),
+        schedule=Schedule(name="cosine"),
+    ),
+    # arXiv:1709.01507, section 5: batch 1024, a tenth every 30 epochs; weight decay by the author, SENet issue 37
+    "senet-imagenet": Recipe(
+        epochs=100,
+        batch_size=1024,
+        optim=Optim(lr=0.6, weight_decay=1e-4),
+        schedule=Schedule(name="steps", steps=((30, 0.1), (60, 0.01), (90, 0.001))),
+        augment=Augment(flip=True, resized_crop=0.08),
+    ),
+    # arXiv:1709.01507, light-weight networks: about 400 epochs, a tenth at each plateau; the epochs of the steps are
+    # assumed, weight decay and the gentler crop are ShuffleNet's
+    "senet-mobile": Recipe(
+        epochs=400,
+        batch_size=256,
+        optim=Optim(lr=0.1, weight_decay=4e-5),
+        schedule=Schedule(name="steps", steps=((185, 0.1), (296, 0.01), (370, 0.001))),
+        augment=Augment(flip=True, resized_crop=0.25),
+    ),
+    # arXiv:1709.01507, ablations: the fixed schedule of the footnote; batch and weight decay are assumed
+    "senet-ablation": Recipe(
+        epochs=270,
+        batch_size=256,
+        optim=Optim(lr=0.1, weight_decay=1e-4),
+        schedule=Schedule(name="steps", steps=((125, 0.1), (200, 0.01), (250, 0.001))),
+        augment=Augment(flip=True, resized_crop=0.08),
+        label_smoothing=0.1,
+    ),
+    # arXiv:1603.05027, appendix: 64k iterations of 128, lr 0.01 for 400 of them, a tenth at 32k and 48k
+    "preact": Recipe(
+        epochs=164,
+        batch_size=128,
+        optim=Optim(lr=0.1, weight_decay=1e-4),
+        schedule=Schedule(name="steps", steps=((0, 0.1), (400 / 391, 1.0), (32_000 / 391, 0.1), (48_000 / 391, 0.01))),
+        augment=Augment(flip=True, crop=4),
+    ),
+    # arXiv:1605.07146, section 3
+    "wrn": Recipe(
+        epochs=200,
+        batch_size=128,
+        optim=Optim(lr=0.1, nesterov=True, weight_decay=5e-4),
+        schedule=Schedule(name="steps", steps=((60, 0.2), (120, 0.04), (160, 0.008))),
+        augment=Augment(flip=True, crop=4),
+    ),
+    # arXiv:1705.07485, section 2.1, with Cutout 16 of arXiv:1708.04552
+    "shake-cutout": Recipe(
+        epochs=1800,
+        batch_size=128,
+        optim=Optim(lr=0.2, nesterov=True, weight_decay=1e-4),
+        schedule=Schedule(name="cosine"),
+        augment=Augment(flip=True, crop=4, cutout=16),
+    ),
 }

@@ -8,12 +8,14 @@ from typing import Any
 
 from senet import decode
 from senet.errors import SpecError, unknown
+from senet.lab.metrics import METRICS
 from senet.lab.run import Run
+from senet.lab.scale import differences
 
-__all__ = ["METRICS", "Row", "Study", "read_study"]
+__all__ = ["METRICS", "PICTURES", "Row", "Study", "read_study"]
 
-METRICS = ("accuracy", "accuracy5", "loss")
-"""What a paper may print for a row: top-1 [%], top-5 [%], test loss [nats]."""
+PICTURES = ("curves", "confusion", "per_class")
+"""Pictures that a study may ask for beside its figure, each of some of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,28 +27,37 @@ class Row:
         label: as the paper prints it.
         run: what to train, with the first seed.
         paper: the paper's numbers, by metric.
+        versus: id of the row it is compared with; empty is the baseline of the study.
+        quoted: the paper quotes these numbers from another publication: they stand beside ours and are not ranked.
     """
 
     id: str
     label: str
     run: Run
     paper: tuple[tuple[str, float], ...] = ()
+    versus: str = ""
+    quoted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Rows that are trained with the same seeds and compared pair by pair with one of them.
+    """Rows that are trained with the same seeds and compared pair by pair with a baseline.
 
     Attributes:
-        name: the stem of its file.
+        name: the stem of its file, with `_quick` for the quick scale.
         title: what it shows.
         source: where the paper's numbers are from; empty if there are none.
+        table: the table it transcribes, e.g. `senet/squeeze`; its row ids are those of the transcription.
+        recipe_source: where the training is from.
         rows: what is compared.
         seeds: each row is trained once with each.
-        baseline: id of the row that the others are compared with.
-        cost: expected time, with the machine.
+        baseline: id of the row that the others are compared with where they name no other.
+        cost: expected work or time, with the machine.
         assumed: what the paper leaves open, and what is taken here.
         deviations: where this study knowingly differs from the paper.
+        discrepancies: where the paper differs from itself, its sources or what can be counted.
+        scaled: fields that the quick scale changes: full value -> quick value; empty at full scale.
+        pictures: kinds of `PICTURES` with the ids of their rows.
     """
 
     name: str
@@ -55,9 +66,14 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     baseline: str = ""
     source: str = ""
+    table: str = ""
+    recipe_source: str = ""
     cost: str = ""
     assumed: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
+    discrepancies: tuple[str, ...] = ()
+    scaled: tuple[str, ...] = ()
+    pictures: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         ids = [row.id for row in self.rows]
@@ -71,6 +87,19 @@ class Study:
             object.__setattr__(self, "baseline", ids[0])
         if self.baseline not in ids:
             raise unknown(f"{self.name}: baseline", self.baseline, ids)
+        for number, row in enumerate(self.rows):
+            if row.versus and row.versus not in ids:
+                raise unknown(f"{self.name}: rows[{number}].versus", row.versus, ids)
+        for kind, shown in self.pictures:
+            if kind not in PICTURES:
+                raise unknown(f"{self.name}: pictures", kind, PICTURES)
+            if strange := set(shown) - set(ids):
+                raise unknown(f"{self.name}: pictures.{kind}", min(strange), ids)
+
+    def reference(self, row: Row) -> str | None:
+        """Give the id of the row that a row is compared with; None for a baseline and for a quoted row."""
+        baselines = {self.baseline, *(other.versus for other in self.rows)}
+        return None if row.quoted or row.id in baselines else row.versus or self.baseline
 
     def run(self, row: Row, seed: int) -> Run:
         """Give the run of one cell."""
@@ -81,14 +110,17 @@ class Study:
         return list(dict.fromkeys(self.run(row, seed) for seed in self.seeds for row in self.rows))
 
 
-def read_study(path: Path, *, changes: Mapping[str, Any] | None = None) -> Study:
+def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: bool = False) -> Study:
     """Read a study file; everything in it is checked before anything runs.
 
     `[base]` holds a run. `[[rows]]` change it and carry `id`, `label` and `paper`; or `[axes]` lists values by dotted
     name and the rows are their combinations, the last axis fastest; an axis `seed` is another way to write `seeds`.
+    `[quick]` holds `seeds`, `cost`, `deviations` and a table `run`, which is put over every row at the quick scale; a
+    row's own `quick` is put over that.
 
     Args:
         path: a TOML file.
+        quick: read the study at its quick scale; what it changes is told in `scaled`.
         changes: tables put over every row, e.g. from `recipe.epochs=2`; a table `se` changes the designs a row has
             and leaves plain rows plain; `seeds` replaces the seeds.
 
@@ -103,26 +135,51 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None) -> Study
         if "seeds" in values:
             raise SpecError(f"{path}: axes.seed and seeds both name the seeds; keep one.")
         values["seeds"] = axes.pop("seed")
-    if "seeds" in changes:
+    asked = "seeds" in changes
+    if asked:
         values["seeds"] = changes.pop("seeds")
     file = decode.record(_File, values, place=str(path))
-    rows = [_row(row, file.base, changes, f"{path}: rows[{number}]") for number, row in enumerate(file.rows)]
-    rows += [_combination(names, file.base, changes, f"{path}: axes") for names in _combinations(file.axes)]
-    deviations = file.deviations
+    if quick and file.quick is None:
+        raise SpecError(f"{path}: the study has no [quick] table; run it at full scale, without --quick.")
+    full = _rows(file, changes, path, quick=False)
+    rows, seeds = full, file.seeds
+    scaled: tuple[str, ...] = ()
+    if quick and file.quick is not None:
+        rows = _rows(file, changes, path, quick=True)
+        seeds = file.seeds if asked or not file.quick.seeds else file.quick.seeds
+        scaled = differences(
+            {row.id: row.run for row in full}, {row.id: row.run for row in rows}, seeds=(file.seeds, seeds)
+        )
+    deviations = file.deviations + (file.quick.deviations if quick and file.quick else ())
     if changes:
         said = ", ".join(f"{name}={value}" for name, value in _flat(changes))
         deviations = (*deviations, f"changed on the command line: {said}")
     return Study(
-        name=path.stem,
-        title=file.title,
+        name=path.stem + "_quick" * quick,
+        title="Quick: " * quick + file.title,
         source=file.source,
-        rows=tuple(rows),
-        seeds=file.seeds,
+        table=file.table,
+        recipe_source=file.recipe_source,
+        rows=rows,
+        seeds=seeds,
         baseline=file.baseline,
-        cost=file.cost,
+        cost=file.quick.cost if quick and file.quick else file.cost,
         assumed=file.assumed,
         deviations=deviations,
+        discrepancies=file.discrepancies,
+        scaled=scaled,
+        pictures=tuple(file.pictures.items()),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Quick:
+    """The quick scale as it is written."""
+
+    seeds: tuple[int, ...] = ()
+    cost: str = ""
+    deviations: tuple[str, ...] = ()
+    run: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +188,8 @@ class _File:
 
     title: str = ""
     source: str = ""
+    table: str = ""
+    recipe_source: str = ""
     base: dict[str, Any] = field(default_factory=dict)
     rows: tuple[dict[str, Any], ...] = ()
     axes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -139,6 +198,9 @@ class _File:
     cost: str = ""
     assumed: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
+    discrepancies: tuple[str, ...] = ()
+    pictures: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    quick: _Quick | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,15 +210,45 @@ class _Head:
     id: str
     label: str = ""
     paper: dict[str, float] = field(default_factory=dict)
+    versus: str = ""
+    quoted: bool = False
+    quick: dict[str, Any] = field(default_factory=dict)
 
 
-def _row(row: Mapping[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], place: str) -> Row:
-    own = {name: row[name] for name in ("id", "label", "paper") if name in row}
+def _rows(file: _File, changes: Mapping[str, Any], path: Path, *, quick: bool) -> tuple[Row, ...]:
+    over = file.quick.run if quick and file.quick else {}
+    rows = [
+        _row(row, file.base, over, changes, f"{path}: rows[{number}]", quick=quick)
+        for number, row in enumerate(file.rows)
+    ]
+    rows += [_combination(names, file.base, over, changes, f"{path}: axes") for names in _combinations(file.axes)]
+    return tuple(rows)
+
+
+def _row(
+    row: Mapping[str, Any],
+    base: Mapping[str, Any],
+    over: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    place: str,
+    *,
+    quick: bool,
+) -> Row:
+    own = {name: row[name] for name in _Head.__dataclass_fields__ if name in row}
     head = decode.record(_Head, own, place=place)
     if strange := set(head.paper) - set(METRICS):
         raise unknown(f"{place}.paper", min(strange), METRICS)
-    run = _run({name: value for name, value in row.items() if name not in own}, base, changes, place)
-    return Row(id=head.id, label=head.label or head.id, run=run, paper=tuple(head.paper.items()))
+    if quick:
+        over = decode.merge(_tables(over), _tables(head.quick))
+    run = _run({name: value for name, value in row.items() if name not in own}, base, over, changes, place)
+    return Row(
+        id=head.id,
+        label=head.label or head.id,
+        run=run,
+        paper=tuple(head.paper.items()),
+        versus=head.versus,
+        quoted=head.quoted,
+    )
 
 
 def _combinations(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -165,21 +257,25 @@ def _combinations(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
-def _combination(names: dict[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], place: str) -> Row:
+def _combination(
+    names: dict[str, Any], base: Mapping[str, Any], over: Mapping[str, Any], changes: Mapping[str, Any], place: str
+) -> Row:
     tables: dict[str, Any] = {}
     for name, value in names.items():
         nested = value
         for part in reversed(name.split(".")):
             nested = {part: nested}
         tables = decode.merge(tables, nested)
-    run = _run(tables, base, changes, place)
+    run = _run(tables, base, over, changes, place)
     parts = [run.design if name == "se" else f"{name}={value}" for name, value in names.items()]
     return Row(id=" ".join(parts), label=" ".join(parts), run=run)
 
 
-def _run(row: Mapping[str, Any], base: Mapping[str, Any], changes: Mapping[str, Any], place: str) -> Run:
-    """Put a row over the base and the changes over both; a change of `se` changes every design that is there."""
-    values = decode.merge(_tables(base), _tables(row))
+def _run(
+    row: Mapping[str, Any], base: Mapping[str, Any], over: Mapping[str, Any], changes: Mapping[str, Any], place: str
+) -> Run:
+    """Put a row over the base, the quick scale and the changes over both; a change of `se` changes every design."""
+    values = decode.merge(decode.merge(_tables(base), _tables(row)), _tables(over))
     if isinstance(changes.get("se"), Mapping):
         designs = decode.se_designs(values.get("se", []), place=f"{place}: se")
         values["se"] = [decode.merge(asdict(design), changes["se"]) for design in designs]

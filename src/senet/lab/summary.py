@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from senet.lab.metrics import METRICS
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.study import Row, Study
 
-__all__ = ["Estimate", "Line", "Paired", "metric", "paired", "summarize"]
+__all__ = ["MEASURED", "Estimate", "Line", "Paired", "metric", "paired", "summarize"]
+
+MEASURED = tuple(name for name, known in METRICS.items() if known.kind == "measured")
+"""The metrics that a test gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +46,14 @@ class Paired:
         low: lower end of the 95 % interval; nan below two pairs: one pair says nothing about spread.
         high: upper end.
         n: pairs.
+        p: of the two-sided paired t test that the mean is zero; nan below two pairs.
     """
 
     mean: float
     low: float
     high: float
     n: int
+    p: float = math.nan
 
     @property
     def decided(self) -> bool:
@@ -63,21 +69,23 @@ def paired(row: Mapping[int, float], baseline: Mapping[int, float]) -> Paired:
         baseline: values by seed.
 
     Returns:
-        The mean difference with the 95 % interval of Student's t over the pairs.
+        The mean difference with the 95 % interval and the test of Student's t over the pairs.
 
     Example:
         >>> paired({0: 2.0, 1: 4.0}, {0: 1.0, 1: 2.0}).mean
         1.5
     """
-    from scipy.special import stdtrit
+    from scipy.special import stdtr, stdtrit
 
     differences = [value - baseline[seed] for seed, value in row.items() if seed in baseline]
     n = len(differences)
     if n < 2:
         return Paired(mean=differences[0] if n else math.nan, low=math.nan, high=math.nan, n=n)
-    half = float(stdtrit(n - 1, 0.975)) * stdev(differences) / math.sqrt(n)
+    error = stdev(differences) / math.sqrt(n)
+    half = float(stdtrit(n - 1, 0.975)) * error
     mean = fmean(differences)
-    return Paired(mean=mean, low=mean - half, high=mean + half, n=n)
+    p = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
+    return Paired(mean=mean, low=mean - half, high=mean + half, n=n, p=p)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +97,8 @@ class Line:
         results: by seed.
         missing: seeds without a result.
         values: estimates by metric.
-        difference: accuracy against the baseline, pair by pair [percentage points]; None for the baseline.
+        difference: accuracy against the row's baseline, pair by pair [percentage points]; None for a baseline and
+            for a quoted row.
     """
 
     row: Row
@@ -115,8 +124,14 @@ class Line:
 
 
 def metric(result: Result, name: str) -> float:
-    """Read a metric of the last epoch: `accuracy` [%], `accuracy5` [%] or `loss` [nats]."""
-    return {"accuracy": result.accuracy, "accuracy5": result.accuracy5, "loss": result.last.test_loss}[name]
+    """Read a measured metric of the last epoch: accuracies and errors [%], `loss` [nats]."""
+    return {
+        "accuracy": result.accuracy,
+        "accuracy5": result.accuracy5,
+        "top1_error": 100 - result.accuracy,
+        "top5_error": 100 - result.accuracy5,
+        "loss": result.last.test_loss,
+    }[name]
 
 
 def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
@@ -130,15 +145,13 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
         row.id: {seed: results[run] for seed in study.seeds if (run := study.run(row, seed)) in results}
         for row in study.rows
     }
-    base = {seed: result.accuracy for seed, result in found[study.baseline].items()}
     lines = []
     for row in study.rows:
         mine = found[row.id]
-        values = {
-            name: Estimate.of([metric(r, name) for r in mine.values()]) for name in ("accuracy", "accuracy5", "loss")
-        }
+        values = {name: Estimate.of([metric(r, name) for r in mine.values()]) for name in MEASURED}
         difference = None
-        if row.id != study.baseline:
+        if (other := study.reference(row)) is not None:
+            base = {seed: result.accuracy for seed, result in found[other].items()}
             difference = paired({seed: result.accuracy for seed, result in mine.items()}, base)
         missing = tuple(seed for seed in study.seeds if seed not in mine)
         lines.append(Line(row=row, results=mine, missing=missing, values=values, difference=difference))

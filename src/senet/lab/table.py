@@ -3,48 +3,73 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from senet.lab.study import METRICS, Study
-from senet.lab.summary import Estimate, Line, Paired
+from senet.lab.agreement import Agreement, agreement
+from senet.lab.metrics import METRICS
+from senet.lab.study import Row, Study
+from senet.lab.summary import MEASURED, Estimate, Line, Paired
 
-__all__ = ["cells", "columns", "csv_text", "footnotes", "markdown"]
+__all__ = ["cells", "columns", "csv_text", "footnotes", "markdown", "paper_difference"]
 
-UNITS = {"accuracy": "top-1 [%]", "accuracy5": "top-5 [%]", "loss": "test loss"}
 MISSING = "missing"
 
 
-def printed(study: Study) -> tuple[str, ...]:
-    """Give the metrics that the paper of the study prints."""
+def printed(study: Study, *, kind: str = "measured") -> tuple[str, ...]:
+    """Give the metrics of a kind that the paper of the study prints."""
     said = {name for row in study.rows for name, _ in row.paper}
-    return tuple(name for name in METRICS if name in said)
+    return tuple(name for name, known in METRICS.items() if name in said and known.kind == kind)
 
 
 def columns(study: Study) -> list[str]:
     """Give the headings."""
-    heads = ["design", "params", "MACs"]
+    counted = printed(study, kind="counted")
+    heads = ["design", "params"] + ["paper [M]"] * ("params_m" in counted)
+    heads += ["MACs"] + ["paper [G]"] * ("gflops" in counted) + ["paper [M]"] * ("mflops" in counted)
     for name in printed(study) or ("accuracy",):
-        heads.append(UNITS[name])
+        heads.append(METRICS[name].heading)
         if printed(study):
             heads += ["paper", "ours - paper"]
-    return [*heads, "difference [95 % interval]", "n", "s/run"]
+    heads += ["difference [95 % interval]", "p"] + ["paper's difference"] * bool(printed(study))
+    return [*heads, "n", "s/run"]
 
 
 def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
     """Give the words of every row, one for each heading."""
     table = []
+    counted = printed(study, kind="counted")
     for line in lines:
-        row = [line.row.label, _count(line.params), _big(line.macs)]
         paper = dict(line.row.paper)
+        row = [line.row.label, _count(line.params)]
+        row += [_paper(paper, name) for name in counted if name == "params_m"]
+        row += [_big(line.macs), *(_paper(paper, name) for name in counted if name != "params_m")]
         for name in printed(study) or ("accuracy",):
-            value = line.values[name]
-            row.append(_estimate(value, 4 if name == "loss" else 2))
+            value, digits = line.values[name], METRICS[name].digits
+            row.append(_estimate(value, digits))
             if printed(study):
-                row += _against(value, paper.get(name), 4 if name == "loss" else 2)
+                row += _against(value, paper.get(name), digits)
+        row += [_difference(line), _p(line.difference)]
+        if printed(study):
+            theirs = paper_difference(study, line.row)
+            row.append("-" if theirs is None else f"{theirs:+.2f}")
         n = f"{len(line.results)}" + (f" of {len(study.seeds)}" if line.missing else "")
         seconds = f"{line.seconds:.0f}" if line.results else MISSING
-        table.append([*row, _difference(line.difference), n, seconds])
+        table.append([*row, n, seconds])
     return table
+
+
+def paper_difference(study: Study, row: Row) -> float | None:
+    """Give the paper's top-1 difference between a row and its baseline [points]; None where it prints none."""
+    other = study.reference(row)
+    if other is None:
+        return None
+    mine, base = dict(row.paper), dict(next(r.paper for r in study.rows if r.id == other))
+    if "top1_gain" in mine:
+        return mine["top1_gain"]
+    for name in ("accuracy", "top1_error"):
+        if name in mine and name in base:
+            return round((mine[name] - base[name]) * (1 if METRICS[name].higher else -1), 6)
+    return None
 
 
 def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
@@ -52,8 +77,9 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     notes = []
     if len(study.seeds) > 1:
         notes.append(
-            "top-1: mean ± standard deviation over seeds, last epoch; difference: in points, each seed against the "
-            "baseline of the same seed (same start of the shared layers, same order, same augmentation), Student's t"
+            "top-1: mean ± standard deviation over seeds, last epoch; difference: in points of accuracy, each seed "
+            "against the baseline of the same seed (same start of the shared layers, same order, same augmentation), "
+            "Student's t, p two-sided"
         )
     decided = [line.row.label for line in lines if line.difference is not None and line.difference.decided]
     if any(line.difference and line.difference.n > 1 for line in lines):
@@ -63,11 +89,16 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
             notes.append("no interval excludes 0: on this evidence no design differs from the baseline")
     if any(line.results and line.difference and line.difference.n < 2 for line in lines):
         notes.append("a single pair has no interval: such a difference says nothing about the design")
+    if any(line.row.quoted for line in lines):
+        notes.append("quoted: the paper takes this number from the network's own publication; it is not ranked")
+    if len(study.rows) > 2 and (found := agreement(study, lines)) is not None:
+        notes.append(_agreement(found))
     if any(line.results for line in lines):
         notes.append("s/run is wall time with whatever else the machine did: no comparison of speed")
-    absent = sum(len(line.missing) for line in lines)
+    wanted = study.runs()
+    absent = len(set(wanted) - {result.run for line in lines for result in line.results.values()})
     if absent:
-        notes.append(f"{absent} of {len(study.rows) * len(study.seeds)} runs are missing; `senet run` trains them")
+        notes.append(f"{absent} of {len(wanted)} runs are missing; `senet run` trains them")
     return notes
 
 
@@ -82,21 +113,47 @@ def csv_text(study: Study, lines: Sequence[Line]) -> str:
     """Write one line for every row with plain numbers; empty where there is none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    stats = [f"{name}_{part}" for name in METRICS for part in ("mean", "sd", "paper")]
-    writer.writerow(
-        ["id", "label", "design", "params", "macs", "n", *stats, "diff", "diff_low", "diff_high", "seconds"]
-    )
+    stats = [f"{name}_{part}" for name in MEASURED for part in ("mean", "sd", "paper")]
+    stats += [f"{name}_paper" for name in METRICS if name not in MEASURED]
+    tests = ["diff", "diff_low", "diff_high", "diff_p", "diff_paper"]
+    writer.writerow(["id", "label", "design", "params", "macs", "n", *stats, *tests, "seconds"])
     for line in lines:
         paper = dict(line.row.paper)
         numbers: list[object] = []
-        for name in METRICS:
+        for name in MEASURED:
             numbers += [line.values[name].mean, line.values[name].sd, paper.get(name, math.nan)]
-        d = line.difference
-        numbers += [d.mean, d.low, d.high] if d else [math.nan] * 3
+        numbers += [paper.get(name, math.nan) for name in METRICS if name not in MEASURED]
+        d, theirs = line.difference, paper_difference(study, line.row)
+        numbers += [d.mean, d.low, d.high, d.p] if d else [math.nan] * 4
+        numbers.append(math.nan if theirs is None else theirs)
         plain = ["" if isinstance(x, float) and math.isnan(x) else x for x in (*numbers, line.seconds)]
         row = line.row
         writer.writerow([row.id, row.label, row.run.design, line.params, line.macs, len(line.results), *plain])
     return text.getvalue()
+
+
+def _agreement(found: Agreement) -> str:
+    order = f"agreement with the paper's order by {METRICS[found.metric].heading.removesuffix(' [%]')}, Kendall's tau-b"
+    if found.rows < 3:
+        return f"{order}: n/a with {found.rows} rows that have results; it needs 3"
+    if math.isnan(found.tau):
+        return f"{order}: n/a, all rows are equal"
+    if math.isnan(found.low):
+        return f"{order}: {found.tau:+.2f} over {found.rows} rows; one seed: no interval"
+    return (
+        f"{order}: {found.tau:+.2f} [{found.low:+.2f}, {found.high:+.2f}] over {found.rows} rows; 95 % bootstrap over "
+        f"our {found.seeds} seeds, without the spread of the paper's single runs"
+    )
+
+
+def _paper(paper: Mapping[str, float], name: str) -> str:
+    return f"{paper[name]:.{METRICS[name].digits}f}" if name in paper else "-"
+
+
+def _p(difference: Paired | None) -> str:
+    if difference is None or math.isnan(difference.p):
+        return "-"
+    return "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
 
 
 def _count(number: int | None) -> str:
@@ -121,9 +178,10 @@ def _against(value: Estimate, paper: float | None, digits: int) -> list[str]:
     return [f"{paper:.{digits}f}", f"{value.mean - paper:+.{digits}f}" if value.n else MISSING]
 
 
-def _difference(difference: Paired | None) -> str:
+def _difference(line: Line) -> str:
+    difference = line.difference
     if difference is None:
-        return "baseline"
+        return "quoted" if line.row.quoted else "baseline"
     if not difference.n:
         return MISSING
     if difference.n < 2:
