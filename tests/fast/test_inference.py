@@ -68,7 +68,7 @@ def test_every_slot_gives_the_same_logits(slot: str) -> None:
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_every_variant_gives_the_same_logits(variant: str) -> None:
     report = assert_same(zoo("resnet50", SESpec(variant=variant))).report
-    assert len(report.norms) == 19
+    assert len(report.norms) == 20
     assert all(bool(block.squeeze) == (variant != "bump_conv") for block in report.blocks)
     assert all("acts on the map" in block.why for block in report.blocks if not block.squeeze)
 
