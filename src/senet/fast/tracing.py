@@ -15,9 +15,9 @@ NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn
 
 
 class Tracer(fx.Tracer):
-    """Trace with some modules as leaves, besides those of torch."""
+    """Trace with some modules as leaves, besides those of torch; none where a pickled graph is read again."""
 
-    def __init__(self, leaves: Iterable[str]) -> None:
+    def __init__(self, leaves: Iterable[str] = ()) -> None:
         super().__init__()
         self.leaves = set(leaves)
 
