@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from senet.errors import SpecError
-from senet.fast import Optimized, optimize
+from senet.fast import Optimized, accelerate, optimize
 from senet.fast.commuted import finish
 from senet.models import create_model
 from senet.nn import SqueezeExcite
@@ -68,7 +68,7 @@ def test_every_slot_gives_the_same_logits(slot: str) -> None:
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 def test_every_variant_gives_the_same_logits(variant: str) -> None:
     report = assert_same(zoo("resnet50", SESpec(variant=variant))).report
-    assert len(report.norms) == 19
+    assert len(report.norms) == 20
     assert all(bool(block.squeeze) == (variant != "bump_conv") for block in report.blocks)
     assert all("acts on the map" in block.why for block in report.blocks if not block.squeeze)
 
@@ -123,7 +123,7 @@ def test_large_families_give_the_same_logits(name: str, size: int) -> None:
 @pytest.mark.parametrize(
     ("name", "early"),
     [
-        ("mobilenetv3_small_050", 0),
+        pytest.param("mobilenetv3_small_050", 0, marks=pytest.mark.slow),
         pytest.param("seresnet50", 16, marks=pytest.mark.slow),
         pytest.param("seresnext26d_32x4d", 8, marks=pytest.mark.slow),
         pytest.param("legacy_seresnet18", 0, marks=pytest.mark.slow),
@@ -387,3 +387,14 @@ def test_the_end_of_a_unit_is_its_formula_in_any_memory(gated: bool, summed: boo
     assert torch.equal(r, shortcut)
     assert (got.data_ptr() == u.data_ptr()) == own
     assert own or torch.equal(u, before)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_accelerated_network_is_optimized_like_an_ordinary_one() -> None:
+    ordinary = create_model("resnet8", se=SESpec(reduction=4)).double().eval()
+    fused = deepcopy(ordinary)
+    accelerate(fused, backend="reference")
+    x = torch.randn(2, 3, 12, 12, dtype=torch.float64)
+    done = optimize(fused)
+    torch.testing.assert_close(done(x), ordinary(x))
+    assert done.report == optimize(ordinary).report

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from senet.errors import SpecError
+from senet.fast.accelerate import decelerate
 from senet.fast.rewriting import Rewriter
 from senet.fast.tracing import trace
 from senet.fast.treated import Report
@@ -68,6 +69,7 @@ def optimize(model: nn.Module) -> Optimized:
     if any(isinstance(module, Optimized) for module in model.modules()):
         raise SpecError(f"model = {type(model).__name__} is optimized already; use it as it is.")
     copy = deepcopy(model).eval().requires_grad_(False)
+    decelerate(copy)
     names = [found.name for found in find(copy)]
     if "" in names:
         raise SpecError(f"model = {type(model).__name__} is a block alone; give the network it belongs to.")

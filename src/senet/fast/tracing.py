@@ -15,9 +15,9 @@ NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn
 
 
 class Tracer(fx.Tracer):
-    """Trace with some modules as leaves, besides those of torch."""
+    """Trace with some modules as leaves, besides those of torch; none where a pickled graph is read again."""
 
-    def __init__(self, leaves: Iterable[str]) -> None:
+    def __init__(self, leaves: Iterable[str] = ()) -> None:
         super().__init__()
         self.leaves = set(leaves)
 
@@ -44,13 +44,12 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
         ) from error
     traced = fx.GraphModule(model, graph, class_name=type(model).__name__)
     for node in list(graph.nodes):
+        node.type = None  # a jaxtyping annotation is no name that a pickled graph could import
         if node.op == "call_module" and type(traced.get_submodule(node.target)) in NOTHING:
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
         elif node.target is torch._assert:  # on the number of dimensions, as timm's norms have it
             graph.erase_node(node)
-        elif node.op == "placeholder":
-            node.type = None  # a jaxtyping annotation is no name that a pickled graph could import
     graph.eliminate_dead_code()
     for place, node in enumerate(graph.nodes):
         if _writes(traced, node):
