@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from senet.surgery.flow import Flow, Op, Value
+from senet.surgery.recording import Flow, Op, Value
 from senet.surgery.scale import scaled_
 
 __all__ = ["Absorber", "Refusal", "absorbers"]

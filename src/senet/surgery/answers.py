@@ -78,6 +78,8 @@ def answers(model: nn.Module, batches: Batches) -> Answers:
         outputs.append(out.float().cpu())
         if y is not None:
             labels.append(y.cpu())
+    if not outputs:
+        raise SpecError("batches hold no images; give at least one batch.")
     if labels and sum(map(len, labels)) != sum(map(len, outputs)):
         raise SpecError("some batches have labels and some have none; give (images, labels) in all, or in none.")
     return Answers(tuple(outputs), torch.cat(labels) if labels else None)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from senet.surgery.absorb import Absorber, Refusal, absorbers
 from senet.surgery.answers import Answers, Batches, answers, compare, images_of
 from senet.surgery.find import Found
-from senet.surgery.flow import record
 from senet.surgery.folded import Bounds, FoldedBlock, Step
 from senet.surgery.observe import GateSums, observing
 from senet.surgery.profile import profile
+from senet.surgery.recording import record
 from senet.surgery.scale import ChannelScale, put, take_out
 
 __all__ = ["PER", "Removal", "Watch"]
@@ -53,13 +53,14 @@ class Removal:
         self.reports: dict[str, FoldedBlock] = {}
         self.constants: dict[str, Float64[Tensor, " c"]] = {}
         self.dims: dict[str, int] = {}
+        self.sums: Mapping[str, GateSums] = {}
         self.passes, self.planned = 0, 1 + 2 * len(found) + (test is not None)
         self.seen: Answers
         self.before: Answers
 
     def observe(self) -> None:
         """Go through the images once: statistics of every gate, and the outputs to compare with."""
-        with observing({name: (self.found[name], block) for name, block in self.blocks.items()}) as sums:
+        with observing({name: (self.found[name], block) for name, block in self.blocks.items()}) as self.sums:
             self.seen = self._answers(self.batches, "gates")
         place = next(self.model.parameters())
         self.probe = images_of(next(iter(self.batches)))[0].to(place.device)
@@ -73,7 +74,7 @@ class Removal:
                 map_elements=costs[name].map_elements,
                 time_percent=costs[name].time_percent,
             )
-            gate = sums.get(name)
+            gate = self.sums.get(name)
             if reason := self._why_not(name, gate):
                 self.reports[name] = replace(report, reason=reason)
                 continue

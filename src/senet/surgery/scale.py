@@ -65,7 +65,8 @@ def take_out(model: nn.Module, name: str) -> None:
     parent = model.get_submodule(path)
     put(model, name, nn.Identity())
     if isinstance(parent, Residual):
-        parent._modules[child] = None
+        del parent._modules[child]
+        setattr(parent, child, None)
     elif type(parent) is nn.Sequential and not child.isdecimal() and len(parent) > 1:
         del parent._modules[child]
 
