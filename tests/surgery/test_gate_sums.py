@@ -5,7 +5,7 @@ import torch
 
 from senet.nn import SqueezeExcite
 from senet.spec import SESpec
-from senet.surgery.folded import Bounds, Step, paired_interval, share_interval
+from senet.surgery.folded import Bounds, FoldedBlock, Step, paired_interval, share_interval
 from senet.surgery.observe import GateSums
 
 
@@ -52,7 +52,7 @@ def test_a_channel_that_is_always_zero_gets_the_mean_of_the_others():
     sums = filled(x, x * torch.tensor([0.25, 9.0, 0.75]).view(1, 3, 1, 1), 4)
     assert sums.constant().tolist() == pytest.approx([0.25, 0.5, 0.75], abs=1e-6)
     assert sums.mean()[1].isnan()
-    assert sums.summary()["gate_mean"] == pytest.approx(0.5, abs=1e-6)
+    assert sums.into(FoldedBlock(name="se", channels=3, params=1)).gate_mean == pytest.approx(0.5, abs=1e-6)
 
 
 def test_a_gate_of_positions_shows_in_space():

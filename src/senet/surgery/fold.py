@@ -98,23 +98,24 @@ def fold(
     )
 
 
-def skeleton(model: nn.Module, folded: Folded) -> None:
+def skeleton(model: nn.Module, removed: Sequence[str], *, scaled: Sequence[str] = ()) -> None:
     """Give a network the layers of its folded twin, so that the twin's state dict fits.
 
     Args:
         model: built as the network was before it was folded; changed in place. Its weights mean nothing afterwards
             until those of the folded one are loaded.
-        folded: the report of the fold.
+        removed: the blocks that went, `Folded.removed`.
+        scaled: those of them that left a `ChannelScale`, `Folded.scaled`.
 
     Raises:
         SpecError: if the network does not have these blocks.
     """
     there = {one.name: one for one in find(model)}
-    for name in folded.removed:
+    for name in (*removed, *scaled):
         if name not in there:
             raise SpecError(f"{name} is no block of this network; build it as it was before it was folded.")
-    for name in folded.removed:
-        if name in folded.scaled:
+    for name in removed:
+        if name in scaled:
             weight = next(model.get_submodule(name).parameters())
             put(model, name, ChannelScale(torch.ones(there[name].channels, dtype=weight.dtype, device=weight.device)))
         else:

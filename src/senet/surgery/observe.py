@@ -5,6 +5,7 @@ Letters in shapes: n images, c channels, *s the sizes of the map.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -13,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from senet.errors import NumericError
 from senet.surgery.find import Found
+from senet.surgery.folded import FoldedBlock
 
 __all__ = ["GateSums", "observing"]
 
@@ -92,15 +94,15 @@ class GateSums:
         """Give the part of that error which no gate of the whole map could mend: it differs by position [1]."""
         return _root_of_share(self.output - self.fitted, self.output)
 
-    def summary(self) -> dict[str, float]:
-        """Give the numbers of a report: mean, deviation and variation of the gate."""
-        mean, square = self.mean(), self.sd().square()
-        return {
-            "gate_mean": float(mean.nanmean()),
-            "gate_sd": float(square.nanmean().sqrt()),
-            "variation": self.variation(),
-            "spatial": self.spatial(),
-        }
+    def into(self, report: FoldedBlock) -> FoldedBlock:
+        """Put mean, deviation and variation of the gate into a report."""
+        return replace(
+            report,
+            gate_mean=float(self.mean().nanmean()),
+            gate_sd=float(self.sd().square().nanmean().sqrt()),
+            variation=self.variation(),
+            spatial=self.spatial(),
+        )
 
 
 def _root_of_share(part: Tensor, whole: Tensor) -> float:

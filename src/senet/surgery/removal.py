@@ -80,7 +80,7 @@ class Removal:
                 continue
             assert gate is not None
             self.constants[name], self.dims[name] = gate.constant(), gate.dim
-            self.reports[name] = replace(report, **gate.summary())
+            self.reports[name] = gate.into(report)
 
     def _why_not(self, name: str, gate: GateSums | None) -> str:
         if not name:
