@@ -177,7 +177,16 @@ def _curve(axes: "Axes", folded: Folded) -> None:
     high = [_level(folded, s.low if s.blocks else 0.0) for s in steps]
     axes.fill_between(x, low, high, color=COLORS[1], alpha=0.18, linewidth=0)
     axes.axvline(folded.chosen, color=COLORS[2], linestyle="--", linewidth=1)
-    axes.text(folded.chosen, axes.get_ylim()[0], f" {folded.chosen} within the bounds", color=COLORS[2], va="bottom")
+    right = folded.chosen > len(steps) / 2
+    axes.annotate(
+        f"{folded.chosen} within the bounds",
+        (folded.chosen, 0.02),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if right else 4, 0),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        color=COLORS[2],
+    )
     label = {
         "accuracy": "top-1 accuracy [%]",
         "answers": "answers changed [%]",
@@ -186,7 +195,7 @@ def _curve(axes: "Axes", folded: Folded) -> None:
     axes.set(
         xlabel="blocks replaced by constants, least harmful first",
         ylabel=label,
-        title=f"{folded.test_images:,} images; band: 95 % interval of the difference",
+        title=f"{folded.test_images:,} images, 95 % interval of the loss",
     )
     axes.set_xticks(x if len(x) <= 14 else x[::2])
 
@@ -202,6 +211,6 @@ def _where(axes: "Axes", folded: Folded) -> None:
     axes.set_yticks(y, [f"{b.name}  {'' if b.rank is None else b.rank}" for b in blocks], fontsize=7)
     axes.invert_yaxis()
     axes.set(
-        xlabel="bar: gate's variation, diamond: output error with this block constant [%]",
-        title="blocks from input to output, with their order; green goes",
+        xlabel="bar: how much the gate varies, diamond: output error alone [%]",
+        title="where they sit, with their order; green goes",
     )

@@ -18,7 +18,7 @@ from senet.errors import DataError, UsageError
 from senet.lab.execute import Setup
 from senet.lab.files import write_bytes, write_json, write_text
 from senet.lab.fold_report import as_csv, as_markdown, draw
-from senet.lab.foreign import foreign, is_foreign, norm_of
+from senet.lab.foreign import check_foreign, foreign, is_foreign, norm_of
 from senet.lab.run import Run
 from senet.lab.testing import finished
 from senet.lab.train import build
@@ -110,6 +110,7 @@ def prepare(
         load_weights(model, read_weights(weights), origin=origin)
         title, norm = f"{run.model} {run.design}", None
     else:
+        check_foreign(name)  # before minutes of reading images
         data = _load(replace(run, data=replace(run.data, normalize="unit")), setup)
         model = foreign(name, weights, num_classes=data.num_classes)
         title, norm = name, Normalize(*norm_of(name, model, normalize))

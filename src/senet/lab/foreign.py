@@ -1,6 +1,7 @@
 """Networks of timm and torchvision by name, with the weights of a file: nothing is fetched."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from senet.errors import CheckpointError, SpecError, UsageError, unknown
 from senet.weights.safe import read_weights
 
-__all__ = ["LIBRARIES", "NORMS", "foreign", "is_foreign", "norm_of"]
+__all__ = ["LIBRARIES", "NORMS", "check_foreign", "foreign", "is_foreign", "norm_of"]
 
 LIBRARIES = ("timm", "torchvision")
 Norm = tuple[tuple[float, ...], tuple[float, ...]]
@@ -38,6 +39,7 @@ def foreign(name: str, weights: Path, *, num_classes: int) -> nn.Module:
         SpecError: if the library has no such network.
         UsageError: if the library is not installed.
     """
+    check_foreign(name)
     tensors = read_weights(weights)
     first = ""
     for classes in (None, num_classes):
@@ -69,6 +71,33 @@ def norm_of(name: str, model: nn.Module, asked: str) -> Norm:
     return NORMS["imagenet"]
 
 
+def check_foreign(name: str) -> None:
+    """Tell early whether a library has a network.
+
+    Raises:
+        SpecError: if it has none of that name.
+        UsageError: if the library is not installed.
+    """
+    library, _, title = name.partition(":")
+    try:
+        if library == "timm":
+            import timm
+
+            names = timm.list_models()
+        else:
+            from torchvision import models
+
+            names = models.list_models()
+    except ImportError:
+        raise UsageError(f"{name} needs {library}; pip install {library}.") from None
+    if title not in names:
+        hint = ", ".join(get_close_matches(title, names, n=3))
+        raise SpecError(
+            f"{library} has no network {title!r}; choose a name of its list_models()."
+            + (f" Did you mean {hint}?" if hint else "")
+        )
+
+
 def _build(name: str, classes: int | None) -> nn.Module:
     library, _, title = name.partition(":")
     options = {} if classes is None else {"num_classes": classes}
@@ -76,20 +105,12 @@ def _build(name: str, classes: int | None) -> nn.Module:
         if library == "timm":
             import timm
 
-            if not timm.is_model(title):
-                raise unknown("timm:", title, timm.list_models())
             made: nn.Module = timm.create_model(title, pretrained=False, **options)
         else:
             from torchvision import models
 
-            if title not in models.list_models():
-                raise unknown("torchvision:", title, models.list_models())
             made = models.get_model(title, weights=None, **options)
-    except ImportError:
-        raise UsageError(f"{name} needs {library}; pip install {library}.") from None
     except (RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, SpecError):
-            raise
         raise SpecError(f"{name} cannot be built: {error}; choose another network.") from error
     return made
 

@@ -128,7 +128,7 @@ class Removal:
                 return
             gone.append(name)
             with self.constant(gone):
-                after = self._answers(images, f"{len(gone)} blocks replaced")
+                after = self._answers(images, f"{len(gone)} of {len(self.constants)} replaced")
             params = last.params + self.reports[name].params
             step = compare(self.before, after, blocks=len(gone), name=name, params=params)
             yield step
