@@ -430,3 +430,28 @@ def test_batches_that_fit_nothing_are_named(unchecked):
 def test_numbers_that_are_none_are_refused():
     with pytest.raises(NumericError, match=r"stage1\.unit1\.se"):
         fold(real(), [torch.full((2, 3, 8, 8), float("nan"))])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_precisions_fold_too(dtype):
+    body = chain(c=conv(3, 8), n=nn.BatchNorm2d(8), se=SE(8, SESpec(reduction=4)), a=nn.ReLU())
+    model = ready(Net(body, 8)).to(dtype)
+    x = torch.randn(3, 3, 6, 6, dtype=dtype)
+    before = model(x)
+    report = fold(model, [x], tolerance=None)
+    assert report.blocks[0].where == "body.n (before)"
+    assert (before - model(x)).norm() <= 4 * torch.finfo(dtype).eps * before.norm() + 1e-6
+
+
+def test_an_error_on_the_way_leaves_the_network_as_it_was():
+    model, x = real(), torch.randn(4, 3, 12, 12)
+    before = model(x)
+
+    def stop(what: str, done: int, planned: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fold(model, [x], watch=stop, tolerance=None)
+    assert len(find(model)) == 3
+    assert torch.equal(model(x), before)

@@ -1,4 +1,7 @@
-"""What blocks cost in a network as it runs here and now: multiply-adds, elements of maps, share of the time."""
+"""What blocks cost in a network as it runs here and now: multiply-adds, elements of maps, share of the time.
+
+The share of the time is rough: a few passes on whatever the machine does besides. `senet.cost` counts exactly.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping

@@ -31,7 +31,8 @@ PER: Mapping[str, Callable[[FoldedBlock], float]] = {
 }
 """What removing a block gains, by the name of the unit in which its error is counted."""
 
-EXACT = 1e-4  # relative difference of outputs on the probe up to which float32 counts as equal
+EXACT = 1e-4  # relative difference of outputs on the probe up to which a fold counts as exact
+COARSE = 4  # in units of the weights' precision, where that is coarser: half-precision weights are rounded again
 
 
 class Removal:
@@ -187,7 +188,8 @@ class Removal:
             way.apply(parameters, constant)
         put(self.model, name, nn.Identity())
         error = compare(wanted, answers(self.model, [one]), blocks=0, name=name, params=0).error
-        if error > EXACT:
+        precision = max((torch.finfo(values.dtype).eps for values in old.values()), default=0.0)
+        if error > max(EXACT, COARSE * precision):
             with torch.no_grad():
                 for tensor, values in old.items():
                     parameters[tensor].copy_(values)
