@@ -96,7 +96,7 @@ def chapter(name: str, values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def percent(value: float) -> str:
-    return "0 %" if value < 1e-6 else f"{100 * value:.2g} %"
+    return "0 %" if value < 1e-6 else f"{100 * value:.3g} %"
 
 
 def interval(step: Mapping[str, Any]) -> str:
