@@ -63,7 +63,7 @@ def fold(
         NumericError: if a gate or an output is not finite.
 
     Source:
-        Hu et al., arXiv:1709.01507, section 6.4 and 7.2: gates of the last stage vary little and are nearly free.
+        Hu et al., arXiv:1709.01507, sections 4 and 7.2: the remark that blocks of the last stage are nearly idle.
 
     Example:
         >>> report = fold(network, train_images, test=labelled, tolerance=0.5)  # doctest: +SKIP
