@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from senet.models import list_models
     from senet.nn import SqueezeExcite
     from senet.speed import bench
-    from senet.surgery import find
+    from senet.surgery import Folded, find, fold
     from senet.timm_zoo import timm_attention, timm_models
     from senet.weights import load_weights, state_dict_as
     from senet.weights.pretrained import from_pretrained, save_pretrained
 
 __all__ = [
     "Cost",
+    "Folded",
     "SESpec",
     "SenetError",
     "SpecError",
@@ -32,6 +33,7 @@ __all__ = [
     "cost",
     "create_model",
     "find",
+    "fold",
     "from_pretrained",
     "list_models",
     "load_weights",
@@ -44,12 +46,14 @@ __all__ = [
 
 _HOMES = {
     "Cost": "senet.costs",
+    "Folded": "senet.surgery",
     "SqueezeExcite": "senet.nn",
     "accelerate": "senet.fast",
     "bench": "senet.speed",
     "cost": "senet.costs",
     "create_model": "senet.create",
     "find": "senet.surgery",
+    "fold": "senet.surgery",
     "from_pretrained": "senet.weights.pretrained",
     "list_models": "senet.models",
     "load_weights": "senet.weights",

@@ -352,6 +352,63 @@ def evaluate(
 
 
 @app.command()
+def fold(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="timm:NAME, torchvision:NAME, a name of `senet models`, or a run")
+    ],
+    words: Words = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights: .safetensors or .pt; a run has its own")
+    ] = None,
+    origin: Annotated[
+        str, typer.Option("--origin", help="Whose names the weights of a network of ours have")
+    ] = "senet",
+    se: Annotated[str, typer.Option("--se", help="Design of the blocks of a network of ours")] = "standard",
+    data: Annotated[str, typer.Option("--data", help="digits, cifar10, cifar100, svhn, or folder")] = "folder",
+    data_dir: DataDir = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Largest loss of top-1 [percentage points]; inf for none")
+    ] = 0.5,
+    measured: Annotated[
+        bool, typer.Option("--measured", help="Compare the loss as measured, not the end of its 95 % interval")
+    ] = False,
+    blocks: Annotated[int | None, typer.Option("--blocks", help="Remove at most so many")] = None,
+    per: Annotated[str, typer.Option("--per", help="Count a block's harm per: block, params, macs, time")] = "block",
+    at: Annotated[str, typer.Option("--at", help="Only blocks with such names, e.g. 'layer4.*'")] = "*",
+    statistics: Annotated[int, typer.Option("--statistics", help="Training images for gates and order")] = 1000,
+    normalize: Annotated[
+        str, typer.Option("--normalize", help="Pixels of foreign networks: auto, half, imagenet, unit")
+    ] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Draw the whole curve and change nothing")] = False,
+    device: Device = "auto",
+    workers: Workers = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of network, table, figure")] = Path("out/fold"),
+    as_json: Json = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Remove the SE blocks whose gates hardly depend on the image: their constants go into the layers beside.
+
+    Example: `senet fold timm:mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5 data.size=224`
+    """
+    from senet.fold_command import Asked, fold_command
+
+    planned = None
+    if not (Path(model) / "run.json").exists():
+        network = "resnet8" if ":" in model else model  # a foreign one has no name of ours; only the data counts
+        planned = _run(_base(words, data=data, model=network, se="plain" if ":" in model else se))
+    elif words or weights is not None:
+        raise UsageError("a run says itself what it is: give its folder without --weights and without NAME=VALUE.")
+    asked = Asked(tolerance=tolerance, sure=not measured, blocks=blocks, per=per, at=at, dry_run=dry_run, quiet=as_json)
+    setup = _setup(data_dir, device, 1, workers, on_bad_image=on_bad_image)
+    values = fold_command(
+        model, planned, setup, asked, output,
+        weights=weights, origin=origin, normalize=normalize, statistics=statistics, command=_command(),
+    )  # fmt: skip
+    if as_json:
+        _print_json(values)
+
+
+@app.command()
 def models(
     pattern: Annotated[str, typer.Argument(help="With * and ?, e.g. 'resnet*'")] = "*",
     as_markdown: Annotated[

@@ -13,7 +13,7 @@ from senet.lab.train import build
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 
-__all__ = ["evaluate_run", "evaluate_weights", "read_run"]
+__all__ = ["evaluate_run", "evaluate_weights", "finished", "read_run"]
 
 
 def read_run(folder: Path) -> Run:
@@ -39,12 +39,23 @@ def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
         DataError: if the folder is no run.
         CheckpointError: if the run is not finished, or its files are damaged.
     """
+    run, weights = finished(folder)
+    return evaluate_weights(run, weights, setup)
+
+
+def finished(folder: Path) -> tuple[Run, Path]:
+    """Read what a finished run is, and say where its weights are.
+
+    Raises:
+        DataError: if the folder is no run.
+        CheckpointError: if the run is not finished, or its files are damaged.
+    """
     run, weights = read_run(folder), folder / "model.safetensors"
     if not weights.exists():
         raise CheckpointError(
             f"{folder} is not finished: it has no model.safetensors; run `senet train -o {folder}` again."
         )
-    return evaluate_weights(run, weights, setup)
+    return run, weights
 
 
 def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: str = "senet") -> Evaluation:

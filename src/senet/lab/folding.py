@@ -1,0 +1,187 @@
+"""`senet fold` at work: a network and its images in, the folded network with its curve out."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from senet.data.dataset import Data, Split
+from senet.data.loading import load
+from senet.data.normalize import Normalize
+from senet.data.subset import balanced
+from senet.errors import DataError, UsageError
+from senet.lab.execute import Setup
+from senet.lab.files import write_bytes, write_json, write_text
+from senet.lab.fold_report import as_csv, as_markdown, draw
+from senet.lab.foreign import check_foreign, foreign, is_foreign, norm_of
+from senet.lab.run import Run
+from senet.lab.testing import finished
+from senet.lab.train import build
+from senet.surgery import Folded
+from senet.weights import load_weights
+from senet.weights.safe import read_weights
+
+__all__ = ["Batches", "Subject", "finite", "prepare", "write_folded"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """Batches of a split that can be gone through again and again.
+
+    Attributes:
+        split: the images.
+        indices: which of them, in order.
+        labelled: whether their labels mean what the network's outputs mean.
+        normalize: of pixels in [0, 1], for foreign networks; None leaves what the split gives.
+        size: images at once.
+        workers: processes that decode files.
+    """
+
+    split: Split
+    indices: Tensor
+    labelled: bool
+    normalize: Normalize | None = None
+    size: int = 100
+    workers: int = 0
+
+    def __iter__(self) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
+        plan = [(part, 0) for part in torch.split(self.indices, self.size)]
+        for x, y in self.split.batches(plan, augment=None, device="cpu", workers=self.workers):
+            seen = x if self.normalize is None else self.normalize(x * 255)
+            yield (seen, y) if self.labelled else seen
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is folded.
+
+    Attributes:
+        title: its name, for tables.
+        model: the network with its weights, on its device.
+        statistics: training images.
+        test: test images.
+        notes: what a reader should know.
+    """
+
+    title: str
+    model: nn.Module
+    statistics: Batches
+    test: Batches
+    notes: tuple[str, ...]
+
+
+def prepare(
+    name: str,
+    run: Run | None,
+    setup: Setup,
+    *,
+    weights: Path | None = None,
+    origin: str = "senet",
+    normalize: str = "auto",
+    statistics: int = 1000,
+) -> Subject:
+    """Build and load a network, and load its images.
+
+    Args:
+        name: folder of a finished run, `timm:NAME`, `torchvision:NAME`, or a name of the zoo.
+        run: network, blocks and data; None for the folder of a run, which says it itself.
+        setup: device and paths.
+        weights: of anything but a run.
+        origin: whose names the weights of a network of the zoo have.
+        normalize: of foreign networks, see `norm_of`.
+        statistics: training images for gates and order, equally many of every class; fewer if there are fewer.
+
+    Raises:
+        UsageError: if weights are missing or superfluous.
+        SenetError: if the network, the weights or the data do not fit.
+    """
+    if run is None:
+        run, weights = finished(Path(name))
+    elif weights is None:
+        raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
+    if not is_foreign(name):
+        data = _load(run, setup)
+        model = build(run, data)
+        load_weights(model, read_weights(weights), origin=origin)
+        title, norm = f"{run.model} {run.design}", None
+    else:
+        check_foreign(name)  # before minutes of reading images
+        data = _load(replace(run, data=replace(run.data, normalize="unit")), setup)
+        model = foreign(name, weights, num_classes=data.num_classes)
+        title, norm = name, Normalize(*norm_of(name, model, normalize))
+    with torch.no_grad():
+        outputs = model.eval()(torch.zeros(1, *data.shape))
+    known = isinstance(outputs, Tensor) and outputs.shape[1:] == (data.num_classes,)
+    notes = data.notes
+    if not known:
+        notes += (f"the network has other outputs than the {data.num_classes} classes of the data: no accuracy",)
+    elif is_foreign(name):
+        notes += ("labels are taken for the network's classes in the same order (class folders by name)",)
+    number = min(statistics, len(data.train))
+    if number < 1:
+        raise DataError(f"--statistics {statistics}: give at least one training image, 1000 are a good start.")
+    some = balanced(data.train.labels, number, seed=0)
+    return Subject(
+        title=title,
+        model=model.to(setup.device),
+        statistics=Batches(data.train, some, known, norm, workers=setup.workers),
+        test=Batches(data.test, torch.arange(len(data.test)), known, norm, workers=setup.workers),
+        notes=notes,
+    )
+
+
+def _load(run: Run, setup: Setup) -> Data:
+    return load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+
+
+def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str) -> tuple[Path, ...]:
+    """Write the report of a fold, and the network unless it was a dry run.
+
+    Args:
+        subject: the network, folded by now.
+        folded: its report.
+        folder: where the files go.
+        command: what made them.
+
+    Returns:
+        The files.
+    """
+    names = ["curve.csv", "fold.json", "report.md"]
+    write_text(folder / "curve.csv", as_csv(folded))
+    write_json(folder / "fold.json", {"network": subject.title, "command": command, **finite(folded.as_dict())})
+    figure = len(folded.steps) > 1 and _drawn(subject, folded, folder / "figure.png")
+    if figure:
+        names.append("figure.png")
+    text = as_markdown(folded, title=subject.title, command=command, notes=subject.notes, figure=figure)
+    write_text(folder / "report.md", text)
+    if not folded.dry_run:
+        tensors = {key: value.detach().cpu().contiguous() for key, value in subject.model.state_dict().items()}
+        write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+        names.append("model.safetensors")
+    return tuple(folder / name for name in sorted(names))
+
+
+def _drawn(subject: Subject, folded: Folded, path: Path) -> bool:
+    try:
+        draw(folded, path, title=subject.title)
+    except UsageError:  # the table says it all; a figure is not worth losing the network for
+        return False
+    return True
+
+
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give JSON's null for numbers that are none or have no end."""
+    return {name: _finite(value) for name, value in values.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return finite(value)
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

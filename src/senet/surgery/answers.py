@@ -1,0 +1,150 @@
+"""What a network says to a set of images, kept for comparison. Letters in shapes: n images, k outputs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from senet.errors import NumericError, SpecError
+from senet.surgery.folded import Measure, Step, Z, paired_interval, share_interval
+
+__all__ = ["Answers", "Batches", "answers", "compare", "evaluated", "images_of"]
+
+Batches = Iterable[Tensor | Sequence[Tensor]]
+"""Something to go through again and again: a list or a DataLoader of images, or of (images, labels)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Outputs by batch, and labels where the batches have them.
+
+    Attributes:
+        outputs: of every batch, on the CPU; logits `(n, k)` where the network classifies.
+        labels: of all images; None if they are not known.
+    """
+
+    outputs: tuple[Tensor, ...]
+    labels: Tensor | None
+
+    @property
+    def images(self) -> int:
+        """Images seen."""
+        return sum(len(part) for part in self.outputs)
+
+    @property
+    def measure(self) -> Measure:
+        """What can be compared."""
+        if any(part.ndim != 2 or part.shape[1] < 2 for part in self.outputs):
+            return "output"
+        return "answers" if self.labels is None else "accuracy"
+
+    def choices(self) -> Tensor:
+        """Give the class of the highest logit of every image."""
+        return torch.cat([part.argmax(1) for part in self.outputs])
+
+    def right(self) -> Bool[Tensor, " n"]:
+        """Tell which images are answered right."""
+        assert self.labels is not None
+        return self.choices() == self.labels
+
+
+@torch.no_grad()
+def answers(model: nn.Module, batches: Batches) -> Answers:
+    """Run a network over all batches; the batches are moved to where its parameters are.
+
+    Raises:
+        NumericError: if an output is not finite.
+        SpecError: if a batch is no tensor of images, or the network gives no tensor.
+    """
+    place = next(model.parameters()).device
+    outputs: list[Tensor] = []
+    labels: list[Tensor] = []
+    for batch in batches:
+        x, y = images_of(batch)
+        out = model(x.to(place))
+        if isinstance(out, list | tuple) and out:
+            out = out[0]
+        if not isinstance(out, Tensor) or len(out) != len(x):
+            raise SpecError(
+                f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; fold compares outputs, so "
+                "wrap the network to give one tensor with a row for every image."
+            )
+        if not bool(out.isfinite().all()):
+            raise NumericError(f"outputs of {type(model).__name__} are not finite; test it on these images first.")
+        outputs.append(out.float().cpu())
+        if y is not None:
+            labels.append(y.cpu())
+    if not outputs:
+        raise SpecError("batches hold no images; give at least one batch.")
+    if labels and sum(map(len, labels)) != sum(map(len, outputs)):
+        raise SpecError("some batches have labels and some have none; give (images, labels) in all, or in none.")
+    return Answers(tuple(outputs), torch.cat(labels) if labels else None)
+
+
+def images_of(batch: Tensor | Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Take a batch apart into images and labels.
+
+    Raises:
+        SpecError: if it is neither a tensor nor images with labels.
+    """
+    x, y = (batch, None) if isinstance(batch, Tensor) else (batch[0], batch[1] if len(batch) > 1 else None)
+    if not isinstance(x, Tensor) or x.ndim < 2 or not len(x):
+        raise SpecError(f"a batch is {type(x).__name__}; give tensors of images (n, c, h, w), or (images, labels).")
+    return x, y if isinstance(y, Tensor) and y.shape == (len(x),) else None
+
+
+def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:
+    """Hold the answers of a changed network against those of the original."""
+    apart = [_apart(a, b) for a, b in zip(before.outputs, after.outputs, strict=True)]
+    lost, whole = (sum(float(part[i]) for part in apart) for i in (0, 1))
+    error = sqrt(lost / whole) if whole else 0.0
+    changed = correct = worse = better = None
+    if before.measure == "output":
+        each = [100 * sqrt(float(a / b)) if b else 0.0 for a, b in apart]
+        spread = float(torch.tensor(each).std()) / sqrt(len(each)) if len(each) > 1 else 0.0
+        interval = (100 * error, max(0.0, 100 * error - Z * spread), 100 * error + Z * spread)
+    else:
+        changed = int((before.choices() != after.choices()).sum())
+        interval = share_interval(changed, before.images)
+    if before.measure == "accuracy":
+        was, now = before.right(), after.right()
+        correct, worse, better = int(now.sum()), int((was & ~now).sum()), int((now & ~was).sum())
+        interval = paired_interval(worse, better, before.images)
+    loss, low, high = interval
+    return Step(
+        blocks=blocks,
+        name=name,
+        params=params,
+        correct=correct,
+        changed=changed,
+        worse=worse,
+        better=better,
+        loss=loss,
+        low=low,
+        high=high,
+        error=error,
+    )
+
+
+def _apart(a: Float[Tensor, "n *k"], b: Float[Tensor, "n *k"]) -> tuple[Tensor, Tensor]:
+    """Give squared difference and squared size; what all logits of an image share changes no answer."""
+    a, b = a.double(), b.double()
+    if a.ndim == 2 and a.shape[1] > 1:
+        a, b = (part - part.mean(1, keepdim=True) for part in (a, b))
+    return (a - b).square().sum(), a.square().sum()
+
+
+@contextmanager
+def evaluated(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for a while and give every module its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
