@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from senet.models import list_models
     from senet.nn import SqueezeExcite
     from senet.speed import bench
-    from senet.surgery import find
+    from senet.surgery import Insertion, find, insert, plan, remove
     from senet.timm_zoo import timm_attention, timm_models
     from senet.weights import load_weights, state_dict_as
     from senet.weights.pretrained import from_pretrained, save_pretrained
 
 __all__ = [
     "Cost",
+    "Insertion",
     "SESpec",
     "SenetError",
     "SpecError",
@@ -33,9 +34,12 @@ __all__ = [
     "create_model",
     "find",
     "from_pretrained",
+    "insert",
     "list_models",
     "load_weights",
     "optimize",
+    "plan",
+    "remove",
     "save_pretrained",
     "state_dict_as",
     "timm_attention",
@@ -44,16 +48,20 @@ __all__ = [
 
 _HOMES = {
     "Cost": "senet.costs",
+    "Insertion": "senet.surgery",
     "SqueezeExcite": "senet.nn",
     "accelerate": "senet.fast",
     "bench": "senet.speed",
     "cost": "senet.costs",
     "create_model": "senet.create",
     "find": "senet.surgery",
+    "insert": "senet.surgery",
     "from_pretrained": "senet.weights.pretrained",
     "list_models": "senet.models",
     "load_weights": "senet.weights",
     "optimize": "senet.fast",
+    "plan": "senet.surgery",
+    "remove": "senet.surgery",
     "save_pretrained": "senet.weights.pretrained",
     "state_dict_as": "senet.weights",
     "timm_attention": "senet.timm_zoo",
