@@ -8,9 +8,10 @@ from torch import nn
 from torch.jit import ScriptModule
 
 from senet.surgery.flow import Call, Flow, Op, Value
+from senet.surgery.hooks import attached
 from senet.surgery.units import ACTIVATIONS, Unit, inside
 
-__all__ = ["Place", "Placer"]
+__all__ = ["Place", "Placer", "chains"]
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, ScriptModule)
 """Modules that a child named `se` would join in the chain, and those that take no child."""
@@ -21,6 +22,11 @@ PASSING = frozenset({
     "constant_pad_nd",
 })  # fmt: skip
 """Operations of one value that a gate may stand before instead of behind: layer scale, drop path, layout."""
+
+
+def chains(model: nn.Module) -> frozenset[str]:
+    """Give the names of the modules that can hold no block as a child."""
+    return frozenset(name for name, module in model.named_modules() if isinstance(module, CONTAINERS))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,12 +51,14 @@ class Placer:
         model: the network.
         flow: its forward pass.
         blocks: names of its SE blocks.
+        stack: whether a block may follow another one.
     """
 
-    def __init__(self, model: nn.Module, flow: Flow, blocks: Collection[str]) -> None:
+    def __init__(self, model: nn.Module, flow: Flow, blocks: Collection[str], *, stack: bool = False) -> None:
         self.modules = dict(model.named_modules())
         self.flow = flow
         self.blocks = blocks
+        self.stack = stack
         self.given = flow.given_out()
         self.taken = flow.taken_in()
 
@@ -139,6 +147,10 @@ class Placer:
         if value.axis not in (1, len(value.shape) - 1) or value.op is None:
             return None
         for call in self.given.get(value, ()):
+            if self.stack and made and call.name in self.blocks:
+                host, _, child = call.name.rpartition(".")
+                hung = child in attached(self.modules[host])
+                return Place(host=host if hung else call.name, side="output", value=value)
             if self._may_host(call) and inside(value.op.module, {call.name}) == made:
                 return Place(host=call.name, side="output", value=value)
         return None

@@ -1,7 +1,6 @@
 """Where blocks would go in a network, and what they would cost: `plan` looks, `insert` acts on what it gives."""
 
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -17,7 +16,7 @@ from senet.spec import SESpec
 from senet.surgery.find import find
 from senet.surgery.flow import Flow
 from senet.surgery.hooks import free_name
-from senet.surgery.places import Place, Placer
+from senet.surgery.places import Place, Placer, chains
 from senet.surgery.shape import observe
 from senet.surgery.units import ATTENTION, TOKENS, Skipped, Unit, find_units, inside
 
@@ -142,30 +141,32 @@ def plan(
     refuse_wrapped(model)
     existing = {found.name for found in find(model)}
     flow = observe(model, shape)
-    units, skipped = find_units(flow, blocks=existing)
-    _refuse_without_maps(model, flow, units, skipped)
-    placer = Placer(model, flow, existing)
+    units, skipped = find_units(flow, blocks=existing, chains=chains(model))
+    _refuse_without_maps(model, flow, units, skipped, at)
+    placer = Placer(model, flow, existing, stack=allow_existing)
     wanted = _wanted(units, placer, spec, at)
+    held = {} if allow_existing else {unit: old for _, unit, _ in wanted if unit and (old := _block_in(unit, existing))}
+    _refuse_if_nowhere(model, spec, [place for _, unit, place in wanted if unit not in held])
     stages = _stages(units)
     _check_stages(model, spec, stages)
-    blocks: list[PlannedBlock] = []
-    hosts: Counter[tuple[str, str]] = Counter()
+    _check_ratios(ratios, [name for name, _, _ in wanted])
+    placed: dict[tuple[str, str], tuple[str, Place, int]] = {}
     for name, unit, place in wanted:
-        stage = _stage_of(place, stages) if isinstance(place, Place) else 1
-        if unit is not None and not allow_existing and (old := _block_in(unit, existing)):
-            skipped.append(Skipped(name=name, reason=f"it has a block already: {old}"))
+        if unit in held:
+            skipped.append(Skipped(name=name, reason=f"it has a block already: {held[unit]}"))
         elif isinstance(place, str):
             skipped.append(Skipped(name=name, reason=place))
-        elif spec.stages and stage not in spec.stages:
-            continue
+        elif spec.stages and (stage := _stage_of(place, stages)) not in spec.stages:
+            skipped.append(Skipped(name=name, reason=f"it is in stage {stage}"))
         elif place.value.channels < min_channels:
             skipped.append(Skipped(name=name, reason=f"its {place.value.channels} channels are below {min_channels}"))
-        elif hosts[place.host, place.side]:
+        elif (place.host, place.side) in placed:
             skipped.append(Skipped(name=name, reason=f"{place.host} holds the block of another unit"))
         else:
-            hosts[place.host, place.side] += 1
-            blocks.append(_planned(model, name, place, spec, stage, _ratio(name, ratios)))
-    return Insertion(blocks=tuple(blocks), skipped=tuple(skipped), shape=flow.shape)
+            placed[place.host, place.side] = (name, place, _stage_of(place, stages))
+    in_order = sorted(placed.values(), key=lambda one: one[1].value.index)
+    blocks = tuple(_planned(model, name, place, spec, stage, _ratio(name, ratios)) for name, place, stage in in_order)
+    return Insertion(blocks=blocks, skipped=tuple(skipped), shape=flow.shape)
 
 
 def with_unit_gate(spec: SESpec) -> SESpec:
@@ -198,7 +199,7 @@ def refuse_wrapped(model: nn.Module) -> None:
         raise SpecError(f"model is a {title}, which takes no new modules; give the network it was made from.")
 
 
-def _refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped: list[Skipped]) -> None:
+def _refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped: list[Skipped], at: At) -> None:
     title = type(model).__name__
     if not any(op.kind == "convolution" for op in flow.ops):
         raise SpecError(f"{title} has no channel maps: no convolution runs in it; give a convolutional network.")
@@ -211,8 +212,23 @@ def _refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skippe
             f"{title} has residual branches without spatial convolutions, as transformers and mixers have; "
             "squeeze-and-excitation is for convolutional networks."
         )
-    if not units:
+    if not units and at == "auto":
         raise SpecError(f"{title} has no unit for a block at input {flow.shape}; give at=NAMES of modules to gate.")
+
+
+def _refuse_if_nowhere(model: nn.Module, spec: SESpec, places: list[Place | str]) -> None:
+    reasons = list(dict.fromkeys(place for place in places if isinstance(place, str)))
+    if reasons and not any(isinstance(place, Place) for place in places):
+        raise SpecError(
+            f"slot = {spec.slot!r} exists in no unit of {type(model).__name__}: {'; '.join(reasons)}; choose another "
+            f"slot, or give at=NAMES of modules to gate."
+        )
+
+
+def _check_ratios(ratios: Mapping[str, int] | None, names: list[str]) -> None:
+    for pattern in ratios or {}:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise SpecError(f"ratios = {pattern!r} matches no unit; names look like: {', '.join(names[:3])}.")
 
 
 def _wanted(units: list[Unit], placer: Placer, spec: SESpec, at: At) -> list[tuple[str, Unit | None, Place | str]]:

@@ -53,22 +53,26 @@ def inside(module: str, names: Collection[str]) -> bool:
     return any(".".join(parts[:end]) in names for end in range(len(parts) + 1))
 
 
-def find_units(flow: Flow, *, blocks: Collection[str] = ()) -> tuple[list[Unit], list[Skipped]]:
+def find_units(
+    flow: Flow, *, blocks: Collection[str] = (), chains: Collection[str] = ()
+) -> tuple[list[Unit], list[Skipped]]:
     """Find the units of a network: its residual units, or its concatenations, or its convolutional layers.
 
     Args:
         flow: its forward pass.
         blocks: names of the SE blocks it has already; what runs in them is no part of a unit.
+        chains: names of modules that can hold no block as a child; a unit is what is around them.
 
     Returns:
         The units in the order in which they end, and what looked like one and is none.
     """
     skipped: list[Skipped] = []
-    for kind in (_residual_units, _concat_units, _layers):
-        units = kind(flow, blocks, skipped)
-        if units:
-            return units, skipped
-    return [], skipped
+    units = (
+        _residual_units(flow, blocks, skipped)
+        or _concat_units(flow, blocks, chains, skipped)
+        or _layers(flow, blocks, skipped)
+    )
+    return units, skipped
 
 
 def _residual_units(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list[Unit]:
@@ -116,28 +120,31 @@ def _residual_unit(flow: Flow, end: Op, blocks: Collection[str]) -> Unit | Skipp
     return Unit(name=name, kind="residual", end=end, branch=branch, body=tuple(body), fork=fork, shortcut=shortcut)
 
 
-def _concat_units(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list[Unit]:
+def _concat_units(flow: Flow, blocks: Collection[str], chains: Collection[str], skipped: list[Skipped]) -> list[Unit]:
     units: dict[str, Unit] = {}
     given = flow.given_out()
     last = {call.name: value for value, calls in given.items() for call in calls}
     for op in flow.ops:
-        if op.kind != "cat" or not _is_map(op.output) or not op.module or inside(op.module, blocks):
+        home = op.module
+        while home in chains:
+            home = home.rpartition(".")[0]
+        out = last.get(home)
+        if op.kind != "cat" or not _is_map(op.output) or not home or inside(home, blocks):
             continue
-        out = last.get(op.module)
-        if out is None or flow.times[op.module] != 1:
+        if out is None or flow.times[home] != 1:
             continue
         fork = flow.values[_common(op.inputs).bit_length() - 1]
         ways = [(value, flow.between(fork, value)) for value in op.inputs]
         grown = [(value, way) for value, way in ways if any(part.weighted for part in way)]
         kept = [value for value, way in ways if not any(part.weighted or "pool" in part.kind for part in way)]
-        own = [(value, way) for value, way in grown if inside(_home(way), {op.module})]
+        own = [(value, way) for value, way in grown if inside(_home(way), {home})]
         if kept and len(grown) == len(own) == 1 and any(map(_bends, own[0][1])):
             branch, body = own[0]  # as in ShuffleNet v2: the rest of the map passes by
         elif _is_map(out):
             branch, body = out, flow.between(fork, out)
         else:
             continue
-        units[op.module] = Unit(name=op.module, kind="concat", end=op, branch=branch, body=tuple(body))
+        units[home] = Unit(name=home, kind="concat", end=op, branch=branch, body=tuple(body))
     innermost = {name: unit for name, unit in units.items() if not any(other.startswith(f"{name}.") for other in units)}
     reason = "it holds other units, which get the blocks"
     skipped += [Skipped(name=name, reason=reason) for name in units if name not in innermost]
@@ -180,8 +187,12 @@ def _bends(op: Op) -> bool:
 
 
 def _attends(op: Op) -> bool:
-    """Tell whether an operation multiplies matrices that both come from the image."""
-    return ("bmm" in op.kind or "attention" in op.kind) and len(op.inputs) > 1
+    """Tell whether an operation is part of an attention: a product of two matrices that come from the image.
+
+    One that ends in a single column weighs positions, as a global context does.
+    """
+    product = "bmm" in op.kind and min(op.output.shape[-2:]) > 1
+    return (product or "attention" in op.kind) and len(op.inputs) > 1
 
 
 def _common(values: Sequence[Value]) -> int:
