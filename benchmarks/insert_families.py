@@ -21,6 +21,7 @@ from torch import nn
 
 import senet
 
+SCALES = ("gamma", "gamma_1", "gamma_2", "layer_scale", "skipinit_gain")
 HERE = Path(__file__).parent
 
 TIMM = """
@@ -32,13 +33,13 @@ cspdarknet53 darknet17 darknetaa53 cs3darknet_focus_s cs3edgenet_x cspnext_tiny 
 tf_efficientnetv2_b0 mobilenet_edgetpu_v2_xs mobilenetv1_100 mobilenetv2_035 mobilenetv3_small_050
 mobilenetv4_conv_small_035 mnasnet_050 fbnetc_100 spnasnet_100 mixnet_s lcnet_035 lcnetv2_small
 ghostnet_050 ghostnetv2_100 ghostnetv3_050 repghostnet_050 rexnet_100 regnetx_002 gernet_s repvgg_a0
-mobileone_s0 repvit_m0_9 hrnet_w18_small selecsls42 tresnet_m nf_resnet26 nf_regnet_b0 dm_nfnet_f0 eca_nfnet_l0
+mobileone_s0 repvit_m0_9 hrnet_w18_small selecsls42 tresnet_m nf_resnet26 eca_nfnet_l0
 convnext_atto convnextv2_atto convmixer_768_32 edgenext_xx_small mambaout_femto starnet_s050 fasternet_t0 fastvit_t8
 convformer_s18 csatv2 vgg11 vgg11_bn hgnet_tiny hgnetv2_b0 cpubone_nano
 """.split()
 OWN_SE = """
 seresnet18 legacy_seresnet18 seresnext26ts efficientnet_b0 semnasnet_050 tinynet_e regnety_002 ese_vovnet19b_dw
-nf_seresnet26 sedarknet21 fbnetv3_b hardcorenas_a regnetz_005 mobilenetv3_large_075
+nf_seresnet26 nf_regnet_b0 dm_nfnet_f0 sedarknet21 fbnetv3_b hardcorenas_a regnetz_005 mobilenetv3_large_075
 """.split()
 HYBRIDS = "coatnet_pico_rw_224 efficientvit_b0 efficientformer_l1 swiftformer_xs lowformer_b0 shvit_s1".split()
 REFUSED = "vit_tiny_patch16_224 swin_tiny_patch4_window7_224 mixer_s32_224 poolformer_s12".split()
@@ -98,6 +99,9 @@ def build(name: str) -> nn.Module:
             if isinstance(module, nn.modules.batchnorm._BatchNorm | nn.GroupNorm) and module.weight is not None:
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(0, 0.1, generator=generator)
+        for name, parameter in model.named_parameters():
+            if name.rpartition(".")[2] in SCALES:  # of branches: they start at or near zero
+                parameter.uniform_(0.1, 1.0, generator=generator)
     return model.eval()
 
 

@@ -172,3 +172,19 @@ def host(*units: nn.Module, width: int = 8, last: int | None = None) -> nn.Seque
 
 def resnet() -> nn.Sequential:
     return host(Basic(8, 8), Basic(8, 16, 2), Basic(16, 16), last=16)
+
+
+class Inverted(nn.Module):
+    """MobileNet v2's unit: no shortcut where it strides."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        wide = 2 * inputs
+        self.expand, self.norm1 = conv(inputs, wide, 1), nn.BatchNorm2d(wide)
+        self.spatial = nn.Conv2d(wide, wide, 3, stride=stride, padding=1, groups=wide)
+        self.project, self.norm2 = conv(wide, outputs, 1), nn.BatchNorm2d(outputs)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm2(self.project(F.relu6(self.spatial(F.relu6(self.norm1(self.expand(x)))))))
+        return x + y if self.shortcut else y

@@ -12,6 +12,7 @@ from hosts import (
     ChannelsLast,
     Dense,
     Inception,
+    Inverted,
     Parallel,
     Residual,
     Split,
@@ -59,6 +60,10 @@ CASES = {
     "inception": (lambda: host(Inception(8, 4), last=12), ["unit1.se"]),
     "split and shuffle": (lambda: host(Split(8), Split(8)), ["unit1.branch.2.se", "unit2.branch.2.se"]),
     "parallel convolutions": (lambda: host(Parallel(8), Parallel(8)), ["stem.se", "unit1.act.se", "unit2.act.se"]),
+    "units of which one has no shortcut": (
+        lambda: host(Inverted(8, 8), Inverted(8, 12, 2), Inverted(12, 12), last=12),
+        ["unit1.norm2.se", "unit2.norm2.se", "unit3.norm2.se"],
+    ),
     "plain layers": (
         lambda: host(nn.Sequential(conv(8, 8), nn.BatchNorm2d(8), nn.ReLU())),
         ["stem.se", "unit1.2.se"],
@@ -306,7 +311,7 @@ def test_other_gates_need_leave_to_change_the_output():
     ("model", "said"),
     [
         (nn.Sequential(nn.Flatten(), nn.Linear(768, 5)), "has no channel maps"),
-        (nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Flatten(2), Tokens(16)), "transformers and mixers"),
+        (nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Flatten(2), Tokens(16)), "Sequential is a transformer or a mixer"),
         (nn.DataParallel(nn.Conv2d(3, 8, 3)), r"is a DataParallel; work on model.module"),
     ],
 )

@@ -1,6 +1,6 @@
 """Where a block can hang: the module whose output or input is the value that a slot gates."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from torch.jit import ScriptModule
 
 from senet.surgery.flow import Call, Flow, Op, Value
 from senet.surgery.hooks import attached
-from senet.surgery.units import ACTIVATIONS, Unit, inside
+from senet.surgery.units import ACTIVATIONS, Skipped, Unit, inside
 
 __all__ = ["Place", "Placer", "chains"]
 
@@ -115,6 +115,28 @@ class Placer:
                         return Place(host=call.name, side="input", value=value)
         return "no spatial convolution in its branch is followed by a layer that runs once"
 
+    def relatives(self, units: Iterable[Unit], skipped: Iterable[Skipped]) -> list[Unit]:
+        """Find modules of the classes of residual units that have no shortcut, as where a MobileNet v2 strides.
+
+        Their branch ends where that of the first unit of their class ends.
+        """
+        ends: dict[type[nn.Module], str] = {}
+        for unit in units:
+            place = self.standard(unit)
+            if unit.kind == "residual" and isinstance(place, Place) and place.host.startswith(f"{unit.name}."):
+                ends.setdefault(type(self.modules[unit.name]), place.host.removeprefix(unit.name))
+        known = {unit.name for unit in units} | {one.name for one in skipped}
+        found = []
+        for name, module in self.modules.items():
+            end = f"{name}{ends.get(type(module))}"
+            if not name or end not in self.modules or isinstance(module, CONTAINERS) or _around(name, known):
+                continue
+            place = self.output_of(end)
+            if isinstance(place, Place) and place.value.op is not None:
+                body = tuple(op for op in self.flow.ops if inside(op.module, {name}))
+                found.append(Unit(name=name, kind="relative", end=place.value.op, branch=place.value, body=body))
+        return found
+
     def output_of(self, name: str) -> Place | str:
         """Give the place at the output of a module that the user names."""
         calls = [call for call in self.flow.calls if call.name == name]
@@ -159,6 +181,10 @@ class Placer:
         module = self.modules[call.name]
         free = call.name and self.flow.times[call.name] == 1 and not inside(call.name, self.blocks)
         return bool(free) and not isinstance(module, CONTAINERS)
+
+
+def _around(name: str, known: Collection[str]) -> bool:
+    return any(other == name or other.startswith(f"{name}.") for other in known)
 
 
 def _is_activation(op: Op) -> bool:

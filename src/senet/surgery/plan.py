@@ -144,6 +144,8 @@ def plan(
     units, skipped = find_units(flow, blocks=existing, chains=chains(model))
     _refuse_without_maps(model, flow, units, skipped, at)
     placer = Placer(model, flow, existing, stack=allow_existing)
+    if spec.slot == "standard":
+        units = sorted([*units, *placer.relatives(units, skipped)], key=lambda unit: unit.end.index)
     wanted = _wanted(units, placer, spec, at)
     held = {} if allow_existing else {unit: old for _, unit, _ in wanted if unit and (old := _block_in(unit, existing))}
     _refuse_if_nowhere(model, spec, [place for _, unit, place in wanted if unit not in held])
@@ -177,7 +179,7 @@ def with_unit_gate(spec: SESpec) -> SESpec:
     """
     gate = UNIT_GATES.get(spec.gate, spec.gate) if isinstance(spec.gate, str) else spec.gate
     function = GATES[gate] if isinstance(gate, str) else gate
-    if not torch.equal(torch.as_tensor(function(torch.zeros(1))), torch.ones(1)):
+    if function(torch.zeros((), device="cpu")) != 1:
         raise SpecError(
             f"gate = {spec.gate!r} is not 1 at 0, so a new block would change the network; choose one of: sigmoid, "
             f"tanh, unit_sigmoid, unit_tanh, or give preserve=False."
@@ -203,13 +205,12 @@ def _refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skippe
     title = type(model).__name__
     if not any(op.kind == "convolution" for op in flow.ops):
         raise SpecError(f"{title} has no channel maps: no convolution runs in it; give a convolutional network.")
-    spatial = {op for op in flow.ops if max(op.kernel, default=1) > 1 or "pool" in op.kind}
     mixing = any(one.reason in (ATTENTION, TOKENS) for one in skipped)
-    residual = [unit for unit in units if unit.kind == "residual"]
-    pointwise = bool(residual) and all(spatial.isdisjoint(unit.body) for unit in residual)
-    if pointwise or (mixing and not residual):
+    residual = any(unit.kind == "residual" for unit in units)
+    looks_around = any(max(op.kernel, default=1) > 1 and op.output.sizes == op.inputs[0].sizes for op in flow.ops)
+    if (mixing and not residual) or (residual and not looks_around):
         raise SpecError(
-            f"{title} has residual branches without spatial convolutions, as transformers and mixers have; "
+            f"{title} is a transformer or a mixer: its residual branches hold no spatial convolutions; "
             "squeeze-and-excitation is for convolutional networks."
         )
     if not units and at == "auto":

@@ -8,7 +8,7 @@ from senet.errors import SpecError
 from senet.surgery.find import CONVS
 from senet.surgery.flow import Flow, record
 
-__all__ = ["observe"]
+__all__ = ["guesses", "observe"]
 
 SIDES = (224, 32, 299, 64, 28)
 CUBES = (64, 32, 112)
