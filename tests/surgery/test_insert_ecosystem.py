@@ -31,6 +31,7 @@ def gated(model=None):
 
 
 @pytest.mark.parametrize("model", [resnet, lambda: host(ChannelsLast(8))])
+@pytest.mark.usefixtures("unchecked")  # a type checker is no code that compiles
 def test_compilation_sees_the_blocks_in_one_graph(model):
     model = gated(model())
     seen = []

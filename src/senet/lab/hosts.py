@@ -1,13 +1,14 @@
 """Networks to insert blocks into, by the name that the command line is given: ours, timm's, torchvision's."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from torch import nn
 
 from senet.create import create_model
-from senet.errors import CheckpointError, UsageError, unknown
+from senet.errors import CheckpointError, SpecError, UsageError
 from senet.models import list_models
 from senet.weights.pretrained import from_pretrained
 from senet.weights.safe import read_weights
@@ -45,11 +46,21 @@ def _build(name: str, num_classes: int | None) -> nn.Module:
     known = {**_timm(library), **_torchvision(library)}
     made = known.get(short)
     if made is None:
-        raise unknown("MODEL", name, {*ours, *known} if not library else known)
+        names = known if known and library else {*ours, *known}
+        raise _unknown(name, short, names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a library's notes on its own defaults
         model: nn.Module = _create(made, short, classes)
     return model
+
+
+def _unknown(name: str, short: str, names: Collection[str]) -> SpecError:
+    near = get_close_matches(short, names, n=3)
+    hint = f" Near to it: {', '.join(near)}." if near else ""
+    return SpecError(
+        f"MODEL = {name!r} is known neither here nor to timm or torchvision, as far as they are installed; "
+        f"`senet models` lists ours.{hint}"
+    )
 
 
 def _timm(library: str) -> Mapping[str, str]:

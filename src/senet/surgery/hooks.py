@@ -60,7 +60,7 @@ def attach(host: nn.Module, child: str, block: nn.Module, *, side: str, last: bo
         last: whether channels are the last axis of the map.
     """
     host.add_module(child, block)
-    block.register_load_state_dict_pre_hook(keep_values)
+    block.register_load_state_dict_pre_hook(keep_values)  # type: ignore[no-untyped-call]  # torch has none
     if side == "output":
         host.register_forward_hook(partial(gate_output, child=child, last=last))
     else:

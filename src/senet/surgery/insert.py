@@ -10,9 +10,11 @@ from torch.optim import Optimizer
 from senet.errors import SpecError
 from senet.nn import SqueezeExcite
 from senet.spec import SESpec
+from senet.surgery.choose import At
 from senet.surgery.hooks import attach, detach
+from senet.surgery.insertion import Insertion, PlannedBlock
 from senet.surgery.optimizer import Groups
-from senet.surgery.plan import At, Insertion, PlannedBlock, plan
+from senet.surgery.plan import plan
 from senet.surgery.shape import observe
 
 __all__ = ["insert"]

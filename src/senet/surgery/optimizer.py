@@ -6,7 +6,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from senet.errors import SpecError
-from senet.surgery.plan import PlannedBlock
+from senet.surgery.insertion import PlannedBlock
 
 __all__ = ["Groups", "forget"]
 

@@ -1,8 +1,7 @@
 """Where blocks would go in a network, and what they would cost: `plan` looks, `insert` acts on what it gives."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 
@@ -13,91 +12,18 @@ from senet.errors import SpecError
 from senet.nn import SqueezeExcite
 from senet.nn.gate import GATES
 from senet.spec import SESpec
+from senet.surgery.choose import At, choose
 from senet.surgery.find import find
-from senet.surgery.flow import Flow
 from senet.surgery.hooks import free_name
+from senet.surgery.insertion import Insertion, PlannedBlock
 from senet.surgery.places import Place, Placer, chains
+from senet.surgery.refuse import check_ratios, check_stages, refuse_if_nowhere, refuse_without_maps, refuse_wrapped
 from senet.surgery.shape import observe
-from senet.surgery.units import ATTENTION, TOKENS, Skipped, Unit, find_units, inside
+from senet.surgery.units import Skipped, Unit, find_units, inside
 
-__all__ = ["At", "Insertion", "PlannedBlock", "plan"]
-
-At = str | Callable[[str, nn.Module], bool] | Sequence[str]
-"""Which units: `auto`, a pattern of names, several, or a function of name and module."""
+__all__ = ["plan", "with_unit_gate"]
 
 UNIT_GATES = {"sigmoid": "unit_sigmoid", "tanh": "unit_tanh"}
-WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel", "OptimizedModule")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedBlock:
-    """One block that is to be inserted, or was.
-
-    Attributes:
-        name: path of the block in the network.
-        unit: path of the unit it belongs to; empty for the network itself.
-        host: path of the module whose child it is.
-        side: whether it gates the `output` of the host or its `input`.
-        slot: where in the unit.
-        stage: from 1; a stage is all units of one map size, in the order of their first unit.
-        spec: its design, with one ratio.
-        channels: channels of the map.
-        widths: widths of its excitation, `(channels, hidden, ..., channels)`.
-        resolution: sizes of the map [pixels].
-        channels_last: whether channels are the last axis of the map.
-        params: parameters it adds [1].
-        macs: multiply-adds of one image it adds [MAC].
-    """
-
-    name: str
-    unit: str
-    host: str
-    side: str
-    slot: str
-    stage: int
-    spec: SESpec
-    channels: int
-    widths: tuple[int, ...]
-    resolution: tuple[int, ...]
-    channels_last: bool
-    params: int
-    macs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Insertion:
-    """The blocks of one insertion, planned or done; it iterates over them.
-
-    Attributes:
-        blocks: in the order of a forward pass.
-        skipped: places without a block, with the reason.
-        shape: input on which the network was tried.
-    """
-
-    blocks: tuple[PlannedBlock, ...]
-    skipped: tuple[Skipped, ...]
-    shape: tuple[int, ...]
-
-    def __iter__(self) -> Iterator[PlannedBlock]:
-        return iter(self.blocks)
-
-    def __len__(self) -> int:
-        return len(self.blocks)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Paths of the blocks in the network."""
-        return tuple(block.name for block in self.blocks)
-
-    @property
-    def params(self) -> int:
-        """Parameters the blocks add [1]."""
-        return sum(block.params for block in self.blocks)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-adds of one image the blocks add [MAC]."""
-        return sum(block.macs for block in self.blocks)
 
 
 def plan(
@@ -142,20 +68,20 @@ def plan(
     existing = {found.name for found in find(model)}
     flow = observe(model, shape)
     units, skipped = find_units(flow, blocks=existing, chains=chains(model))
-    _refuse_without_maps(model, flow, units, skipped, at)
+    refuse_without_maps(model, flow, units, skipped)
     placer = Placer(model, flow, existing, stack=allow_existing)
     if spec.slot == "standard":
         units = sorted([*units, *placer.relatives(units, skipped)], key=lambda unit: unit.end.index)
-    wanted = _wanted(units, placer, spec, at)
-    held = {} if allow_existing else {unit: old for _, unit, _ in wanted if unit and (old := _block_in(unit, existing))}
-    _refuse_if_nowhere(model, spec, [place for _, unit, place in wanted if unit not in held])
+    wanted = choose(units, placer, spec, at)
+    held = {} if allow_existing else {name: old for name, unit, _ in wanted if (old := _block_in(name, unit, existing))}
+    refuse_if_nowhere(model, spec, [place for name, _, place in wanted if name not in held])
     stages = _stages(units)
-    _check_stages(model, spec, stages)
-    _check_ratios(ratios, [name for name, _, _ in wanted])
+    check_stages(model, spec, stages)
+    check_ratios(ratios, [name for name, _, _ in wanted])
     placed: dict[tuple[str, str], tuple[str, Place, int]] = {}
-    for name, unit, place in wanted:
-        if unit in held:
-            skipped.append(Skipped(name=name, reason=f"it has a block already: {held[unit]}"))
+    for name, _, place in wanted:
+        if name in held:
+            skipped.append(Skipped(name=name, reason=f"it has a block already: {held[name]}"))
         elif isinstance(place, str):
             skipped.append(Skipped(name=name, reason=place))
         elif spec.stages and (stage := _stage_of(place, stages)) not in spec.stages:
@@ -187,79 +113,6 @@ def with_unit_gate(spec: SESpec) -> SESpec:
     return spec.but(gate=gate)
 
 
-def refuse_wrapped(model: nn.Module) -> None:
-    """Refuse what wraps a network: blocks belong into the network itself, before it is wrapped.
-
-    Raises:
-        SpecError: if the model is a wrapper, or compiled code.
-    """
-    title = type(model).__name__
-    if title in WRAPPERS:
-        inner = "_orig_mod" if title == "OptimizedModule" else "module"
-        raise SpecError(f"model is a {title}; work on model.{inner}, and wrap it afterwards.")
-    if isinstance(model, torch.jit.ScriptModule):
-        raise SpecError(f"model is a {title}, which takes no new modules; give the network it was made from.")
-
-
-def _refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped: list[Skipped], at: At) -> None:
-    title = type(model).__name__
-    if not any(op.kind == "convolution" for op in flow.ops):
-        raise SpecError(f"{title} has no channel maps: no convolution runs in it; give a convolutional network.")
-    mixing = any(one.reason in (ATTENTION, TOKENS) for one in skipped)
-    residual = any(unit.kind == "residual" for unit in units)
-    looks_around = any(max(op.kernel, default=1) > 1 and op.output.sizes == op.inputs[0].sizes for op in flow.ops)
-    if (mixing and not residual) or (residual and not looks_around):
-        raise SpecError(
-            f"{title} is a transformer or a mixer: its residual branches hold no spatial convolutions; "
-            "squeeze-and-excitation is for convolutional networks."
-        )
-    if not units and at == "auto":
-        raise SpecError(f"{title} has no unit for a block at input {flow.shape}; give at=NAMES of modules to gate.")
-
-
-def _refuse_if_nowhere(model: nn.Module, spec: SESpec, places: list[Place | str]) -> None:
-    reasons = list(dict.fromkeys(place for place in places if isinstance(place, str)))
-    if reasons and not any(isinstance(place, Place) for place in places):
-        raise SpecError(
-            f"slot = {spec.slot!r} exists in no unit of {type(model).__name__}: {'; '.join(reasons)}; choose another "
-            f"slot, or give at=NAMES of modules to gate."
-        )
-
-
-def _check_ratios(ratios: Mapping[str, int] | None, names: list[str]) -> None:
-    for pattern in ratios or {}:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise SpecError(f"ratios = {pattern!r} matches no unit; names look like: {', '.join(names[:3])}.")
-
-
-def _wanted(units: list[Unit], placer: Placer, spec: SESpec, at: At) -> list[tuple[str, Unit | None, Place | str]]:
-    if at == "auto":
-        return [(unit.name, unit, placer.place(unit, spec.slot)) for unit in units]
-    chosen: list[tuple[str, Unit | None, Place | str]] = []
-    names = [name for name in placer.modules if name]
-    for test, said in _tests(at, placer.modules):
-        matching = [unit for unit in units if unit.name and test(unit.name)]
-        found: list[tuple[str, Unit | None, Place | str]]
-        found = [(unit.name, unit, placer.place(unit, spec.slot)) for unit in matching]
-        if not found:
-            found = [(name, None, placer.output_of(name)) for name in names if test(name)]
-            if found and all(isinstance(place, str) for _, _, place in found):
-                name, _, why = found[0]
-                raise SpecError(f"at = {said} matches {name}, but {why}.")
-        if not found:
-            some = ", ".join(unit.name for unit in units[:3] if unit.name) or ", ".join(names[:3])
-            raise SpecError(f"at = {said} matches no unit and no module; names look like: {some}.")
-        chosen += [one for one in found if one not in chosen]
-    return chosen
-
-
-def _tests(at: At, modules: Mapping[str, nn.Module]) -> list[tuple[Callable[[str], bool], str]]:
-    if callable(at):
-        return [(lambda name: bool(at(name, modules[name])), getattr(at, "__name__", "the function"))]
-    patterns = [at] if isinstance(at, str) else list(at)
-    return [(lambda name, pattern=pattern: fnmatchcase(name, pattern), repr(pattern)) for pattern in patterns]
-
-
 def _stages(units: Sequence[Unit]) -> list[tuple[int, ...]]:
     """Give the map sizes of the units, each once, in the order in which they come."""
     return list(dict.fromkeys(unit.end.output.sizes for unit in units))
@@ -269,25 +122,12 @@ def _stage_of(place: Place, stages: list[tuple[int, ...]]) -> int:
     return stages.index(place.value.sizes) + 1 if place.value.sizes in stages else 1
 
 
-def _check_stages(model: nn.Module, spec: SESpec, stages: list[tuple[int, ...]]) -> None:
-    title, number = type(model).__name__, len(stages)
-    sizes = ", ".join("x".join(map(str, size)) for size in stages)
-    if isinstance(spec.reduction, tuple) and len(spec.reduction) != number:
-        raise SpecError(
-            f"reduction = {spec.reduction} names {len(spec.reduction)} stages, {title} has {number} (maps of {sizes}); "
-            f"give one ratio, or {number}."
-        )
-    if spec.stages and max(spec.stages) > number:
-        raise SpecError(
-            f"stages = {spec.stages} goes past the {number} stages of {title} (maps of {sizes}); stages count from 1."
-        )
-
-
-def _block_in(unit: Unit, existing: set[str]) -> str | None:
-    for op in unit.body:
+def _block_in(name: str, unit: Unit | None, existing: set[str]) -> str | None:
+    """Give a block that a unit has, in its branch or anywhere in its module."""
+    for op in unit.body if unit is not None else ():
         if inside(op.module, existing):
-            return next(name for name in existing if inside(op.module, {name}))
-    return next((name for name in sorted(existing) if unit.name and name.startswith(f"{unit.name}.")), None)
+            return next(block for block in existing if inside(op.module, {block}))
+    return next((block for block in sorted(existing) if name and block.startswith(f"{name}.")), None)
 
 
 def _ratio(name: str, ratios: Mapping[str, int] | None) -> int | None:
@@ -321,7 +161,8 @@ def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int
 def _macs(block: SqueezeExcite, sizes: tuple[int, ...]) -> int:
     """Count the multiply-adds: layers act on the pooled map, leading ones of some designs on every position."""
     everywhere = len(block.layers) if block.spec.squeeze == "none" else block.num_map_layers
-    return sum(
-        layer.weight.numel() * (prod(sizes) if number < everywhere else 1)
-        for number, layer in enumerate(block.get_submodule(name) for name in block.layers)
-    )
+    macs = 0
+    for number, name in enumerate(block.layers):
+        weights = sum(p.numel() for p in block.get_submodule(name).parameters() if p.ndim > 1)
+        macs += weights * (prod(sizes) if number < everywhere else 1)
+    return macs
