@@ -8,7 +8,7 @@ from torch import nn
 
 from senet.errors import SpecError
 from senet.spec import SESpec
-from senet.surgery.flow import Flow
+from senet.surgery.flow import Flow, Op
 from senet.surgery.places import Place
 from senet.surgery.units import ATTENTION, TOKENS, Skipped, Unit
 
@@ -38,12 +38,17 @@ def refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped
         raise SpecError(f"{title} has no channel maps: no convolution runs in it; give a convolutional network.")
     mixing = any(one.reason in (ATTENTION, TOKENS) for one in skipped)
     residual = any(unit.kind == "residual" for unit in units)
-    looks_around = any(max(op.kernel, default=1) > 1 and op.output.sizes == op.inputs[0].sizes for op in flow.ops)
+    looks_around = any(max(op.kernel, default=1) > 1 and _keeps_size(op) for op in flow.ops)
     if (mixing and not residual) or (residual and not looks_around):
         raise SpecError(
             f"{title} is a transformer or a mixer: its residual branches hold no spatial convolutions; "
             "squeeze-and-excitation is for convolutional networks."
         )
+
+
+def _keeps_size(op: Op) -> bool:
+    """Tell a convolution that mixes positions from one that cuts patches or strides."""
+    return all(3 * after > 2 * before for after, before in zip(op.output.sizes, op.inputs[0].sizes, strict=True))
 
 
 def refuse_if_nowhere(model: nn.Module, spec: SESpec, places: list[Place | str]) -> None:

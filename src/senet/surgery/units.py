@@ -177,8 +177,8 @@ def _follows(op: Op) -> bool:
 
 
 def _is_map(value: Value) -> bool:
-    """Tell whether a value is a map of channels over positions; a sequence of tokens is none."""
-    return bool(value.channels) and (len(value.shape) > 3 or (len(value.shape) == 3 and value.axis == 1))
+    """Tell whether a value is a map of several channels over positions; a sequence of tokens is none."""
+    return value.channels > 1 and (len(value.shape) > 3 or (len(value.shape) == 3 and value.axis == 1))
 
 
 def _bends(op: Op) -> bool:
