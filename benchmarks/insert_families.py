@@ -8,6 +8,7 @@ would be zero, and a wrong block in them would not show.
 """
 
 import argparse
+import copy
 import json
 import sys
 import time
@@ -39,7 +40,8 @@ convformer_s18 csatv2 vgg11 vgg11_bn hgnetv2_b0
 """.split()
 OWN_SE = """
 hgnet_tiny seresnet18 legacy_seresnet18 seresnext26ts efficientnet_b0 semnasnet_050 tinynet_e regnety_002
-ese_vovnet19b_dw nf_seresnet26 nf_regnet_b0 dm_nfnet_f0 sedarknet21 fbnetv3_b hardcorenas_a regnetz_005 mobilenetv3_large_075
+ese_vovnet19b_dw nf_seresnet26 nf_regnet_b0 dm_nfnet_f0 sedarknet21 fbnetv3_b hardcorenas_a regnetz_005
+mobilenetv3_large_075
 """.split()
 HYBRIDS = (
     "coatnet_pico_rw_224 efficientvit_b0 efficientformer_l1 swiftformer_xs lowformer_b0 shvit_s1 cpubone_nano".split()
@@ -102,7 +104,8 @@ def build(name: str) -> nn.Module:
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(0, 0.1, generator=generator)
         for name, parameter in model.named_parameters():
-            if name.rpartition(".")[2] in SCALES:  # of branches: they start at or near zero
+            last = name.rpartition(".")[2]
+            if last in SCALES or (last != "bias" and not parameter.any()):  # of branches: at or near zero at first
                 parameter.uniform_(0.1, 1.0, generator=generator)
     return model.eval()
 
@@ -137,7 +140,7 @@ def try_one(name: str) -> Row:
         x = input_for(model)
         row.size = x.shape[-1]
         row.own = len(senet.find(model))
-        before, state = run(model, x), {key: value.clone() for key, value in model.state_dict().items()}
+        before, state = run(model, x), copy.deepcopy(model.state_dict())
         done = senet.insert(model, shape=tuple(x.shape))
         row.blocks = len(done)
         row.reason = reasons(done)
