@@ -430,6 +430,9 @@ def bench(
         output=output,
         as_json=as_json,
     )
+
+
+@app.command()
 def insert(
     model: Annotated[
         str, typer.Argument(help="A name of `senet models`, of timm or of torchvision, or a folder of save_pretrained")
