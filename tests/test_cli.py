@@ -168,6 +168,11 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("eval", "--model", "resnet20", "--weights", "nothing.pt", "--data", "digits"), 4, "nothing.pt"),
         (("cost", "resnet51"), 2, "Did you mean 'resnet5"),
         (("models", "nope*"), 2, "no network matches"),
+        (("insert", "senet:resnet7"), 2, "resnet8"),
+        (("insert", "resnet8", "--out", "x.pt"), 2, "--out x.pt"),
+        (("insert", "resnet8", "--slot", "last"), 2, "slot = 'last'"),
+        (("insert", "resnet8", "--se", "plain"), 2, "one design at a time"),
+        (("insert", "resnet8", "--weights", "nothing.pt"), 4, "nothing.pt"),
         (("train", "--epochs", "0"), 2, "epochs"),
         (("cost", "a", "b"), 2, "cost --help` shows"),
         (("cost", "resnet20", "--sea", "plain"), 2, "No such option: --sea"),
@@ -182,6 +187,26 @@ def test_a_mistake_ends_in_one_line_and_an_exit_code(call, words: tuple[str, ...
     lines = [line for line in err.splitlines() if line]
     assert len(lines) == 1, err
     assert said in lines[0]
+
+
+def test_insert_draws_the_stages_and_writes_weights_that_load(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from safetensors.torch import load_file
+
+    import senet as library
+
+    code, out, err = call("insert", "resnet8", "-r", "4", "--image-size", "32", "--out", "gated.safetensors")
+    assert code == 0, err
+    assert "stage 2       16x16  ─■─  32 channels" in out
+    assert "stage3.unit1.branch.norm2.se  standard      3" in out
+    model = library.create_model("resnet8")
+    done = library.insert(model, library.SESpec(reduction=4), shape=(1, 3, 32, 32))
+    model.load_state_dict(load_file(tmp_path / "gated.safetensors"))
+    code, out, err = call("insert", "resnet8", "-r", "4", "--image-size", "32", "--json")
+    assert code == 0, err
+    values = json.loads(out)
+    assert [block["name"] for block in values["blocks"]] == list(done.names)
+    assert values["params"] == done.params
+    assert values["network_params"] == sum(p.numel() for p in library.create_model("resnet8").parameters())
 
 
 def test_debug_shows_the_traceback(call) -> None:  # type: ignore[no-untyped-def]
@@ -226,7 +251,7 @@ def test_without_a_command_there_is_the_help_and_no_empty_error(call) -> None:  
 
 def test_help_of_every_command_says_what_it_does() -> None:
     done = subprocess.run([sys.executable, "-m", "senet", "--help"], capture_output=True, text=True, check=True)
-    for name in ("compare", "run", "report", "train", "eval", "models", "cost"):
+    for name in ("compare", "run", "report", "train", "eval", "models", "cost", "insert"):
         assert name in done.stdout
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from senet.models import list_models
     from senet.nn import SqueezeExcite
     from senet.speed import bench
-    from senet.surgery import Folded, find, fold
+    from senet.surgery import Folded, Insertion, find, fold, insert, plan, remove
     from senet.timm_zoo import timm_attention, timm_models
     from senet.weights import load_weights, state_dict_as
     from senet.weights.pretrained import from_pretrained, save_pretrained
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Cost",
     "Folded",
+    "Insertion",
     "SESpec",
     "SenetError",
     "SpecError",
@@ -35,9 +36,12 @@ __all__ = [
     "find",
     "fold",
     "from_pretrained",
+    "insert",
     "list_models",
     "load_weights",
     "optimize",
+    "plan",
+    "remove",
     "save_pretrained",
     "state_dict_as",
     "timm_attention",
@@ -47,6 +51,7 @@ __all__ = [
 _HOMES = {
     "Cost": "senet.costs",
     "Folded": "senet.surgery",
+    "Insertion": "senet.surgery",
     "SqueezeExcite": "senet.nn",
     "accelerate": "senet.fast",
     "bench": "senet.speed",
@@ -54,10 +59,13 @@ _HOMES = {
     "create_model": "senet.create",
     "find": "senet.surgery",
     "fold": "senet.surgery",
+    "insert": "senet.surgery",
     "from_pretrained": "senet.weights.pretrained",
     "list_models": "senet.models",
     "load_weights": "senet.weights",
     "optimize": "senet.fast",
+    "plan": "senet.surgery",
+    "remove": "senet.surgery",
     "save_pretrained": "senet.weights.pretrained",
     "state_dict_as": "senet.weights",
     "timm_attention": "senet.timm_zoo",

@@ -4,22 +4,20 @@ The network runs once on tensors that have shapes and no data (torch's meta devi
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode  # the way of torch.utils.flop_counter, there is no other
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from senet.errors import SpecError, unknown
 from senet.surgery.find import CONVS, LAYERS, Found, find
+from senet.surgery.rehearsal import rehearse
 
 __all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
 
@@ -180,8 +178,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
     modules = {one.name: model.get_submodule(one.name) for one in found}
     meter = _Meter({module: name for name, module in modules.items()})
     try:
-        with _unchanged(model):
-            _run_without_data(model, meter, shape)
+        _run_without_data(model, meter, shape)
     except Exception as error:
         raise _misfit(model, shape, error) from error
     blocks = tuple(_block_cost(one, modules[one.name], meter, shape[0]) for one in found)
@@ -215,42 +212,13 @@ def _percent(part: int, whole: int) -> float:
     return 100 * part / whole if whole else 0.0
 
 
+@torch.inference_mode(False)
 def _run_without_data(model: nn.Module, meter: "_Meter", shape: tuple[int, ...]) -> None:
-    with ExitStack() as stack:
-        for context in (
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            torch.autograd.graph.saved_tensors_hooks(meter.keep, _never_unpacked),
-        ):
-            stack.enter_context(context)
-        for hook in (
-            register_module_forward_pre_hook(meter.enter),  # of all modules: the model's own hooks stay as they are
-            register_module_forward_hook(meter.leave),
-        ):
-            stack.callback(hook.remove)
-        weights = {
-            name: torch.empty(tensor.shape, dtype=tensor.dtype, device="meta", requires_grad=tensor.requires_grad)
-            for name, tensor in (*model.named_parameters(), *model.named_buffers())
-        }
-        dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
-        x = torch.empty(shape, device="meta", dtype=next(dtypes, torch.float32))
-        meter.follow(x)
-        with meter:
-            functional_call(model, weights, (x,))
-
-
-@contextmanager
-def _unchanged(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode, and in the end give every attribute of its modules back as it was."""
-    before = [(vars(module), dict(vars(module))) for module in model.modules()]
-    try:
-        for now, _ in before:
-            now["training"] = False  # not `model.eval()`, which a module may override to change its weights
-        yield
-    finally:
-        for now, then in before:
-            now.clear()
-            now.update(then)
+    dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
+    x = torch.empty(shape, device="meta", dtype=next(dtypes, torch.float32))
+    meter.follow(x)
+    keeping = torch.autograd.graph.saved_tensors_hooks(meter.keep, _never_unpacked)
+    rehearse(model, x, contexts=(torch.enable_grad(), keeping, meter), enter=meter.enter, leave=meter.leave)
 
 
 def _never_unpacked(kept: object) -> Tensor:

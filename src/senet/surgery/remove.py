@@ -1,0 +1,59 @@
+"""Take inserted blocks out again: the exact inverse of `insert`."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+from torch.optim import Optimizer
+
+from senet.errors import SpecError
+from senet.surgery.hooks import attached, detach
+from senet.surgery.optimizer import forget
+
+__all__ = ["remove"]
+
+
+def remove(
+    model: nn.Module, names: str | Sequence[str] | None = None, *, optimizer: Optimizer | None = None
+) -> tuple[str, ...]:
+    """Remove blocks that `insert` put into a network, with their hooks: keys, modules and hooks are as before.
+
+    Blocks that a network was built with are part of it and stay.
+
+    Args:
+        model: the network, changed in place.
+        names: names of blocks or patterns of them; None stands for all.
+        optimizer: of the network; it forgets the blocks' parameters.
+
+    Returns:
+        The names of the removed blocks.
+
+    Raises:
+        SpecError: if a name matches no inserted block.
+
+    Example:
+        >>> model = create_model("resnet8")
+        >>> keys = list(model.state_dict())
+        >>> names = senet.insert(model, SESpec(reduction=4)).names
+        >>> remove(model) == names, list(model.state_dict()) == keys
+        (True, True)
+    """
+    inserted = [
+        (f"{name}.{child}" if name else child, module, child)
+        for name, module in model.named_modules()
+        for child in attached(module)
+    ]
+    patterns = ["*"] if names is None else [names] if isinstance(names, str) else list(names)
+    for pattern in patterns:
+        if names is not None and not any(fnmatchcase(name, pattern) for name, _, _ in inserted):
+            some = ", ".join(name for name, _, _ in inserted[:3]) or "none"
+            raise SpecError(
+                f"names = {pattern!r} matches no inserted block; blocks that can be removed: {some}"
+                f"{', ...' if len(inserted) > 3 else ''}."
+            )
+    gone = [one for one in inserted if any(fnmatchcase(one[0], pattern) for pattern in patterns)]
+    for _, host, child in gone:
+        if optimizer is not None:
+            forget(optimizer, host.get_submodule(child))
+        detach(host, child)
+    return tuple(name for name, _, _ in gone)
