@@ -2,15 +2,18 @@
 
 import json
 import os
+import random
+import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from forks import CONTEXT, DATA, RECIPE, RUN, Child, digest, patient, start, train_digits, wait_until
+from forks import CONTEXT, DATA, RECIPE, RUN, Child, digest, holder, start, train_digits, wait_until
 
 from senet.data.dataset import Data
 from senet.lab import execute as executing
@@ -94,7 +97,13 @@ class Crowd:
         gate = self.place / f"gate{len(self.children)}"
         new = [
             start(
-                self.place / f"said{len(self.children) + n}", target, self.runs, self.place, self.url, wait_for=gate, **kw
+                self.place / f"said{len(self.children) + n}",
+                target,
+                self.runs,
+                self.place,
+                self.url,
+                wait_for=gate,
+                **kw,
             )
             for n in range(number)
         ]
@@ -109,7 +118,6 @@ class Crowd:
 
     def trainer(self) -> Child:
         """Wait until a worker trains, and give it."""
-        from forks import holder
 
         def found() -> list[Child]:
             pids = {holder(self.place / "runs" / run.id) for run in self.runs}
@@ -118,10 +126,22 @@ class Crowd:
         wait_until(found)
         return next(iter(found()), self.children[0])
 
+    def kill(self, number: int, chance: random.Random) -> int:
+        """Kill some workers, each after some more batches of all and a moment; give how many had not ended."""
+        kills = 0
+        for victim in chance.sample(self.children, number):
+            enough = self.steps + chance.randint(0, 20)
+            while self.steps < enough and victim.runs:
+                time.sleep(0.005)
+            time.sleep(chance.uniform(0, 0.3))
+            victim.kill()
+            kills += victim.process.exitcode == -signal.SIGKILL
+        return kills
+
     def end(self) -> None:
         """Wait for all workers that were not killed."""
         for child in self.children:
-            assert child.join(patient(120)) in (0, -9), child.said
+            assert child.join(120) in (0, -signal.SIGKILL), child.said
 
     def lives(self, run: Run) -> list[list[float]]:
         """Give the times of the batches of a run, for each process that trained it, in their order."""
@@ -134,15 +154,16 @@ class Crowd:
         from senet.lab.trials import Trials
 
         with Trials.open(self.url, "crowd", runs=self.place / "runs") as trials:
-            found = [t for t in trials._study.get_trials(deepcopy=False)]
+            ids = {run.id for run in self.runs}
+            found = [trial for trial in trials._study.get_trials() if trial.user_attrs["run"] in ids]
+            assert [trial.number for trial in trials._study.trials] == list(range(len(trials._study.trials)))
             assert trials.overview(self.runs).complete == self.runs
         complete = [t.user_attrs["run"] for t in found if t.state.name == "COMPLETE"]
         assert sorted(complete) == sorted(run.id for run in self.runs), "exactly one complete trial each"
         assert {t.state.name for t in found} <= {"COMPLETE", "FAIL"}
-        assert [t.number for t in found] == list(range(len(found)))
         for run in self.runs:
             lives = self.lives(run)
-            for life, following in zip(lives, lives[1:], strict=False):
+            for life, following in pairwise(lives):
                 assert life[-1] < following[0], "two processes trained it at the same time"
             # every step is saved, so a kill costs no more than the one in progress
             assert steps <= sum(map(len, lives)) <= steps + len(lives) - 1

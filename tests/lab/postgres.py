@@ -60,10 +60,14 @@ class Server:
         import psycopg
 
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "port": self.port}
-        words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        words: list[str | Path] = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [self.bin / "postgres", "-D", self.folder / "data", *words], stdout=log, stderr=log, user=self.user, cwd="/"
+                [self.bin / "postgres", "-D", self.folder / "data", *words],
+                stdout=log,
+                stderr=log,
+                user=self.user,
+                cwd="/",
             )
         end = time.monotonic() + patient(30)
         while True:

@@ -20,7 +20,7 @@ from senet.lab.files import storage_error
 __all__ = ["InUse", "RunLock"]
 
 
-class InUse(StorageError):
+class InUse(StorageError):  # noqa: N818 (it may be no error: whoever asked can wait)
     """A folder in which another process trains."""
 
 

@@ -58,9 +58,9 @@ def share(
     if not failed:
         return results, None
     (run, first), *_ = failed.items()
-    error = SenetError(
+    end = SenetError(
         f"{len(failed)} of {len(wanted)} runs were given up; the first is {run.model} {run.design} seed {run.seed}: "
         f"{first.line} To try them again, add --retry-failed."
     )
-    error.exit_code = first.exit_code
-    return results, error
+    end.exit_code = first.exit_code
+    return results, end

@@ -189,7 +189,7 @@ class _Shift:
         for run in self.seen.complete:
             if run not in self._known:
                 self._known.add(run)
-                yield self._made.pop(run, None) or self._read(run)
+                yield self._made.pop(run) if run in self._made else self._read(run)
 
     def stand_by(self) -> None:
         """Wait a while for others, and say for whom."""

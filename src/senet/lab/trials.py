@@ -13,10 +13,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -31,7 +30,7 @@ HEARTBEAT = 15  # seconds between two signs of life
 GRACE = 60  # seconds without one, then the worker is dead
 RETRIES = 5  # of a run whose workers die: more is no accident, e.g. want of memory
 
-GOALS: Mapping[str, tuple[str, Callable[[Result], float]]] = {
+GOALS: Mapping[str, tuple[Literal["minimize", "maximize"], Callable[[Result], float]]] = {
     "accuracy": ("maximize", lambda result: result.accuracy),
     "loss": ("minimize", lambda result: result.last.test_loss),
     "params": ("minimize", lambda result: float(result.params)),
@@ -282,7 +281,7 @@ class Trials:
         last = trials[-1]
         if line := last.user_attrs.get("error"):
             return Failure(str(line), int(last.user_attrs.get("exit_code", 1)))
-        died = len(RetryHeartbeatStaleTrialCallback.retry_history(last)) + 1
+        died = len(last.system_attrs.get("retry_history", ())) + 1
         if died > RETRIES:
             worker = last.user_attrs.get("worker", "a worker")
             return Failure(f"{died} workers died of it, the last one was {worker}; has it memory enough?")
