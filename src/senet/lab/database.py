@@ -84,17 +84,23 @@ class Database:
             limits = {"statement_timeout": WAIT, "lock_timeout": WAIT, "idle_in_transaction_session_timeout": 2 * WAIT}
             options = " ".join(f"-c {name}={1000 * seconds}" for name, seconds in limits.items())
             connect = {"connect_timeout": CONNECT, "keepalives_idle": 30, "options": options}
-        kw: dict[str, Any] = {"pool_pre_ping": True, "connect_args": connect}
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        try:
-            with self.plain_errors():
-                self._locks = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=connect)
-                with self.turn(), quiet():  # two that make the tables at the same time trip over each other
-                    full = url.render_as_string(hide_password=False)
-                    self.storage = RDBStorage(full, kw, heartbeat_interval=heartbeat, grace_period=grace)
-        except ImportError:
-            raise UsageError(f"{self.name} needs psycopg; pip install 'senet[search]'.") from None
+        with ExitStack() as undo, self.plain_errors():
+            try:
+                # tests a connection before it is used: without that a restart of the server ends the worker
+                self._engine = sqlalchemy.create_engine(url, pool_pre_ping=True, connect_args=connect)
+            except ImportError:
+                raise UsageError(f"{self.name} needs psycopg; pip install 'senet[search]'.") from None
+            undo.callback(self._engine.dispose)
+            with self.turn(), quiet():  # two that make the tables at the same time trip over each other
+                self.storage = RDBStorage(
+                    url.render_as_string(hide_password=False),
+                    {"pool": self._engine.pool},
+                    heartbeat_interval=heartbeat,
+                    grace_period=grace,
+                )
+            undo.pop_all()
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -120,6 +126,7 @@ class Database:
         """Give all connections back."""
         self.storage.remove_session()
         self.storage.engine.dispose()
+        self._engine.dispose()
 
     @contextmanager
     def _file_lock(self) -> Iterator[None]:
@@ -141,7 +148,7 @@ class Database:
     @contextmanager
     def _advisory_lock(self) -> Iterator[None]:
         # of the transaction: it ends with the connection, and the server ends a connection that idles in it
-        with self._locks.begin() as connection:
+        with self._engine.begin() as connection:
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": KEY})
             yield
 

@@ -194,7 +194,9 @@ class _Shift:
     def stand_by(self) -> None:
         """Wait a while for others, and say for whom."""
         others = ", ".join(dict.fromkeys(filter(None, self.seen.running.values())))
-        said = f"nothing waits; {len(self.seen.running)} runs are trained by {others}; standing by in case one dies"
+        number = len(self.seen.running)
+        they = "1 run is" if number == 1 else f"{number} runs are"
+        said = f"nothing waits; {they} trained by {others}; standing by in case one dies"
         if self.seen.running and not self.seen.waiting and said != self._said:
             self._said = said
             self.say(said)
