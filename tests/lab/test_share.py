@@ -82,6 +82,11 @@ def test_flags_that_do_not_fit_are_refused_in_a_line(
     code, _, err = senet("run try.toml --storage trials.db", capsys, monkeypatch)
     assert code == 2
     assert err.startswith("senet: --storage: 'trials.db' is no address of a database; give sqlite (")
+    with monkeypatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")
+        code, _, err = senet("run try.toml --storage sqlite", capsys, patch)
+    assert code == 2
+    assert "torchrun" in err
     monkeypatch.setitem(sys.modules, "senet.lab.shift", None)
     code, _, err = senet("run try.toml --storage sqlite", capsys, monkeypatch)
     assert code == 2

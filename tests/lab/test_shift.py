@@ -27,6 +27,7 @@ from senet.lab.lock import RunLock
 from senet.lab.recipe import Optim, Schedule
 from senet.lab.shift import evaluate_with, work
 from senet.lab.store import Store
+from senet.lab.train import Progress
 from senet.lab.trials import Trials
 
 ONE = Setup(threads=1)
@@ -64,7 +65,7 @@ def test_the_runs_of_a_killed_worker_are_finished_by_another(url: str, tmp_path:
     crowd.check(steps=STEPS)
 
 
-@pytest.mark.parametrize("url", DATABASES, indirect=True)
+@pytest.mark.parametrize("url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 def test_four_that_begin_at_once_add_every_run_once(url: str, tmp_path: Path) -> None:
     runs, gate = variants(6), tmp_path / "gate"
     children = [start(tmp_path / f"said{n}", enqueue, runs, url, gate) for n in range(4)]
@@ -221,6 +222,24 @@ def test_one_command_may_train_several_at_a_time(
     for run in runs:
         train_digits(run, tmp_path / "plain" / run.id)
         assert digest(tmp_path / run.id) == digest(tmp_path / "plain" / run.id)
+
+
+def test_several_at_a_time_are_saved_and_wait_when_told_to_stop(
+    trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_server()
+    monkeypatch.setattr(workers, "CONTEXT", CONTEXT)
+    runs = variants(3, epochs=100)
+    asked: list[int] = []
+
+    def ask(_: Progress) -> None:
+        if not asked:
+            asked.append(os.kill(os.getpid(), signal.SIGTERM) or 1)
+
+    with pytest.raises(Interrupted, match="any worker goes on from here"):
+        list(work(runs, Store(tmp_path), trials, replace(ONE, jobs=2), watch=ask))
+    assert trials.overview(runs).waiting == runs
+    assert any((tmp_path / run.id / "checkpoints").exists() for run in runs)
 
 
 # ---- PostgreSQL

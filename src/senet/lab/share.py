@@ -1,5 +1,6 @@
 """A study that several workers train together: what `senet run STUDY --storage URL` does."""
 
+import os
 from pathlib import Path
 
 from senet.console import Board
@@ -38,9 +39,13 @@ def share(
         The results there are, and the error to end with if runs were given up.
 
     Raises:
-        UsageError: if Optuna is missing, or the storage is no address.
+        UsageError: if Optuna is missing, the storage is no address, or this is one of several processes of torchrun.
         SenetError: as `work` does.
     """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise UsageError(
+            "--storage gives each process a run of its own, torchrun gives all of them one; use one of both."
+        )
     try:
         from senet.lab.shift import work
         from senet.lab.trials import Trials

@@ -9,6 +9,7 @@ worker may be killed between any two steps, also between the two steps of a repa
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,11 +143,16 @@ class Trials:
             grace: seconds without one after which a worker is taken for dead; None is 60.
 
         Raises:
+            SpecError: if a goal is not known.
             StorageError: if the database fails, or holds a study of this name with other goals.
             UsageError: if the URL is none of these, or its driver is not installed.
         """
         database = Database(address(url, runs=runs), heartbeat=heartbeat or HEARTBEAT, grace=grace or GRACE)
-        return cls(database, name, goals=goals)
+        with ExitStack() as undo:
+            undo.callback(database.close)
+            trials = cls(database, name, goals=goals)
+            undo.pop_all()
+        return trials
 
     def __enter__(self) -> Self:
         return self
