@@ -19,14 +19,14 @@ from crowd import Crowd, enqueue, variants
 from forks import CONTEXT, digest, patient, start, start_server, train_digits, wait_until
 from postgres import Server, serve
 
-from senet.errors import DataError, Interrupted, StorageError
+from senet.errors import CheckpointError, DataError, Interrupted, StorageError
 from senet.lab import execute as executing
 from senet.lab import workers
 from senet.lab.execute import Setup, execute
 from senet.lab.lock import RunLock
 from senet.lab.recipe import Optim, Schedule
 from senet.lab.shift import evaluate_with, work
-from senet.lab.store import Store
+from senet.lab.store import Store, write_results
 from senet.lab.train import Progress
 from senet.lab.trials import Trials
 
@@ -179,6 +179,21 @@ def test_a_result_in_another_folder_of_runs_is_missed_at_once(
     list(work(runs[:1], Store(tmp_path), trials, ONE))
     with pytest.raises(StorageError, match="all workers need the same folder of runs"):
         next(work(runs, Store(tmp_path / "elsewhere"), trials, ONE))
+
+
+def test_results_of_other_images_are_not_mixed(trials: Trials, tmp_path: Path) -> None:
+    runs = variants(2)
+    made = train_digits(runs[0], tmp_path / runs[0].id)
+    write_results(tmp_path / "list.jsonl", [replace(made, run=runs[1], data="0123456789abcdef")])
+    store = Store(tmp_path, lists=[tmp_path / "list.jsonl"])
+    for run in runs:
+        trial = trials.pull([run])
+        assert trial is not None
+        trials.tell(trial, made)
+    results = work(runs, store, trials, ONE)
+    assert next(results) == made
+    with pytest.raises(CheckpointError, match=f"saw other images: {made.data} and 0123456789abcdef"):
+        next(results)
 
 
 def test_a_bug_is_given_up_and_shown(trials: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from senet.data.spec import DataSpec
 from senet.errors import CheckpointError, Interrupted, NumericError, SenetError, StorageError
 from senet.lab.execute import Setup, execute
 from senet.lab.heart import Heart
@@ -57,6 +58,7 @@ def work(
         say: is told in a line what else happens.
 
     Raises:
+        CheckpointError: if two results saw other images.
         Interrupted: if a signal asked to stop; what was trained is saved and waits for a worker.
         StorageError: if the database is away for ten minutes, or a result lies in another folder of runs.
         SenetError: if this machine cannot train: no data, no space; the run waits for another worker.
@@ -118,6 +120,7 @@ class _Shift:
         self.failure: BaseException | None = None
         self._made: dict[Run, Result] = {}
         self._known: set[Run] = set()
+        self._images: dict[DataSpec, Result] = {}  # the first result with each data set
         self._held: dict[Run, float] = {}  # trained by somebody else in the same folder: until when to leave it
         self._looked = -float("inf")
         self._said = ""
@@ -189,7 +192,9 @@ class _Shift:
         for run in self.seen.complete:
             if run not in self._known:
                 self._known.add(run)
-                yield self._made.pop(run) if run in self._made else self._read(run)
+                result = self._made.pop(run) if run in self._made else self._read(run)
+                self._refuse_other_images(result)
+                yield result
 
     def stand_by(self) -> None:
         """Wait a while for others, and say for whom."""
@@ -203,6 +208,14 @@ class _Shift:
         end = time.monotonic() + self.pace
         while not self.stop and time.monotonic() < end:
             time.sleep(BRIEF)
+
+    def _refuse_other_images(self, result: Result) -> None:
+        first = self._images.setdefault(result.run.data, result)
+        if first.data != result.data:
+            raise CheckpointError(
+                f"runs {first.run.id} and {result.run.id} saw other images: {first.data} and {result.data}; give all "
+                "workers the same data set, and remove the folder of the wrong run and its study from the storage."
+            )
 
     def _read(self, run: Run) -> Result:
         end = time.monotonic() + LATE
