@@ -1,4 +1,4 @@
-"""The tail of a residual unit alone: plain, with an ordinary block, with a fused one; time of a training step as ratios.
+"""The tail of a residual unit alone: plain, with an ordinary block, with a fused one; a training step as ratios.
 
     python benchmarks/tails.py [--rounds 30] [--figure docs/img/tails.png]
 
@@ -100,9 +100,8 @@ def main() -> None:
     asked = words.parse_args()
     torch.set_num_threads(1)
     keep_memory()
-    print(
-        f"{date.today().isoformat()}, torch {torch.__version__}, {platform.machine()}, 1 thread, {asked.rounds} rounds\n"
-    )
+    where = f"{date.today().isoformat()}, torch {torch.__version__}, {platform.machine()}"
+    print(f"{where}, 1 thread, {asked.rounds} rounds\n")
     print("| map | plain [ms] | ordinary block | quartiles | fused block | quartiles |\n|---|--:|--:|--:|--:|--:|")
     rows = []
     for n, channels, side in SIZES:

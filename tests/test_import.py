@@ -41,7 +41,7 @@ def test_torch_arrives_with_the_first_name_that_needs_it() -> None:
 
 def test_training_loads_neither_torchvision_nor_a_plotting_library() -> None:
     loaded = loaded_after("import senet.lab.train, senet.lab.execute")
-    assert not {"torchvision", "matplotlib", "timm", "sklearn", "pyarrow"} & loaded
+    assert not {"torchvision", "matplotlib", "timm", "sklearn", "pyarrow", "optuna", "sqlalchemy"} & loaded
 
 
 def test_every_public_name_exists() -> None:

@@ -64,6 +64,13 @@ Fused = Annotated[
 Workers = Annotated[int, typer.Option("--workers", help="Processes that decode image files, for each run")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs: checkpoints, curves, results")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of table, figure and report")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Share the runs with other workers: sqlite (a file in --runs), sqlite:///FILE, postgresql://USER@HOST/NAME",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table")]
 Quick = Annotated[bool, typer.Option("--quick", help="At the study's quick scale: a laptop finishes it")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too")]
@@ -167,13 +174,22 @@ def run(
     workers: Workers = 0,
     fused: Fused = True,
     runs: Runs = Path("runs"),
+    storage: Storage = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --storage: try again what was given up")
+    ] = False,
     output: Output = None,
     as_json: Json = False,
     tensorboard: TensorBoard = False,
     download: Download = False,
     on_bad_image: BadImage = "error",
 ) -> None:
-    """Train what a study lacks and report it. Start it again after a stop: it goes on where it was."""
+    """Train what a study lacks and report it. Start it again after a stop: it goes on where it was.
+
+    With `--storage`, start it as often as you like, on as many machines as you like: each takes the next run.
+    """
+    if retry_failed and storage is None:
+        raise UsageError("--retry-failed is about a storage that remembers failures; give --storage too.")
     study = _read_study(study_file, words, quick=quick)
     _check_models(study)
     setup = _setup(
@@ -186,9 +202,17 @@ def run(
         on_bad_image=on_bad_image,
         fused=fused,
     )
-    folder = _report_folder(study_file, study)
-    results = _train_all(study, runs, setup, quiet=as_json, lists=(folder / "results.jsonl",))
-    _finish(study, results, output or folder, as_json=as_json)
+    committed = _report_folder(study_file, study)
+    lists, folder = (committed / "results.jsonl",), output or committed
+    if storage is None:
+        _finish(study, _train_all(study, runs, setup, quiet=as_json, lists=lists), folder, as_json=as_json)
+        return
+    from senet.lab.share import share
+
+    results, failed = share(study, runs, setup, storage, quiet=as_json, lists=lists, retry_failed=retry_failed)
+    _finish(study, results, folder, as_json=as_json)
+    if failed is not None:
+        raise failed
 
 
 @app.command()
@@ -733,8 +757,14 @@ def _finish(
 
 
 def _command() -> str:
-    """Give the command as a reader elsewhere could type it: places of this machine are not theirs."""
-    return " ".join(["senet", *("DIR" if Path(word).is_absolute() else word for word in sys.argv[1:])])
+    """Give the command as a reader elsewhere could type it: places of this machine are not theirs, nor passwords."""
+    return " ".join(["senet", *map(_anywhere, sys.argv[1:])])
+
+
+def _anywhere(word: str) -> str:
+    if "://" in word:
+        return "--storage=URL" if word.startswith("--storage=") else "URL"
+    return "DIR" if Path(word).is_absolute() else word
 
 
 def _report_folder(study_file: Path, study: "Study") -> Path:

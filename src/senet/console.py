@@ -88,6 +88,13 @@ class Board:
                 flush=True,
             )
 
+    def note(self, text: str) -> None:
+        """Say something in a line of its own."""
+        if self.live:
+            self.bars.console.print(text, style="dim", highlight=False, markup=False)
+        elif not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
 
 def show_table(study: Study, lines: list[Line]) -> None:
     """Print the table of a study with its footnotes."""

@@ -17,7 +17,12 @@ from types import TracebackType
 from senet.errors import StorageError
 from senet.lab.files import storage_error
 
-__all__ = ["RunLock"]
+__all__ = ["InUse", "RunLock"]
+
+
+class InUse(StorageError):  # noqa: N818 (it may be no error: whoever asked can wait)
+    """A folder in which another process trains."""
+
 
 PATIENCE = 10.0  # seconds that a fork of a killed run has to give up its copy of the lock: milliseconds if not stalled
 
@@ -33,7 +38,8 @@ class RunLock:
         folder: the folder of the run; it must exist when the lock is taken.
 
     Raises:
-        StorageError: on entering, if another run holds the folder, or the disk refuses.
+        InUse: on entering, if another run holds the folder.
+        StorageError: on entering, if the disk refuses.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,7 +84,7 @@ class RunLock:
             except BlockingIOError:
                 holder = os.pread(handle, 1000, 0).decode(errors="replace")
                 if not _has_ended(holder) or time.monotonic() > end:
-                    raise StorageError(
+                    raise InUse(
                         f"{self.folder} is in use by {holder or 'another process'}; wait for that run, stop it, or "
                         "choose another folder."
                     ) from None
