@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from senet import SESpec, SqueezeExcite, accelerate, create_model
 from senet.errors import SpecError
-from senet.fast import backends, decelerate
+from senet.fast import backends, decelerate, modules
 from senet.fast.native import compiler
 from senet.models import list_models
 from senet.nn import Residual, chain
@@ -85,6 +85,24 @@ def test_the_native_backend_agrees_in_float32(
     accelerate(fused, backend="native")
     x = torch.randn(4, 3, 12, 12).contiguous(memory_format=memory_format)
     assert_equal(outcome(fused, x), outcome(ordinary, x), tolerance=1e-4)
+
+
+@needs_compiler
+def test_small_convolutions_as_products_agree() -> None:
+    ordinary = network(SESpec(), "resnet50", torch.float32, num_classes=10).to(memory_format=torch.channels_last)
+    fused = copy.deepcopy(ordinary)
+    accelerate(fused, backend="native")
+    x = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    products = []
+    original = modules.as_product
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modules, "as_product", lambda module, x: products.append(module) or original(module, x))
+        mine = outcome(fused, x)
+    assert len(products) > 10
+    theirs = outcome(ordinary, x)
+    assert_equal(mine[:1], theirs[:1], tolerance=1e-4)
+    for ours, wanted in zip(mine[1:], theirs[1:], strict=True):  # a ReLU at its edge may open in one and not the other
+        assert torch.linalg.norm((ours - wanted).double()) < 0.02 * torch.linalg.norm(wanted.double()) + 1e-6
 
 
 FAMILIES = ("preact_resnet110", "resnext50", "senet154", "vgg16_bn", "mobilenet_v1", "bn_inception", "kth_resnet52")

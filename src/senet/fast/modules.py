@@ -9,6 +9,7 @@ Letters in shapes: n images, c and d channels, *s and *t sizes.
 from collections.abc import Sequence
 from typing import TypeGuard
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from senet.nn.block import without_autocast
 
 __all__ = ["FusedResidual", "FusedSequential", "excite_of", "is_norm", "is_plain"]
 
+FEW_POSITIONS = 1024  # of all images, up to which a matrix product beats torch's 1x1 convolution (docs/fast.md)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -92,8 +94,24 @@ def run(modules: Sequence[nn.Module], x: Tensor, backend: str) -> Tensor:
             at += 1
         else:
             assert module is not None
-            x = module(x)
+            x = as_product(module, x) if is_product(module, x, backend) else module(x)
     return x
+
+
+def is_product(module: nn.Module, x: Tensor, backend: str) -> TypeGuard[nn.Conv2d]:
+    """Say whether a convolution is faster as a matrix product: 1x1, on few positions, channels last, on a CPU."""
+    if type(module) is not nn.Conv2d or module.kernel_size != (1, 1) or module.stride != (1, 1):
+        return False
+    if backend != "native" or module.groups != 1 or module.padding != (0, 0) or not is_plain(module):
+        return False
+    few = x.ndim == 4 and x.numel() <= FEW_POSITIONS * module.in_channels
+    alike = x.dtype == module.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return few and alike and x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def as_product(module: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution to the channels-last view of a map."""
+    return F.linear(x.permute(0, 2, 3, 1), module.weight.flatten(1), module.bias).permute(0, 3, 1, 2)
 
 
 def fit(u: Tensor, norm: Norm | None, backend: str, *, gated: bool) -> bool:
@@ -137,7 +155,7 @@ def excite_of(block: nn.Module | None) -> Excite | None:
 def dense(layer: nn.Module, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
     """Apply a 1x1 convolution to a descriptor as the linear map it is: an eighth of the time on small ones."""
     if type(layer) is nn.Conv2d and is_plain(layer):
-        return F.linear(z, layer.weight[:, :, 0, 0], layer.bias)
+        return F.linear(z, layer.weight.flatten(1), layer.bias)
     mapped: Tensor = layer(z[:, :, None, None])
     return mapped[:, :, 0, 0]
 

@@ -13,6 +13,7 @@ from senet import decode
 from senet.console import console, print_whole
 from senet.errors import UsageError
 from senet.lab.files import ensure_writable
+from senet.lab.memory import keep_memory
 
 __all__ = ["measure"]
 
@@ -46,6 +47,7 @@ def measure(
     if output is not None:
         ensure_writable(output)
     torch.set_num_threads(max(1, threads))
+    keep_memory()  # as in training
     with Progress(console=console, disable=as_json or not sys.stdout.isatty(), transient=True) as bars:
         bar = bars.add_task("rounds", total=options["rounds"])
         found = bench(
