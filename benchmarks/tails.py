@@ -86,7 +86,8 @@ def draw(rows: list[tuple[str, dict[str, Timing]]], path: Path) -> None:
         for place, ratio in zip(places, ratios, strict=True):
             right.annotate(f"{ratio:.2f}", (place, ratio), ha="center", va="bottom", fontsize=7)
     right.axhline(1, color="black", linewidth=0.8)
-    right.set_xticks(range(len(rows)), [label.replace(" x ", "\nx ", 1) for label, _ in rows], fontsize=8)
+    right.set_xticks(range(len(rows)), [label.replace(" x ", "\n") for label, _ in rows], fontsize=8)
+    right.set_xlabel("images, channels, positions")
     right.set_ylabel("time, ratio to the plain tail")
     right.legend(fontsize=8)
     figure.savefig(path, dpi=150)

@@ -80,6 +80,7 @@ def test_the_native_backend_agrees_in_float32(
     slot: str, memory_format: torch.memory_format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backends, "SMALL", 0)
+    monkeypatch.setattr(backends, "SMALL_GATED", 0)
     ordinary = network(DESIGNS[slot], dtype=torch.float32).to(memory_format=memory_format)
     fused = copy.deepcopy(ordinary)
     accelerate(fused, backend="native")
@@ -124,6 +125,7 @@ def test_under_autocast_the_type_is_the_same_and_the_values_are_as_near_to_float
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(backends, "SMALL", 0)
+    monkeypatch.setattr(backends, "SMALL_GATED", 0)
     ordinary = network(DESIGNS["standard"], dtype=torch.float32)
     fused = copy.deepcopy(ordinary)
     accelerate(fused, backend="native")
@@ -239,7 +241,7 @@ import copy, sys, torch
 from senet import SESpec, accelerate, create_model
 from senet.fast import backends
 
-backends.SMALL, (_, backend, how) = 0, sys.argv
+backends.SMALL, backends.SMALL_GATED, (_, backend, how) = 0, 0, sys.argv
 ordinary = create_model("resnet8", se=[SESpec(reduction=4), SESpec(slot="inner", stages=(2,), reduction=4)])
 fused = copy.deepcopy(ordinary)
 accelerate(fused, backend=backend)

@@ -12,7 +12,8 @@ from senet.fast.passes import REFERENCE, Passes
 
 __all__ = ["BACKENDS", "backend_for", "is_suited", "passes"]
 
-SMALL = 2**19  # values of a map, below which a few operators of torch cost less than one of Python (docs/fast.md)
+# values of a map, below which several operators of torch cost less than one of Python (docs/fast.md)
+SMALL, SMALL_GATED = 2**19, 2**16
 
 
 @cache
@@ -63,12 +64,12 @@ def is_suited(backend: str, u: Tensor, *, gated: bool) -> bool:
     Args:
         backend: of `BACKENDS`.
         u: the map.
-        gated: a block is part of the operation, which then pays off on small maps too.
+        gated: a block is part of the operation, which then pays off on smaller maps too.
     """
     if u.ndim != 4 or u.numel() == 0 or not u.is_floating_point():
         return False
     if backend == "native":
-        return u.device.type == "cpu" and u.dtype in TYPES and (gated or u.numel() >= SMALL)
+        return u.device.type == "cpu" and u.dtype in TYPES and u.numel() >= (SMALL_GATED if gated else SMALL)
     if backend == "triton":
         return u.device.type == "cuda" and u.dtype in (*TYPES, torch.float16)
     return True
