@@ -1,6 +1,10 @@
 """Scoring by a tree of common beginnings gives what running every design from the start gives."""
 
+import os
+import signal
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,12 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from senet.data import DataSpec, load
+from senet.errors import CheckpointError, Interrupted, SpecError
 from senet.lab.recipe import Optim, Recipe, Schedule
 from senet.lab.run import Run
 from senet.lab.search import supernet
 from senet.lab.search.space import Choices, Shared, Space
-from senet.lab.search.supernet import sandwich, shared_network
+from senet.lab.search.supernet import sandwich, score_space, shared_network, train_shared
 from senet.lab.search.tree import recalibrated, score_schemes, select
+from senet.lab.train import Progress
 from senet.models import Network
 from senet.nn.nested import NestedSqueezeExcite
 from senet.spec import SESpec
@@ -125,3 +131,44 @@ def test_select_reaches_every_block() -> None:
     assert [block.widths[1] for block in blocks] == [2, 4, 4]
     ratios = list(product((2, 8), (2, 8), (4, 16)))
     assert [spec.reduction for spec in SPECS] == ratios
+
+
+def test_a_stopped_shared_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    space = replace(SPACE, shared=replace(SPACE.shared, epochs=2))
+    whole, _ = train_shared(space, DATA, tmp_path / "whole")
+
+    def stop_in_the_second_epoch(progress: Progress) -> None:
+        if progress.epoch > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="goes on after epoch 1"):
+        train_shared(space, DATA, tmp_path / "cut", watch=stop_in_the_second_epoch)
+    resumed, seconds = train_shared(space, DATA, tmp_path / "cut")
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
+    again, same = train_shared(
+        space, DATA, tmp_path / "cut", watch=lambda progress: pytest.fail("it was trained again")
+    )
+    assert same == seconds
+    assert torch.equal(again.fc.weight, resumed.fc.weight)
+    other = load(replace(DATA.spec, subset_seed=1))
+    with pytest.raises(CheckpointError, match="is of other images"):
+        train_shared(space, other, tmp_path / "cut")
+
+
+def test_scores_of_a_space_name_every_design_with_its_own_parameters(tmp_path: Path) -> None:
+    network, seconds = train_shared(SPACE, DATA, tmp_path)
+    scored = score_space(SPACE, network, DATA, count=lambda design: design[0].ratio(1), train_seconds=seconds)
+    assert list(scored.scores) == SPACE.designs()
+    assert [score.params for score in scored.scores.values()] == [2] * 4 + [8] * 4
+    assert scored.per_minute == pytest.approx(60 * 8 / scored.score_seconds)
+
+
+def test_variants_do_not_share_weights() -> None:
+    several = replace(SPACE, choices=replace(SPACE.choices, variant=("standard", "bump")))
+    with pytest.raises(SpecError, match="varies ratios only"):
+        shared_network(several, DATA)
+    short = replace(SPACE, choices=Choices(reduction=((2, 4),)))
+    with pytest.raises(SpecError, match="give ratios for every stage"):
+        shared_network(short, DATA)

@@ -8,7 +8,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -140,13 +140,8 @@ def train_shared(
         Interrupted: if a signal asked to stop; the last whole epoch is saved.
         NumericError: if the loss is no number.
     """
-    recipe, seed = space.base.recipe, space.seeds[0]
-    if recipe.ema or recipe.accumulate > 1 or recipe.label_smoothing:
-        raise SpecError(
-            f"recipe.ema = {recipe.ema}, recipe.accumulate = {recipe.accumulate}, recipe.label_smoothing = "
-            f"{recipe.label_smoothing}: the strategy shared has none of them; leave them at 0, 1 and 0."
-        )
-    epochs = space.shared.epochs or recipe.epochs
+    _refuse_what_is_not_shared(space)
+    recipe, epochs = space.base.recipe, space.shared.epochs or space.base.recipe.epochs
     shape = torch.channels_last if recipe.channels_last else torch.contiguous_format
     network = shared_network(space, data).to(device).to(memory_format=shape)
     optimizer = make_optimizer(network, recipe.optim)
@@ -158,41 +153,57 @@ def train_shared(
         network.load_state_dict(found.weights)
         optimizer.load_state_dict(found.state["optimizer"])
         done, seconds = found.state["epoch"], found.state["seconds"]
-    train = data.train.to(device)
     with stoppable() as stop:
         network.train()
         for epoch in range(done, epochs):
             began = time.monotonic()
-            plan = epoch_plan(len(train), recipe, seed=seed, epoch=epoch)
-            batches = train.batches(plan, augment=recipe.augment, device=device)
-            for step, ((_, noise), (x, y)) in enumerate(zip(plan, batches, strict=True)):
-                torch.manual_seed(noise)
-                moment = epoch + step / len(plan)
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.optim.lr * recipe.schedule.factor(moment, epochs=epochs, step=1 / len(plan))
-                optimizer.zero_grad(set_to_none=True)
-                specs = _sampled(space, mix(seed, "schemes", epoch, step))
-                x = x.contiguous(memory_format=shape)
-                loss = sandwich(network, specs, x, y, amp=recipe.amp == "bf16")
+            for moment, speed, loss in _epoch(space, network, optimizer, data, epoch=epoch, epochs=epochs):
                 if not math.isfinite(loss):
                     raise NumericError(f"{home}: the loss of epoch {epoch + 1} is {loss}; lower optim.lr.")
-                if recipe.clip:
-                    nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-                optimizer.step()
                 if watch is not None:
-                    speed = (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began)
                     watch(_progress(home.name, moment, epochs, speed))
                 if stop:
                     raise stop.error(f"{home}: stopped; the same command goes on after epoch {epoch}.")
             seconds += time.monotonic() - began
-            state = {
-                "epoch": epoch + 1,
-                "seconds": seconds,
-                "data": data.fingerprint,
-                "optimizer": optimizer.state_dict(),
-            }
+            state = {"epoch": epoch + 1, "seconds": seconds, "data": data.fingerprint}
+            state["optimizer"] = optimizer.state_dict()
             checkpoints.save(epoch + 1, weights=network.state_dict(), state=state)
     return network, seconds
+
+
+def _epoch(
+    space: Space, network: Network, optimizer: torch.optim.Optimizer, data: Data, *, epoch: int, epochs: int
+) -> Iterator[tuple[float, float, float]]:
+    """Take the steps of an epoch; yield after each the epochs done, images per second, and the widest's loss."""
+    recipe, seed = space.base.recipe, space.seeds[0]
+    device = next(network.parameters()).device
+    shape = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    train = data.train.to(device)
+    plan = epoch_plan(len(train), recipe, seed=seed, epoch=epoch)
+    began = time.monotonic()
+    batches = train.batches(plan, augment=recipe.augment, device=device)
+    for step, ((_, noise), (x, y)) in enumerate(zip(plan, batches, strict=True)):
+        torch.manual_seed(noise)
+        moment = epoch + step / len(plan)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.optim.lr * recipe.schedule.factor(moment, epochs=epochs, step=1 / len(plan))
+        optimizer.zero_grad(set_to_none=True)
+        specs = _sampled(space, mix(seed, "schemes", epoch, step))
+        loss = sandwich(network, specs, x.contiguous(memory_format=shape), y, amp=recipe.amp == "bf16")
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+        optimizer.step()
+        speed = (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began)
+        yield moment, speed, loss
+
+
+def _refuse_what_is_not_shared(space: Space) -> None:
+    recipe = space.base.recipe
+    if recipe.ema or recipe.accumulate > 1 or recipe.label_smoothing:
+        raise SpecError(
+            f"recipe.ema = {recipe.ema}, recipe.accumulate = {recipe.accumulate}, recipe.label_smoothing = "
+            f"{recipe.label_smoothing}: the strategy shared has none of them; leave them at 0, 1 and 0."
+        )
 
 
 def score_space(

@@ -41,8 +41,8 @@ def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table as Markdown."""
-    rule = ["---", *["---:"] * (len(heads) - 1)]
+    """Write a table as Markdown, two columns of words and then numbers to the right."""
+    rule = ["---", "---", *["---:"] * (len(heads) - 2)]
     return "".join("| " + " | ".join(word.replace("|", "\\|") for word in row) + " |\n" for row in (heads, rule, *rows))
 
 
