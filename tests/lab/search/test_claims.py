@@ -30,7 +30,7 @@ def test_the_test_set_claims_more_than_held_out_images_for_equal_designs() -> No
     assert held_out.gain == pytest.approx(0.2)
     assert by_test.gain == pytest.approx(1.3)
     assert "KTH" in by_test.way
-    assert "gain against standard r=4-4" in by_test.way
+    assert by_test.reference == SPACE.design((4, 4))
     assert claims(outcome, {}) == []
 
 

@@ -88,9 +88,10 @@ def test_one_seed_has_the_spread_of_counting_images() -> None:
     assert outcome.trials[()].spread == pytest.approx(100 * (0.5 * 0.5 / 1000) ** 0.5)
 
 
-def test_a_budget_of_trials_ends_the_search_with_the_best_so_far() -> None:
+@pytest.mark.parametrize("chunk", [1, 2, 9])
+def test_a_budget_of_trials_ends_the_search_with_the_best_so_far(chunk: int) -> None:
     space = replace(SPACE, budget=Budget(trials=3))
-    outcome = search(space, grid(space), Laboratory(), name="grid", count=params, chunk=2)
+    outcome = search(space, grid(space), Laboratory(), name="grid", count=params, chunk=chunk)
     assert names(list(outcome.trials)) == ["plain", "2-2", "2-4"]
     assert outcome.ended == "the budget of 3 trials is spent"
     assert outcome.chosen == space.design((2, 2))

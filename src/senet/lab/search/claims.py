@@ -9,7 +9,7 @@ from senet.lab.build import build
 from senet.lab.evaluate import evaluate
 from senet.lab.execute import Setup
 from senet.lab.search.drive import Outcome
-from senet.lab.search.strategy import Design, name
+from senet.lab.search.strategy import Design
 from senet.lab.store import Store
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
@@ -27,12 +27,14 @@ class Claim:
         way: in words.
         design: what it takes.
         test: mean test accuracy over the seeds of the search [%].
+        reference: a constant ratio that was trained too; None if there is none.
         gain: against the reference, likewise [percentage points]; nan without it.
     """
 
     way: str
     design: Design
     test: float
+    reference: Design | None
     gain: float
 
 
@@ -75,9 +77,14 @@ def claims(outcome: Outcome, tests: Accuracies) -> list[Claim]:
     reference = next((d for r in outcome.space.references if (d := outcome.space.design((r,) * stages)) in means), None)
     ways = [("held-out images", outcome.chosen), ("the test set, as KTH", max(means, key=lambda d: means[d]))]
     base = means[reference] if reference is not None else float("nan")
-    against = f", gain against {name(reference)}" if reference is not None else ""
     return [
-        Claim(way=f"chosen by {way}{against}", design=design, test=means[design], gain=means[design] - base)
+        Claim(
+            way=f"chosen by {way}",
+            design=design,
+            test=means[design],
+            reference=reference,
+            gain=means[design] - base,
+        )
         for way, design in ways
         if design in means
     ]

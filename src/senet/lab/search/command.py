@@ -148,8 +148,8 @@ def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], N
     for note in table.notes(outcome, found.tests):
         console.print(f"- {note}", style="dim")
     for claim in found.claims:
-        gain = "" if claim.gain != claim.gain else f" ({claim.gain:+.2f})"
-        console.print(f"- {claim.way}: {name(claim.design)}, test {claim.test:.2f} %{gain}", style="dim")
+        against = f" ({claim.gain:+.2f} against {name(claim.reference)})" if claim.reference is not None else ""
+        console.print(f"- {claim.way}: {name(claim.design)}, test {claim.test:.2f} %{against}", style="dim")
     if found.shared is not None:
         real = {design: trial.score for design, trial in found.pool.items()}
         console.print(f"- shared network: {found.shared.per_minute:,.0f} designs a minute", style="dim")
@@ -177,6 +177,7 @@ def _check(space: Space) -> None:
 
 
 def _trained(runs: Sequence[Run], *, store: Store, setup: Setup, board: Board) -> Iterator[Result]:
+    board.total = max(board.total, board.done + len(set(runs)))
     for result in execute(runs, store, setup, watch=board.watch):
         board.finish(result)
         yield result

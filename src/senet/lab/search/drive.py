@@ -131,7 +131,7 @@ def search(
         name: of the strategy.
         count: parameters of the network with a design.
         latency: time of one image with a design [ms]; None where no objective needs it.
-        chunk: designs handed to `evaluate` at once; the budget is looked at in between.
+        chunk: designs handed to `evaluate` at once where minutes are counted; the budget is looked at in between.
     """
     driver = _Driver(space, evaluate, count, latency, chunk)
     chosen: Design | None = None
@@ -183,9 +183,10 @@ class _Driver:
         """Train what is new in a batch and give all scores of it."""
         new = [design for design in dict.fromkeys(batch.designs) if design not in self.trials and self._fits(design)]
         before = len(self.trials)
-        for group in self._groups(self._halved(new)):
-            if not self._may_go_on():
-                break
+        waiting = self._halved(new)
+        while waiting and self._may_go_on():
+            group = waiting[: self._room(len(waiting))]
+            waiting = waiting[len(group) :]
             for design, results in self._trained(group).items():
                 self.trials[design] = Trial(
                     design=design, phase=batch.phase, results=results, score=self._score(design, results)
@@ -200,10 +201,11 @@ class _Driver:
         """Give the best of designs that were trained."""
         return max(designs, key=lambda design: self.merit(self.trials[design].score), default=None)
 
-    def _groups(self, designs: Sequence[Design]) -> list[Sequence[Design]]:
-        left = self.space.budget.trials
-        size = min(self.chunk, left) if left else self.chunk
-        return [designs[i : i + size] for i in range(0, len(designs), size)]
+    def _room(self, waiting: int) -> int:
+        """Say how many designs may be trained before the next look at the budget."""
+        budget = self.space.budget
+        many = min(self.chunk, waiting) if budget.minutes else waiting
+        return min(many, budget.trials - len(self.trials)) if budget.trials else many
 
     def _may_go_on(self) -> bool:
         budget = self.space.budget

@@ -56,38 +56,33 @@ def draw(
 def _trade(axes: Any, outcome: Outcome) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    best = front(outcome.scores, ("accuracy", "params"))
+    cost = "latency_ms" if "latency_ms" in outcome.space.objectives else "params"
+    best = front(outcome.scores, ("accuracy", cost))
+
+    def place(trial: Trial) -> tuple[float, float]:
+        return getattr(trial.score, cost), trial.score.accuracy
+
     for design, trial in outcome.trials.items():
         colour = BLACK if not design else BLUE if design in best else GREY
         mark = "s" if not design else "o"
-        axes.errorbar(
-            trial.score.params,
-            trial.score.accuracy,
-            yerr=trial.spread,
-            color=colour,
-            marker=mark,
-            capsize=3,
-            linestyle="",
-        )
-        label = _ratios(design)
-        axes.annotate(
-            label, (trial.score.params, trial.score.accuracy), xytext=(5, 3), textcoords="offset points", fontsize=7
-        )
-    ordered = sorted(best, key=lambda design: outcome.trials[design].score.params)
-    steps = [(outcome.trials[d].score.params, outcome.trials[d].score.accuracy) for d in ordered]
+        x, y = place(trial)
+        axes.errorbar(x, y, yerr=trial.spread, color=colour, marker=mark, capsize=3, linestyle="")
+        axes.annotate(_label(design), (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7)
+    steps = sorted(place(outcome.trials[design]) for design in best)
     axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="Pareto front")
     if outcome.chosen is not None and outcome.chosen in outcome.trials:
-        score = outcome.trials[outcome.chosen].score
-        axes.plot(score.params, score.accuracy, "o", markersize=13, fillstyle="none", color=ORANGE, label="chosen")
+        at = place(outcome.trials[outcome.chosen])
+        axes.plot(*at, "o", markersize=13, fillstyle="none", color=ORANGE, label="chosen")
     several = len(outcome.space.seeds) > 1
     axes.set(
-        xlabel="parameters",
+        xlabel="parameters" if cost == "params" else "one image [ms], measured",
         ylabel="held-out accuracy [%]",
         title="± standard deviation over seeds" if several else "one seed; bars: counting error of the images only",
     )
     axes.title.set_fontsize(9)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    if cost == "params":
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -103,7 +98,7 @@ def _against(axes: Any, both: list[tuple[Design, Trial]], shared: Mapping[Design
             linestyle="",
         )
         place = (shared[design].accuracy, trial.score.accuracy)
-        axes.annotate(_ratios(design), place, xytext=(5, 3), textcoords="offset points", fontsize=7)
+        axes.annotate(_label(design), place, xytext=(5, 3), textcoords="offset points", fontsize=7)
     axes.set(
         xlabel="accuracy inside the shared network [%]",
         ylabel="accuracy when trained alone [%]",
@@ -112,8 +107,6 @@ def _against(axes: Any, both: list[tuple[Design, Trial]], shared: Mapping[Design
     axes.title.set_fontsize(9)
 
 
-def _ratios(design: Design) -> str:
-    if not design:
-        return "plain"
-    r = design[0].reduction
-    return str(r) if isinstance(r, int) else "-".join(map(str, r))
+def _label(design: Design) -> str:
+    """Name a design as shortly as a point of a figure needs."""
+    return " + ".join(str(spec).removeprefix("standard ").removeprefix("r=") for spec in design) or "plain"

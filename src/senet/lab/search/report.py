@@ -122,7 +122,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         "trials": trials,
         "dropped": [{"design": name(d.design), "epochs": d.epochs, "accuracy": d.accuracy} for d in outcome.dropped],
         "refused": {name(design): params for design, params in outcome.refused.items()},
-        "claims": [_numbers({**asdict(claim), "design": name(claim.design)}) for claim in found.claims],
+        "claims": [_claim(claim) for claim in found.claims],
     }
     if found.shared is not None:
         said["shared"] = {
@@ -133,6 +133,11 @@ def findings_dict(found: Findings) -> dict[str, Any]:
             "scores": {name(d): {"accuracy": s.accuracy, "loss": s.loss} for d, s in found.shared.scores.items()},
         }
     return said
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    reference = None if claim.reference is None else name(claim.reference)
+    return _numbers({**asdict(claim), "design": name(claim.design), "reference": reference})
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:
@@ -201,9 +206,11 @@ def _claimed(found: Findings) -> list[str]:
         for claim in found.claims
     ]
     seeds = len(found.outcome.space.seeds)
+    reference = found.claims[0].reference
+    gain = "gain" if reference is None else f"gain over {name(reference)}"
     return [
         "## What selecting on the test set would have claimed\n",
-        table.markdown(["way", "design", "test top-1 [%]", "gain"], rows),
+        table.markdown(["way", "design", "test top-1 [%]", gain], rows),
         _bullets(
             [
                 f"the same trainings, {seeds} seed{'s' * (seeds > 1)} each; the second row takes the largest of "
