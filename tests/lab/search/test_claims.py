@@ -63,6 +63,9 @@ def test_a_search_that_trained_nothing_still_has_a_report(tmp_path: Path) -> Non
 
 def test_the_notes_say_that_the_choice_did_not_see_the_test_set() -> None:
     said = " ".join(notes(replace(OUTCOME, ended="x", refused={SPACE.design((2, 2)): 9}), {(): {0: 1.0}}))
+    assert "do not pay" not in said
+    plain = search(SPACE, grid(SPACE), Laboratory(lambda d: 500 if d else 501), name="grid", count=params)
+    assert "the blocks do not pay" in " ".join(notes(plain, {}))
     for words in (
         "100 held-out training images, never by the test set",
         "deviation over 2 seeds",

@@ -108,6 +108,11 @@ class Outcome:
         """Scores by design."""
         return {design: trial.score for design, trial in self.trials.items()}
 
+    @property
+    def searched(self) -> dict[Design, Score]:
+        """Scores of the designs with blocks: those of the space, without the plain network for reference."""
+        return {design: score for design, score in self.scores.items() if design}
+
 
 def search(
     space: Space,

@@ -57,7 +57,7 @@ def _trade(axes: Any, outcome: Outcome) -> None:
     from matplotlib.ticker import MaxNLocator
 
     cost = "latency_ms" if "latency_ms" in outcome.space.objectives else "params"
-    best = front(outcome.scores, ("accuracy", cost))
+    best = front(outcome.searched, ("accuracy", cost))
 
     def place(trial: Trial) -> tuple[float, float]:
         return getattr(trial.score, cost), trial.score.accuracy
@@ -69,7 +69,8 @@ def _trade(axes: Any, outcome: Outcome) -> None:
         axes.errorbar(x, y, yerr=trial.spread, color=colour, marker=mark, capsize=3, linestyle="")
         axes.annotate(_label(design), (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7)
     steps = sorted(place(outcome.trials[design]) for design in best)
-    axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="Pareto front")
+    if steps:
+        axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="front of the designs")
     if outcome.chosen is not None and outcome.chosen in outcome.trials:
         at = place(outcome.trials[outcome.chosen])
         axes.plot(*at, "o", markersize=13, fillstyle="none", color=ORANGE, label="chosen")

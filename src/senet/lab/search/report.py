@@ -85,7 +85,7 @@ def write_report(found: Findings, folder: Path, *, command: str) -> list[Path]:
 def findings_dict(found: Findings) -> dict[str, Any]:
     """Give a search as JSON has it."""
     outcome, space = found.outcome, found.outcome.space
-    best = front(outcome.scores, space.objectives)
+    best = front(outcome.searched, space.objectives)
     trials = [
         {
             "design": name(design),

@@ -11,7 +11,7 @@ from senet.lab.search.pareto import front
 from senet.lab.search.ranks import Correlation, kendall, spearman
 from senet.lab.search.strategy import Design, Score, name
 
-__all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "walk"]
+__all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "plain_wins", "walk"]
 
 Tests = Mapping[Design, Mapping[int, float]]
 
@@ -26,7 +26,7 @@ def columns(outcome: Outcome, tests: Tests) -> list[str]:
 
 def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
     """Give the words of every trial, best first."""
-    best = front(outcome.scores, outcome.space.objectives)
+    best = front(outcome.searched, outcome.space.objectives)
     rows = []
     for design, trial in sorted(outcome.trials.items(), key=lambda pair: -pair[1].score.accuracy):
         score = trial.score
@@ -48,7 +48,7 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def csv_text(outcome: Outcome, tests: Tests) -> str:
     """Write every trial with plain numbers; empty where there is none."""
-    best = front(outcome.scores, outcome.space.objectives)
+    best = front(outcome.searched, outcome.space.objectives)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     heads = [
@@ -71,6 +71,12 @@ def csv_text(outcome: Outcome, tests: Tests) -> str:
         plain = ["" if math.isnan(x) else x for x in numbers]
         writer.writerow([name(design), score.params, *plain, int(design in best), int(design == outcome.chosen)])
     return text.getvalue()
+
+
+def plain_wins(outcome: Outcome) -> bool:
+    """Say whether the plain network was trained and is better than every design with blocks."""
+    best = max((score.accuracy for score in outcome.searched.values()), default=math.inf)
+    return () in outcome.trials and outcome.scores[()].accuracy > best
 
 
 def walk(outcome: Outcome) -> list[str]:
@@ -101,6 +107,8 @@ def notes(outcome: Outcome, tests: Tests) -> list[str]:
         said.append("test top-1: the same networks on the test set, measured after the choice; not a result to quote")
     if "latency_ms" in space.objectives:
         said.append("latency: median of 15 passes of one image, on this machine under its load of the moment")
+    if plain_wins(outcome):
+        said.append("the plain network has the higher held-out accuracy: on these trainings the blocks do not pay")
     if outcome.ended:
         said.append(f"the search was cut off: {outcome.ended}")
     if outcome.refused:
