@@ -97,6 +97,7 @@ def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # t
     values = json.loads((tmp_path / "out" / "tiny-shared" / "search.json").read_text())
     assert len(values["shared"]["scores"]) == 2
     assert values["shared"]["agreement"]["Spearman, shared accuracy with real accuracy"]["n"] == 2
+    assert "of 2 by its shared score" in (tmp_path / "out" / "tiny-shared" / "report.md").read_text()
     code, _, err = call("search", "tiny.toml", "-j", "1", "-s", "shared", "--json")
     assert code == 0, err  # the shared network was read, not trained
 

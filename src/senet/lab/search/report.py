@@ -190,12 +190,23 @@ def _shared(found: Findings) -> list[str]:
             [
                 f"{len(shared.scores)} designs scored in {shared.score_seconds:.1f} s, {shared.per_minute:,.0f} a "
                 "minute, norms measured anew for each and common stages run once",
+                *_rank_of_choice(found),
                 *(f"{label}: {value} (95 % interval)" for label, value in _agreement(found)),
                 "both scores are of the same held-out images, so they share the luck of those; the intervals hold for "
                 "designs drawn at random, these were picked by searches",
             ]
         ),
     ]
+
+
+def _rank_of_choice(found: Findings) -> list[str]:
+    """Say where the shared network had put the choice: it may be a probe, not a proposal."""
+    chosen = found.outcome.chosen
+    if found.shared is None or chosen is None or chosen not in found.shared.scores:
+        return []
+    scores = found.shared.scores
+    ranked = sorted(scores, key=lambda design: scores[design].goods(found.outcome.space.objectives), reverse=True)
+    return [f"the choice {name(chosen)} has rank {ranked.index(chosen) + 1} of {len(ranked)} by its shared score"]
 
 
 def _claimed(found: Findings) -> list[str]:
