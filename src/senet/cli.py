@@ -259,7 +259,9 @@ def studies(
 
 @app.command()
 def search(
-    space_file: Annotated[Path, typer.Argument(metavar="SPACE", help="A TOML file, e.g. studies/search_resnet20.toml")],
+    space_file: Annotated[
+        Path, typer.Argument(metavar="SPACE", help="A TOML file, e.g. studies/spaces/search_resnet20.toml")
+    ],
     words: Words = None,
     strategy: Annotated[
         str, typer.Option("--strategy", "-s", help="greedy, grid, random, tpe, nsga2, or shared")
@@ -282,7 +284,7 @@ def search(
     """Search for ratios, variants and slots; choose by held-out images, never by the test set.
 
     Writes the table, the Pareto front and the choice as a file for `senet train` and `senet run`. Start it again after
-    a stop: it goes on where it was. Example: `senet search studies/search_resnet20.toml -s shared --data-dir DIR`
+    a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared --data-dir DIR`
     """
     from senet import decode
     from senet.lab.files import ensure_writable

@@ -14,7 +14,7 @@ from senet.lab.study import METRICS, Row, Study, read_study
 from senet.spec import SESpec
 
 STUDIES = Path(__file__).parents[2] / "studies"
-FILES = sorted(file for file in STUDIES.glob("*.toml") if not file.name.startswith("search_"))  # those are spaces
+FILES = sorted(STUDIES.glob("*.toml"))
 
 BASE = """
 title = "A title"

@@ -8,8 +8,8 @@ from senet.errors import SpecError
 from senet.lab.run import Run
 from senet.lab.search.space import Space, read_space
 
-STUDIES = Path(__file__).parents[3] / "studies"
-SPACES = sorted(STUDIES.glob("search_*.toml"))
+STUDIES = Path(__file__).parents[3] / "studies" / "spaces"
+SPACES = sorted(STUDIES.glob("*.toml"))
 
 FILE = """
 title = "A title"
