@@ -284,7 +284,7 @@ def search(
     """Search for ratios, variants and slots; choose by held-out images, never by the test set.
 
     Writes the table, the Pareto front and the choice as a file for `senet train` and `senet run`. Start it again after
-    a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared --data-dir DIR`
+    a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
     """
     from senet import decode
     from senet.lab.files import ensure_writable
