@@ -120,3 +120,35 @@ def test_every_public_name_is_there_and_others_are_not():
         assert getattr(senet.data, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = senet.data.nothing
+
+
+def test_held_out_images_stand_in_for_the_test_set_and_are_not_trained_on():
+    whole, held = load(DataSpec(name="digits")), load(DataSpec(name="digits", val_size=300, test_size=7))
+    assert (len(held.train), len(held.test)) == (997, 300)
+    assert (held.mean, held.std) == (whole.mean, whole.std)
+    ours = torch.cat([held.train.images, held.test.images]).flatten(1)
+    assert sorted(map(tuple, ours.tolist())) == sorted(map(tuple, whole.train.images.flatten(1).tolist()))
+    shares = torch.bincount(held.test.labels) / torch.bincount(whole.train.labels)
+    assert ((shares - 300 / 1297).abs() < 0.01).all()
+
+
+def test_a_training_subset_is_chosen_from_what_was_not_held_out():
+    held = load(DataSpec(name="digits", val_size=300, train_size=100))
+    more = load(DataSpec(name="digits", val_size=300, train_size=200))
+    assert (len(held.train), len(held.test)) == (100, 300)
+    assert torch.equal(held.test.images, more.test.images)
+    few, many = (set(map(tuple, part.images.flatten(1).tolist())) for part in (held.train, more.train))
+    assert few < many
+    assert load(DataSpec(name="digits", val_size=300, subset_seed=1)).fingerprint != held.fingerprint
+
+
+def test_holding_everything_out_is_refused():
+    with pytest.raises(senet.errors.SpecError, match="leaves nothing of the 1297 training images"):
+        load(DataSpec(name="digits", val_size=1297))
+
+
+def test_held_out_images_have_runs_of_their_own_and_old_runs_keep_their_ids():
+    from senet.lab.run import Run
+
+    assert Run(data=DataSpec(val_size=100)).id != Run().id
+    assert Run(data=DataSpec(val_size=0)).id == Run().id

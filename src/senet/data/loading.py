@@ -17,7 +17,7 @@ from senet.data.normalize import Normalize, channel_statistics, kth_mean, kth_wr
 from senet.data.pictures import plain_square
 from senet.data.source import Encoded, Pixels, Source, check_labels
 from senet.data.spec import DataSpec
-from senet.data.subset import balanced
+from senet.data.subset import balanced, proportional
 from senet.data.svhn import read_svhn
 from senet.data.tensors import Tensors
 from senet.errors import DataError, SpecError
@@ -166,16 +166,29 @@ _Part = TypeVar("_Part", Pixels, Encoded)
 
 
 def _subsets(spec: DataSpec, train: _Part, test: _Part) -> tuple[_Part, _Part]:
-    return (
-        _subset(train, spec.train_size, place="data.train_size", seed=spec.subset_seed),
-        _subset(test, spec.test_size, place="data.test_size", seed=spec.subset_seed),
-    )
+    if spec.val_size:
+        train, test = _held_out(train, spec)
+    else:
+        test = _subset(test, spec.test_size, place="data.test_size", seed=spec.subset_seed)
+    return _subset(train, spec.train_size, place="data.train_size", seed=spec.subset_seed), test
 
 
 def _subset(part: _Part, size: int, *, place: str, seed: int) -> _Part:
     if size > len(part.labels):
         raise SpecError(f"{place} = {size} is more than the {len(part.labels)} images there are; 0 takes all.")
     return part[balanced(part.labels, size, seed=seed)] if size else part
+
+
+def _held_out(train: _Part, spec: DataSpec) -> tuple[_Part, _Part]:
+    """Split the training images into those that are trained on and those that are tested on instead of the test set."""
+    if spec.val_size >= len(train.labels):
+        raise SpecError(
+            f"data.val_size = {spec.val_size} leaves nothing of the {len(train.labels)} training images; hold out less."
+        )
+    held = proportional(train.labels, spec.val_size, seed=spec.subset_seed)
+    others = torch.ones(len(train.labels), dtype=torch.bool)
+    others[held] = False
+    return train[others.nonzero().flatten()], train[held]
 
 
 def _absent_classes(labels: torch.Tensor, classes: tuple[str, ...], *, split: str) -> tuple[str, ...]:

@@ -58,7 +58,10 @@ class DataSpec:
         size: side to which images of a folder are resized and cropped [pixels]; 0 keeps small sets as they are.
         train_size: use this many training images, a class-balanced seeded subset; 0 is all.
         test_size: likewise for the test images.
-        subset_seed: seed of the two subsets.
+        subset_seed: seed of the subsets.
+        val_size: hold out this many training images, every class in its share, train on the others and test on the
+            held-out ones (all of them, whatever `test_size` is): what is chosen by such a result has not seen the
+            test set. They are taken before `train_size` chooses from the rest; 0 is none.
 
     Source:
         `kth`: PAPERS section 4; nlindqv/RRs-in-SENets.
@@ -70,12 +73,13 @@ class DataSpec:
     train_size: int = 0
     test_size: int = 0
     subset_seed: int = 0
+    val_size: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in DATASETS:
             raise unknown("data.name", self.name, DATASETS)
         if self.normalize not in NORMALIZATIONS:
             raise unknown("data.normalize", self.normalize, NORMALIZATIONS)
-        for name in ("size", "train_size", "test_size"):
+        for name in ("size", "train_size", "test_size", "val_size"):
             if getattr(self, name) < 0:
                 raise SpecError(f"data.{name} = {getattr(self, name)} is negative; give a number of images or pixels.")

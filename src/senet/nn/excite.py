@@ -52,4 +52,4 @@ def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"]) -> Float[Tensor, "n 
         mapped: Tensor = layer(z)
         return mapped
     flat: Tensor = layer(z.flatten(2).unsqueeze(-1))
-    return flat.reshape(z.shape[0], layer.out_channels, *z.shape[2:])
+    return flat.reshape(z.shape[0], flat.shape[1], *z.shape[2:])

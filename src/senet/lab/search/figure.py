@@ -1,0 +1,113 @@
+"""The picture of a search: accuracy against parameters with the Pareto front, and shared scores against real ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from senet.errors import UsageError
+from senet.lab.search.drive import Outcome, Trial
+from senet.lab.search.pareto import front
+from senet.lab.search.strategy import Design, Score
+
+__all__ = ["draw"]
+
+BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#8c8c8c", "#000000"
+
+
+def draw(
+    outcome: Outcome,
+    path: Path,
+    *,
+    shared: Mapping[Design, Score] | None = None,
+    pool: Mapping[Design, Trial] | None = None,
+) -> None:
+    """Draw a search.
+
+    Args:
+        outcome: its trials.
+        path: `.png`, `.svg` or `.pdf`.
+        shared: scores of the shared network, for a second panel.
+        pool: trainings that the second panel shows; None stands for those of the outcome.
+
+    Raises:
+        UsageError: if matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError("a figure needs matplotlib; pip install 'senet[plot]'.") from None
+    pool = outcome.trials if pool is None else pool
+    both = [design for design in pool if shared and design in shared]
+    panels = 2 if both else 1
+    figure: Any = Figure(figsize=(5.8 * panels, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    figure.suptitle(outcome.space.title or outcome.space.name, fontsize=11)
+    _trade(axes[0], outcome)
+    if both and shared is not None:
+        _against(axes[1], [(design, pool[design]) for design in both], shared)
+    for panel in axes:
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def _trade(axes: Any, outcome: Outcome) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    cost = "latency_ms" if "latency_ms" in outcome.space.objectives else "params"
+    best = front(outcome.searched, ("accuracy", cost))
+
+    def place(trial: Trial) -> tuple[float, float]:
+        return getattr(trial.score, cost), trial.score.accuracy
+
+    for design, trial in outcome.trials.items():
+        colour = BLACK if not design else BLUE if design in best else GREY
+        mark = "s" if not design else "o"
+        x, y = place(trial)
+        axes.errorbar(x, y, yerr=trial.spread, color=colour, marker=mark, capsize=3, linestyle="")
+        axes.annotate(_label(design), (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7)
+    steps = sorted(place(outcome.trials[design]) for design in best)
+    if steps:
+        axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="front of the designs")
+    if outcome.chosen is not None and outcome.chosen in outcome.trials:
+        at = place(outcome.trials[outcome.chosen])
+        axes.plot(*at, "o", markersize=13, fillstyle="none", color=ORANGE, label="chosen")
+    several = len(outcome.space.seeds) > 1
+    axes.set(
+        xlabel="parameters" if cost == "params" else "one image [ms], measured",
+        ylabel="held-out accuracy [%]",
+        title="± standard deviation over seeds" if several else "one seed; bars: counting error of the images only",
+    )
+    axes.title.set_fontsize(9)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    if cost == "params":
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _against(axes: Any, both: list[tuple[Design, Trial]], shared: Mapping[Design, Score]) -> None:
+    for design, trial in both:
+        axes.errorbar(
+            shared[design].accuracy,
+            trial.score.accuracy,
+            yerr=trial.spread,
+            color=GREY,
+            marker="o",
+            capsize=3,
+            linestyle="",
+        )
+        place = (shared[design].accuracy, trial.score.accuracy)
+        axes.annotate(_label(design), place, xytext=(5, 3), textcoords="offset points", fontsize=7)
+    axes.set(
+        xlabel="accuracy inside the shared network [%]",
+        ylabel="accuracy when trained alone [%]",
+        title="held-out images, designs that were trained both ways",
+    )
+    axes.title.set_fontsize(9)
+
+
+def _label(design: Design) -> str:
+    """Name a design as shortly as a point of a figure needs."""
+    return " + ".join(str(spec).removeprefix("standard ").removeprefix("r=") for spec in design) or "plain"

@@ -1,0 +1,266 @@
+"""A search on paper: JSON, table, Pareto front as CSV and picture, the choice as a study file, and a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from senet.lab.files import ensure_writable, write_json, write_text
+from senet.lab.result import Result
+from senet.lab.run import Run
+from senet.lab.search import table
+from senet.lab.search.claims import Claim
+from senet.lab.search.confirm import confirmation, study_text
+from senet.lab.search.drive import Outcome, Trial
+from senet.lab.search.figure import draw
+from senet.lab.search.pareto import front
+from senet.lab.search.strategy import Design, name
+from senet.lab.search.supernet import SharedScores
+from senet.lab.store import write_results
+from senet.lab.study import Study
+from senet.lab.summary import summarize
+from senet.lab.table import footnotes
+from senet.lab.table import markdown as study_markdown
+
+__all__ = ["Findings", "findings_dict", "write_report"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """A search with what was measured around it.
+
+    Attributes:
+        outcome: of the search itself.
+        tests: test accuracy by design and seed [%]; measured after the choice.
+        claims: what two ways of choosing would say.
+        shared: scores of the shared network; None for other strategies.
+        pool: trainings of designs of this space, those of earlier searches in the same folder of runs included.
+        study: the comparison of the choice with its references; None if it was not asked for.
+        results: of that study.
+    """
+
+    outcome: Outcome
+    tests: Mapping[Design, Mapping[int, float]] = field(default_factory=dict)
+    claims: Sequence[Claim] = ()
+    shared: SharedScores | None = None
+    pool: Mapping[Design, Trial] = field(default_factory=dict)
+    study: Study | None = None
+    results: Mapping[Run, Result] = field(default_factory=dict)
+
+
+def write_report(found: Findings, folder: Path, *, command: str) -> list[Path]:
+    """Write everything that is known about a search.
+
+    Args:
+        found: the search.
+        folder: gets `report.md`, `table.md`, `search.json`, `pareto.csv`, `pareto.png`, `chosen.toml`, and
+            `results.jsonl` with all results.
+        command: what made it, for the report.
+
+    Raises:
+        StorageError: if the folder cannot be written.
+        UsageError: if matplotlib is missing.
+    """
+    ensure_writable(folder)
+    outcome = found.outcome
+    names = ["report.md", "table.md", "search.json", "pareto.csv", "results.jsonl"]
+    write_json(folder / "search.json", findings_dict(found))
+    heads, rows = table.columns(outcome, found.tests), table.cells(outcome, found.tests)
+    write_text(folder / "table.md", table.markdown(heads, rows))
+    write_text(folder / "pareto.csv", table.csv_text(outcome, found.tests))
+    trained = [result for trial in outcome.trials.values() for result in trial.results.values()]
+    write_results(folder / "results.jsonl", [*trained, *found.results.values()])
+    if outcome.trials:
+        shared = found.shared.scores if found.shared else None
+        draw(outcome, folder / "pareto.png", shared=shared, pool=found.pool or None)
+        names.append("pareto.png")
+    if outcome.chosen is not None:
+        study = found.study or confirmation(outcome.space, [outcome.chosen])
+        write_text(folder / "chosen.toml", study_text(study, outcome.space.final(outcome.chosen)))
+        names.append("chosen.toml")
+    write_text(folder / "report.md", _text(found, table.markdown(heads, rows), command))
+    return [folder / file for file in names]
+
+
+def findings_dict(found: Findings) -> dict[str, Any]:
+    """Give a search as JSON has it."""
+    outcome, space = found.outcome, found.outcome.space
+    best = front(outcome.searched, space.objectives)
+    trials = [
+        {
+            "design": name(design),
+            "se": [asdict(spec) for spec in design],
+            "phase": trial.phase,
+            **_numbers(asdict(trial.score)),
+            "spread": trial.spread,
+            "held_out": {seed: result.accuracy for seed, result in trial.results.items()},
+            "test": dict(found.tests.get(design, {})),
+            "runs": [result.run.id for result in trial.results.values()],
+            "seconds": sum(result.seconds for result in trial.results.values()),
+            "front": design in best,
+        }
+        for design, trial in outcome.trials.items()
+    ]
+    said: dict[str, Any] = {
+        "schema": 1,
+        "space": space.name,
+        "strategy": outcome.strategy,
+        "objectives": space.objectives,
+        "seeds": space.seeds,
+        "chosen": None if outcome.chosen is None else name(outcome.chosen),
+        "ended": outcome.ended,
+        "train_seconds": outcome.seconds,
+        "phases": [
+            {
+                "phase": p.name,
+                "designs": [name(d) for d in p.designs],
+                "new": p.new,
+                "best": None if p.best is None else name(p.best),
+            }
+            for p in outcome.phases
+        ],
+        "trials": trials,
+        "dropped": [{"design": name(d.design), "epochs": d.epochs, "accuracy": d.accuracy} for d in outcome.dropped],
+        "refused": {name(design): params for design, params in outcome.refused.items()},
+        "claims": [_claim(claim) for claim in found.claims],
+    }
+    if found.shared is not None:
+        said["shared"] = {
+            "train_seconds": found.shared.train_seconds,
+            "score_seconds": found.shared.score_seconds,
+            "designs_per_minute": found.shared.per_minute,
+            "agreement": {label: _numbers(asdict(value)) for label, value in _agreement(found)},
+            "scores": {name(d): {"accuracy": s.accuracy, "loss": s.loss} for d, s in found.shared.scores.items()},
+        }
+    return said
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    reference = None if claim.reference is None else name(claim.reference)
+    return _numbers({**asdict(claim), "design": name(claim.design), "reference": reference})
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """Put null in the place of what is no number: JSON has no nan."""
+    return {key: None if isinstance(x, float) and x != x else x for key, x in values.items()}
+
+
+def _agreement(found: Findings) -> list[tuple[str, Any]]:
+    assert found.shared is not None
+    pool = found.pool or found.outcome.trials
+    return table.agreement(found.shared.scores, {design: trial.score for design, trial in pool.items()})
+
+
+def _text(found: Findings, rows: str, command: str) -> str:
+    outcome, space = found.outcome, found.outcome.space
+    chosen = "nothing: no design was trained" if outcome.chosen is None else f"**{name(outcome.chosen)}**"
+    trained = sum(len(trial.results) for trial in outcome.trials.values())
+    parts = [
+        f"# {space.title or space.name}: {outcome.strategy}\n",
+        f"Chosen: {chosen}. Cost: {len(outcome.trials)} designs, {trained} trainings, {outcome.seconds / 60:.1f} "
+        f"minutes of training{_shared_cost(found)}; the space holds {len(space.designs())} designs.\n",
+        "## What was tried\n",
+        rows,
+        _bullets(table.notes(outcome, found.tests)),
+        "![held-out accuracy against parameters](pareto.png)\n" if outcome.trials else "",
+        "## The walk\n",
+        _bullets(table.walk(outcome)),
+        *_shared(found),
+        *_claimed(found),
+        *_confirmed(found),
+        "## How it was made\n",
+        _bullets(_made(found, command)),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _shared_cost(found: Findings) -> str:
+    if found.shared is None:
+        return ""
+    return f", {found.shared.train_seconds / 60:.1f} minutes for the shared network"
+
+
+def _shared(found: Findings) -> list[str]:
+    if found.shared is None:
+        return []
+    shared = found.shared
+    return [
+        "## Does the shared network rank as real trainings do?\n",
+        _bullets(
+            [
+                f"{len(shared.scores)} designs scored in {shared.score_seconds:.1f} s, {shared.per_minute:,.0f} a "
+                "minute, norms measured anew for each and common stages run once",
+                *_rank_of_choice(found),
+                *(f"{label}: {value} (95 % interval)" for label, value in _agreement(found)),
+                "both scores are of the same held-out images, so they share the luck of those; the intervals hold for "
+                "designs drawn at random, these were picked by searches",
+            ]
+        ),
+    ]
+
+
+def _rank_of_choice(found: Findings) -> list[str]:
+    """Say where the shared network had put the choice: it may be a probe, not a proposal."""
+    chosen = found.outcome.chosen
+    if found.shared is None or chosen is None or chosen not in found.shared.scores:
+        return []
+    scores = found.shared.scores
+    ranked = sorted(scores, key=lambda design: scores[design].goods(found.outcome.space.objectives), reverse=True)
+    return [f"the choice {name(chosen)} has rank {ranked.index(chosen) + 1} of {len(ranked)} by its shared score"]
+
+
+def _claimed(found: Findings) -> list[str]:
+    if not found.claims:
+        return []
+    rows = [
+        [claim.way, name(claim.design), f"{claim.test:.2f}", "-" if claim.gain != claim.gain else f"{claim.gain:+.2f}"]
+        for claim in found.claims
+    ]
+    seeds = len(found.outcome.space.seeds)
+    reference = found.claims[0].reference
+    gain = "gain" if reference is None else f"gain over {name(reference)}"
+    return [
+        "## What selecting on the test set would have claimed\n",
+        table.markdown(["way", "design", "test top-1 [%]", gain], rows),
+        _bullets(
+            [
+                f"the same trainings, {seeds} seed{'s' * (seeds > 1)} each; the second row takes the largest of "
+                f"{sum(bool(d) for d in found.tests)} noisy numbers and prints that very number, so it is too large on "
+                "average even where no design differs"
+            ]
+        ),
+    ]
+
+
+def _confirmed(found: Findings) -> list[str]:
+    if found.study is None:
+        return []
+    lines = summarize(found.study, found.results)
+    return [
+        "## The choice, trained anew with fresh seeds and tested once\n",
+        study_markdown(found.study, lines),
+        _bullets(footnotes(found.study, lines)),
+    ]
+
+
+def _made(found: Findings, command: str) -> list[str]:
+    space = found.outcome.space
+    data, recipe = space.base.data, space.base.recipe
+    made = [
+        f"Command: `{command}`",
+        f"Network `{space.base.model}`, data `{data.name}`, {data.train_size or 'all'} training images, "
+        f"{data.val_size:,} others held out, {data.test_size or 'all'} test images",
+        f"{recipe.epochs} epochs, batch {recipe.batch_size}, {recipe.optim.name} lr {recipe.optim.lr:g}, schedule "
+        f"{recipe.schedule.name}, precision {'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}",
+        f"Seeds of the search: {', '.join(map(str, space.seeds))}",
+    ]
+    results = [r for trial in found.outcome.trials.values() for r in trial.results.values()] + [*found.results.values()]
+    places = {(r.environment.device, r.environment.threads, r.environment.commit, r.environment.torch) for r in results}
+    return made + [
+        f"Made on {device}, {threads} thread{'s' * (threads > 1)} a run, commit {commit or 'unknown'}, torch {torch}"
+        for device, threads, commit, torch in sorted(places)
+    ]
+
+
+def _bullets(items: Sequence[str]) -> str:
+    return "\n".join(f"- {item[0].upper()}{item[1:]}." for item in items) + "\n"

@@ -1,0 +1,31 @@
+"""The strategy `shared`: rank every design by one network that holds them all, train only the best alone."""
+
+from collections.abc import Callable, Mapping
+
+from senet.lab.search.space import Space
+from senet.lab.search.strategy import Batch, Design, Score, Strategy
+
+__all__ = ["shared"]
+
+
+def shared(space: Space, scores: Mapping[Design, Score], *, merit: Callable[[Score], tuple[float, ...]]) -> Strategy:
+    """Ask for the designs that the shared network ranks first, and for some from first to last.
+
+    Args:
+        space: how many.
+        scores: of the shared network, by design.
+        merit: what a winner has most of.
+
+    Returns:
+        The best of what was then trained alone; the shared score only proposes.
+    """
+    ranked = sorted(scores, key=lambda design: merit(scores[design]), reverse=True)
+    if space.plain:
+        yield Batch(phase="plain", designs=((),))
+    told = yield Batch(phase="retrain", designs=tuple(ranked[: space.shared.retrain]))
+    known = dict(told)
+    rest = ranked[space.shared.retrain :]
+    if probes := min(space.shared.probes, len(rest)):
+        step = (len(rest) - 1) / max(1, probes - 1)
+        known |= yield Batch(phase="probe", designs=tuple(rest[round(i * step)] for i in range(probes)))
+    return max(known, key=lambda design: merit(known[design]), default=None)

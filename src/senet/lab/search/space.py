@@ -1,0 +1,228 @@
+"""The space of a search: what may vary, what is wanted, what it may cost. A TOML file. No torch here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from senet import decode
+from senet.errors import SpecError, unknown
+from senet.lab.run import Run
+from senet.lab.search.strategy import OBJECTIVES, Design
+from senet.spec import SESpec
+
+__all__ = ["Budget", "Choices", "Shared", "Space", "read_space"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What may vary in a design.
+
+    Attributes:
+        reduction: ratios of every stage, `[[8, 4, 2], [2, 4, 8], [32, 16]]`.
+        constant: ratios that are tried on all stages at once: where the greedy search starts.
+        variant: names of variants.
+        slot: names of slots.
+    """
+
+    reduction: tuple[tuple[int, ...], ...]
+    constant: tuple[int, ...] = ()
+    variant: tuple[str, ...] = ("standard",)
+    slot: tuple[str, ...] = ("standard",)
+
+    def __post_init__(self) -> None:
+        for place in ("reduction", "variant", "slot"):
+            if not getattr(self, place) or not all(getattr(self, place)):
+                raise SpecError(f"choices.{place} = {getattr(self, place)} leaves nothing to choose; give one or more.")
+        if not self.constant:
+            common = [r for r in self.reduction[0] if all(r in ratios for ratios in self.reduction)]
+            object.__setattr__(self, "constant", tuple(common or self.reduction[0][:1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Where a search ends; 0 is no limit.
+
+    Attributes:
+        trials: designs that are trained, the plain network included.
+        minutes: of training, as the results record it: what an earlier start spent counts.
+        params: largest number of parameters of a network that is tried.
+    """
+
+    trials: int = 0
+    minutes: float = 0.0
+    params: int = 0
+
+    def __post_init__(self) -> None:
+        for place in ("trials", "minutes", "params"):
+            if not getattr(self, place) >= 0:
+                raise SpecError(
+                    f"budget.{place} = {getattr(self, place)} is no limit; give a number above 0, or 0 for none."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """The strategy `shared`: one network with all ratios in it.
+
+    Attributes:
+        epochs: of its training; 0 takes those of the recipe.
+        middle: random designs trained in each step beside the widest and the narrowest.
+        calibration: training images by which norms are measured anew for each design.
+        retrain: designs with the best shared scores that are trained alone.
+        probes: further designs, evenly from best to worst, so that a rank correlation has a range to see.
+    """
+
+    epochs: int = 0
+    middle: int = 2
+    calibration: int = 512
+    retrain: int = 3
+    probes: int = 0
+
+    def __post_init__(self) -> None:
+        for place, least in (("epochs", 0), ("middle", 0), ("calibration", 2), ("retrain", 1), ("probes", 0)):
+            if getattr(self, place) < least:
+                raise SpecError(f"shared.{place} = {getattr(self, place)} is too few; give {least} or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A search as a file describes it.
+
+    Attributes:
+        name: the stem of the file.
+        title: what is looked for.
+        base: what every candidate shares: network, data with held-out images, recipe, the fields of its design.
+        choices: what varies.
+        objectives: what is wanted, the decisive one first; names of `OBJECTIVES`.
+        seeds: every candidate is trained once with each.
+        budget: where to end.
+        plain: train the plain network too.
+        halving: rungs of successive halving: with 2, a batch is first trained a quarter of the epochs and the worse
+            half is dropped, then half of the epochs, and the rest in full. 0 trains every candidate to the end.
+        shared: of the strategy `shared`.
+        confirm_seeds: seeds with which the choice is trained anew on all training images and tested on the test set;
+            none of `seeds`, and empty leaves that out.
+        references: constant ratios that the choice is then compared with, beside the plain network.
+    """
+
+    name: str
+    base: Run
+    choices: Choices
+    title: str = ""
+    objectives: tuple[str, ...] = ("accuracy", "params")
+    seeds: tuple[int, ...] = (0,)
+    budget: Budget = field(default_factory=Budget)
+    plain: bool = True
+    halving: int = 0
+    shared: Shared = field(default_factory=Shared)
+    confirm_seeds: tuple[int, ...] = ()
+    references: tuple[int, ...] = (16,)
+
+    def __post_init__(self) -> None:
+        for objective in self.objectives:
+            if objective not in OBJECTIVES:
+                raise unknown("objectives", objective, OBJECTIVES)
+        if not self.objectives or len(set(self.objectives)) != len(self.objectives):
+            raise SpecError(f"objectives = {self.objectives}: give at least one, each once.")
+        for place in ("seeds", "confirm_seeds"):
+            seeds = getattr(self, place)
+            if len(set(seeds)) != len(seeds) or min(seeds, default=0) < 0:
+                raise SpecError(f"{place} = {seeds}; give whole numbers from 0, each once.")
+        if not self.seeds:
+            raise SpecError("seeds = () trains nothing; give at least one.")
+        if both := set(self.seeds) & set(self.confirm_seeds):
+            raise SpecError(
+                f"confirm_seeds holds {min(both)}, by which the choice was made; a confirmation needs fresh seeds."
+            )
+        if not 0 <= self.halving <= 4:
+            raise SpecError(f"halving = {self.halving} is no number of rungs; give 0 (off) to 4.")
+        if not self.base.data.val_size:
+            raise SpecError(
+                "base.data.val_size = 0 would choose by the test set; hold out training images, e.g. val_size = 5000."
+            )
+        if len(self.base.se) != 1:
+            raise SpecError(f"base.se = {self.base.design} names {len(self.base.se)} designs; a search varies one.")
+
+    @property
+    def template(self) -> SESpec:
+        """The design whose fields all candidates share where nothing varies, at the first choices."""
+        return self.design((self.choices.constant[0],) * len(self.choices.reduction))[0]
+
+    def design(self, ratios: tuple[int, ...], *, variant: str = "", slot: str = "") -> Design:
+        """Make a design of the space from the ratios of its stages."""
+        variant, slot = variant or self.choices.variant[0], slot or self.choices.slot[0]
+        return (self.base.se[0].but(reduction=ratios, variant=variant, slot=slot),)
+
+    def designs(self) -> list[Design]:
+        """Give all designs of the space; the ratio of the last stage runs fastest."""
+        whole = product(self.choices.variant, self.choices.slot, product(*self.choices.reduction))
+        return [self.design(ratios, variant=variant, slot=slot) for variant, slot, ratios in whole]
+
+    def run(self, design: Design, seed: int, *, epochs: int = 0) -> Run:
+        """Give the training of a candidate, tested on held-out images."""
+        recipe = replace(self.base.recipe, epochs=epochs or self.base.recipe.epochs)
+        return replace(self.base, se=design, seed=seed, recipe=recipe)
+
+    def final(self, design: Design, seed: int = 0) -> Run:
+        """Give the training of a choice on all training images, tested on the test set."""
+        return replace(self.base, se=design, seed=seed, data=replace(self.base.data, val_size=0))
+
+
+def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space:
+    """Read a space file.
+
+    `[base]` holds a run as studies write it. `choices.reduction` may be one flat list with `stages = 3` beside it.
+
+    Args:
+        path: a TOML file.
+        changes: tables put over the run of `[base]`, e.g. from `recipe.epochs=2`.
+
+    Raises:
+        DataError: if the file does not exist.
+        SpecError: with file and dotted place of what does not fit.
+    """
+    values = decode.toml_file(path)
+    base = decode.merge(_tables(values.pop("base", {})), _tables(changes or {}))
+    base.setdefault("se", {})
+    values["choices"] = _choices(values.get("choices", {}), str(path))
+    run = decode.run(base, place=f"{path}: base")
+    file = decode.record(_File, values, place=str(path))
+    fields = {name: getattr(file, name) for name in _File.__dataclass_fields__}
+    try:
+        return Space(name=path.stem, base=run, **fields)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """A space as it is written, without its base."""
+
+    choices: Choices
+    title: str = ""
+    objectives: tuple[str, ...] = ("accuracy", "params")
+    seeds: tuple[int, ...] = (0,)
+    budget: Budget = field(default_factory=Budget)
+    plain: bool = True
+    halving: int = 0
+    shared: Shared = field(default_factory=Shared)
+    confirm_seeds: tuple[int, ...] = ()
+    references: tuple[int, ...] = (16,)
+
+
+def _tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    short = {"recipe": "preset", "data": "name"}
+    return {k: {short[k]: v} if k in short and isinstance(v, str) else v for k, v in values.items()}
+
+
+def _choices(values: Any, place: str) -> Any:
+    """Write one list of ratios out for every stage."""
+    if not isinstance(values, Mapping) or "stages" not in values:
+        return values
+    values = dict(values)
+    stages, ratios = values.pop("stages"), values.get("reduction", [])
+    if not isinstance(stages, int) or stages < 1 or any(isinstance(r, list) for r in ratios):
+        raise SpecError(f"{place}: choices.stages = {stages!r} goes with one flat list of ratios and counts from 1.")
+    return {**values, "reduction": [list(ratios)] * stages}

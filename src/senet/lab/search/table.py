@@ -1,0 +1,138 @@
+"""A search as tables of words: what was tried, the walk, the agreement of the shared network with real trainings."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from senet.lab.search.drive import Outcome
+from senet.lab.search.pareto import front
+from senet.lab.search.ranks import Correlation, kendall, spearman
+from senet.lab.search.strategy import Design, Score, name
+
+__all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "plain_wins", "walk"]
+
+Tests = Mapping[Design, Mapping[int, float]]
+
+
+def columns(outcome: Outcome, tests: Tests) -> list[str]:
+    """Give the headings."""
+    heads = ["design", "asked for in", "params", "held-out top-1 [%]", "held-out loss"]
+    heads += ["test top-1 [%]"] if tests else []
+    heads += ["latency [ms]"] if "latency_ms" in outcome.space.objectives else []
+    return [*heads, "front"]
+
+
+def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
+    """Give the words of every trial, best first."""
+    best = front(outcome.searched, outcome.space.objectives)
+    rows = []
+    for design, trial in sorted(outcome.trials.items(), key=lambda pair: -pair[1].score.accuracy):
+        score = trial.score
+        row = [name(design) + (" (chosen)" if design == outcome.chosen else ""), trial.phase, f"{score.params:,}"]
+        row += [f"{score.accuracy:.2f} ± {trial.spread:.2f}", f"{score.loss:.4f}"]
+        if tests:
+            row.append(f"{fmean(tests[design].values()):.2f}" if tests.get(design) else "-")
+        if "latency_ms" in outcome.space.objectives:
+            row.append(f"{score.latency_ms:.2f}")
+        rows.append([*row, "yes" if design in best else ""])
+    return rows
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table as Markdown, two columns of words and then numbers to the right."""
+    rule = ["---", "---", *["---:"] * (len(heads) - 2)]
+    return "".join("| " + " | ".join(word.replace("|", "\\|") for word in row) + " |\n" for row in (heads, rule, *rows))
+
+
+def csv_text(outcome: Outcome, tests: Tests) -> str:
+    """Write every trial with plain numbers; empty where there is none."""
+    best = front(outcome.searched, outcome.space.objectives)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    heads = [
+        "design",
+        "params",
+        "accuracy",
+        "spread",
+        "seeds",
+        "loss",
+        "test_accuracy",
+        "latency_ms",
+        "front",
+        "chosen",
+    ]
+    writer.writerow(heads)
+    for design, trial in outcome.trials.items():
+        score = trial.score
+        test = fmean(tests[design].values()) if tests.get(design) else math.nan
+        numbers = [score.accuracy, trial.spread, len(trial.results), score.loss, test, score.latency_ms]
+        plain = ["" if math.isnan(x) else x for x in numbers]
+        writer.writerow([name(design), score.params, *plain, int(design in best), int(design == outcome.chosen)])
+    return text.getvalue()
+
+
+def plain_wins(outcome: Outcome) -> bool:
+    """Say whether the plain network was trained and is better than every design with blocks."""
+    best = max((score.accuracy for score in outcome.searched.values()), default=math.inf)
+    return () in outcome.trials and outcome.scores[()].accuracy > best
+
+
+def walk(outcome: Outcome) -> list[str]:
+    """Give the phases in words."""
+    lines = []
+    for phase in outcome.phases:
+        asked = len(phase.designs)
+        best = f", best {name(phase.best)}" if phase.best is not None else ", nothing was trained"
+        lines.append(f"{phase.name}: {asked} design{'s' * (asked != 1)}, {phase.new} new{best}")
+    return lines
+
+
+def notes(outcome: Outcome, tests: Tests) -> list[str]:
+    """Give what a reader of the table must know."""
+    space = outcome.space
+    seeds = len(space.seeds)
+    spread = (
+        f"±: standard deviation over {seeds} seeds"
+        if seeds > 1
+        else "±: what counting so few images leaves open (binomial); how another seed would train comes on top, so "
+        "neighbours in this table are not told apart"
+    )
+    said = [
+        f"the choice was made by {space.base.data.val_size:,} held-out training images, never by the test set",
+        spread,
+    ]
+    if tests:
+        said.append("test top-1: the same networks on the test set, measured after the choice; not a result to quote")
+    if "latency_ms" in space.objectives:
+        said.append("latency: median of 15 passes of one image, on this machine under its load of the moment")
+    if plain_wins(outcome):
+        said.append("the plain network has the higher held-out accuracy: on these trainings the blocks do not pay")
+    if outcome.ended:
+        said.append(f"the search was cut off: {outcome.ended}")
+    if outcome.refused:
+        said.append(f"{len(outcome.refused)} designs have more parameters than the budget of {space.budget.params:,}")
+    said += [
+        f"given up after {drop.epochs} epochs: {name(drop.design)} ({drop.accuracy:.2f} %)" for drop in outcome.dropped
+    ]
+    return said
+
+
+def agreement(shared: Mapping[Design, Score], real: Mapping[Design, Score]) -> list[tuple[str, Correlation]]:
+    """Compare shared scores with real trainings of the same designs, and with what the parameter count would say.
+
+    Args:
+        shared: of the shared network.
+        real: of designs that were trained alone; the plain network is passed over.
+    """
+    both = [design for design in real if design in shared]
+    accuracy = [real[d].accuracy for d in both]
+    loss = [-real[d].loss for d in both]
+    return [
+        ("Spearman, shared accuracy with real accuracy", spearman([shared[d].accuracy for d in both], accuracy)),
+        ("Kendall, shared accuracy with real accuracy", kendall([shared[d].accuracy for d in both], accuracy)),
+        ("Spearman, shared loss with real loss", spearman([-shared[d].loss for d in both], loss)),
+        ("Kendall, shared loss with real loss", kendall([-shared[d].loss for d in both], loss)),
+        ("Spearman, number of parameters with real accuracy", spearman([real[d].params for d in both], accuracy)),
+    ]

@@ -1,0 +1,95 @@
+"""Score many schemes of ratios by one network without training: norms measured anew, common beginnings run once.
+
+Letters in shapes: n images, m calibration images, c channels, h and w sizes.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from senet.models import Network
+from senet.nn.nested import NestedSqueezeExcite
+from senet.spec import SESpec
+
+__all__ = ["recalibrated", "score_schemes", "select"]
+
+
+def select(network: nn.Module, spec: SESpec) -> None:
+    """Use one design in every nested block of a network."""
+    for block in network.modules():
+        if isinstance(block, NestedSqueezeExcite):
+            block.select(spec)
+
+
+@contextmanager
+def recalibrated(part: nn.Module) -> Iterator[None]:
+    """Let norms measure: what passes through `part` meanwhile sets their mean and variance, from that batch alone."""
+    norms = [module for module in part.modules() if isinstance(module, _BatchNorm)]
+    before = [(norm.training, norm.momentum) for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    try:
+        yield
+    finally:
+        for norm, (training, momentum) in zip(norms, before, strict=True):
+            norm.training, norm.momentum = training, momentum
+
+
+@torch.no_grad()
+def score_schemes(
+    network: Network,
+    specs: Sequence[SESpec],
+    *,
+    calibration: Float[Tensor, "m c h w"],
+    images: Float[Tensor, "n c h w"],
+    labels: Int64[Tensor, " n"],
+    tell: Callable[[int], None] | None = None,
+) -> dict[SESpec, tuple[float, float]]:
+    """Measure accuracy and loss of a network with each of many designs.
+
+    The designs are a tree: two of them with equal ratios up to a stage share everything before the next one. Each
+    part of the network runs once for each distinct beginning, first on the calibration images, which set its norms,
+    then on the images that count.
+
+    Args:
+        network: with `NestedSqueezeExcite` blocks; is left with other norm statistics and in evaluation mode.
+        specs: the designs.
+        calibration: training images.
+        images: what is scored.
+        labels: their classes.
+        tell: is called with the number of designs scored so far.
+
+    Returns:
+        Accuracy [%] and mean loss [nats] by design.
+    """
+    network.eval()
+    scores: dict[SESpec, tuple[float, float]] = {}
+    parts = [getattr(network, name) for name in network.parts]
+    stages = [sorted({b.stage for b in part.modules() if isinstance(b, NestedSqueezeExcite)}) for part in parts]
+
+    def walk(number: int, group: Sequence[SESpec], seen: Tensor, x: Tensor) -> None:
+        if number == len(parts):
+            logits = network.forward_head(x)
+            loss = F.cross_entropy(logits, labels).item()
+            right = 100 * (logits.argmax(1) == labels).double().mean().item()
+            scores.update(dict.fromkeys(group, (right, loss)))
+            if tell is not None:
+                tell(len(scores))
+            return
+        branches: dict[tuple[int, ...], list[SESpec]] = {}
+        for spec in group:
+            branches.setdefault(tuple(spec.ratio(stage) for stage in stages[number]), []).append(spec)
+        for branch in branches.values():
+            select(parts[number], branch[0])
+            with recalibrated(parts[number]):
+                measured = parts[number](seen)
+            walk(number + 1, branch, measured, parts[number](x))
+
+    walk(0, list(specs), calibration, images)
+    return {spec: scores[spec] for spec in specs}

@@ -1,0 +1,115 @@
+"""`senet search` from the file to the report, on digits, with real trainings of a second."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from senet.cli import main
+from senet.lab.search import command
+from senet.lab.study import read_study
+
+FILE = """
+title = "Tiny"
+confirm_seeds = [5]
+references = [4]
+[base]
+model = "resnet8"
+data = { name = "digits", train_size = 60, val_size = 60, test_size = 60 }
+recipe = { preset = "digits", epochs = 1 }
+[choices]
+reduction = [[2], [2, 4], [4]]
+constant = [4]
+[shared]
+retrain = 1
+calibration = 30
+"""
+FILES = {"report.md", "table.md", "search.json", "pareto.csv", "pareto.png", "chosen.toml", "results.jsonl"}
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text(FILE, encoding="utf-8")
+
+    def senet(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["senet", *words])
+        code = 0
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        return code, *capsys.readouterr()
+
+    return senet
+
+
+def test_a_search_ends_in_tables_a_picture_and_a_file_to_go_on_with(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = call("search", "tiny.toml", "-j", "1")
+    assert code == 0, err
+    assert "chosen by the test set, as KTH" in out
+    folder = tmp_path / "out" / "tiny-greedy"
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    values = json.loads((folder / "search.json").read_text())
+    assert [phase["phase"] for phase in values["phases"]] == ["plain", "constant", "stage 1", "stage 2", "stage 3"]
+    assert all(len(trial["test"]) == 1 for trial in values["trials"])
+    report = (folder / "report.md").read_text()
+    assert "What selecting on the test set would have claimed" in report
+    assert "trained anew with fresh seeds" in report
+    assert str(tmp_path) not in report
+
+    study = read_study(folder / "chosen.toml")
+    assert study.seeds == (5,)
+    assert {row.run.data.val_size for row in study.rows} == {0}
+    assert any("chosen" in row.label for row in study.rows)
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # type: ignore[no-untyped-def]
+    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = call("search", "tiny.toml", "-j", "1")
+    assert code == 0, err
+    folder = tmp_path / "out" / "tiny-greedy"
+    values = json.loads((folder / "search.json").read_text())
+    code, out, err = call("train", str(folder / "chosen.toml"), "recipe.epochs=1", "--json")
+    assert code == 0, err
+    assert json.loads(out)["run"]["se"][0]["reduction"] in ([2, 2, 4], [2, 4, 4], [4, 4, 4])
+
+    trained: list[object] = []
+    real = command.execute
+
+    def counted(runs, store, *args, **words):  # type: ignore[no-untyped-def]
+        trained.extend(run for run in runs if store.get(run) is None)
+        return real(runs, store, *args, **words)
+
+    monkeypatch.setattr(command, "execute", counted)
+    code, again, err = call("search", "tiny.toml", "-j", "1", "--json")
+    assert code == 0, err
+    assert not trained
+    assert {k: v for k, v in json.loads(again).items() if k != "files"} == values
+
+    code, out, err = call("search", "tiny.toml", "-j", "1", "-s", "shared")
+    assert code == 0, err
+    assert "designs a minute" in out
+    values = json.loads((tmp_path / "out" / "tiny-shared" / "search.json").read_text())
+    assert len(values["shared"]["scores"]) == 2
+    assert values["shared"]["agreement"]["Spearman, shared accuracy with real accuracy"]["n"] == 2
+    assert "of 2 by its shared score" in (tmp_path / "out" / "tiny-shared" / "report.md").read_text()
+    code, _, err = call("search", "tiny.toml", "-j", "1", "-s", "shared", "--json")
+    assert code == 0, err  # the shared network was read, not trained
+
+
+def test_mistakes_are_one_line(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = call("search", "tiny.toml", "-s", "gready")
+    assert code == 2
+    assert "Did you mean 'greedy'" in err
+    code, _, err = call("search", "tiny.toml", "model=resnet18")
+    assert code == 2
+    assert "names 3 stages, resnet18 has 4" in err
+    assert len(err.strip().splitlines()) == 1
+    code, _, err = call("search", "tiny.toml", "recipe.ema=0.9", "-s", "shared")
+    assert code == 2
+    assert "recipe.ema = 0.9" in err
