@@ -59,18 +59,18 @@ def measure(
             watch=lambda number: bars.update(bar, completed=number),
             **options,
         )
+    # saved before it is shown: a pipe that closes early must not cost minutes of measuring
+    written = [] if output is None else save(found, output, command="senet " + shlex.join(sys.argv[1:]))
     if as_json:
         print(json.dumps(found.as_dict(), indent=1))
-    else:
-        print_whole(_table(HEADS, cells(found)))
-        if found.blocks:
-            head, *rows = block_cells(found)
-            print_whole(_table(head, rows))
-        console.print(caption(found), style="dim")
-    if output is not None:
-        for path in save(found, output, command="senet " + shlex.join(sys.argv[1:])):
-            if not as_json:
-                console.print(f"wrote {path}")
+        return
+    print_whole(_table(HEADS, cells(found)))
+    if found.blocks:
+        head, *rows = block_cells(found)
+        print_whole(_table(head, rows))
+    console.print(caption(found), style="dim")
+    for path in written:
+        console.print(f"wrote {path}")
 
 
 def _sizes(shape: str) -> tuple[int, int, int, int]:
