@@ -77,7 +77,7 @@ def draw(rows: list[tuple[str, dict[str, Timing]]], path: Path) -> None:
         bottom = [low + count for low, count in zip(bottom, counts, strict=True)]
     left.set_ylabel("maps moved in a training step")
     left.legend(fontsize=8, loc="upper right")
-    left.set_ylim(0, 40)
+    left.set_ylim(0, 46)
     width = 0.38
     for number, (name, color) in enumerate((("ordinary block", "C1"), ("fused block", "C0"))):
         places = [at + (number - 0.5) * width for at in range(len(rows))]
