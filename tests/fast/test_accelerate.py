@@ -16,7 +16,6 @@ from senet import SESpec, SqueezeExcite, accelerate, create_model
 from senet.errors import SpecError
 from senet.fast import backends, decelerate, modules
 from senet.fast.native import compiler
-from senet.models import list_models
 from senet.nn import Residual, chain
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
@@ -106,10 +105,11 @@ def test_small_convolutions_as_products_agree() -> None:
         assert torch.linalg.norm((ours - wanted).double()) < 0.02 * torch.linalg.norm(wanted.double()) + 1e-6
 
 
-FAMILIES = ("preact_resnet110", "resnext50", "senet154", "vgg16_bn", "mobilenet_v1", "bn_inception", "kth_resnet52")
+FAMILIES = ("preact_resnet110", "resnext50_32x4d", "mobilenet_v1", "bn_inception", "kth_resnet52", "wrn16_8")
+SLOW = (pytest.param(name, marks=pytest.mark.slow) for name in ("senet154", "vgg16_bn", "inception_resnet_v2"))
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name in list_models()])
+@pytest.mark.parametrize("name", [*FAMILIES, *SLOW])
 def test_every_family_keeps_its_values(name: str) -> None:
     torch.manual_seed(0)
     ordinary = network(SESpec(), name, num_classes=3).eval()

@@ -59,6 +59,7 @@ def test_a_worker_ends_with_the_table(
     assert "--storage=URL`" in (place / "reports" / "try" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_runs_that_were_given_up_are_said_after_the_table(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,14 +48,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # the next tests do the same with processes that start faster
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_the_command_saves_leaves_and_goes_on(number: signal.Signals, undisturbed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = [sys.executable, "-m", "senet", "train", *WORDS, "-o", str(folder)]
