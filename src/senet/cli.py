@@ -430,11 +430,15 @@ def evaluate(
 @app.command()
 def fold(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="timm:NAME, torchvision:NAME, a name of `senet models`, or a run")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name of `senet models`, of timm or of torchvision, a folder of save_pretrained, or a run",
+        ),
     ],
     words: Words = None,
     weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights: .safetensors or .pt; a run has its own")
+        Path | None, typer.Option("--weights", help="Weights: .safetensors or .pt; folders have their own")
     ] = None,
     origin: Annotated[
         str, typer.Option("--origin", help="Whose names the weights of a network of ours have")
@@ -466,12 +470,14 @@ def fold(
 
     Example: `senet fold timm:mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5 data.size=224`
     """
-    from senet.fold_command import Asked, fold_command
+    from senet.lab.fold_command import Asked, fold_command
+    from senet.lab.hosts import named
 
     planned = None
     if not (Path(model) / "run.json").exists():
-        network = "resnet8" if ":" in model else model  # a foreign one has no name of ours; only the data counts
-        planned = _run(_base(words, data=data, model=network, se="plain" if ":" in model else se))
+        found = named(model)
+        network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
+        planned = _run(_base(words, data=data, model=network, se=design))
     elif words or weights is not None:
         raise UsageError("a run says itself what it is: give its folder without --weights and without NAME=VALUE.")
     asked = Asked(tolerance=tolerance, sure=not measured, blocks=blocks, per=per, at=at, dry_run=dry_run, quiet=as_json)

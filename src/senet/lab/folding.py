@@ -14,17 +14,19 @@ from senet.data.dataset import Data, Split
 from senet.data.loading import load
 from senet.data.normalize import Normalize
 from senet.data.subset import balanced
-from senet.errors import DataError, UsageError
+from senet.errors import DataError, SpecError, UsageError
 from senet.lab.execute import Setup
 from senet.lab.files import write_bytes, write_json, write_text
 from senet.lab.fold_report import as_csv, as_markdown, draw
-from senet.lab.foreign import check_foreign, foreign, is_foreign, norm_of
+from senet.lab.hosts import Named, host, named
+from senet.lab.pixels import norm_of
 from senet.lab.run import Run
 from senet.lab.testing import finished
 from senet.lab.train import build
 from senet.surgery import Folded
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
+from senet.weights.source import locate
 
 __all__ = ["Batches", "Subject", "finite", "prepare", "write_folded"]
 
@@ -88,10 +90,10 @@ def prepare(
     """Build and load a network, and load its images.
 
     Args:
-        name: folder of a finished run, `timm:NAME`, `torchvision:NAME`, or a name of the zoo.
-        run: network, blocks and data; None for the folder of a run, which says it itself.
+        name: folder of a finished run, or what `senet.lab.hosts.named` knows.
+        run: data, and of a network of the zoo its blocks; None for the folder of a run, which says it itself.
         setup: device and paths.
-        weights: of anything but a run.
+        weights: of anything but a folder.
         origin: whose names the weights of a network of the zoo have.
         normalize: of foreign networks, see `norm_of`.
         statistics: training images for gates and order, equally many of every class; fewer if there are fewer.
@@ -102,25 +104,28 @@ def prepare(
     """
     if run is None:
         run, weights = finished(Path(name))
-    elif weights is None:
-        raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
-    if not is_foreign(name):
-        data = _load(run, setup)
-        model = build(run, data)
-        load_weights(model, read_weights(weights), origin=origin)
-        title, norm = f"{run.model} {run.design}", None
+        who = Named("senet", run.model)
     else:
-        check_foreign(name)  # before minutes of reading images
-        data = _load(replace(run, data=replace(run.data, normalize="unit")), setup)
-        model = foreign(name, weights, num_classes=data.num_classes)
-        title, norm = name, Normalize(*norm_of(name, model, normalize))
-    with torch.no_grad():
-        outputs = model.eval()(torch.zeros(1, *data.shape))
-    known = isinstance(outputs, Tensor) and outputs.shape[1:] == (data.num_classes,)
+        who = named(name)  # before minutes of reading images
+        if weights is None and who.library != "folder":
+            raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
+    if who.is_foreign:
+        run = replace(run, data=replace(run.data, normalize="unit"))
+    data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    norm = None
+    if who.library == "senet" and weights is not None:
+        model, title = build(run, data), f"{run.model} {run.design}"
+        load_weights(model, read_weights(locate(weights)), origin=origin)
+    else:
+        model = host(name, weights=weights, or_classes=data.num_classes)
+        title = Path(name).name if who.library == "folder" else f"{who.library}:{who.name}"
+        if who.is_foreign:
+            norm = Normalize(*norm_of(who.library, model, normalize))
+    known = _outputs(model, title, data) == (data.num_classes,)
     notes = data.notes
     if not known:
         notes += (f"the network has other outputs than the {data.num_classes} classes of the data: no accuracy",)
-    elif is_foreign(name):
+    elif who.is_foreign:
         notes += ("labels are taken for the network's classes in the same order (class folders by name)",)
     number = min(statistics, len(data.train))
     if number < 1:
@@ -135,8 +140,15 @@ def prepare(
     )
 
 
-def _load(run: Run, setup: Setup) -> Data:
-    return load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+@torch.no_grad()
+def _outputs(model: nn.Module, title: str, data: Data) -> tuple[int, ...] | None:
+    """Give the sizes of what the network says of one image; None if that is no tensor."""
+    try:
+        outputs = model.eval()(torch.zeros(1, *data.shape))
+    except RuntimeError as error:
+        sizes = "x".join(map(str, data.shape))
+        raise SpecError(f"{title} does not take images of {sizes} ({error}); set data.size=PIXELS.") from error
+    return tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else None
 
 
 def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str) -> tuple[Path, ...]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from senet import decode
 from senet.costs import cost
-from senet.errors import UsageError
+from senet.errors import CheckpointError, UsageError
 from senet.lab.files import ensure_writable, write_bytes
 from senet.lab.hosts import host
 from senet.surgery import Insertion, insert
@@ -60,7 +60,11 @@ def run_insert(
             raise UsageError(f"--out {out}: weights are written as .safetensors; give a name that ends so.")
         ensure_writable(out.parent)
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
-    model = host(name, weights=weights, num_classes=num_classes)
+    try:
+        model = host(name, weights=weights, num_classes=num_classes)
+    except CheckpointError as error:
+        error.add_note("--num-classes changes the outputs of the network")
+        raise
     shape = None if size is None else (*_own_shape(model)[:2], size, size)
     done = insert(model, spec, at=at or "auto", slot=slot, min_channels=min_channels, preserve=preserve, shape=shape)
     values = insertion_values(name, model, done)
