@@ -78,6 +78,8 @@ def test_a_folder_of_save_pretrained_is_a_name_for_both_commands(
     senet.save_pretrained(plain, tmp_path / "plain", name="resnet8")
     x = torch.rand(2, 1, 8, 8)
     assert torch.equal(host(str(tmp_path / "mine"))(x), model(x))
+    with pytest.raises(CheckpointError, match=r"is a folder without config.json"):
+        named(str(tmp_path))
     with pytest.raises(UsageError, match="leave out --num-classes"):
         host(str(tmp_path / "mine"), num_classes=3)
     monkeypatch.chdir(tmp_path)

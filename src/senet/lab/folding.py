@@ -147,7 +147,9 @@ def _outputs(model: nn.Module, title: str, data: Data) -> tuple[int, ...] | None
         outputs = model.eval()(torch.zeros(1, *data.shape))
     except RuntimeError as error:
         sizes = "x".join(map(str, data.shape))
-        raise SpecError(f"{title} does not take images of {sizes} ({error}); set data.size=PIXELS.") from error
+        raise SpecError(
+            f"{title} does not take images of {sizes} ({error}); give others, data.size=PIXELS sets their side."
+        ) from error
     return tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else None
 
 

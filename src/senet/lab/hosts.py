@@ -49,6 +49,7 @@ def named(name: str) -> Named:
     Raises:
         SpecError: if nobody knows it.
         UsageError: if the library of the name is not installed.
+        CheckpointError: if it is another folder.
     """
     if (Path(name) / CONFIG).is_file():
         return Named("folder", name)
@@ -62,7 +63,7 @@ def named(name: str) -> Named:
             if short in known[candidate]:
                 return Named(candidate, short)
     if Path(name).is_dir():
-        return Named("folder", name)  # whose error says what is missing in it
+        raise CheckpointError(f"{name} is a folder without {CONFIG}; give one that save_pretrained wrote, or a name.")
     raise _unknown(name, library, short, known)
 
 
