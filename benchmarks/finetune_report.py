@@ -1,0 +1,140 @@
+"""Draw and write what `finetune.py` measured: FINETUNE.md and a figure."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from senet.lab.figures import COLORS, MARKS, canvas
+from senet.lab.summary import Estimate, Paired, paired
+
+BASES = ("plain", "plain, equal time")
+
+
+def report(folder: Path) -> None:
+    found = json.loads((folder / "finetune.json").read_text("utf-8"))
+    draw(found, folder / "finetune.png")
+    (folder.parent / "FINETUNE.md").write_text("\n".join(chapter(found)) + "\n", encoding="utf-8")
+
+
+def ways(found: Mapping[str, Any]) -> list[str]:
+    return list(next(iter(found["seeds"].values())))
+
+
+def ends(found: Mapping[str, Any], way: str) -> dict[int, float]:
+    """Give the accuracy at the end by seed [%]."""
+    total = found["test_images"]
+    return {int(seed): 100 * each[way]["curve"][-1]["correct"] / total for seed, each in found["seeds"].items()}
+
+
+def chapter(found: Mapping[str, Any]) -> Iterator[str]:
+    seeds = ", ".join(found["seeds"])
+    start = 100 * found["pretrained_correct"] / found["test_images"]
+    yield "# Fine-tuning after an insertion\n"
+    yield (
+        f"A plain resnet20 was trained on {found['images']:,} CIFAR-10 images for {found['pretrain_epochs']} epochs "
+        f"({found['pretrain_seconds']:.0f} s of CPU time): {found['pretrained_correct']:,} of "
+        f"{found['test_images']:,} test images right ({start:.2f} %). Each seed fine-tunes copies of it on the same "
+        f"images in the same order, batches of {found['batch_size']}, SGD with Nesterov momentum 0.9 and weight decay "
+        "5e-4, bfloat16 autocast, each along a cosine to zero from 0.01 for the host and 0.1 for the blocks (r = 16, 9 "
+        "of them). Frozen means: no gradient for the host's parameters, its batch norms in evaluation mode. The rates "
+        "were set beforehand and not searched.\n"
+    )
+    yield "![accuracy over CPU time, and paired differences](finetune/finetune.png)\n"
+    yield (
+        "| fine-tuned | steps | CPU time [s] | top-1 [%] | against plain, equal steps | against plain, equal time |\n"
+        "|---|---:|---:|---:|---|---|"
+    )
+    for way in ways(found):
+        runs = [each[way]["curve"][-1] for each in found["seeds"].values()]
+        seconds = Estimate.of([run["seconds"] for run in runs])
+        value = Estimate.of(list(ends(found, way).values()))
+        cells = [difference(found, way, base) for base in BASES]
+        yield (
+            f"| {way} | {runs[0]['step']} | {seconds.mean:.1f} ± {seconds.sd:.1f} | {value.mean:.2f} ± {value.sd:.2f} "
+            f"| {cells[0]} | {cells[1]} |"
+        )
+    yield (
+        f"\nMean ± standard deviation over {len(found['seeds'])} seeds ({seeds}); differences in percentage points, "
+        "paired by seed, with 95 % intervals (Student's t). They are about this one host and these test images. An "
+        "interval that contains 0 means: not told apart. The point between start and end is halfway; the learning rate "
+        "is half of the first there.\n"
+    )
+    pairs = [(way, base) for way in ways(found) if way not in BASES for base in BASES]
+    decided = [f"{way} against {base}" for way, base in pairs if pair(found, way, base).decided]
+    said = f"Told apart: {'; '.join(decided)}" if decided else "Nothing is told apart"
+    image = 100 / found["test_images"]
+    yield (
+        f"{said} (of {len(pairs)} comparisons with plain networks, not corrected for their number; one test image is "
+        f"{image:.2f} points).\n"
+    )
+    same = all(each[way]["equal_at_step_0"] for each in found["seeds"].values() for way in each)
+    kept = all(each["blocks alone"]["host_as_before"] for each in found["seeds"].values())
+    yield (
+        f"Step 0: the outputs of 500 test images after the insertion are {'' if same else 'NOT '}those of the host bit "
+        "for bit, for every seed. After training the blocks alone, `senet.remove` "
+        f"{'gives' if kept else 'does NOT give'} the host back bit for bit, statistics included.\n"
+    )
+    ratios = found["ratios"]
+    yield (
+        f"Equal time: a step with blocks costs {ratios['blocks and host']:.2f} times a plain one (host trained) and "
+        f"{ratios['blocks alone']:.2f} times (host frozen), medians of 6 rounds in turns in one process before the "
+        "first seed; the plain network with equal time gets that many more steps than the others. Networks run through "
+        "`senet.accelerate`, which fuses the norms of the plain network and not those that carry an inserted block.\n"
+    )
+    yield (
+        f"Made by `{found['command']}` on {found['date']}: {found['machine']}, torch {found['torch']}; DIR holds "
+        "CIFAR-10. Times are CPU times of training without the tests."
+    )
+
+
+def pair(found: Mapping[str, Any], way: str, base: str) -> Paired:
+    return paired(ends(found, way), ends(found, base))
+
+
+def difference(found: Mapping[str, Any], way: str, base: str) -> str:
+    if way == base:
+        return "baseline"
+    value = pair(found, way, base)
+    return f"{value.mean:+.2f} [{value.low:+.2f}, {value.high:+.2f}]"
+
+
+def draw(found: Mapping[str, Any], path: Path) -> None:
+    """Draw accuracy over time, and the differences to the plain network with their intervals."""
+    figure = canvas(11, 4.2)
+    curves, against = figure.subplots(1, 2, width_ratios=(3, 2))
+    total, start = found["test_images"], 100 * found["pretrained_correct"] / found["test_images"]
+    for number, way in enumerate(ways(found)):
+        lines = [
+            [(0.0, start), *((at["seconds"], 100 * at["correct"] / total) for at in each[way]["curve"])]
+            for each in found["seeds"].values()
+        ]
+        color = COLORS[number]
+        for line in lines:
+            curves.plot(*zip(*line[1:], strict=True), color=color, marker=MARKS[number], linestyle="none", alpha=0.35)
+        means = [tuple(map(fmean, zip(*points, strict=True))) for points in zip(*lines, strict=True)]
+        curves.plot(*zip(*means, strict=True), color=color, marker=MARKS[number], label=way, linewidth=1.8)
+        for offset, base in enumerate(BASES):
+            if way not in BASES:
+                value = pair(found, way, base)
+                mine = {"color": color, "marker": MARKS[number], "mfc": color if offset else "white"}
+                place = 2 * (number - len(BASES)) + offset
+                against.errorbar(value.mean, place, xerr=half(value), capsize=4, linestyle="none", **mine)
+    curves.axhline(start, color="#8c8c8c", linewidth=0.8, linestyle=":")
+    curves.set(xlabel="CPU time of fine-tuning [s]", ylabel="test accuracy [%]", title="mean, and every seed (pale)")
+    curves.legend(frameon=False, fontsize=8)
+    against.axvline(0, color="#8c8c8c", linewidth=0.8)
+    labels = [f"{way}\n- {base}" for way in ways(found)[len(BASES) :] for base in BASES]
+    against.set_yticks(range(len(labels)), labels, fontsize=8)
+    against.set(xlabel="difference of accuracies [points]", title="paired, with 95 % intervals", ylim=(len(labels), -1))
+    for axes in (curves, against):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("resnet20 on CIFAR-10: fine-tuned plain and with inserted blocks", fontsize=11)
+    figure.savefig(path, dpi=150)
+
+
+def half(value: Paired) -> float:
+    return 0.0 if math.isnan(value.high) else value.high - value.mean
