@@ -283,7 +283,7 @@ def test_three_processes_go_on_with_the_same_bits(tmp_path: Path) -> None:
 
 # ---- torchrun
 
-WORDS = ("--epochs", "3", "--batch-size", "4", "data.train_size=200", "data.test_size=50")
+WORDS = ("--epochs", "8", "--batch-size", "4", "data.train_size=200", "data.test_size=50")
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
