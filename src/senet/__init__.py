@@ -12,7 +12,7 @@ from senet.spec import SESpec
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
     from senet.create import create_model
-    from senet.fast import accelerate, optimize
+    from senet.fast import accelerate, decelerate, optimize
     from senet.models import list_models
     from senet.nn import SqueezeExcite
     from senet.speed import bench
@@ -33,6 +33,7 @@ __all__ = [
     "bench",
     "cost",
     "create_model",
+    "decelerate",
     "find",
     "fold",
     "from_pretrained",
@@ -57,6 +58,7 @@ _HOMES = {
     "bench": "senet.speed",
     "cost": "senet.costs",
     "create_model": "senet.create",
+    "decelerate": "senet.fast",
     "find": "senet.surgery",
     "fold": "senet.surgery",
     "insert": "senet.surgery",

@@ -9,7 +9,7 @@ from torch import nn
 
 from senet.errors import BackendError, SpecError, unknown
 from senet.fast.backends import BACKENDS, backend_for, passes
-from senet.fast.modules import FusedResidual, FusedSequential, excite_of, is_norm
+from senet.fast.modules import FusedResidual, FusedSequential, excite_of, is_norm, parts
 from senet.nn import Residual, SqueezeExcite
 
 __all__ = ["Accelerated", "accelerate", "decelerate"]
@@ -67,7 +67,7 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
         if fused := FUSED.get(type(module)):
             module.__class__ = fused
         if type(module) in ORDINARY:
-            module.backend = backend  # type: ignore[assignment]
+            module.fused_backend = backend  # type: ignore[assignment]
     found = dict(_norms(model))
     left = [(name, why) for name, why in found.items() if why]
     left += [(name, why) for name, why in _blocks(model) if why]
@@ -79,7 +79,7 @@ def decelerate(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) in ORDINARY:
             module.__class__ = ORDINARY[type(module)]
-            del module.backend
+            module.__dict__.pop("fused_backend", None)  # a slice has none of its own
 
 
 def _automatic(model: nn.Module) -> str | None:
@@ -106,7 +106,7 @@ def _norms(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Yield every norm with the reason why it is not fused; empty if it is."""
     ends = _ends(model)
     for parent_name, parent in model.named_modules():
-        children = list(parent.named_children())
+        children = [(name, child) for name, child in parent._modules.items() if child is not None]
         for at, (child, norm) in enumerate(children):
             if not is_norm(norm):
                 continue
@@ -126,7 +126,7 @@ def _ends(model: nn.Module) -> dict[str, str]:
     for name, unit in model.named_modules():
         if type(unit) is not FusedResidual or not isinstance(unit.branch, nn.Sequential):
             continue
-        steps = list(unit.branch.named_children())
+        steps = list(unit.branch._modules.items())
         if not steps or not is_norm(steps[-1][1]):
             continue
         why = ""
@@ -147,7 +147,7 @@ def _blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
         if type(unit) is FusedResidual:
             fused |= {unit.se, unit.se_identity}
         if type(unit) is FusedSequential:
-            steps = list(unit.children())
+            steps = parts(unit)
             fused |= {
                 block
                 for norm, act, block in zip(steps, steps[1:], steps[2:], strict=False)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from senet.fast.native import TYPES, compiler, native
 from senet.fast.passes import REFERENCE, Passes
@@ -58,15 +59,17 @@ def backend_for(device: torch.device) -> str | None:
     return "native" if device.type == "cpu" and compiler() else None
 
 
-def is_suited(backend: str, u: Tensor, *, gated: bool) -> bool:
+def is_suited(backend: str, u: Any, *, gated: bool) -> bool:
     """Say whether a backend can run on a map and pays off; otherwise torch's own operations do.
 
     Args:
         backend: of `BACKENDS`.
-        u: the map.
+        u: the map, or whatever a module was given.
         gated: a block is part of the operation, which then pays off on smaller maps too.
     """
-    if u.ndim != 4 or u.numel() == 0 or not u.is_floating_point():
+    if not isinstance(u, Tensor) or u.ndim != 4 or u.numel() == 0 or not u.is_floating_point():
+        return False
+    if not torch.compiler.is_compiling() and type(u) not in (Tensor, nn.Parameter):  # e.g. a fake tensor
         return False
     if backend == "native":
         return u.device.type == "cpu" and u.dtype in TYPES and u.numel() >= (SMALL_GATED if gated else SMALL)

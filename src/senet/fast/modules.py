@@ -7,7 +7,7 @@ Letters in shapes: n images, c and d channels, *s and *t sizes.
 """
 
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -15,14 +15,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.fast.backends import is_suited
+from senet.fast.hooks import is_plain, is_watched
 from senet.fast.rectified import norm_relu
 from senet.fast.shortcut import gated_shortcut, scale_add
 from senet.fast.statistics import Norm, uses_batch
 from senet.fast.tail import Excite, fused_tail
 from senet.nn import Residual, SqueezeExcite
 from senet.nn.block import without_autocast
+from senet.nn.squeeze import SQUEEZES
 
-__all__ = ["FusedResidual", "FusedSequential", "excite_of", "is_norm", "is_plain"]
+__all__ = ["FusedResidual", "FusedSequential", "excite_of", "is_norm"]
 
 FEW_POSITIONS = 1024  # of all images, up to which a matrix product beats torch's 1x1 convolution (docs/fast.md)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -31,65 +33,74 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 class FusedSequential(nn.Sequential):
     """A sequence in which every norm with a ReLU behind it, and a block behind that, run as one operation."""
 
-    backend: str = "reference"
+    fused_backend: str = ""  # none: a slice of a fused sequence has no choice of its own
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Any) -> Any:
         """Run the sequence."""
-        return run(list(self.children()), x, self.backend)
+        return run(parts(self), input, self.fused_backend)
 
 
 class FusedResidual(Residual):
     """A residual unit whose last norm, block, addition and ReLU run as one operation."""
 
-    backend: str = "reference"
+    fused_backend: str = ""
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *t"]:
         """Run the unit."""
         x = _through(self.head, x)
         u = _through(self.se_pre, x)
-        steps = list(self.branch.children()) if isinstance(self.branch, nn.Sequential) else [self.branch]
-        norm = steps[-1] if steps and self._whole() and is_norm(steps[-1]) else None
-        if norm is not None:
-            steps.pop()
-        u = run(steps, u, self.backend) if isinstance(self.branch, nn.Sequential) else _through(self.branch, u)
+        steps: list[nn.Module] = [self.branch]
+        norm: Norm | None = None
+        if type(self.branch) in (nn.Sequential, FusedSequential) and is_plain(self.branch) and not is_watched():
+            steps = parts(self.branch)
+            if steps and is_norm(last := steps[-1]):
+                norm = last
+                steps.pop()
+        u = run(steps, u, self.fused_backend)
         r = _through(self.shortcut, x)
         return _through(self.se_post, self._end(u, r, norm))
-
-    def _whole(self) -> bool:
-        return is_plain(self.branch)
 
     def _end(self, u: Tensor, r: Tensor, norm: Norm | None) -> Tensor:
         """Run what follows the branch, in the fewest passes that its parts allow."""
         standard, identity = excite_of(self.se), excite_of(self.se_identity)
         gated = standard is not None or identity is not None
-        fits = u.shape == r.shape and u.dtype == r.dtype and fit(u, norm, self.backend, gated=gated)
-        rectified = type(self.act) is nn.ReLU and is_plain(self.act)
+        fits = u.shape == r.shape and u.dtype == r.dtype and fit(u, norm, self.fused_backend, gated=gated)
+        rectified = is_relu(self.act)
         if fits and norm is not None and rectified:
             if self.se_identity is None and (self.se is None or standard):
-                return fused_tail(u, r, norm=norm, excite=standard, backend=self.backend)
+                return fused_tail(u, r, norm=norm, excite=standard, backend=self.fused_backend)
             if self.se is None and identity:
-                return gated_shortcut(u, r, norm=norm, excite=identity, backend=self.backend)
+                return gated_shortcut(u, r, norm=norm, excite=identity, backend=self.fused_backend)
         if fits and norm is None and self.act is None and standard and self.se_identity is None:
-            return scale_add(u, r, excite=standard, backend=self.backend)
+            return scale_add(u, r, excite=standard, backend=self.fused_backend)
         y = _through(self.se, _through(norm, u)) + _through(self.se_identity, r)
         return _through(self.act, y)
 
 
-def run(modules: Sequence[nn.Module], x: Tensor, backend: str) -> Tensor:
+def parts(sequence: nn.Module) -> list[nn.Module]:
+    """Give the modules of a sequence in the order they run, one that stands there twice twice."""
+    return [module for module in sequence._modules.values() if module is not None]
+
+
+def run(modules: Sequence[nn.Module], x: Any, backend: str) -> Any:
     """Run modules one after another, some of them together.
 
     A norm with a ReLU behind it, and a block behind that, are one operation; a max pool goes before the ReLU in front.
     """
+    if not backend or is_watched():
+        for each in modules:
+            x = each(x)
+        return x
     at = 0
     while at < len(modules):
         module, act, block = (*modules[at : at + 3], None, None)[:3]
         at += 1
         excite = excite_of(block)
         gated = excite is not None
-        if is_norm(module) and type(act) is nn.ReLU and is_plain(act) and fit(x, module, backend, gated=gated):
+        if is_norm(module) and is_relu(act) and fit(x, module, backend, gated=gated):
             x = norm_relu(x, norm=module, excite=excite, backend=backend)
             at += 1 if excite is None else 2
-        elif type(module) is nn.ReLU and type(act) is nn.MaxPool2d and is_plain(module) and is_plain(act):
+        elif is_relu(module) and not module.inplace and is_pool(act):
             x = module(act(x))  # the largest of rectified values is the rectified largest: a quarter of the work
             at += 1
         else:
@@ -98,13 +109,13 @@ def run(modules: Sequence[nn.Module], x: Tensor, backend: str) -> Tensor:
     return x
 
 
-def is_product(module: nn.Module, x: Tensor, backend: str) -> TypeGuard[nn.Conv2d]:
+def is_product(module: nn.Module, x: Any, backend: str) -> TypeGuard[nn.Conv2d]:
     """Say whether a convolution is faster as a matrix product: 1x1, on few positions, channels last, on a CPU."""
     if type(module) is not nn.Conv2d or module.kernel_size != (1, 1) or module.stride != (1, 1):
         return False
     if backend != "native" or module.groups != 1 or module.padding != (0, 0) or not is_plain(module):
         return False
-    few = x.ndim == 4 and x.numel() <= FEW_POSITIONS * module.in_channels
+    few = isinstance(x, Tensor) and x.ndim == 4 and x.numel() <= FEW_POSITIONS * module.in_channels
     alike = x.dtype == module.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     return few and alike and x.device.type == "cpu" and x.is_contiguous(memory_format=torch.channels_last)
 
@@ -114,23 +125,31 @@ def as_product(module: nn.Conv2d, x: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1), module.weight.flatten(1), module.bias).permute(0, 3, 1, 2)
 
 
-def fit(u: Tensor, norm: Norm | None, backend: str, *, gated: bool) -> bool:
+def is_relu(module: nn.Module | None) -> TypeGuard[nn.ReLU]:
+    """Say whether a module is a ReLU that nobody listens to."""
+    return type(module) is nn.ReLU and is_plain(module)
+
+
+def is_pool(module: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
+    """Say whether a module is a max pool that gives out one map and that nobody listens to."""
+    return type(module) is nn.MaxPool2d and not module.return_indices and is_plain(module)
+
+
+def fit(u: Any, norm: Norm | None, backend: str, *, gated: bool) -> bool:
     """Say whether the passes can take a map; torch's own norm raises its own errors."""
-    if not is_suited(backend, u, gated=gated):
+    if not backend or is_watched() or not is_suited(backend, u, gated=gated):
         return False
     if norm is None:
         return True
     return u.shape[1] == norm.num_features and not (uses_batch(norm) and u.numel() == u.shape[1])
 
 
-def is_plain(module: nn.Module) -> bool:
-    """Say whether passing over a module's own forward pass goes unnoticed: it has no hooks."""
-    return not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
-
-
 def is_norm(module: nn.Module | None) -> TypeGuard[Norm]:
     """Say whether a module is a batch norm with weights whose passes are known."""
-    return type(module) in NORMS and getattr(module, "weight", None) is not None and is_plain(module)  # type: ignore[arg-type]
+    if type(module) not in NORMS or module is None or not is_plain(module):
+        return False
+    counts = module.num_batches_tracked is not None or module.running_mean is None
+    return module.weight is not None and module.bias is not None and counts
 
 
 def excite_of(block: nn.Module | None) -> Excite | None:
@@ -140,13 +159,15 @@ def excite_of(block: nn.Module | None) -> Excite | None:
     """
     if type(block) is not SqueezeExcite or block.spec.squeeze != "avg" or block.num_map_layers or not is_plain(block):
         return None
+    if block.squeeze is not SQUEEZES["avg"]:  # replaced by somebody
+        return None
 
     def excite(z: Tensor) -> Tensor:
         parameter = next(block.parameters(), None)
         w = z if parameter is None else z.to(parameter.dtype)
         with without_autocast(z):
-            if block.excitation is not None:  # takes maps
-                return block.excite(w[:, :, None, None])[:, :, 0, 0].to(z.dtype)
+            if block.excitation is not None:  # takes maps, and may give what broadcasts
+                return block.excite(w[:, :, None, None])[:, :, 0, 0].to(z.dtype).expand_as(z)
             return block.excite(w, layer=dense).to(z.dtype)
 
     return excite

@@ -31,15 +31,19 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-Wno-psabi")
 SECONDS = 120  # that a compiler may take
 
 
-def compiler() -> str | None:
-    """Give the C++ compiler: `$CXX`, or the first of c++, g++ and clang++ that is there."""
-    wanted = shlex.split(os.environ.get("CXX", ""))[:1] or ("c++", "g++", "clang++")
-    return next((path for name in wanted if (path := shutil.which(name))), None)
+def compiler() -> tuple[str, ...] | None:
+    """Give the words that start the C++ compiler: `$CXX`, or the first of c++, g++ and clang++ that is there."""
+    asked = shlex.split(os.environ.get("CXX", ""))
+    wanted = [asked] if asked else [["c++"], ["g++"], ["clang++"]]
+    return next(((path, *words) for name, *words in wanted if (path := shutil.which(name))), None)
 
 
 def cache_folder() -> Path:
     """Give where compiled code is kept: `senet` in `$XDG_CACHE_HOME`, which is `~/.cache` unless it is set."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "senet"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "senet"
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.mkdtemp(prefix="senet-"))
 
 
 @cache
@@ -49,7 +53,11 @@ def native() -> Passes:
     Raises:
         BackendError: if there is no compiler, or it fails.
     """
-    library = _Library(_load())
+    loaded = _load()
+    try:
+        library = _Library(loaded)
+    except AttributeError as error:
+        raise BackendError(f"{loaded._name} is not what it should be ({error}); delete it.") from error
     return Passes(**{field.name: getattr(library, field.name) for field in fields(Passes)})
 
 
@@ -61,11 +69,11 @@ def _load() -> ctypes.CDLL:
             "the backend 'reference'."
         )
     # `-march=native` means another machine on another machine, whose home folder may be the same
-    text = "\n".join((SOURCE.read_text(), found, *FLAGS, *_processor()))
+    text = "\n".join((SOURCE.read_text(), *found, *FLAGS, *_processor()))
     target = cache_folder() / f"native-{hashlib.sha256(text.encode()).hexdigest()[:16]}.so"
-    if not target.exists():
-        target = _compile(found, target)
     try:
+        if not target.exists():
+            target = _compile(found, target)
         return ctypes.CDLL(str(target))
     except OSError as error:
         raise BackendError(f"{target} does not load ({error}); delete it.") from error
@@ -78,7 +86,7 @@ def _processor() -> tuple[str, ...]:
     return platform.machine(), platform.processor(), flags
 
 
-def _compile(found: str, target: Path) -> Path:
+def _compile(found: tuple[str, ...], target: Path) -> Path:
     """Compile to `target`, or to a folder of this process where that cannot be written."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -89,18 +97,18 @@ def _compile(found: str, target: Path) -> Path:
     made = Path(scratch) / target.name
     try:
         for openmp in (["-fopenmp"], []):  # Apple's clang has none; one thread then does the work
-            words = [found, *FLAGS, *openmp, str(SOURCE), "-o", str(made)]
+            words = [*found, *FLAGS, *openmp, str(SOURCE), "-o", str(made)]
             try:
                 done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
             except (OSError, subprocess.TimeoutExpired) as error:
-                raise BackendError(f"{found} cannot compile the fused passes: {error}.") from error
+                raise BackendError(f"{shlex.join(found)} cannot compile the fused passes: {error}.") from error
             if done.returncode == 0:
                 made.replace(target)  # whole or not at all, also if several processes compile at once
                 return target
         first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
         raise BackendError(
-            f"{found} cannot compile the fused passes: {first}; choose another compiler with CXX, or the backend "
-            "'reference'."
+            f"{shlex.join(found)} cannot compile the fused passes: {first}; choose another compiler with CXX, or the "
+            "backend 'reference'."
         )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -204,7 +212,7 @@ class _Library:
         if running is not None and not all(_is_row(part) for part in running):
             return combine(mean, variance, gamma, beta, running, momentum, eps, positions)
         n, c = mean.shape
-        centre, k, a, b = out = torch.empty(4, c, dtype=torch.float32).unbind()
+        centre, k, a, b = out = torch.empty(4, c, dtype=torch.float32, device="cpu").unbind()
         (gamma, beta), _ = _rows(gamma, beta)  # type: ignore[assignment]
         update = (None, None) if running is None else running
         words = [*map(_pointer, (mean, variance, gamma, beta)), eps, -1.0 if running is None else momentum]
@@ -227,8 +235,8 @@ class _Library:
         masked: bool,
     ) -> tuple[Tensor | None, ...]:
         n, c = sg.shape
-        matrices = torch.empty(3 if masked else 2, n, c, dtype=torch.float32).unbind()
-        dgamma, dbeta, B = torch.empty(3, c, dtype=torch.float32).unbind()
+        matrices = torch.empty(3 if masked else 2, n, c, dtype=torch.float32, device="cpu").unbind()
+        dgamma, dbeta, B = torch.empty(3, c, dtype=torch.float32, device="cpu").unbind()
         A, C, D = (*matrices, None)[:3]
         given, _ = _rows(sg, sgu, s, q, e0, e1, gamma, centre, k)
         words = (*given, dgamma, dbeta, A, B, C, D)
@@ -254,7 +262,7 @@ def _like(x: Tensor | None, u: Tensor) -> Tensor | None:
 
 
 def _matrices(u: Tensor, number: int) -> tuple[Tensor, ...]:
-    return torch.empty(number, *u.shape[:2], dtype=torch.float32).unbind()
+    return torch.empty(number, *u.shape[:2], dtype=torch.float32, device="cpu").unbind()
 
 
 def _rows(*rows: Tensor | None) -> tuple[list[Tensor | None], int]:

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from senet.fast.commuted import CommutedTail, GatedTail, PlainTail
 from senet.fast.excitation import Excitation, LeftAlone, excitation, fold_first
 from senet.fast.folding import CONVS, NORMS, Norm, fold_norm
+from senet.fast.hooks import is_plain
 from senet.fast.treated import Treated
 from senet.nn import SqueezeExcite
 
@@ -194,7 +195,9 @@ class Rewriter:
         return value if isinstance(value, Tensor) else None
 
     def _module(self, node: fx.Node) -> nn.Module | None:
-        return self.traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+        module = self.traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+        # a module with somebody's hook is left as it is: whoever hung it there wants it to run
+        return module if module is not None and is_plain(module) else None
 
 
 def _is_sum(node: fx.Node) -> bool:

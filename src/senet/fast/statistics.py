@@ -81,7 +81,7 @@ def uses_batch(norm: Norm) -> bool:
 
 def _running(norm: Norm) -> tuple[tuple[Tensor, Tensor] | None, float]:
     """Give the running statistics that this pass updates, and with which weight."""
-    if not norm.training or norm.running_mean is None or norm.running_var is None:
+    if not norm.training or not norm.track_running_stats or norm.running_mean is None or norm.running_var is None:
         return None, 0.0
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)

@@ -2,11 +2,13 @@
 
 import operator
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from senet.errors import SpecError
+from senet.surgery.hooks import insertions
 
 __all__ = ["Tracer", "trace"]
 
@@ -21,6 +23,17 @@ class Tracer(fx.Tracer):
         super().__init__()
         self.leaves = set(leaves)
 
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a call; blocks that `senet.insert` hung on a leaf become calls of their own."""
+        if not self.is_leaf_module(m, self.path_of_module(m)):
+            return super().call_module(m, forward, args, kwargs)
+        for hook in insertions(m._forward_pre_hooks):
+            args = hook(m, args)
+        output = super().call_module(m, forward, args, kwargs)
+        for hook in insertions(m._forward_hooks):
+            output = hook(m, args, output)
+        return output
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Keep a module whole."""
         return module_qualified_name in self.leaves or super().is_leaf_module(m, module_qualified_name)
@@ -29,6 +42,8 @@ class Tracer(fx.Tracer):
 def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
     """Trace a network as a graph of values, without what does nothing in evaluation mode: identities and dropout.
 
+    The hooks of `senet.insert` are taken from `model`: their blocks are in the graph.
+
     Who reads a map after something has written into it gets what was written.
 
     Raises:
@@ -36,6 +51,10 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
     """
     try:
         graph = Tracer(leaves).trace(model)
+        for module in model.modules():  # they are in the graph now
+            for hooks in (module._forward_pre_hooks, module._forward_hooks):
+                for hook in insertions(hooks):
+                    del hooks[next(key for key, other in hooks.items() if other is hook)]
     except Exception as error:  # whatever the network's own code raises on a proxy
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SpecError(

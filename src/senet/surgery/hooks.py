@@ -3,12 +3,13 @@
 All of it is functions of this module and plain values, so that a network copies, pickles and exports as before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["attach", "attached", "detach", "free_name"]
+__all__ = ["attach", "attached", "detach", "free_name", "insertions"]
 
 
 def gate_output(module: nn.Module, args: object, output: Tensor, *, child: str, last: bool) -> Tensor:
@@ -73,6 +74,11 @@ def attached(host: nn.Module) -> Iterator[str]:
         for hook in hooks.values():
             if isinstance(hook, partial) and hook.func in (gate_output, gate_input):
                 yield hook.keywords["child"]
+
+
+def insertions(hooks: Mapping[int, Callable[..., Any]]) -> list[Callable[..., Any]]:
+    """Give those of a module's hooks that `attach` made."""
+    return [hook for hook in hooks.values() if isinstance(hook, partial) and hook.func in (gate_output, gate_input)]
 
 
 def detach(host: nn.Module, child: str) -> None:
