@@ -106,6 +106,7 @@ def test_importing_the_package_and_its_values_loads_no_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
+@pytest.mark.slow
 def test_loading_small_sets_needs_no_torchvision(cifar10_binary):
     code = (
         "import sys, pathlib; sys.modules['torchvision'] = None; from senet.data import *;"

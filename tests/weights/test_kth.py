@@ -48,6 +48,7 @@ def test_all_test_images_give_the_logged_accuracy_and_loss(
     assert clipped_loss(logits, data.test.labels) == pytest.approx(loss, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_the_first_images_are_counted_right(shared: Path) -> None:
     networks = [(network(shared, name, se), correct) for name, se, correct, _ in CASES]
     data = load(DataSpec(name="cifar10", normalize="unit"), root=shared / "data" / "cifar10")
