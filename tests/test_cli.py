@@ -108,6 +108,7 @@ def test_a_study_file_trains_its_base_with_changes(call, tmp_path: Path) -> None
     assert (tmp_path / "reports" / "s" / "report.md").exists()
 
 
+@pytest.mark.slow
 def test_a_quick_study_says_what_it_changes(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "s.toml").write_text(
         'title = "t"\nsource = "a paper"\n[base]\nmodel = "resnet8"\ndata = "digits"\nrecipe = "digits"\n'

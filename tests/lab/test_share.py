@@ -94,6 +94,7 @@ def test_flags_that_do_not_fit_are_refused_in_a_line(
     assert err.splitlines()[-1].endswith("pip install 'senet[search]'.")
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_by_says_so_and_leaves_on_ctrl_c(place: Path) -> None:
     from senet.lab.study import read_study
 
