@@ -37,7 +37,7 @@ class FusedSequential(nn.Sequential):
 
     def forward(self, input: Any) -> Any:
         """Run the sequence."""
-        return run(parts(self), input, self.fused_backend)
+        return run(parts(self), input, live_backend(self))
 
 
 class FusedResidual(Residual):
@@ -51,30 +51,36 @@ class FusedResidual(Residual):
         u = _through(self.se_pre, x)
         steps: list[nn.Module] = [self.branch]
         norm: Norm | None = None
-        if type(self.branch) in (nn.Sequential, FusedSequential) and is_plain(self.branch) and not is_watched():
+        backend = live_backend(self)
+        if backend and type(self.branch) in (nn.Sequential, FusedSequential) and is_plain(self.branch):
             steps = parts(self.branch)
             if steps and is_norm(last := steps[-1]):
                 norm = last
                 steps.pop()
-        u = run(steps, u, self.fused_backend)
+        u = run(steps, u, backend)
         r = _through(self.shortcut, x)
-        return _through(self.se_post, self._end(u, r, norm))
+        return _through(self.se_post, self._end(u, r, norm, backend))
 
-    def _end(self, u: Tensor, r: Tensor, norm: Norm | None) -> Tensor:
+    def _end(self, u: Tensor, r: Tensor, norm: Norm | None, backend: str) -> Tensor:
         """Run what follows the branch, in the fewest passes that its parts allow."""
         standard, identity = excite_of(self.se), excite_of(self.se_identity)
         gated = standard is not None or identity is not None
-        fits = u.shape == r.shape and u.dtype == r.dtype and fit(u, norm, self.fused_backend, gated=gated)
+        fits = u.shape == r.shape and u.dtype == r.dtype and fit(u, norm, backend, gated=gated)
         rectified = is_relu(self.act)
         if fits and norm is not None and rectified:
             if self.se_identity is None and (self.se is None or standard):
-                return fused_tail(u, r, norm=norm, excite=standard, backend=self.fused_backend)
+                return fused_tail(u, r, norm=norm, excite=standard, backend=backend)
             if self.se is None and identity:
-                return gated_shortcut(u, r, norm=norm, excite=identity, backend=self.fused_backend)
+                return gated_shortcut(u, r, norm=norm, excite=identity, backend=backend)
         if fits and norm is None and self.act is None and standard and self.se_identity is None:
-            return scale_add(u, r, excite=standard, backend=self.fused_backend)
+            return scale_add(u, r, excite=standard, backend=backend)
         y = _through(self.se, _through(norm, u)) + _through(self.se_identity, r)
         return _through(self.act, y)
+
+
+def live_backend(module: FusedSequential | FusedResidual) -> str:
+    """Give the backend that may run now; empty for none."""
+    return "" if is_watched() else module.fused_backend
 
 
 def parts(sequence: nn.Module) -> list[nn.Module]:
@@ -87,7 +93,7 @@ def run(modules: Sequence[nn.Module], x: Any, backend: str) -> Any:
 
     A norm with a ReLU behind it, and a block behind that, are one operation; a max pool goes before the ReLU in front.
     """
-    if not backend or is_watched():
+    if not backend:
         for each in modules:
             x = each(x)
         return x
@@ -137,7 +143,7 @@ def is_pool(module: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
 
 def fit(u: Any, norm: Norm | None, backend: str, *, gated: bool) -> bool:
     """Say whether the passes can take a map; torch's own norm raises its own errors."""
-    if not backend or is_watched() or not is_suited(backend, u, gated=gated):
+    if not backend or not is_suited(backend, u, gated=gated):
         return False
     if norm is None:
         return True
@@ -174,7 +180,7 @@ def excite_of(block: nn.Module | None) -> Excite | None:
 
 
 def dense(layer: nn.Module, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-    """Apply a 1x1 convolution to a descriptor as the linear map it is: an eighth of the time on small ones."""
+    """Apply a 1x1 convolution to a descriptor as the linear map it is, which is faster on one position."""
     if type(layer) is nn.Conv2d and is_plain(layer):
         return F.linear(z, layer.weight.flatten(1), layer.bias)
     mapped: Tensor = layer(z[:, :, None, None])

@@ -1,6 +1,6 @@
 """The native passes as registered operators: `torch.compile` and `torch.export` keep them as they are in their graphs.
 
-Schemas know no strings of optional results, so each pass has an operator of its own, with a rule for the shapes.
+Each pass has an operator of its own, with a rule for the shapes of its results.
 """
 
 import torch
