@@ -14,7 +14,7 @@ import senet
 
 def modules() -> list[str]:
     found = pkgutil.walk_packages(senet.__path__, prefix="senet.")
-    apart = {"senet.__main__", "senet.cli"}
+    apart = {"senet.__main__"}
     if find_spec("triton") is None:  # torch brings it where it is built for CUDA
         apart |= {"senet.fast.triton_kernels", "senet.fast.triton_passes"}
     return [module.name for module in found if module.name not in apart]

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,7 +18,7 @@ from senet.lab.study import Study
 from senet.lab.summary import Line
 from senet.lab.table import cells, columns, footnotes
 
-__all__ = ["Board", "console", "print_whole", "show_table"]
+__all__ = ["Board", "console", "print_whole", "show_records", "show_table"]
 
 console = Console(stderr=False, highlight=False)
 
@@ -122,6 +122,16 @@ def show_table(study: Study, lines: list[Line]) -> None:
         console.print("deviations from the paper:", style="dim")
         for deviation in deviations:
             console.print(f"- {deviation}", style="dim")
+
+
+def show_records(rows: list[dict[str, Any]]) -> None:
+    """Print records, a line for each; whole numbers get separators."""
+    table = Table(header_style="bold")
+    for number, name in enumerate(rows[0]):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+    print_whole(table)
 
 
 def print_whole(table: Table) -> None:

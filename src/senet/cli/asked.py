@@ -1,0 +1,115 @@
+"""From flags and words to the values of a run or a study: flags over a file, words over flags."""
+
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from senet.errors import SenetError, UsageError
+
+if TYPE_CHECKING:
+    from senet.lab.study import Study
+
+__all__ = ["DEFAULTS", "asked_study", "asked_values", "check_models", "defaults", "report_folder"]
+
+DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where nothing else is said
+    "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
+    "cifar10": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "cifar100": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "svhn": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "folder": ("resnet18", "photos", ("standard",)),
+}
+
+
+def defaults(data: str) -> tuple[str, str, tuple[str, ...]]:
+    """Give network, recipe and designs of a data set; a name that is not known is refused where it is decoded."""
+    return DEFAULTS.get(data, DEFAULTS["cifar10"])
+
+
+def asked_values(
+    words: list[str] | None,
+    *,
+    data: str | None,
+    model: str | None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    recipe: str | None = None,
+    se: str | None = None,
+    base: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Put flags and words over a base; what nobody said comes from the data set's defaults.
+
+    Args:
+        words: `NAME=VALUE`, which win over flags and base.
+        data: name of the data set; here and below None leaves what the base says.
+        model: name of the network.
+        epochs: passes over the training images.
+        batch_size: images of one step.
+        lr: learning rate before the schedule.
+        recipe: name of a recipe.
+        se: a design.
+        base: values of a file.
+
+    Returns:
+        What `decode.run` takes.
+
+    Raises:
+        UsageError: if `se.NAME=VALUE` meets several designs.
+        SpecError: if a word is no assignment.
+    """
+    from senet import decode
+
+    asked = dict(base or {})
+    if isinstance(asked.get("data"), str):
+        asked["data"] = {"name": asked["data"]}
+    if isinstance(asked.get("recipe"), str):
+        asked["recipe"] = {"preset": asked["recipe"]}
+    asked.setdefault("data", {})
+    if data is not None:
+        asked["data"] = {**asked["data"], "name": data}
+    network, preset, _ = defaults(asked["data"].setdefault("name", "digits"))
+    if model is not None or "model" not in asked:
+        asked["model"] = model or network
+    if recipe is not None or "recipe" not in asked:
+        asked["recipe"] = {"preset": recipe or preset}
+    flags = {"epochs": epochs, "batch_size": batch_size, "optim": None if lr is None else {"lr": lr}}
+    asked["recipe"] = decode.merge(asked["recipe"], {k: v for k, v in flags.items() if v is not None})
+    if se is not None:
+        asked["se"] = se
+    changes = decode.assign(words or [])
+    if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
+        old = decode.se_designs(asked.pop("se", "standard"))
+        if len(old) != 1:
+            raise UsageError("se.NAME=VALUE changes a single design; write the designs out with --se.")
+        changes["se"] = decode.merge(asdict(old[0]), changes["se"])
+    return decode.merge(asked, changes)
+
+
+def asked_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":
+    """Read a study with the changes that were asked for."""
+    from senet import decode
+    from senet.lab.study import read_study
+
+    return read_study(path, changes=decode.assign(words or []), quick=quick)
+
+
+def report_folder(study_file: Path, study: "Study") -> Path:
+    """Give the place of a study's committed report."""
+    return study_file.parent / "reports" / study.name
+
+
+def check_models(study: "Study") -> None:
+    """Build every network of a study on no device: a design that does not fit is known before the first step."""
+    import torch
+
+    from senet.models import create_model
+
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for row in study.rows:
+            try:
+                create_model(row.run.model, se=row.run.se or None)
+            except SenetError as error:
+                error.add_note(f"in row {row.id!r} of {study.name}")
+                raise

@@ -1,0 +1,97 @@
+"""`senet compare`: plain against designs, seed by seed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from senet.cli.asked import asked_values, check_models, defaults
+from senet.cli.ending import finish
+from senet.cli.machine import make_setup
+from senet.cli.options import (
+    BadImage,
+    Batch,
+    DataDir,
+    Device,
+    Download,
+    Epochs,
+    Fused,
+    Jobs,
+    Json,
+    Model,
+    Output,
+    Preset,
+    Rate,
+    Runs,
+    TensorBoard,
+    Words,
+    Workers,
+)
+from senet.cli.training import train_all
+from senet.errors import UsageError
+
+__all__ = ["compare"]
+
+
+def compare(
+    words: Words = None,
+    data: Annotated[
+        str, typer.Option("--data", help="digits (embedded), cifar10, cifar100, svhn, or folder")
+    ] = "digits",
+    data_dir: DataDir = None,
+    model: Model = None,
+    se: Annotated[
+        list[str] | None, typer.Option("--se", help="A design, repeatable: standard, slow_both:reduction=8,bias=false")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", "-n", help="Repetitions; each design gets the same seeds")] = 5,
+    epochs: Epochs = None,
+    batch_size: Batch = None,
+    lr: Rate = None,
+    recipe: Preset = None,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    workers: Workers = 0,
+    fused: Fused = True,
+    runs: Runs = Path("runs"),
+    output: Output = None,
+    as_json: Json = False,
+    tensorboard: TensorBoard = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Train a network plain and with SE designs, seed by seed, and say what the blocks bring and cost.
+
+    The main job. Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
+    """
+    from senet import decode
+    from senet.lab.files import ensure_writable
+    from senet.lab.study import Row, Study
+
+    if seeds < 1:
+        raise UsageError(f"--seeds {seeds}: give at least 1; intervals need 2, and 5 make them useful.")
+    base = asked_values(words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe)
+    if "se" in base:
+        raise UsageError("compare takes its designs by --se, e.g. --se standard:reduction=8, not by se.NAME=VALUE.")
+    designs = list(dict.fromkeys(["plain", *(se or defaults(base["data"]["name"])[2])]))
+    rows = [decode.run({**base, "se": design}) for design in designs]
+    study = Study(
+        name=f"{rows[0].data.name}-{rows[0].model}",
+        title=f"{rows[0].model} on {rows[0].data.name}: plain against squeeze-and-excitation",
+        rows=tuple(Row(id=design, label=run.design, run=run) for design, run in zip(designs, rows, strict=True)),
+        seeds=tuple(range(rows[0].seed, rows[0].seed + seeds)),
+    )
+    check_models(study)
+    setup = make_setup(
+        data_dir,
+        device,
+        jobs,
+        workers,
+        tensorboard=tensorboard,
+        download=download,
+        on_bad_image=on_bad_image,
+        fused=fused,
+    )
+    folder = output or Path("out") / study.name
+    ensure_writable(folder)  # before hours of training, not after
+    results = train_all(study, runs, setup, quiet=as_json)
+    finish(study, results, folder, as_json=as_json)

@@ -1,0 +1,29 @@
+"""`senet cost`: parameters and multiply-adds."""
+
+from typing import Annotated
+
+import typer
+
+from senet.cli.ending import print_json
+from senet.cli.options import Design, ImageSize, Json, Network, NumClasses
+
+__all__ = ["cost"]
+
+
+def cost(
+    model: Network,
+    se: Design = "standard",
+    size: ImageSize = None,
+    in_chans: Annotated[int, typer.Option("--in-chans", help="Channels of the input")] = 3,
+    num_classes: NumClasses = None,
+    blocks: Annotated[bool, typer.Option("--blocks", help="Show every block")] = False,
+    as_json: Json = False,
+) -> None:
+    """Count parameters and multiply-adds of a network, and what its SE blocks add."""
+    from senet.lab.listing import cost_text, cost_values
+
+    counted = cost_values(model, se, size=size, in_chans=in_chans, num_classes=num_classes)
+    if as_json:
+        print_json(counted)
+    else:
+        print(cost_text(counted, blocks=blocks))

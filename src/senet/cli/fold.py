@@ -1,0 +1,77 @@
+"""`senet fold`: blocks whose gates are constants."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from senet.cli.asked import asked_values
+from senet.cli.ending import command_line, print_json
+from senet.cli.machine import make_setup
+from senet.cli.options import BadImage, DataChoice, DataDir, Device, Json, Words, Workers
+from senet.errors import UsageError
+
+__all__ = ["fold"]
+
+
+def fold(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name of `senet models`, of timm or of torchvision, a folder of save_pretrained, or a run",
+        ),
+    ],
+    words: Words = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Weights: .safetensors or .pt; folders have their own")
+    ] = None,
+    origin: Annotated[
+        str, typer.Option("--origin", help="Whose names the weights of a network of ours have")
+    ] = "senet",
+    se: Annotated[str, typer.Option("--se", help="Design of the blocks of a network of ours")] = "standard",
+    data: DataChoice = "folder",
+    data_dir: DataDir = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", help="Largest loss of top-1 [percentage points]; inf for none")
+    ] = 0.5,
+    measured: Annotated[
+        bool, typer.Option("--measured", help="Compare the loss as measured, not the end of its 95 % interval")
+    ] = False,
+    blocks: Annotated[int | None, typer.Option("--blocks", help="Remove at most so many")] = None,
+    per: Annotated[str, typer.Option("--per", help="Count a block's harm per: block, params, macs, time")] = "block",
+    at: Annotated[str, typer.Option("--at", help="Only blocks with such names, e.g. 'layer4.*'")] = "*",
+    statistics: Annotated[int, typer.Option("--statistics", help="Training images for gates and order")] = 1000,
+    normalize: Annotated[
+        str, typer.Option("--normalize", help="Pixels of foreign networks: auto, half, imagenet, unit")
+    ] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Draw the whole curve and change nothing")] = False,
+    device: Device = "auto",
+    workers: Workers = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of network, table, figure")] = Path("out/fold"),
+    as_json: Json = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Remove the SE blocks whose gates hardly depend on the image: their constants go into the layers beside.
+
+    Example: `senet fold timm:mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5 data.size=224`
+    """
+    from senet import decode
+    from senet.lab.fold_command import Asked, fold_command
+    from senet.lab.hosts import named
+
+    planned = None
+    if not (Path(model) / "run.json").exists():
+        found = named(model)
+        network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
+        planned = decode.run(asked_values(words, data=data, model=network, se=design))
+    elif words or weights is not None:
+        raise UsageError("a run says itself what it is: give its folder without --weights and without NAME=VALUE.")
+    asked = Asked(tolerance=tolerance, sure=not measured, blocks=blocks, per=per, at=at, dry_run=dry_run, quiet=as_json)
+    setup = make_setup(data_dir, device, 1, workers, on_bad_image=on_bad_image)
+    values = fold_command(
+        model, planned, setup, asked, output,
+        weights=weights, origin=origin, normalize=normalize, statistics=statistics, command=command_line(),
+    )  # fmt: skip
+    if as_json:
+        print_json(values)

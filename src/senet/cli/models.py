@@ -1,0 +1,34 @@
+"""`senet models`: the networks by name."""
+
+from typing import Annotated
+
+import typer
+
+from senet.cli.ending import print_json
+from senet.cli.options import Json
+from senet.errors import SpecError
+
+__all__ = ["models"]
+
+
+def models(
+    pattern: Annotated[str, typer.Argument(help="With * and ?, e.g. 'resnet*'")] = "*",
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a Markdown table, as the README has it")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
+    from senet.console import show_records
+    from senet.lab.listing import list_costs, markdown_rows
+
+    rows = list_costs(pattern)
+    if not rows:
+        raise SpecError(f"no network matches {pattern!r}; `senet models` lists all.")
+    if as_json:
+        print_json(rows)
+        return
+    if as_markdown:
+        print(markdown_rows(rows), end="")
+        return
+    show_records(rows)

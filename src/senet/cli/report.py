@@ -1,0 +1,31 @@
+"""`senet report`: a study from the results that exist."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from senet.cli.asked import asked_study, report_folder
+from senet.cli.ending import finish
+from senet.cli.options import Json, Output, Quick, Runs, Words
+
+__all__ = ["report"]
+
+
+def report(
+    study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file of studies/")],
+    words: Words = None,
+    quick: Quick = False,
+    runs: Runs = Path("runs"),
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Print a study from the results that exist, beside the paper's numbers; what is missing is shown as missing."""
+    from senet.lab.store import Store
+
+    study = asked_study(study_file, words, quick=quick)
+    folder = report_folder(study_file, study)
+    store = Store(runs, lists=(folder / "results.jsonl",))
+    results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
+    made = f"senet run {study_file}{' --quick' * quick} --data-dir DIR"
+    finish(study, results, output or folder, as_json=as_json, command=made)

@@ -1,0 +1,89 @@
+"""`senet run`: train what a study lacks."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from senet.cli.asked import asked_study, check_models, report_folder
+from senet.cli.ending import finish
+from senet.cli.machine import make_setup
+from senet.cli.options import (
+    BadImage,
+    DataDir,
+    Device,
+    Download,
+    Fused,
+    Jobs,
+    Json,
+    Output,
+    Quick,
+    Runs,
+    TensorBoard,
+    Words,
+    Workers,
+)
+from senet.cli.training import train_all
+from senet.errors import UsageError
+
+__all__ = ["run"]
+
+
+def run(
+    study_file: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A TOML file, e.g. studies/variations_table1_quick.toml")
+    ],
+    words: Words = None,
+    quick: Quick = False,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    workers: Workers = 0,
+    fused: Fused = True,
+    runs: Runs = Path("runs"),
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            "--storage",
+            help="Share the runs with other workers: sqlite (a file in --runs), sqlite:///FILE, "
+            "postgresql://USER@HOST/NAME",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --storage: try again what was given up")
+    ] = False,
+    output: Output = None,
+    as_json: Json = False,
+    tensorboard: TensorBoard = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Train what a study lacks and report it. Start it again after a stop: it goes on where it was.
+
+    With `--storage`, start it as often as you like, on as many machines as you like: each takes the next run.
+    """
+    if retry_failed and storage is None:
+        raise UsageError("--retry-failed is about a storage that remembers failures; give --storage too.")
+    study = asked_study(study_file, words, quick=quick)
+    check_models(study)
+    setup = make_setup(
+        data_dir,
+        device,
+        jobs,
+        workers,
+        tensorboard=tensorboard,
+        download=download,
+        on_bad_image=on_bad_image,
+        fused=fused,
+    )
+    committed = report_folder(study_file, study)
+    lists, folder = (committed / "results.jsonl",), output or committed
+    if storage is None:
+        finish(study, train_all(study, runs, setup, quiet=as_json, lists=lists), folder, as_json=as_json)
+        return
+    from senet.lab.share import share
+
+    results, failed = share(study, runs, setup, storage, quiet=as_json, lists=lists, retry_failed=retry_failed)
+    finish(study, results, folder, as_json=as_json)
+    if failed is not None:
+        raise failed

@@ -1,0 +1,61 @@
+"""`senet search`: from a space of designs to a choice."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from senet.cli.ending import command_line, print_json, show_study
+from senet.cli.machine import make_setup
+from senet.cli.options import BadImage, DataDir, Device, Download, Jobs, Json, Output, Runs, Words, Workers
+
+__all__ = ["search"]
+
+
+def search(
+    space_file: Annotated[
+        Path, typer.Argument(metavar="SPACE", help="A TOML file, e.g. studies/spaces/search_resnet20.toml")
+    ],
+    words: Words = None,
+    strategy: Annotated[
+        str, typer.Option("--strategy", "-s", help="greedy, grid, random, tpe, nsga2, or shared")
+    ] = "greedy",
+    trials: Annotated[int | None, typer.Option("--budget-trials", help="Designs to train; 0 is no limit")] = None,
+    minutes: Annotated[float | None, typer.Option("--budget-minutes", help="Of training; 0 is no limit")] = None,
+    params: Annotated[
+        int | None, typer.Option("--budget-params", help="Largest network to try [parameters]; 0 is no limit")
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    workers: Workers = 0,
+    runs: Runs = Path("runs"),
+    output: Output = None,
+    as_json: Json = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Search for ratios, variants and slots; choose by held-out images, never by the test set.
+
+    Writes the table, the Pareto front and the choice as a file for `senet train` and `senet run`. Start it again after
+    a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
+    """
+    from senet import decode
+    from senet.lab.files import ensure_writable
+    from senet.lab.search.command import run_search, show, with_budget
+    from senet.lab.search.report import findings_dict, write_report
+    from senet.lab.search.space import read_space
+    from senet.lab.store import Store
+
+    space = read_space(space_file, changes=decode.assign(words or []))
+    space = with_budget(space, trials=trials, minutes=minutes, params=params)
+    setup = make_setup(data_dir, device, jobs, workers, download=download, on_bad_image=on_bad_image)
+    folder = output or Path("out") / f"{space.name}-{strategy}"
+    ensure_writable(folder)
+    found = run_search(space, strategy, Store(runs), setup, quiet=as_json)
+    files = write_report(found, folder, command=command_line())
+    if as_json:
+        print_json({**findings_dict(found), "files": [str(file) for file in files]})
+        return
+    show(found, show_study)
+    print("\nwritten: " + ", ".join(str(file) for file in files))

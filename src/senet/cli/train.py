@@ -1,0 +1,88 @@
+"""`senet train`: one network."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from senet.cli.asked import asked_values
+from senet.cli.ending import say_result
+from senet.cli.machine import make_setup
+from senet.cli.options import (
+    BadImage,
+    Batch,
+    DataDir,
+    Device,
+    Download,
+    Epochs,
+    Fused,
+    Json,
+    Model,
+    Preset,
+    Rate,
+    Runs,
+    TensorBoard,
+    Workers,
+)
+from senet.cli.training import train_one
+
+__all__ = ["train"]
+
+
+def train(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="A study file whose [base] is trained, and changes: se.reduction=8", metavar="[STUDY] [NAME=VALUE]..."
+        ),
+    ] = None,
+    data: Annotated[str | None, typer.Option("--data", help="digits, cifar10, cifar100, svhn, or folder")] = None,
+    data_dir: DataDir = None,
+    model: Model = None,
+    se: Annotated[str | None, typer.Option("--se", help="A design, e.g. slow_both:reduction=8; default plain")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and augmentation")] = None,
+    epochs: Epochs = None,
+    batch_size: Batch = None,
+    lr: Rate = None,
+    recipe: Preset = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    fused: Fused = True,
+    runs: Runs = Path("runs"),
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this run; default RUNS/ID")] = None,
+    save_every: Annotated[float, typer.Option("--save-every", help="Seconds between two checkpoints")] = 60.0,
+    as_json: Json = False,
+    tensorboard: TensorBoard = False,
+    download: Download = False,
+    on_bad_image: BadImage = "error",
+) -> None:
+    """Train one network, or go on where it was stopped. Under `torchrun` (`-m senet train`) processes share it."""
+    from senet import decode
+
+    words = list(words or [])
+    base: dict[str, Any] = {}
+    if words and "=" not in words[0]:
+        path = Path(words.pop(0))
+        base = decode.toml_file(path).get("base", {})
+    asked = asked_values(
+        words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe, base=base
+    )
+    if se is not None:
+        asked = {**asked, "se": se}
+    if seed is not None:
+        asked["seed"] = seed
+    planned = decode.run(asked)
+    setup = make_setup(
+        data_dir,
+        device,
+        1,
+        workers,
+        tensorboard=tensorboard,
+        download=download,
+        on_bad_image=on_bad_image,
+        fused=fused,
+    )
+    result = train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
+    if os.environ.get("RANK", "0") == "0":
+        say_result(result, output or runs / planned.id, as_json=as_json)
