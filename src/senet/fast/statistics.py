@@ -15,7 +15,7 @@ from senet.fast.rows import combine
 
 __all__ = ["Norm", "Normal", "normal", "uses_batch"]
 
-Norm = nn.BatchNorm2d | nn.SyncBatchNorm
+Norm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm
 Row = Float[Tensor, " c"]
 
 

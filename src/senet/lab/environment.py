@@ -23,6 +23,7 @@ class Environment:
         threads: of one operator on the CPU.
         processes: that train one network together.
         fused: backend of the fused norms and blocks (`senet.accelerate`); empty for torch's own operations.
+        graph: whether the step was recorded as a CUDA graph.
     """
 
     senet: str = ""
@@ -33,15 +34,17 @@ class Environment:
     threads: int = 1
     processes: int = 1
     fused: str = ""
+    graph: bool = False
 
 
-def environment(device: str, *, processes: int = 1, fused: str = "") -> Environment:
+def environment(device: str, *, processes: int = 1, fused: str = "", graph: bool = False) -> Environment:
     """Describe this process.
 
     Args:
         device: what it trains on, e.g. `cpu` or `cuda:0`.
         processes: that train together.
         fused: backend of the fused norms and blocks.
+        graph: whether steps are recorded.
     """
     import torch
 
@@ -55,6 +58,7 @@ def environment(device: str, *, processes: int = 1, fused: str = "") -> Environm
         threads=torch.get_num_threads(),
         processes=processes,
         fused=fused,
+        graph=graph,
     )
 
 

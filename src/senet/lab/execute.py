@@ -37,6 +37,7 @@ class Setup:
         on_bad_image: `error` or `skip`.
         download: fetch a missing data set where the network allows.
         fused: train with fused norms and blocks (`senet.accelerate`).
+        graph: record training steps as CUDA graphs.
     """
 
     data_dir: Path | None = None
@@ -49,6 +50,7 @@ class Setup:
     on_bad_image: str = "error"
     download: bool = False
     fused: bool = True
+    graph: bool = False
 
     def threads_each(self) -> int:
         """Threads of one run; 0 leaves torch's own number."""
@@ -121,6 +123,7 @@ def _train(setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], Non
             save_every=setup.save_every,
             tensorboard=setup.tensorboard,
             fused=setup.fused,
+            graph=setup.graph,
             watch=watch,
         )
     except SenetError as error:

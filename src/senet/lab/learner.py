@@ -4,8 +4,9 @@ Letters in shapes: n images, c channels, h and w sizes.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from senet.fast import accelerate
 from senet.lab.group import Group
 from senet.lab.optimize import make_optimizer
 from senet.lab.recipe import Recipe
+from senet.lab.recorded import Record, Recorded, refuse_unrecordable
 
 __all__ = ["Learner"]
 
@@ -34,9 +36,27 @@ class Learner:
         recipe: the training.
         group: the processes that share every batch.
         fused: run norms and blocks as one where that pays off (`senet.accelerate`).
+        graph: record a step on the GPU and replay it.
+        record: what records it, see `senet.lab.recorded`; None is a CUDA graph.
+
+    Attributes:
+        lr: learning rate of the last step.
+        fused: backend of the fused norms and blocks; empty if there are none.
+
+    Raises:
+        UsageError: if the step cannot be recorded.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, *, group: Group | None = None, fused: bool = True) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        group: Group | None = None,
+        fused: bool = True,
+        graph: bool = False,
+        record: Record | None = None,
+    ) -> None:
         self.recipe, self.group = recipe, group or Group()
         self.device = next(model.parameters()).device
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
@@ -47,11 +67,13 @@ class Learner:
         self.averaged = {k: v.clone() for k, v in self.model.state_dict().items()} if recipe.ema else {}
         self._statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
         self._net = self._shared() if self.group.size > 1 else self.model
-
-    @property
-    def lr(self) -> float:
-        """Learning rate of the last step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        self.lr = recipe.optim.lr
+        self._rate = torch.tensor(self.lr, device=self.device) if self.device.type == "cuda" or record else None
+        self._whole: Callable[[Tensor, Tensor], Tensor] = partial(self._take, total=recipe.batch_size)
+        if graph or record:
+            if record is None:
+                refuse_unrecordable(self.model, self.device, processes=self.group.size)
+            self._whole = Recorded(self._whole, record=record)
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
@@ -77,17 +99,10 @@ class Learner:
             UsageError: if the memory does not suffice.
         """
         torch.manual_seed(seed)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = lr
-        self.optimizer.zero_grad(set_to_none=True)
+        self._set_lr(lr)
         with self._enough_memory(total):
-            loss = self._backward(x, y, total)
-        if self.recipe.clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
-        self.optimizer.step()
-        self.group.average(self._statistics)
-        if self.recipe.ema:
-            self._average()
+            whole = total == self.recipe.batch_size
+            loss = self._whole(x, y) if whole else self._take(x, y, total=total)
         return self.group.total(loss)
 
     @contextmanager
@@ -110,14 +125,42 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """Give what a resume needs beside the weights of `model`."""
-        return {"optimizer": self.optimizer.state_dict(), "averaged": self.averaged}
+        optimizer = self.optimizer.state_dict()
+        groups = [{**group, "lr": self.lr} for group in optimizer["param_groups"]]
+        return {"optimizer": {**optimizer, "param_groups": groups}, "averaged": self.averaged}
 
     def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Go back to where `model` had these weights and `state` gave this."""
         self.model.load_state_dict(weights)
-        self.optimizer.load_state_dict(state["optimizer"])
+        saved, own = state["optimizer"], self.optimizer.param_groups
+        # how this device computes the update is not the state's to say: it may come from another
+        groups = [
+            {**group, **{name: mine[name] for name in ("fused", "foreach", "capturable") if name in mine}}
+            for group, mine in zip(saved["param_groups"], own, strict=True)
+        ]
+        self.optimizer.load_state_dict({**saved, "param_groups": groups})
+        self._set_lr(groups[0]["lr"])
         for name, value in self.averaged.items():
             value.copy_(state["averaged"][name])
+
+    def _set_lr(self, lr: float) -> None:
+        self.lr = lr
+        if self._rate is not None:  # a recorded step reads it on the device
+            self._rate.fill_(lr)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = lr if self._rate is None else self._rate
+
+    def _take(self, x: Tensor, y: Tensor, *, total: int) -> Tensor:
+        """Take a step with the learning rate and the seed that are set; give the loss of this process."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._backward(x, y, total)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.group.average(self._statistics)
+        if self.recipe.ema:
+            self._average()
+        return loss
 
     def _shared(self) -> DistributedDataParallel:
         known = inspect.signature(DistributedDataParallel).parameters

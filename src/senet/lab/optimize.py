@@ -30,10 +30,12 @@ def make_optimizer(model: nn.Module, values: Optim) -> optim.Optimizer:
             if params:
                 yield {"params": params, "weight_decay": decay}
 
+    # on a GPU: one kernel for many tensors, and nothing that must know a number on the CPU, so that it can be recorded
+    gpu = any(parameter.device.type == "cuda" for parameter in model.parameters())
     if values.name == "sgd":
         nesterov = values.nesterov and values.momentum > 0
-        return optim.SGD(groups(), lr=values.lr, momentum=values.momentum, nesterov=nesterov)
+        return optim.SGD(groups(), lr=values.lr, momentum=values.momentum, nesterov=nesterov, fused=gpu or None)
     if values.name == "adadelta":
-        return optim.Adadelta(groups(), lr=values.lr, rho=values.rho, eps=values.eps)
+        return optim.Adadelta(groups(), lr=values.lr, rho=values.rho, eps=values.eps, capturable=gpu)
     kind = optim.Adam if values.name == "adam" else optim.AdamW
-    return kind(groups(), lr=values.lr, betas=values.betas, eps=values.eps)
+    return kind(groups(), lr=values.lr, betas=values.betas, eps=values.eps, fused=gpu or None, capturable=gpu)

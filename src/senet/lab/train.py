@@ -71,6 +71,7 @@ def train(
     save_every: float = 60.0,
     tensorboard: bool = False,
     fused: bool = True,
+    graph: bool = False,
     watch: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Train the network of a run, or go on with it where it was stopped, or read its result if it is finished.
@@ -86,6 +87,7 @@ def train(
         save_every: seconds between two checkpoints: the most that a kill can cost.
         tensorboard: write the curve for TensorBoard too (needs the extra `track`).
         fused: run norms and blocks as one where that pays off (`senet.accelerate`).
+        graph: record the step of a full batch as a CUDA graph, for small networks that a GPU outruns.
         watch: is told how it goes, at most four times a second.
 
     Raises:
@@ -93,7 +95,7 @@ def train(
         Interrupted: if a signal asked to stop; the state is saved.
         NumericError: if the loss is beyond bounds or a weight is no number; the last checkpoint is from before.
         StorageError: if the folder cannot be written, or another process trains there.
-        UsageError: if the batch does not fit the images, the processes or the memory.
+        UsageError: if the batch does not fit the images, the processes or the memory, or the step cannot be recorded.
     """
     keep_memory()
     where, home = torch.device(device), RunFolder(folder, run)
@@ -106,8 +108,8 @@ def train(
             where = torch.device("cuda", group.rank % torch.cuda.device_count())
         group.share(lambda: stack.enter_context(home.claimed()))
         stop = stack.enter_context(stoppable())
-        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "fused": fused, "watch": watch}
-        trainer = _Trainer(run, data, home, where, group, stop, **options)
+        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch}
+        trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
         if tensorboard:
             board = _tensorboard(folder, group, epoch=trainer.moment.epoch, images=len(data.test))
             trainer.report = stack.enter_context(board)
@@ -141,6 +143,7 @@ class _Trainer:
         workers: int,
         save_every: float,
         fused: bool,
+        graph: bool,
         watch: Callable[[Progress], None] | None,
     ) -> None:
         self.run, self.data, self.home, self.device, self.group, self.stop = run, data, home, device, group, stop
@@ -149,9 +152,9 @@ class _Trainer:
         self.train_set, self.test_set = data.train.to(device), data.test.to(device)
         self.steps = len(self._plan(0))
         self.images = min(len(self.train_set), self.steps * self.recipe.batch_size)  # of an epoch
-        self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused)
+        self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused, graph=graph)
         self.moment = Moment()
-        self.environment = environment(str(device), processes=group.size, fused=self.learner.fused)
+        self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=graph)
         self.checkpoints = Checkpoints(home.path / "checkpoints")
         if (found := group.share(self.checkpoints.latest)) is not None:
             self._restore(found)
