@@ -1,10 +1,11 @@
 """Images per second of our training against the same training as people write it, measured in turns in one process.
 
-    python benchmarks/trainer.py DIR [--model cnn3] [--design plain] [--batch 64] [--rounds 12]
+    python benchmarks/trainer.py DIR [--model cnn3] [--design plain] [--batch 64] [--rounds 12] [--device cuda]
 
 DIR holds CIFAR-10 as `senet` reads it. "Stock" is eager PyTorch: torchvision's transforms on PIL images (as its
 CIFAR10 data set does), a DataLoader in the same process, contiguous maps, the optimiser with its defaults. Both sides
-run on one thread, take the same recipe, and are timed by the CPU time of the process over ten steps at a time.
+run on one thread, take the same recipe, and are timed by the CPU time of the process over ten steps at a time. On a
+GPU the time is that between two events, and our training is also timed with its step recorded (`senet train --graph`).
 """
 
 import argparse
@@ -58,10 +59,10 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.arrays[index])), self.labels[index]
 
 
-def stock(run: Run, data: Data) -> Callable[[], None]:
+def stock(run: Run, data: Data, device: str) -> Callable[[], None]:
     """Make ten steps of the training as people write it."""
     recipe = run.recipe
-    model, loss = build(run, data).train(), nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    model, loss = build(run, data).train().to(device), nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     optim = recipe.optim
     optimizer: torch.optim.Optimizer = {
         "adadelta": lambda: torch.optim.Adadelta(model.parameters(), lr=optim.lr),
@@ -75,9 +76,10 @@ def stock(run: Run, data: Data) -> Callable[[], None]:
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
 
     def steps() -> None:
-        for x, y in itertools.islice(batches, STEPS):
+        for images, labels in itertools.islice(batches, STEPS):
+            x, y = images.to(device), labels.to(device)
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.amp == "bf16"):
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.amp == "bf16"):
                 value = loss(model(x), y)
             value.backward()
             optimizer.step()
@@ -85,11 +87,11 @@ def stock(run: Run, data: Data) -> Callable[[], None]:
     return steps
 
 
-def ours(run: Run, data: Data) -> Callable[[], None]:
+def ours(run: Run, data: Data, device: str, *, graph: bool = False) -> Callable[[], None]:
     """Make ten steps of the training of `senet train`."""
     keep_memory()
-    learner = Learner(build(run, data), run.recipe)
-    batches = our_batches(run, data)
+    learner = Learner(build(run, data).to(device), run.recipe, graph=graph)
+    batches = our_batches(run, data, device)
 
     def steps() -> None:
         for number, (x, y) in enumerate(itertools.islice(batches, STEPS)):
@@ -98,11 +100,12 @@ def ours(run: Run, data: Data) -> Callable[[], None]:
     return steps
 
 
-def our_batches(run: Run, data: Data) -> Iterator[tuple[Tensor, Tensor]]:
+def our_batches(run: Run, data: Data, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+    images = data.train.to(device)
     for epoch in itertools.count():
         plan = epoch_plan(len(data.train), run.recipe, seed=run.seed, epoch=epoch)
         full = [entry for entry in plan if len(entry[0]) == run.recipe.batch_size]
-        yield from data.train.batches(full, augment=run.recipe.augment, device="cpu")
+        yield from images.batches(full, augment=run.recipe.augment, device=device)
 
 
 def main() -> None:
@@ -114,6 +117,7 @@ def main() -> None:
     words.add_argument("--batch", type=int, default=64)
     words.add_argument("--amp", default="off", choices=["off", "bf16"], help="of both sides")
     words.add_argument("--rounds", type=int, default=12)
+    words.add_argument("--device", default="cpu")
     asked = words.parse_args()
     torch.set_num_threads(1)
     wanted = {
@@ -124,16 +128,20 @@ def main() -> None:
     }
     run = decode.run(wanted)
     data = load(DataSpec(name="cifar10", train_size=10_000, test_size=100), root=asked.folder)
-    timings = interleave({"stock": stock(run, data), "senet": ours(run, data)}, rounds=asked.rounds, warmup=1)
+    device, on_gpu = asked.device, asked.device.startswith("cuda")
+    candidates = {"stock": stock(run, data, device), "senet": ours(run, data, device)}
+    if on_gpu:
+        candidates["senet --graph"] = ours(run, data, device, graph=True)
+    timings = interleave(candidates, rounds=asked.rounds, warmup=1, device=device)
     images = STEPS * asked.batch
-    print(f"{date.today().isoformat()}, torch {torch.__version__}, {platform.machine()}, 1 thread, CPU time")
+    where = f"{torch.cuda.get_device_name(device)}, events" if on_gpu else f"{platform.machine()}, 1 thread, CPU time"
+    print(f"{date.today().isoformat()}, torch {torch.__version__}, {where}")
     what = f"{asked.model} {run.design}, {run.recipe.optim.name}, batch {asked.batch}, amp {asked.amp}"
     print(f"{what}, {asked.rounds} rounds of {STEPS} steps")
     for name, timing in timings.items():
-        print(f"{name:6} {images / timing.median:8.1f} images/s")
-    low, high = timings["stock"].spread(timings["senet"])
-    ratio = timings["stock"].ratio(timings["senet"])
-    print(f"senet is {ratio:.2f} times as fast (quartiles {low:.2f}-{high:.2f})")
+        low, high = timings["stock"].spread(timing)
+        ratio = f"{timings['stock'].ratio(timing):.2f} times as fast (quartiles {low:.2f}-{high:.2f})"
+        print(f"{name:13} {images / timing.median:9.1f} images/s  {ratio}")
 
 
 if __name__ == "__main__":
