@@ -162,6 +162,7 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("compare", "--data", "cifar11"), 2, "cifar10"),
         (("compare", "--data", "cifar10", "--data-dir", "nowhere"), 3, "nowhere"),
         (("compare", "--device", "tpu"), 2, "tpu"),
+        (("train", "--device", "cpu", "--graph"), 2, "leave it out"),
         (("run", "nothing.toml"), 3, "does not exist"),
         (("report", "nothing.toml"), 3, "does not exist"),
         (("eval", "nothing"), 3, "does not exist"),

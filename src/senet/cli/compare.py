@@ -16,6 +16,7 @@ from senet.cli.options import (
     Download,
     Epochs,
     Fused,
+    Graph,
     Jobs,
     Json,
     Model,
@@ -52,6 +53,7 @@ def compare(
     jobs: Jobs = 0,
     workers: Workers = 0,
     fused: Fused = True,
+    graph: Graph = False,
     runs: Runs = Path("runs"),
     output: Output = None,
     as_json: Json = False,
@@ -90,6 +92,7 @@ def compare(
         download=download,
         on_bad_image=on_bad_image,
         fused=fused,
+        graph=graph,
     )
     folder = output or Path("out") / study.name
     ensure_writable(folder)  # before hours of training, not after

@@ -22,6 +22,7 @@ def make_setup(
     download: bool = False,
     on_bad_image: str = "error",
     fused: bool = True,
+    graph: bool = False,
 ) -> "Setup":
     """Check the flags about the machine, and choose what they leave open.
 
@@ -34,9 +35,10 @@ def make_setup(
         download: fetch a data set that is not there.
         on_bad_image: `error` or `skip`.
         fused: run norms and blocks as one operation.
+        graph: record training steps on the GPU.
 
     Raises:
-        UsageError: if the device is not known or not there, or `on_bad_image` is not known.
+        UsageError: if the device is not known, not there or cannot record, or `on_bad_image` is not known.
     """
     import torch
 
@@ -48,6 +50,8 @@ def make_setup(
         raise UsageError(f"--device {device} is not known; choose cpu, cuda, cuda:1, or auto.")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"--device {device}: torch sees no GPU here; use --device cpu.")
+    if graph and device == "cpu":
+        raise UsageError("--graph records a training step on a GPU, and the device is cpu; leave it out.")
     if on_bad_image not in ("error", "skip"):
         raise UsageError(f"--on-bad-image {on_bad_image} is not known; choose error or skip.")
     return Setup(
@@ -59,6 +63,7 @@ def make_setup(
         download=download,
         on_bad_image=on_bad_image,
         fused=fused,
+        graph=graph,
     )
 
 

@@ -71,6 +71,7 @@ Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Runs at a time; 0: one 
 Fused = Annotated[
     bool, typer.Option("--fused/--no-fused", help="Run norms and blocks as one operation where that is faster")
 ]
+Graph = Annotated[bool, typer.Option("--graph", help="Record the training step as a CUDA graph: for small networks")]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that decode image files, for each run")]
 
 # what is written and printed

@@ -14,6 +14,7 @@ from senet.cli.options import (
     Device,
     Download,
     Fused,
+    Graph,
     Jobs,
     Json,
     Output,
@@ -40,6 +41,7 @@ def run(
     jobs: Jobs = 0,
     workers: Workers = 0,
     fused: Fused = True,
+    graph: Graph = False,
     runs: Runs = Path("runs"),
     storage: Annotated[
         str | None,
@@ -75,6 +77,7 @@ def run(
         download=download,
         on_bad_image=on_bad_image,
         fused=fused,
+        graph=graph,
     )
     committed = report_folder(study_file, study)
     lists, folder = (committed / "results.jsonl",), output or committed

@@ -7,7 +7,7 @@ import typer
 
 from senet.cli.ending import command_line, print_json, show_study
 from senet.cli.machine import make_setup
-from senet.cli.options import BadImage, DataDir, Device, Download, Jobs, Json, Output, Runs, Words, Workers
+from senet.cli.options import BadImage, DataDir, Device, Download, Graph, Jobs, Json, Output, Runs, Words, Workers
 
 __all__ = ["search"]
 
@@ -29,6 +29,7 @@ def search(
     device: Device = "auto",
     jobs: Jobs = 0,
     workers: Workers = 0,
+    graph: Graph = False,
     runs: Runs = Path("runs"),
     output: Output = None,
     as_json: Json = False,
@@ -49,7 +50,7 @@ def search(
 
     space = read_space(space_file, changes=decode.assign(words or []))
     space = with_budget(space, trials=trials, minutes=minutes, params=params)
-    setup = make_setup(data_dir, device, jobs, workers, download=download, on_bad_image=on_bad_image)
+    setup = make_setup(data_dir, device, jobs, workers, download=download, on_bad_image=on_bad_image, graph=graph)
     folder = output or Path("out") / f"{space.name}-{strategy}"
     ensure_writable(folder)
     found = run_search(space, strategy, Store(runs), setup, quiet=as_json)

@@ -17,6 +17,7 @@ from senet.cli.options import (
     Download,
     Epochs,
     Fused,
+    Graph,
     Json,
     Model,
     Preset,
@@ -49,6 +50,7 @@ def train(
     device: Device = "auto",
     workers: Workers = 0,
     fused: Fused = True,
+    graph: Graph = False,
     runs: Runs = Path("runs"),
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this run; default RUNS/ID")] = None,
     save_every: Annotated[float, typer.Option("--save-every", help="Seconds between two checkpoints")] = 60.0,
@@ -82,6 +84,7 @@ def train(
         download=download,
         on_bad_image=on_bad_image,
         fused=fused,
+        graph=graph,
     )
     result = train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
     if os.environ.get("RANK", "0") == "0":

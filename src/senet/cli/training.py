@@ -62,6 +62,7 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float
             save_every=save_every,
             tensorboard=setup.tensorboard,
             fused=setup.fused,
+            graph=setup.graph,
             watch=board.watch,
         )
         board.finish(result)
