@@ -1,24 +1,27 @@
-"""What a person sees while runs go on: bars on a terminal, plain lines elsewhere, nothing on other processes."""
+"""What a person sees: progress as bars on a terminal and plain lines elsewhere, tables in one look."""
 
 import math
 import os
 import sys
 import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from senet.lab.result import Result
 from senet.lab.study import Study
 from senet.lab.summary import Line
 from senet.lab.table import cells, columns, footnotes
 
-__all__ = ["Board", "console", "print_whole", "show_records", "show_table"]
+__all__ = ["Board", "console", "show_records", "show_rows", "show_table"]
 
 console = Console(stderr=False, highlight=False)
 
@@ -98,23 +101,7 @@ class Board:
 
 def show_table(study: Study, lines: list[Line]) -> None:
     """Print the table of a study with its footnotes."""
-    heads = columns(study)
-    table = Table(
-        title=study.title,
-        title_style="bold",
-        title_justify="left",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-    )
-    longest = max(len(line.row.label) for line in lines)
-    table.add_column(heads[0], min_width=min(longest, 20))
-    for head in heads[1:]:
-        table.add_column(head.replace(" [", "\n["), justify="right", no_wrap=True)
-    for row in cells(study, lines):
-        table.add_row(*row)
-    print_whole(table)
+    show_rows(columns(study), cells(study, lines), title=study.title)
     for note in footnotes(study, lines):
         console.print(f"- {note}", style="dim")
     deviations = [f"quick scale, {line}" for line in study.scaled] + list(study.deviations)
@@ -124,17 +111,49 @@ def show_table(study: Study, lines: list[Line]) -> None:
             console.print(f"- {deviation}", style="dim")
 
 
-def show_records(rows: list[dict[str, Any]]) -> None:
-    """Print records, a line for each; whole numbers get separators."""
-    table = Table(header_style="bold")
-    for number, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if number == 0 else "right")
+def show_records(records: Sequence[Mapping[str, object]]) -> None:
+    """Print records of equal fields, a line for each; whole numbers get separators."""
+    rows = [[f"{v:,}" if isinstance(v, int) else str(v) for v in record.values()] for record in records]
+    show_rows(list(records[0]), rows)
+
+
+def show_rows(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, words: Collection[str] = ()
+) -> None:
+    """Print a table: the one look of all commands.
+
+    It keeps its own width: a line that the terminal wraps can be read, a cell that is cut cannot.
+
+    Args:
+        heads: a heading for each column; one of several words takes two lines.
+        rows: a cell for each column; nothing in them is markup.
+        title: stands above.
+        words: headings of the columns that hold words and stand left, as the first column does; numbers stand right.
+    """
+    table = Table(
+        title=None if title is None else Text(title, style="bold"),
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+    )
+    left = [at == 0 or head in words for at, head in enumerate(heads)]
+    gaps = [" " * (here and not before) for before, here in pairwise([True, *left])]  # words after numbers
+    for head, gap, is_left in zip(heads, gaps, left, strict=True):
+        lines = Text("\n".join(gap + line for line in _two_lines(head)))
+        table.add_column(lines, justify="left" if is_left else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
-    print_whole(table)
-
-
-def print_whole(table: Table) -> None:
-    """Print a table at its own width: a line that the terminal wraps can be read, a cell that is cut cannot."""
+        table.add_row(*(Text(gap + cell) for gap, cell in zip(gaps, row, strict=True)))
     whole = Measurement.get(console, console.options.update(max_width=1000), table).maximum
     Console(highlight=False, width=max(console.width, whole)).print(table)
+
+
+def _two_lines(head: str) -> list[str]:
+    """Break a heading before its unit, else at the space nearest to its middle."""
+    spaces = [at for at, letter in enumerate(head) if letter == " "]
+    if not spaces:
+        return [head]
+    unit = head.find(" [")
+    at = unit if unit >= 0 else min(spaces, key=lambda at: abs(2 * at + 1 - len(head)))
+    return [head[:at], head[at + 1 :]]

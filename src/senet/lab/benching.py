@@ -10,7 +10,7 @@ from typing import Any
 from rich.progress import Progress
 
 from senet import decode
-from senet.console import console, print_whole
+from senet.console import console, show_rows
 from senet.errors import UsageError
 from senet.lab.files import ensure_writable
 from senet.lab.memory import keep_memory
@@ -64,10 +64,10 @@ def measure(
     if as_json:
         print(json.dumps(found.as_dict(), indent=1))
         return
-    print_whole(_table(HEADS, cells(found)))
+    show_rows(HEADS, cells(found))
     if found.blocks:
         head, *rows = block_cells(found)
-        print_whole(_table(head, rows))
+        show_rows(head, rows)
     console.print(caption(found), style="dim")
     for path in written:
         console.print(f"wrote {path}")
@@ -79,15 +79,3 @@ def _sizes(shape: str) -> tuple[int, int, int, int]:
     except ValueError:
         raise UsageError(f"--shape {shape}: give four numbers, images,channels,height,width: 8,3,224,224.") from None
     return n, c, h, w
-
-
-def _table(head: Any, rows: Any) -> Any:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD)
-    for at, name in enumerate(head):
-        table.add_column(name, justify="left" if at == 0 else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -6,10 +6,7 @@ from math import isinf
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from senet.console import console, print_whole
+from senet.console import console, show_rows
 from senet.lab.execute import Setup
 from senet.lab.files import ensure_writable
 from senet.lab.fold_report import block_rows, sentence, step_rows
@@ -18,6 +15,8 @@ from senet.lab.run import Run
 from senet.surgery import fold
 
 __all__ = ["Asked", "fold_command"]
+
+WORDS = {"replaced", "constants went to", ""}  # columns that are no numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +92,7 @@ def fold_command(
     if not asked.quiet:
         for heads, rows in (block_rows(folded), step_rows(folded)):
             if rows:
-                _show(heads, rows)
+                show_rows(heads, rows, words=WORDS)
         for note in (*folded.notes, *subject.notes):
             console.print(f"- {note}", style="dim")
         print(sentence(folded))
@@ -108,13 +107,3 @@ def _say(what: str, done: int, planned: int) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
     else:
         print(text, file=sys.stderr, flush=True)
-
-
-def _show(heads: list[str], rows: list[list[str]]) -> None:
-    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=0, pad_edge=False, collapse_padding=True)
-    texts = {"block", "replaced", "constants went to", ""}
-    for head in heads:
-        table.add_column(head.replace(" [", "\n["), justify="left" if head in texts else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"{cell} " for cell in row))
-    print_whole(table)

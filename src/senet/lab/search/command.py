@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache, partial
 
-from senet.console import Board, console, print_whole
+from senet.console import Board, console, show_rows
 from senet.data.loading import load
 from senet.errors import SenetError, SpecError, unknown
 from senet.lab.execute import Setup, execute
@@ -127,24 +127,13 @@ def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], N
         found: the search.
         study_table: prints a study.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     outcome = found.outcome
-    view = Table(
+    show_rows(
+        table.columns(outcome, found.tests),
+        table.cells(outcome, found.tests),
         title=f"{outcome.space.title or outcome.space.name}: {outcome.strategy}",
-        title_style="bold",
-        title_justify="left",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
+        words={"asked for in"},
     )
-    for number, head in enumerate(table.columns(outcome, found.tests)):
-        view.add_column(head.replace(" [", "\n["), justify="left" if number < 2 else "right", no_wrap=True)
-    for row in table.cells(outcome, found.tests):
-        view.add_row(*row)
-    print_whole(view)
     for note in table.notes(outcome, found.tests):
         console.print(f"- {note}", style="dim")
     for claim in found.claims:
