@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+# torch compiles for 2 s in every process that finds no bytecode, and tests start many
+BYTECODE := PYTHONDONTWRITEBYTECODE=
 
 .PHONY: try test lint types contracts fast slow format clean
 
@@ -23,10 +25,10 @@ contracts: .venv/.dev
 	$(BIN)/lint-imports
 
 fast: .venv/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	$(BYTECODE) OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 slow: .venv/.dev
-	$(BIN)/pytest -m "slow and not gpu"
+	$(BYTECODE) $(BIN)/pytest -m "slow and not gpu"
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
@@ -47,5 +49,5 @@ clean:
 	@touch $@
 
 .venv/.dev: .venv/.uv pyproject.toml constraints.txt
-	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --compile-bytecode --editable '.[dev]'
 	@touch $@

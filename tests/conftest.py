@@ -1,5 +1,6 @@
 """What all tests share: signatures of `senet` checked at run time, one thread, equal seeds, the papers' tables."""
 
+import gc
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,16 @@ hypothesis.settings.register_profile("senet", deadline=None)  # a busy machine i
 hypothesis.settings.load_profile("senet")
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what the imports made: a million objects that stay."""
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Hand it back: libraries in C++ call what is left at the end a leak."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

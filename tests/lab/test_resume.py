@@ -10,6 +10,7 @@ import pytest
 from forks import DATA, RECIPE, RUN, STEPS, digest, drawn, train_digits
 
 from senet import SESpec
+from senet.data import DataSpec, load
 from senet.errors import Interrupted
 from senet.lab import evaluate as testing
 from senet.lab.checkpoint import Checkpoints
@@ -18,6 +19,7 @@ from senet.lab.recipe import Optim, Schedule
 from senet.lab.run import Run
 from senet.lab.train import train
 
+FEW = load(DataSpec(name="digits", train_size=100, test_size=50))  # five steps of 20 an epoch
 OPTIMIZERS = {
     "sgd": Optim(lr=0.05, nesterov=True, weight_decay=5e-4),
     "adamw": Optim(name="adamw", lr=2e-3, weight_decay=0.05, decay="weights"),
@@ -63,7 +65,7 @@ def test_a_resume_at_the_first_middle_or_last_step_of_an_epoch_changes_no_bit(
 ) -> None:
     recipe = replace(
         RECIPE,
-        batch_size=40,
+        batch_size=20,
         optim=OPTIMIZERS[optimizer],
         schedule=SCHEDULES[schedule],
         amp=amp,
@@ -72,9 +74,9 @@ def test_a_resume_at_the_first_middle_or_last_step_of_an_epoch_changes_no_bit(
         clip=1.0,
         label_smoothing=0.1,
     )
-    run = replace(RUN, recipe=recipe, se=(SESpec(reduction=4),))
-    train(run, DATA, tmp_path / "undisturbed")
-    stop_and_go_on(run, tmp_path / "stopped", 1, 2, 2, 1, 2, 2)  # after 1, 3, 5 of 5 steps in both epochs
+    run = replace(RUN, data=FEW.spec, recipe=recipe, se=(SESpec(reduction=4),))
+    train(run, FEW, tmp_path / "undisturbed")
+    stop_and_go_on(run, tmp_path / "stopped", 1, 2, 2, 1, 2, 2, data=FEW)  # after 1, 3, 5 of 5 steps in both epochs
     assert digest(tmp_path / "stopped") == digest(tmp_path / "undisturbed")
 
 
@@ -91,19 +93,19 @@ def test_the_order_of_images_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_stop_during_a_test_saves_the_trained_weights_not_the_averaged(
     test: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = replace(RUN, recipe=replace(RECIPE, ema=0.9, batch_size=40))
+    run = replace(RUN, data=FEW.spec, recipe=replace(RECIPE, ema=0.9, batch_size=20))
     small = lambda *args, **kw: testing.evaluate(*args, **kw, batch_size=10)  # noqa: E731 -- five batches a test
     monkeypatch.setattr("senet.lab.train.evaluate", small)
-    train(run, DATA, tmp_path / "undisturbed")
+    train(run, FEW, tmp_path / "undisturbed")
     with pytest.raises(Interrupted):
-        train_digits(run, tmp_path / "stopped", stop_at_test=test)
+        train_digits(run, tmp_path / "stopped", stop_at_test=test, data=FEW)
     found = Checkpoints(tmp_path / "stopped" / "checkpoints").latest()
     assert found is not None
     assert found.step == (5 if test <= 5 else 10)
     for _ in range(test == 10):  # all steps are done: the last test is all there is to stop
         with pytest.raises(Interrupted):
-            train_digits(run, tmp_path / "stopped", stop_at_test=1)
-    train(run, DATA, tmp_path / "stopped")
+            train_digits(run, tmp_path / "stopped", stop_at_test=1, data=FEW)
+    train(run, FEW, tmp_path / "stopped")
     assert digest(tmp_path / "stopped") == digest(tmp_path / "undisturbed")
 
 
