@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from senet.lab.stop import stoppable
 from senet.signals import SIGNALS, held
 
@@ -18,6 +20,25 @@ with held():
     print(signal.pthread_sigmask(signal.SIG_BLOCK, []) == set(SIGNALS))
 print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 """
+
+CHILD = """
+import multiprocessing, os, subprocess, time
+from senet.signals import end_with_parent, held
+
+def wait(ready):
+    end_with_parent()
+    ready.send(True)
+    time.sleep(60)
+
+ours, theirs = multiprocessing.Pipe()
+with held():
+    child = multiprocessing.get_context("fork").Process(target=wait, args=(theirs,), daemon=True)
+    child.start()
+ours.recv()
+subprocess.run(["kill", "-TERM", str(child.pid)], check=True)
+child.join(0.5)
+print(child.is_alive(), flush=True)
+"""  # it leaves with the child still there
 
 
 def test_a_signal_comes_through_when_the_processes_have_started() -> None:
@@ -40,3 +61,9 @@ def test_what_is_started_inside_outlives_a_signal() -> None:
 def test_the_first_process_of_all_lets_no_signal_in() -> None:
     said = subprocess.run([sys.executable, "-c", BLOCKED_INSIDE], capture_output=True, text=True, check=True).stdout
     assert said.split("\n")[:2] == ["True", "set()"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="this system does not tell who sent a signal")
+def test_a_child_that_holds_signals_back_ends_with_its_parent() -> None:
+    said = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True, timeout=40).stdout
+    assert said == "True\n"

@@ -22,7 +22,7 @@ from senet.data.pictures import UnreadableImage, decode, quiet, to_tensor
 from senet.data.spec import Augment
 from senet.data.tensors import finish
 from senet.errors import DataError
-from senet.signals import held
+from senet.signals import end_with_parent, held
 
 __all__ = ["Files", "centre", "random_part"]
 
@@ -81,6 +81,7 @@ class Files:
             pin_memory=device.type == "cuda",
             # without one of its own the loader draws from torch's global generator, and a resumed run would differ
             generator=torch.Generator(),
+            worker_init_fn=end_with_parent,
         )
         with held() if workers else nullcontext():
             loaded = iter(loader)  # starts the workers
