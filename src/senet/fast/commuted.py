@@ -1,5 +1,7 @@
 """The ends of residual units for inference: gate, sum and ReLU in the memory of one map, and the early squeeze.
 
+In C++ the squeeze comes behind the convolution whose input it averages: one call, and that map is in the caches still.
+
 Letters in shapes: n images, c and d channels, *s and *t sizes of maps.
 """
 
@@ -8,16 +10,67 @@ from types import EllipsisType
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 
+from senet.fast.chain import Chain
+from senet.fast.ends import End, library
 from senet.fast.excitation import Excitation
 from senet.fast.folding import Conv
+from senet.fast.hooks import QUIET, is_watched
 from senet.nn import SqueezeExcite
 from senet.nn.squeeze import avg
 
 __all__ = ["CommutedTail", "GatedTail", "PlainTail", "finish"]
 
+Excite = Chain | Excitation | SqueezeExcite
+FEW = 2**17  # values of a map, up to which two operators of torch cost less than one of Python
 
-class CommutedTail(nn.Module):
+
+class Tail(nn.Module):
+    """`relu(s · u + r)`: one call of C++ where that can run, otherwise operators of torch.
+
+    Args:
+        excite: gives `s` from a map; None stands for 1.
+        rectify: whether a ReLU ends the unit.
+        own: whether nothing else reads `u`, so that its memory may take the result.
+    """
+
+    def __init__(self, excite: Excite | None, *, rectify: bool, own: bool) -> None:
+        super().__init__()
+        self.register_module("excite", excite)
+        self.rectify = rectify
+        self.own = own
+        self.end = End(rectify=rectify, own=own)
+
+    def is_native(self) -> bool:
+        """Say whether one call of C++ runs block and end on a CPU of this machine."""
+        return isinstance(self._modules["excite"], Chain) and library() is not None
+
+    def run(
+        self,
+        u: Float[Tensor, "n d *t"],
+        r: Float[Tensor, "n d *t"] | None,
+        h: Float[Tensor, "n c *s"] | None,
+    ) -> Float[Tensor, "n d *t"]:
+        """Run the end of a unit.
+
+        Args:
+            u: end of the branch.
+            r: shortcut; None is no sum.
+            h: the map that gives the weights; it may be `u`. None where there are none.
+        """
+        excite = self._modules["excite"]  # the quick way to a child
+        chain = excite if isinstance(excite, Chain) else None
+        s = None if chain is not None or h is None else _weights(excite, h)
+        y = self.end.finish(u, s, r, None if chain is None else h, chain)
+        if y is not None:
+            return y
+        if chain is not None and h is not None:
+            s = _weights(chain, h)
+        return finish(u, s, r, rectify=self.rectify, own=self.own)
+
+
+class CommutedTail(Tail):
     """`relu(s · (W h + b) + r)` with `s` computed from the average of `h`, before `W` is applied.
 
     The average commutes with a 1x1 convolution: `mean(W h + b) = W mean(h) + b`. In a bottleneck `h` has a quarter of
@@ -29,43 +82,27 @@ class CommutedTail(nn.Module):
         rectify: whether a ReLU ends the unit.
     """
 
-    def __init__(self, conv: Conv, excite: Excitation, *, rectify: bool) -> None:
-        super().__init__()
+    def __init__(self, conv: Conv, excite: Chain | Excitation, *, rectify: bool) -> None:
+        super().__init__(excite, rectify=rectify, own=True)
         self.conv = conv
-        self.excite = excite
-        self.rectify = rectify
         self.seen: list[EllipsisType | slice] = [..., *(slice(None, None, step) for step in conv.stride)]  # positions
         self.whole = set(conv.stride) == {1}
 
     def forward(self, h: Float[Tensor, "n c *s"], r: Float[Tensor, "n d *t"] | None = None) -> Float[Tensor, "n d *t"]:
         """Run the end of a unit; `r` is the shortcut, None is no sum."""
-        s = _weights(self.excite, h if self.whole else h[tuple(self.seen)])
         u = self.conv(h)
-        return finish(u, s, r, rectify=self.rectify, own=True)
+        return self.run(u, r, h if self.whole else avg(h[tuple(self.seen)]))
 
 
-class GatedTail(nn.Module):
-    """`relu(s · u + r)` with `s` computed from `u`: of blocks that no convolution comes right before.
-
-    Args:
-        weigh: from the map to its weights: a block of ours, or an excitation of its average.
-        rectify: whether a ReLU ends the unit.
-        own: whether nothing else reads `u`, so that its memory may take the result.
-    """
-
-    def __init__(self, weigh: SqueezeExcite | Excitation, *, rectify: bool, own: bool) -> None:
-        super().__init__()
-        self.weigh = weigh
-        self.rectify = rectify
-        self.own = own
+class GatedTail(Tail):
+    """`relu(s · u + r)` with `s` computed from `u`: of blocks that no convolution comes right before."""
 
     def forward(self, u: Float[Tensor, "n d *t"], r: Float[Tensor, "n d *t"] | None = None) -> Float[Tensor, "n d *t"]:
         """Run the end of a unit; `r` is the shortcut, None is no sum."""
-        s = _weights(self.weigh, u) if isinstance(self.weigh, Excitation) else self.weigh.weights(u)
-        return finish(u, s, r, rectify=self.rectify, own=self.own)
+        return self.run(u, r, u)
 
 
-class PlainTail(nn.Module):
+class PlainTail(Tail):
     """`relu(u + r)` in the memory of `u`.
 
     Args:
@@ -73,12 +110,11 @@ class PlainTail(nn.Module):
     """
 
     def __init__(self, *, rectify: bool) -> None:
-        super().__init__()
-        self.rectify = rectify
+        super().__init__(None, rectify=rectify, own=True)
 
     def forward(self, u: Float[Tensor, "n d *t"], r: Float[Tensor, "n d *t"]) -> Float[Tensor, "n d *t"]:
         """Run the end of a unit."""
-        return finish(u, None, r, rectify=self.rectify, own=True)
+        return self.run(u, r, None) if u.numel() > FEW else finish(u, None, r, rectify=self.rectify, own=True)
 
 
 def finish(
@@ -96,13 +132,13 @@ def finish(
         s: its weights; None is 1.
         r: shortcut; None is 0.
         rectify: whether to apply the ReLU.
-        own: whether the memory of `u` may take the result. It then does, unless gradients are wanted, a graph is being
-            captured, or the maps differ in size or type.
+        own: whether the memory of `u` may take the result. It then does, unless gradients are wanted, somebody follows
+            the operations, or the maps differ in size or type.
     """
     s = None if s is None else s.to(u.dtype)
     same = r is None or (r.shape == u.shape and r.dtype == u.dtype)
-    wanted = torch.is_grad_enabled() and (u.requires_grad or (r is not None and r.requires_grad))
-    if torch.compiler.is_compiling() or wanted or not (own and same):
+    wanted = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (u, s, r))
+    if is_compiling() or wanted or not (own and same) or (QUIET.modes is None and is_watched()):
         y = u if s is None else u * s
         y = y if r is None else y + r
         return torch.relu(y) if rectify else y
@@ -115,7 +151,10 @@ def finish(
     return y.relu_() if rectify else y
 
 
-def _weights(excite: Excitation, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *w"]:
-    """Give the weights that follow from the average of a map; they broadcast against maps with as many sizes."""
+def _weights(excite: nn.Module | None, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *w"]:
+    """Give the weights that follow from a map; they broadcast against maps with as many sizes."""
+    if isinstance(excite, SqueezeExcite):
+        return excite.weights(x)
+    assert excite is not None
     s: Tensor = excite(avg(x).flatten(1))
     return s.reshape(*s.shape, *[1] * (x.ndim - 2))

@@ -1,17 +1,39 @@
 """Whether somebody listens to a module, so that its own forward pass must run."""
 
+import threading
+from typing import NamedTuple
+
 import torch
 from torch import nn
 
-__all__ = ["is_plain", "is_watched"]
+__all__ = ["QUIET", "Modes", "is_plain", "is_watched", "modes"]
 
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+class Modes(NamedTuple):
+    """What of torch matters to C++: the number of threads, and whether gradients are on."""
+
+    threads: int
+    grad: bool
+
+
+class _Quiet(threading.local):
+    modes: Modes | None = None
+
+
+QUIET = _Quiet()  # `modes` of the network that runs now in this thread: its parts need not ask again
 
 
 def is_plain(module: nn.Module) -> bool:
     """Say whether passing over a module's own forward pass goes unnoticed: no hooks, no forward of the instance."""
     own = module.__dict__
-    return not any(own.get(name) for name in HOOKS) and "forward" not in own
+    get = own.get  # no loop: between two convolutions every line of Python costs microseconds
+    hooks = get("_forward_hooks") or get("_forward_pre_hooks") or get("_backward_hooks") or get("_backward_pre_hooks")
+    return not hooks and "forward" not in own
+
+
+def modes() -> Modes | None:
+    """Give the modes of torch; None if something follows the operations now (`is_watched`)."""
+    return None if is_watched() else Modes(torch.get_num_threads(), torch.is_grad_enabled())
 
 
 def is_watched() -> bool:
@@ -27,4 +49,5 @@ def is_watched() -> bool:
         or nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
     )

@@ -5,11 +5,13 @@ Letters in shapes: n images, c channels, *s sizes.
 
 from copy import deepcopy
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from senet.errors import SpecError
 from senet.fast.accelerate import decelerate
+from senet.fast.hooks import QUIET, modes
 from senet.fast.rewriting import Rewriter
 from senet.fast.tracing import trace
 from senet.fast.treated import Report
@@ -34,8 +36,13 @@ class Optimized(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """Give what the network gives that was optimized."""
-        y: Tensor = self.net(x)
-        return y
+        if torch.compiler.is_compiling():
+            return self.net(x)  # type: ignore[no-any-return]
+        before, QUIET.modes = QUIET.modes, modes()
+        try:
+            return self.net(x)  # type: ignore[no-any-return]
+        finally:
+            QUIET.modes = before
 
 
 def optimize(model: nn.Module) -> Optimized:

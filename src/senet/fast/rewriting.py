@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from senet.fast.commuted import CommutedTail, GatedTail, PlainTail
-from senet.fast.excitation import Excitation, LeftAlone, excitation, fold_first
+from senet.fast.excitation import Excitation, LeftAlone, excitation, flat, fold_first
 from senet.fast.folding import CONVS, NORMS, Norm, fold_norm
 from senet.fast.hooks import is_plain
 from senet.fast.treated import Treated
@@ -112,13 +112,14 @@ class Rewriter:
         joined = " + ".join(["scale", *["sum"] * len(shortcut), *["relu"] * rectify])
         conv = self._module(u)
         if why or not isinstance(weigh, Excitation) or not isinstance(conv, CONVS):
-            tail: nn.Module = GatedTail(weigh, rectify=rectify, own=self._owned(u))
-            self._replace(last, tail, [u, *shortcut], f"{name}_tail")
-            return Treated(name=name, joined=joined, why=f"the squeeze stays, {why}")
+            gate = flat(weigh) if isinstance(weigh, Excitation) else weigh
+            gated = GatedTail(gate, rectify=rectify, own=self._owned(u))
+            self._replace(last, gated, [u, *shortcut], f"{name}_tail")
+            return Treated(name=name, joined=joined, native=gated.is_native(), why=f"the squeeze stays, {why}")
         folded = fold_first(weigh, conv)
-        tail = CommutedTail(conv, weigh, rectify=rectify)
+        tail = CommutedTail(conv, flat(weigh), rectify=rectify)
         self._replace(last, tail, [u.all_input_nodes[0], *shortcut], f"{name}_tail")
-        return Treated(name=name, squeeze=str(u.target), folded=folded, joined=joined)
+        return Treated(name=name, squeeze=str(u.target), folded=folded, joined=joined, native=tail.is_native())
 
     def _obstacle(self, u: fx.Node, block: fx.Node) -> str:
         """Say why the squeeze of a block cannot come before what gives its map; empty if it can."""

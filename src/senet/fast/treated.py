@@ -16,6 +16,8 @@ class Treated:
         folded: whether that convolution is multiplied into the first layer of the excitation.
         joined: what shares the pass of the gate: `scale`, `scale + sum` or `scale + sum + relu`; empty if the block
             runs as it was.
+        native: whether C++ runs the block and what is joined in one call, for maps in float32 and bfloat16 on a CPU;
+            otherwise, and for all other maps, operators of torch do.
         why: what was left alone, and the reason; empty if nothing was.
     """
 
@@ -23,12 +25,15 @@ class Treated:
     squeeze: str = ""
     folded: bool = False
     joined: str = ""
+    native: bool = False
     why: str = ""
 
     def __str__(self) -> str:
         done = [f"averages the input of {self.squeeze}"] if self.squeeze else []
         done += ["first layer folded"] if self.folded else []
-        done += [part for part in (self.joined, self.why) if part]
+        done += [self.joined] if self.joined else []
+        done += ["one native call on a CPU"] if self.native else []
+        done += [self.why] if self.why else []
         return f"{self.name}: {'; '.join(done)}"
 
 
