@@ -13,10 +13,6 @@
 #include <cstring>
 #include <vector>
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
 namespace {
 
 typedef float Lanes __attribute__((vector_size(64)));
@@ -41,16 +37,6 @@ Lanes widen(Halfs halfs) {
 }
 
 Halfs narrow(Lanes lanes) {  // to the nearest, ties to even, as torch rounds; a NaN stays one
-#ifdef __AVX512BF16__  // one instruction, where no value is so small (below 2^-126) that the processor would make it 0
-    __m512i magnitude = _mm512_and_si512((__m512i)lanes, _mm512_set1_epi32(0x7fffffff));
-    __m512i above_zero = _mm512_sub_epi32(magnitude, _mm512_set1_epi32(1));
-    if (!_mm512_cmplt_epu32_mask(above_zero, _mm512_set1_epi32(0x7fffff))) {
-        __m256bh narrowed = _mm512_cvtneps_pbh((__m512)lanes);
-        Halfs halfs;
-        std::memcpy(&halfs, &narrowed, sizeof halfs);
-        return halfs;
-    }
-#endif
     Bits bits;
     std::memcpy(&bits, &lanes, sizeof bits);
     Bits rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
