@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from senet import SESpec, SqueezeExcite, accelerate, create_model
 from senet.errors import SpecError
 from senet.fast import backends, decelerate, modules
-from senet.fast.compiled import compiler
+from senet.fast.native import compiler
 from senet.nn import Residual, chain
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")

@@ -10,8 +10,7 @@ from torch import Tensor
 from senet.errors import BackendError
 from senet.fast import native as native_module
 from senet.fast.backends import passes
-from senet.fast.compiled import compiler
-from senet.fast.native import native
+from senet.fast.native import compiler, native
 from senet.fast.passes import REFERENCE
 
 FORMATS = (torch.channels_last, torch.contiguous_format)

@@ -14,7 +14,7 @@ from senet.errors import BackendError
 from senet.fast import backends
 from senet.fast import native as native_module
 from senet.fast.backends import passes
-from senet.fast.compiled import compiler
+from senet.fast.native import compiler
 from senet.nn import Residual
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")

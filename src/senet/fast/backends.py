@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet.fast.compiled import compiler
-from senet.fast.native import TYPES, native
+from senet.fast.native import TYPES, compiler, native
 from senet.fast.passes import REFERENCE, Passes
 
 __all__ = ["BACKENDS", "backend_for", "is_suited", "passes"]

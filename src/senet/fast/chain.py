@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
+from senet.fast.excitation import Excitation
 from senet.fast.folding import Pointwise
 from senet.fast.hooks import is_plain
 from senet.nn import SqueezeExcite
 from senet.nn.gate import ACTIVATIONS, GATES
 
-__all__ = ["FUNCTIONS", "Chain", "Layer", "read"]
+__all__ = ["FUNCTIONS", "Chain", "Layer", "flat"]
 
 # in the order of `activated` in excite.cpp: a function's place is its number there
 FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -91,6 +92,14 @@ class Chain(nn.Module):
     def extra_repr(self) -> str:
         """Show sizes and functions in the order in which they run."""
         return "; ".join(f"{weight.shape[1]} -> {weight.shape[0]}, {function}" for weight, _, function in self.layers())
+
+
+def flat(excite: Excitation) -> Excitation | Chain:
+    """Make a chain of an excitation, if it is one; it is consumed."""
+    layers = read(excite.body)
+    if not layers:
+        return excite
+    return Chain(layers if excite.project is None else [Layer(excite.project, "none"), *layers])
 
 
 def read(body: nn.Module) -> list[Layer]:

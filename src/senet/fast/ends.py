@@ -20,8 +20,8 @@ from torch.compiler import is_compiling
 
 from senet.errors import BackendError
 from senet.fast.chain import FUNCTIONS, Chain
-from senet.fast.compiled import load
 from senet.fast.hooks import QUIET, is_plain, modes
+from senet.fast.native import load
 
 __all__ = ["End", "library"]
 

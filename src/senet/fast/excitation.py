@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
-from senet.fast.chain import Chain, Layer, read
 from senet.fast.folding import Conv, Pointwise, is_pointwise, matrix
 from senet.nn import SqueezeExcite
 
-__all__ = ["Excitation", "LeftAlone", "excitation", "flat", "fold_first"]
+__all__ = ["Excitation", "LeftAlone", "excitation", "fold_first"]
 
 SIZES = {"size", "expand_as"}
 PRODUCTS = {operator.mul, operator.imul, torch.mul}
@@ -89,14 +88,6 @@ def fold_first(excite: Excitation, conv: Conv) -> bool:
     folded = Pointwise((own @ weight).to(dtype), None if total is None else total.to(dtype))
     excite.body.set_submodule(excite.first, folded)
     return True
-
-
-def flat(excite: Excitation) -> Excitation | Chain:
-    """Make a chain of an excitation, if it is one; it is consumed."""
-    layers = read(excite.body)
-    if not layers:
-        return excite
-    return Chain(layers if excite.project is None else [Layer(excite.project, "none"), *layers])
 
 
 def _foreign(block: nn.Module) -> Excitation:

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from senet.fast.chain import flat
 from senet.fast.commuted import CommutedTail, GatedTail, PlainTail
-from senet.fast.excitation import Excitation, LeftAlone, excitation, flat, fold_first
+from senet.fast.excitation import Excitation, LeftAlone, excitation, fold_first
 from senet.fast.folding import CONVS, NORMS, Norm, fold_norm
 from senet.fast.hooks import is_plain
 from senet.fast.treated import Treated
