@@ -43,8 +43,9 @@ class Tail(nn.Module):
         self.end = End(rectify=rectify, own=own)
 
     def is_native(self) -> bool:
-        """Say whether one call of C++ runs block and end on a CPU of this machine."""
-        return isinstance(self._modules["excite"], Chain) and library() is not None
+        """Say whether one call of C++ runs block and end where the block is now; the first time here, this compiles."""
+        excite = self._modules["excite"]
+        return isinstance(excite, Chain) and next(excite.parameters()).is_cpu and library() is not None
 
     def run(
         self,

@@ -16,8 +16,8 @@ class Treated:
         folded: whether that convolution is multiplied into the first layer of the excitation.
         joined: what shares the pass of the gate: `scale`, `scale + sum` or `scale + sum + relu`; empty if the block
             runs as it was.
-        native: whether C++ runs the block and what is joined in one call, for maps in float32 and bfloat16 on a CPU;
-            otherwise, and for all other maps, operators of torch do.
+        native: whether C++ runs the block and what is joined in one call: for maps in float32 and bfloat16, if the
+            network was on a CPU when it was optimized. Otherwise, and for all other maps, operators of torch do.
         why: what was left alone, and the reason; empty if nothing was.
     """
 
