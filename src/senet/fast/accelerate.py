@@ -9,13 +9,15 @@ from torch import nn
 
 from senet.errors import BackendError, SpecError, unknown
 from senet.fast.backends import BACKENDS, backend_for, passes
+from senet.fast.convolution import TiledConv2d, is_available, is_tileable
 from senet.fast.modules import FusedResidual, FusedSequential, excite_of, is_norm, parts
 from senet.nn import Residual, SqueezeExcite
 
 __all__ = ["Accelerated", "accelerate", "decelerate"]
 
 FUSED: dict[type[nn.Module], type[nn.Module]] = {Residual: FusedResidual, nn.Sequential: FusedSequential}
-ORDINARY = {fused: ordinary for ordinary, fused in FUSED.items()}
+ORDINARY: dict[type[nn.Module], type[nn.Module]] = {fused: ordinary for ordinary, fused in FUSED.items()}
+ORDINARY[TiledConv2d] = nn.Conv2d
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +28,21 @@ class Accelerated:
         fused: names of the norms that run as one with what follows them.
         left: names of norms and blocks that run as before, each with the reason.
         backend: that runs the passes; empty if nothing is fused.
+        convolutions: names of the 3x3 convolutions that run in fewer products where a map is large enough.
     """
 
     fused: tuple[str, ...]
     left: tuple[tuple[str, str], ...]
     backend: str
+    convolutions: tuple[str, ...] = ()
 
 
 def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
     """Fuse batch norms with the blocks, additions and ReLUs behind them, in place, for training and evaluation.
 
     Values and gradients are those of the ordinary network up to rounding; the state dict, running statistics
-    included, is the same. The maps between a norm and its ReLU are neither written nor kept.
+    included, is the same. The maps between a norm and its ReLU are neither written nor kept. With `native`, 3x3
+    convolutions in float32 and channels last take a quarter of the products (docs/fast.md).
 
     Args:
         model: with residual units of ours, or sequences of modules; what is written in other forward methods is left
@@ -63,15 +68,23 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
             return Accelerated(fused=(), left=tuple(_everything(model, "no backend can run")), backend="")
         backend = chosen
     passes(backend)  # compiles
+    tiled = backend == "native" and is_available()
     for module in model.modules():
         if fused := FUSED.get(type(module)):
             module.__class__ = fused
+        elif tiled and is_tileable(module):
+            module.__class__ = TiledConv2d
         if type(module) in ORDINARY:
             module.fused_backend = backend  # type: ignore[assignment]
     found = dict(_norms(model))
     left = [(name, why) for name, why in found.items() if why]
     left += [(name, why) for name, why in _blocks(model) if why]
-    return Accelerated(fused=tuple(name for name, why in found.items() if not why), left=tuple(left), backend=backend)
+    return Accelerated(
+        fused=tuple(name for name, why in found.items() if not why),
+        left=tuple(left),
+        backend=backend,
+        convolutions=tuple(name for name, module in model.named_modules() if type(module) is TiledConv2d),
+    )
 
 
 def decelerate(model: nn.Module) -> None:

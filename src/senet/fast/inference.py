@@ -50,8 +50,10 @@ def optimize(model: nn.Module) -> Optimized:
 
     Norms go into the convolutions before them. A block behind a 1x1 convolution averages the input of the convolution,
     which has fewer channels, and its first layer is multiplied with the convolution. Gate and residual sum are one
-    pass; sums and ReLUs take the memory of the map they read. The result differs by rounding alone, 1e-5 relative in
-    float32. Works on our networks and on others that torch.fx can trace, with the blocks that `senet.find` finds.
+    pass; sums and ReLUs take the memory of the map they read. On a CPU, 3x3 convolutions in float32 and channels last
+    take a quarter of the products, and weights of 4 times the bytes beside their own. The result differs by rounding
+    alone, 1e-5 relative in float32. Works on our networks and on others that torch.fx can trace, with the blocks that
+    `senet.find` finds.
 
     Args:
         model: any network of one map, in any mode; it is neither changed nor shared. What it does in evaluation mode
@@ -91,4 +93,6 @@ def optimize(model: nn.Module) -> Optimized:
             f"model = {type(model).__name__} has no norm behind a convolution and no SE block to rewrite; "
             "there is nothing to optimize, use it as it is."
         )
-    return Optimized(rewriter.finish(), Report(norms=norms, left_norms=left, blocks=blocks, sums=rewriter.sums))
+    convolutions = rewriter.pack_convolutions()
+    report = Report(norms=norms, left_norms=left, blocks=blocks, sums=rewriter.sums, convolutions=convolutions)
+    return Optimized(rewriter.finish(), report)

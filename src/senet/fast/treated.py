@@ -46,18 +46,21 @@ class Report:
         left_norms: names of the others, with the reason.
         blocks: the SE blocks in the order in which they run.
         sums: residual sums in the memory of their branch, those of blocks included.
+        convolutions: names of the 3x3 convolutions that run in fewer products on maps of a suitable size.
     """
 
     norms: tuple[str, ...]
     left_norms: tuple[tuple[str, str], ...]
     blocks: tuple[Treated, ...]
     sums: int
+    convolutions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         early = sum(bool(block.squeeze) for block in self.blocks)
         lines = [
             f"norms: {len(self.norms)} folded, {len(self.left_norms)} left; sums in place: {self.sums}; "
-            f"blocks: {early} of {len(self.blocks)} squeezed before their convolution"
+            f"blocks: {early} of {len(self.blocks)} squeezed before their convolution; "
+            f"convolutions in fewer products: {len(self.convolutions)}"
         ]
         lines += [f"  {name}: left, {why}" for name, why in self.left_norms]
         return "\n".join([*lines, *(f"  {block}" for block in self.blocks)])

@@ -22,7 +22,8 @@ class Environment:
         device: kind and name, e.g. `cpu x86_64` or `cuda NVIDIA H200`.
         threads: of one operator on the CPU.
         processes: that train one network together.
-        fused: backend of the fused norms and blocks (`senet.accelerate`); empty for torch's own operations.
+        fused: backend of the fused norms, blocks and convolutions (`senet.accelerate`); empty for torch's own
+            operations.
         graph: whether the step was recorded as a CUDA graph.
     """
 
@@ -43,7 +44,7 @@ def environment(device: str, *, processes: int = 1, fused: str = "", graph: bool
     Args:
         device: what it trains on, e.g. `cpu` or `cuda:0`.
         processes: that train together.
-        fused: backend of the fused norms and blocks.
+        fused: backend of the fused norms, blocks and convolutions.
         graph: whether steps are recorded.
     """
     import torch

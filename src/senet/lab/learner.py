@@ -62,7 +62,7 @@ class Learner:
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.format).train()
         done = accelerate(self.model) if fused else None
-        self.fused = done.backend if done and done.fused else ""
+        self.fused = done.backend if done and (done.fused or done.convolutions) else ""
         self.optimizer = make_optimizer(self.model, recipe.optim)
         self.averaged = {k: v.clone() for k, v in self.model.state_dict().items()} if recipe.ema else {}
         self._statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]

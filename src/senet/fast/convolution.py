@@ -1,0 +1,156 @@
+"""3x3 convolutions in fewer products, where that pays off: for training, and with constant weights for inference.
+
+The modules differ from `nn.Conv2d` in their class alone. Whatever does not fit at a call - another type, layout or
+device, a map too small to pay, a tracer - runs as torch runs it.
+
+Letters in shapes: n images, c and k channels, h and w sizes, p and q sizes behind the convolution.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeGuard
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from senet.errors import BackendError
+from senet.fast.hooks import is_watched
+from senet.fast.winograd import LAST, convolved, is_wide, library, tiles, transformed, turned, weight_gradient
+
+__all__ = ["PackedConv2d", "TiledConv2d", "is_available", "is_tileable"]
+
+PADDINGS: Mapping[tuple[int, ...] | str, int] = {(0, 0): 0, (1, 1): 1, "valid": 0, "same": 1}
+
+# limits of what was measured to pay (benchmarks/convolutions.py)
+NARROW = 16  # channels
+WORTH = 2**21  # products of the direct convolution, below which the call costs more than it saves
+FULL = 0.55  # share of the outputs in their tiles, below which too much is computed for nothing
+MANY = 32  # tiles, below which changing weights cost more to transform than they save
+
+
+class TiledConv2d(nn.Conv2d):
+    """A 3x3 convolution for training: its weights are transformed at every call."""
+
+    fused_backend: str = ""
+
+    def forward(self, input: Any) -> Any:
+        """Convolve."""
+        padding = PADDINGS[_hashable(self.padding)]
+        if self.fused_backend == "native" and is_available() and _pays(input, self, padding, constant=False):
+            return Convolve.apply(input, self.weight, self.bias, padding)
+        return super().forward(input)
+
+
+class PackedConv2d(nn.Conv2d):
+    """A 3x3 convolution for inference, and the ReLU behind it: its weights are transformed at the first call.
+
+    They are transformed again when they are moved or written to, but not for what is written through `.data`.
+    """
+
+    rectify: bool = False
+    packed: tuple[Tensor, int, Tensor] | None = None  # the weights, their version, their transform of 4 times the bytes
+
+    def forward(self, input: Any) -> Any:
+        """Convolve, and rectify."""
+        padding = PADDINGS[_hashable(self.padding)]
+        wanted = torch.is_grad_enabled() and (self.weight.requires_grad or getattr(input, "requires_grad", False))
+        if not wanted and is_available() and _pays(input, self, padding, constant=True):
+            k, bias = self.out_channels, self.bias
+            return convolved(input, self._transformed(), channels=k, bias=bias, padding=padding, relu=self.rectify)
+        y = super().forward(input)
+        if not self.rectify:
+            return y
+        return torch.relu(y) if wanted or torch.compiler.is_compiling() else torch.relu_(y)
+
+    def _transformed(self) -> Tensor:
+        weight = self.weight
+        if weight.is_inference():  # nobody counts what is written to it
+            return transformed(weight)
+        if self.packed is not None:
+            kept, version, u = self.packed  # kept, so that no other tensor comes to lie where it was
+            if kept.data_ptr() == weight.data_ptr() and version == weight._version:
+                return u
+        self.packed = weight.detach(), weight._version, transformed(weight)
+        return self.packed[2]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what copies and pickles hold; they transform their weights themselves."""
+        return {name: value for name, value in self.__dict__.items() if name != "packed"}
+
+
+class Convolve(torch.autograd.Function):
+    """The convolution with its three gradients."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Float[Tensor, "n c h w"],
+        weight: Float[Tensor, "k c 3 3"],
+        bias: Float[Tensor, " k"] | None,
+        padding: int,
+    ) -> Float[Tensor, "n k p q"]:
+        """Give y."""
+        ctx.padding, ctx.biased = padding, bias is not None
+        ctx.save_for_backward(x, weight)
+        return convolved(x, transformed(weight), channels=len(weight), bias=bias, padding=padding)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Float[Tensor, "n k p q"]) -> tuple[Tensor | None, ...]:
+        """Give the gradients; torch's own where somebody wants to derive them once more."""
+        x, weight = ctx.saved_tensors
+        to_x, to_weight, to_bias, _ = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            mask, pads = [to_x, to_weight, to_bias], [ctx.padding] * 2
+            words = [len(weight)] if ctx.biased else None, [1, 1], pads, [1, 1], False, [0, 0], 1, mask
+            return *torch.ops.aten.convolution_backward(dy, x, weight, *words), None
+        dy = dy.contiguous(memory_format=LAST)
+        dx = dweight = dbias = None
+        if to_x:
+            dx = convolved(dy, turned(weight), channels=x.shape[1], bias=None, padding=2 - ctx.padding)
+        if to_weight:
+            dweight, dbias = weight_gradient(x, dy, like=weight, padding=ctx.padding)
+        elif to_bias:
+            dbias = dy.sum(dim=(0, 2, 3))
+        return dx, dweight, dbias if to_bias else None, None
+
+
+def is_tileable(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
+    """Say whether a module is a 3x3 convolution of neighbouring positions and of enough channels."""
+    return (
+        type(module) is nn.Conv2d
+        and module.kernel_size == (3, 3)
+        and module.stride == module.dilation == (1, 1)
+        and module.groups == 1
+        and module.padding_mode == "zeros"
+        and _hashable(module.padding) in PADDINGS
+        and min(module.in_channels, module.out_channels) >= NARROW
+    )
+
+
+@cache
+def is_available() -> bool:
+    """Say whether the library is on this machine, and was measured on one like it."""
+    try:
+        library()
+    except BackendError:
+        return False
+    return is_wide()
+
+
+def _pays(x: Any, module: nn.Conv2d, padding: int, *, constant: bool) -> bool:
+    """Say whether the library can run on a map and pays off; otherwise torch's own convolution does."""
+    weight, tensors = module.weight, (Tensor, nn.Parameter)
+    if type(x) not in tensors or type(weight) not in tensors or torch.compiler.is_compiling() or is_watched():
+        return False
+    alike = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
+    if x.ndim != 4 or not alike or x.shape[1] != module.in_channels or torch.is_autocast_enabled("cpu"):
+        return False
+    number, outputs = tiles(x.shape, padding) if min(x.shape[2:]) > 2 * (1 - padding) else (0, 0)
+    worth = 9 * outputs * module.in_channels * module.out_channels >= max(WORTH, 1)
+    enough = outputs >= FULL * 16 * number and (constant or number >= MANY)
+    return worth and enough and x.is_contiguous(memory_format=LAST)
+
+
+def _hashable(padding: Any) -> tuple[int, ...] | str:
+    return padding if isinstance(padding, str) else tuple(padding)
