@@ -4,8 +4,9 @@
 
 A layer is `images,channels,outputs,side`. Forward is inference, with weights transformed before; the gradients of the
 map and of weights and bias are those of a training step, which transforms them each time, as does its forward pass
-(`changing`). Errors are the largest one over the largest value, against float64, on the first images of the batch.
-One thread, float32, channels last, CPU time, rounds in turns; a range is the quartiles of the ratios round by round.
+(`changing`). Where a layer has too few tiles of 4x4 outputs for that, `accelerate` leaves it to torch: a star. Errors
+are the largest one over the largest value, against float64, on the first images of the batch. One thread, float32,
+channels last, CPU time, rounds in turns; a range is the quartiles of the ratios round by round.
 """
 
 import argparse
@@ -17,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from senet.fast.winograd import LAST, convolved, transformed, turned, weight_gradient
+from senet.fast.convolution import MANY
+from senet.fast.winograd import LAST, convolved, tiles, transformed, turned, weight_gradient
 from senet.lab.memory import keep_memory
 from senet.speed.interleave import interleave
 
@@ -92,10 +94,11 @@ def main() -> None:
                 theirs, mine = timings["torch"], timings["ours"]
                 low, high = theirs.spread(mine)
                 n, c, k, side = layer
-                what = f"{n} x {c} -> {k} x {side}²"
+                left = operation != "forward" and tiles(torch.Size((n, c, side, side)), 1)[0] < MANY
+                what = f"{n} x {c} -> {k} x {side}² | {operation}{' *' * left}"
                 times = f"{theirs.median * 1e3:.2f} | {mine.median * 1e3:.2f} | {theirs.ratio(mine):.2f}"
                 error = " | ".join(f"{value:.1e}" for value in found[operation])
-                print(f"| {what} | {operation} | {times} | {low:.2f}-{high:.2f} | {error} |", flush=True)
+                print(f"| {what} | {times} | {low:.2f}-{high:.2f} | {error} |", flush=True)
 
 
 if __name__ == "__main__":

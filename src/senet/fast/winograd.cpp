@@ -9,7 +9,7 @@
 // where * multiplies each of 36 frequencies and sums over the channels: 36 products of matrices. The gradient of the
 // weights is G' [sum over tiles of (B' x B) * (A dy A')] G, that of the map a convolution with the weights turned.
 // Tiles go in blocks, so that what lies between stays in the cache. Sixteen channels are taken at a time ("lanes").
-// The points 0, +-5/8, +-3/2 and infinity lose a fifth of what the usual 0, +-1, +-2 lose (docs/fast.md).
+// The points 0, +-5/8, +-3/2 and infinity round 2.5 times less than the usual 0, +-1, +-2 and infinity (docs/fast.md).
 
 #include <algorithm>
 #include <cstddef>
