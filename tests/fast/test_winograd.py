@@ -86,11 +86,11 @@ def test_values_and_gradients_are_those_of_the_convolution(shape: tuple[int, ...
 
 
 def test_weights_of_any_memory_format_give_the_same_bits() -> None:
-    x, weight = maps(1, 20, 8, 8), torch.randn(24, 20, 3, 3)
+    x, dy, weight = maps(1, 20, 8, 8), maps(1, 24, 8, 8), torch.randn(24, 20, 3, 3)
     other = weight.contiguous(memory_format=LAST)
-    assert torch.equal(transformed(weight), transformed(other))
-    assert torch.equal(turned(weight), turned(other))
-    dy = maps(1, 24, 8, 8)
+    for change, map_, k in ((transformed, x, 24), (turned, dy, 20)):
+        values = [convolved(map_, change(each), channels=k, bias=None, padding=1) for each in (weight, other)]
+        assert torch.equal(*values)
     for one, two in zip(
         weight_gradient(x, dy, like=weight, padding=1), weight_gradient(x, dy, like=other, padding=1), strict=True
     ):

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 
 namespace {
@@ -54,6 +55,10 @@ void store(float* to, Lanes lanes, Size count) {
 }
 
 Size panels_of(Size channels) { return (channels + LANES - 1) / LANES; }
+
+// Floats from a frequency to the next: never a multiple of 4 KiB, where all would meet in one place of the cache.
+Size apart(Size floats) { return floats + LANES; }
+Size weights_apart(Size c, Size k) { return apart(panels_of(k) * c * LANES); }
 
 // ---- The six matrices, applied to one column.
 
@@ -235,11 +240,10 @@ struct Layer {
         return (std::min(std::max(fit, LEAST), each) + ROWS - 1) / ROWS * ROWS;
     }
     Size blocks() const { return (tiles() + room() - 1) / room(); }
-    // floats from a frequency to the next: not a multiple of 4 KiB, where all would meet in one place of the cache
-    Size step(Size channels) const { return room() * panels_of(channels) * LANES + LANES; }
+    Size step(Size channels) const { return apart(room() * panels_of(channels) * LANES); }
     Size between() const { return FREQUENCIES * (step(c) + step(k)); }
     Size zeros() const { return IN * widest(); }
-    Size weights() const { return FREQUENCIES * panels_of(k) * c * LANES; }
+    Size weights() const { return FREQUENCIES * weights_apart(c, k); }
 };
 
 struct Tile {
@@ -344,38 +348,63 @@ struct Strides {
     Size k, c, row, column;
 };
 
-// u = G g G', [frequency][panel][c][16]
-void transform_weights(Size c, Size k, const float* g, Strides of, float* u) {
-    Size step = panels_of(k) * c * LANES;
-    for (Size panel = 0; panel < panels_of(k); ++panel) {
-        Size first = panel * LANES, count = std::min(LANES, k - first);
-        for (Size i = 0; i < c; ++i) {
-            Lanes own[3][3] = {};
-            for (Size lane = 0; lane < count; ++lane)
-                for (int r = 0; r < 3; ++r)
-                    for (int s = 0; s < 3; ++s)
-                        own[r][s][lane] = g[(first + lane) * of.k + i * of.c + r * of.row + s * of.column];
-            float* to = u + (panel * c + i) * LANES;
-            transform<Weight>([&](int r, int s) { return own[r][s]; },
-                              [&](int r, int s, Lanes value) { store(to + (r * IN + s) * step, value); });
-        }
+// The weights between 16 x 16 channels. They are copied neighbour after neighbour in memory: steps of kilobytes would
+// read every line of the cache sixteen times.
+struct Part {
+    alignas(64) float weights[LANES][3][3][LANES];  // of an input channel to sixteen outputs
+
+    template <class Step>
+    void each(Size inputs, Size outputs, Strides of, const Step& step) {
+        auto at = [&](Size i, Size lane, Size r, Size s) {
+            step(lane * of.k + i * of.c + r * of.row + s * of.column, weights[i][r][s][lane]);
+        };
+        bool by_output = std::abs(of.k) < std::abs(of.c);
+        for (Size outer = 0; outer < (by_output ? inputs : outputs); ++outer)
+            for (Size r = 0; r < 3; ++r)
+                for (Size s = 0; s < 3; ++s)
+                    for (Size inner = 0; inner < (by_output ? outputs : inputs); ++inner)
+                        by_output ? at(outer, inner, r, s) : at(inner, outer, r, s);
     }
+};
+
+// u = G g G', [frequency][panel][c][16] with a gap behind each frequency
+void transform_weights(Size c, Size k, const float* g, Strides of, float* u) {
+    Size step = weights_apart(c, k);
+    Part part{};
+    for (Size first = 0; first < k; first += LANES)
+        for (Size channel = 0; channel < c; channel += LANES) {
+            Size inputs = std::min(LANES, c - channel), outputs = std::min(LANES, k - first);
+            const float* from = g + first * of.k + channel * of.c;
+            bool lanes = of.k == 1;  // as they lie
+            if (outputs < LANES) part = Part{};
+            if (!lanes) part.each(inputs, outputs, of, [&](Size at, float& value) { value = from[at]; });
+            for (Size i = 0; i < inputs; ++i) {
+                const float* own = from + i * of.c;
+                float* to = u + first * c + (channel + i) * LANES;
+                auto get = [&](int r, int s) {
+                    return lanes ? load(own + r * of.row + s * of.column, outputs) : load(part.weights[i][r][s]);
+                };
+                transform<Weight>(get,
+                                  [&](int r, int s, Lanes value) { store(to + (r * IN + s) * step, value); });
+            }
+        }
 }
 
 // dg = G' du G
 void transform_weight_gradient(Size c, Size k, const float* du, Strides of, float* dg) {
-    Size step = panels_of(k) * c * LANES;
-    for (Size panel = 0; panel < panels_of(k); ++panel) {
-        Size first = panel * LANES, count = std::min(LANES, k - first);
-        for (Size i = 0; i < c; ++i) {
-            const float* from = du + (panel * c + i) * LANES;
-            auto put = [&](int r, int s, Lanes value) {
-                for (Size lane = 0; lane < count; ++lane)
-                    dg[(first + lane) * of.k + i * of.c + r * of.row + s * of.column] = value[lane];
-            };
-            transform<WeightGradient>([&](int r, int s) { return load(from + (r * IN + s) * step); }, put);
+    Size step = weights_apart(c, k);
+    Part part{};
+    for (Size first = 0; first < k; first += LANES)
+        for (Size channel = 0; channel < c; channel += LANES) {
+            Size inputs = std::min(LANES, c - channel), outputs = std::min(LANES, k - first);
+            for (Size i = 0; i < inputs; ++i) {
+                const float* from = du + first * c + (channel + i) * LANES;
+                transform<WeightGradient>([&](int r, int s) { return load(from + (r * IN + s) * step); },
+                                          [&](int r, int s, Lanes value) { store(part.weights[i][r][s], value); });
+            }
+            float* to = dg + first * of.k + channel * of.c;
+            part.each(inputs, outputs, of, [&](Size at, float& value) { to[at] = value; });
         }
-    }
 }
 
 // ---- The convolution and the gradient of its weights.
@@ -386,7 +415,7 @@ Size forward_scratch(const Layer& layer) { return layer.zeros() + layer.threads 
 void forward(const Layer& layer, const float* x, const float* u, const float* bias, bool relu, float* scratch, float* y) {
     std::fill(scratch, scratch + layer.zeros(), 0.0f);
     Map map{x, layer.h, layer.w, layer.c};
-    Size v_step = layer.step(layer.c), m_step = layer.step(layer.k), u_step = layer.weights() / FREQUENCIES;
+    Size v_step = layer.step(layer.c), m_step = layer.step(layer.k), u_step = weights_apart(layer.c, layer.k);
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) num_threads(layer.threads) if (layer.threads > 1)
 #endif
@@ -414,7 +443,7 @@ void weight_gradient(const Layer& layer, const float* x, const float* dy, Stride
                      float* dbias) {
     std::fill(scratch, scratch + layer.zeros(), 0.0f);
     Map map{x, layer.h, layer.w, layer.c}, gradient{dy, layer.oh(), layer.ow(), layer.k};
-    Size v_step = layer.step(layer.c), m_step = layer.step(layer.k), u_step = layer.weights() / FREQUENCIES;
+    Size v_step = layer.step(layer.c), m_step = layer.step(layer.k), u_step = weights_apart(layer.c, layer.k);
     auto sums = [&](int part) { return scratch + layer.zeros() + part * gradient_part(layer); };
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) num_threads(layer.threads) if (layer.threads > 1)
@@ -450,6 +479,8 @@ extern "C" {
 
 // Whether registers hold sixteen lanes; with fewer the algorithm was never measured.
 int senet_winograd_wide() { return PANELS > 1; }
+
+Size senet_winograd_floats(Size c, Size k) { return FREQUENCIES * weights_apart(c, k); }
 
 Size senet_winograd_scratch(LAYER, int gradient) {
     return gradient ? gradient_scratch(THE_LAYER) : forward_scratch(THE_LAYER);

@@ -18,14 +18,13 @@ from senet.fast.native import load
 __all__ = ["convolved", "is_wide", "tiles", "transformed", "turned", "weight_gradient"]
 
 SOURCE = Path(__file__).with_name("winograd.cpp")
-LANES, FREQUENCIES, SIDE = 16, 36, 4  # as there
+SIDE = 4  # of a tile
 LAST = torch.channels_last
 
 Map = Float[Tensor, "n c h w"]
 Convolved = Float[Tensor, "n k p q"]
 Weight = Float[Tensor, "k c 3 3"]
-Transformed = Float[Tensor, "36 panels c 16"]
-Turned = Float[Tensor, "36 panels k 16"]
+Transformed = Float[Tensor, " frequencies"]  # of weights, in the layout of the library
 
 
 def tiles(shape: torch.Size, padding: int) -> tuple[int, int]:
@@ -43,16 +42,16 @@ def is_wide() -> bool:
 def transformed(weight: Weight) -> Transformed:
     """Give the weights in 36 frequencies, as the products read them."""
     k, c = weight.shape[:2]
-    u = torch.empty(FREQUENCIES, -(-k // LANES), c, LANES, dtype=torch.float32, device="cpu")
+    u = _floats(library().senet_winograd_floats(c, k))
     library().senet_winograd_weights(c, k, weight.data_ptr(), *weight.stride(), u.data_ptr())
     return u
 
 
-def turned(weight: Weight) -> Turned:
+def turned(weight: Weight) -> Transformed:
     """Give the weights of the convolution that makes the gradient of the map: by half a turn, channels exchanged."""
     k, c = weight.shape[:2]
     to_k, to_c, to_row, to_column = weight.stride()
-    u = torch.empty(FREQUENCIES, -(-c // LANES), k, LANES, dtype=torch.float32, device="cpu")
+    u = _floats(library().senet_winograd_floats(k, c))
     last = weight.data_ptr() + weight.element_size() * 2 * (to_row + to_column)
     library().senet_winograd_weights(k, c, last, to_c, to_k, -to_row, -to_column, u.data_ptr())
     return u
@@ -97,7 +96,7 @@ def weight_gradient(x: Map, dy: Convolved, *, like: Weight, padding: int) -> tup
     n, c, h, w = x.shape
     layer = n, h, w, c, dy.shape[1], padding, torch.get_num_threads()
     dg = torch.empty_like(like)
-    dbias = torch.empty(dy.shape[1], dtype=torch.float32, device="cpu")
+    dbias = _floats(dy.shape[1])
     scratch = _scratch(layer, gradient=True)
     out = scratch.data_ptr(), dg.data_ptr(), dbias.data_ptr()
     library().senet_winograd_weight_gradient(*layer, x.data_ptr(), dy.data_ptr(), *dg.stride(), *out)
@@ -105,8 +104,11 @@ def weight_gradient(x: Map, dy: Convolved, *, like: Weight, padding: int) -> tup
 
 
 def _scratch(layer: tuple[int, ...], *, gradient: bool) -> Tensor:
-    floats = library().senet_winograd_scratch(*layer, int(gradient))
-    return torch.empty(floats, dtype=torch.float32, device="cpu")
+    return _floats(library().senet_winograd_scratch(*layer, int(gradient)))
+
+
+def _floats(number: int) -> Tensor:
+    return torch.empty(number, dtype=torch.float32, device="cpu")
 
 
 @cache
@@ -121,6 +123,7 @@ def library() -> Any:
     layer, strides = [*[size] * 6, integer], [size] * 4
     signatures = {
         "wide": ([], integer),
+        "floats": ([size, size], size),
         "scratch": ([*layer, integer], size),
         "weights": ([size, size, pointer, *strides, pointer], None),
         "forward": ([*layer, pointer, pointer, pointer, integer, pointer, pointer], None),

@@ -41,7 +41,7 @@ class Learner:
 
     Attributes:
         lr: learning rate of the last step.
-        fused: backend of the fused norms and blocks; empty if there are none.
+        fused: backend of the fused norms, blocks and convolutions; empty if there are none.
 
     Raises:
         UsageError: if the step cannot be recorded.
