@@ -297,6 +297,31 @@ def test_other_convolutions_are_left_alone(other: nn.Conv2d) -> None:
     assert type(other) is nn.Conv2d
 
 
+def stride(model: nn.Module) -> None:
+    model.stride = (2, 2)  # type: ignore[assignment]
+
+
+def pad(model: nn.Module) -> None:
+    model.padding = (2, 2)  # type: ignore[assignment]
+
+
+def prune(model: nn.Module) -> None:
+    model.weight = nn.Parameter(model.weight[:20], requires_grad=False)  # type: ignore[index]
+    model.bias = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("change", [stride, pad, prune])
+def test_what_is_changed_later_counts(change: Callable[[nn.Module], None]) -> None:
+    ordinary, x = layer(32, 32).requires_grad_(False), maps(2, 32, 32, 32)
+    for swap in (lambda model: accelerate(model, backend="native"), packed):
+        model = copy.deepcopy(ordinary)
+        swap(model)
+        other = copy.deepcopy(ordinary)
+        change(model)
+        change(other)
+        torch.testing.assert_close(model(x), other(x), rtol=1e-4, atol=1e-4)
+
+
 def test_other_registers_and_other_backends_leave_convolutions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model = create_model("cnn3")
     assert not accelerate(model, backend="reference").convolutions

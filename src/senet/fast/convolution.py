@@ -36,9 +36,8 @@ class TiledConv2d(nn.Conv2d):
 
     def forward(self, input: Any) -> Any:
         """Convolve."""
-        padding = PADDINGS[_hashable(self.padding)]
-        if self.fused_backend == "native" and is_available() and _pays(input, self, padding, constant=False):
-            return Convolve.apply(input, self.weight, self.bias, padding)
+        if self.fused_backend == "native" and _pays(input, self, constant=False):
+            return Convolve.apply(input, self.weight, self.bias, _padding(self))
         return super().forward(input)
 
 
@@ -53,10 +52,9 @@ class PackedConv2d(nn.Conv2d):
 
     def forward(self, input: Any) -> Any:
         """Convolve, and rectify."""
-        padding = PADDINGS[_hashable(self.padding)]
         wanted = torch.is_grad_enabled() and (self.weight.requires_grad or getattr(input, "requires_grad", False))
-        if not wanted and is_available() and _pays(input, self, padding, constant=True):
-            k, bias = self.out_channels, self.bias
+        if not wanted and _pays(input, self, constant=True):
+            k, bias, padding = len(self.weight), self.bias, _padding(self)
             return convolved(input, self._transformed(), channels=k, bias=bias, padding=padding, relu=self.rectify)
         y = super().forward(input)
         if not self.rectify:
@@ -117,15 +115,7 @@ class Convolve(torch.autograd.Function):
 
 def is_tileable(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
     """Say whether a module is a 3x3 convolution of neighbouring positions and of enough channels."""
-    return (
-        type(module) is nn.Conv2d
-        and module.kernel_size == (3, 3)
-        and module.stride == module.dilation == (1, 1)
-        and module.groups == 1
-        and module.padding_mode == "zeros"
-        and _hashable(module.padding) in PADDINGS
-        and min(module.in_channels, module.out_channels) >= NARROW
-    )
+    return type(module) is nn.Conv2d and _fits(module)
 
 
 @cache
@@ -138,19 +128,39 @@ def is_available() -> bool:
     return is_wide()
 
 
-def _pays(x: Any, module: nn.Conv2d, padding: int, *, constant: bool) -> bool:
+def _fits(module: nn.Conv2d) -> bool:
+    """Say whether a convolution is one that tiles can be cut for; asked at every call, since attributes may change."""
+    k, c, *size = module.weight.shape
+    ordinary = module.groups == 1 and module.padding_mode == "zeros" and min(c, k) >= NARROW
+    return (
+        ordinary
+        and size == [3, 3]
+        and _pair(module.stride) == _pair(module.dilation) == (1, 1)
+        and _padding(module) >= 0
+    )
+
+
+def _pays(x: Any, module: nn.Conv2d, *, constant: bool) -> bool:
     """Say whether the library can run on a map and pays off; otherwise torch's own convolution does."""
-    weight, tensors = module.weight, (Tensor, nn.Parameter)
+    weight, bias, tensors = module.weight, module.bias, (Tensor, nn.Parameter)
     if type(x) not in tensors or type(weight) not in tensors or torch.compiler.is_compiling() or is_watched():
         return False
-    alike = x.dtype == weight.dtype == torch.float32 and x.device.type == weight.device.type == "cpu"
-    if x.ndim != 4 or not alike or x.shape[1] != module.in_channels or torch.is_autocast_enabled("cpu"):
+    given = (x, weight) if bias is None else (x, weight, bias)
+    if any(each.dtype != torch.float32 or each.device.type != "cpu" for each in given) or not _fits(module):
         return False
+    if x.ndim != 4 or x.shape[1] != weight.shape[1] or torch.is_autocast_enabled("cpu"):
+        return False
+    padding = _padding(module)
     number, outputs = tiles(x.shape, padding) if min(x.shape[2:]) > 2 * (1 - padding) else (0, 0)
-    worth = 9 * outputs * module.in_channels * module.out_channels >= max(WORTH, 1)
+    worth = outputs > 0 and 9 * outputs * weight.shape[0] * weight.shape[1] >= WORTH
     enough = outputs >= FULL * 16 * number and (constant or number >= MANY)
-    return worth and enough and x.is_contiguous(memory_format=LAST)
+    return worth and enough and x.is_contiguous(memory_format=LAST) and is_available()
 
 
-def _hashable(padding: Any) -> tuple[int, ...] | str:
-    return padding if isinstance(padding, str) else tuple(padding)
+def _padding(module: nn.Conv2d) -> int:
+    """Give the padding of a convolution on each side; -1 if it is none of ours."""
+    return PADDINGS.get(module.padding if isinstance(module.padding, str) else _pair(module.padding), -1)
+
+
+def _pair(value: Any) -> tuple[int, ...]:
+    return tuple(value)
