@@ -50,9 +50,13 @@ def images(size: int = 32, *, count: int = 2) -> Tensor:
 
 def assert_same(model: nn.Module, size: int = 32) -> Optimized:
     optimized = optimize(model)
-    assert error(model, optimized, images(size)) < 1e-5
-    assert error(model, optimized, images(size, count=1).contiguous(memory_format=CHANNELS_LAST)) < 1e-5
-    model.double()
+    given = images(size), images(size, count=1).contiguous(memory_format=CHANNELS_LAST)
+    with torch.no_grad():
+        found = [optimized(x) for x in given]
+        model.double()  # in float32 the network itself errs, by up to 6e-6 here
+        for x, y in zip(given, found, strict=True):
+            wanted = model(x.double())
+            assert (y - wanted).norm() / wanted.norm() < 1e-5
     assert error(model, optimize(model), images(size).double()) < 1e-12
     return optimized
 
