@@ -166,7 +166,8 @@ def assign(words: Sequence[str]) -> dict[str, Any]:
 def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
     """Decode designs of blocks: `plain`, a name, `slow_both:reduction=8,bias=false`, a table, or a list of these.
 
-    Several ratios are joined by dashes in a word: `standard:reduction=8-2-16`. Designs joined by `+` share a network.
+    In a word, ratios of stages are joined by dashes and those of the blocks of a stage by dots:
+    `standard:reduction=8-2-16`, `standard:reduction=8.8.4-2-16`. Designs joined by `+` share a network.
 
     Example:
         >>> [str(spec) for spec in se_designs("standard:reduction=8-2-16+standard:slot=pre")]
@@ -192,10 +193,14 @@ def _se_word(word: str, place: str) -> SESpec:
         if not equals:
             raise SpecError(f"{place} = {word!r}: {pair!r} is no assignment; write {name}:reduction=8,bias=false.")
         many = key in ("reduction", "stages") and ("-" in text or key == "stages")
-        fields[key] = [value(part) for part in text.split("-")] if many else value(text)
+        fields[key] = [_ratio(part) for part in text.split("-")] if many else value(text)
     if name not in VARIANTS:
         raise unknown(place, name, [*VARIANTS, "plain"])
     return record(SESpec, {"variant": name, **fields}, place=f"{place} = {word!r}")
+
+
+def _ratio(part: str) -> Any:
+    return [value(ratio) for ratio in part.split(".")] if "." in part else value(part)
 
 
 def run(values: Mapping[str, Any], *, place: str = "") -> Run:

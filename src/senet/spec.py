@@ -7,6 +7,7 @@ channels and ratio `r`: `h = max(1, C // r)` and `m`, the wider of the two slow 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeGuard
 
 from senet.errors import SpecError, unknown
 
@@ -17,12 +18,16 @@ __all__ = [
     "SLOTS",
     "SQUEEZE_NAMES",
     "VARIANTS",
+    "Ratios",
     "SESpec",
     "Widths",
 ]
 
 Widths = Callable[[int, int, int], tuple[int, ...]]
 """`(C, h, m) -> (C, ..., C)`: the widths of an excitation from its channels and its two hidden widths."""
+
+Ratios = int | tuple[int | tuple[int, ...], ...]
+"""One ratio, one for each stage, or for a stage one for each of its blocks: `16`, `(8, 2, 16)`, `((8, 4), 2, 16)`."""
 
 VARIANTS: Mapping[str, Widths] = {
     "standard": lambda C, h, m: (C, h, C),
@@ -67,7 +72,8 @@ class SESpec:
 
     Attributes:
         variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`, e.g. `lambda C, h, m: (C, h, C)`.
-        reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`.
+        reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`. In the place of a stage's
+            ratio may stand those of its blocks, in the order of its units: `((8, 8, 4), 2, 16)`.
         squeeze: `avg`, `max`, or `none` (the excitation then acts at every position), or `x -> descriptor`.
         gate: a name of `GATE_NAMES`; the `unit_` gates are exactly 1 at 0, `residual_sigmoid` is 1 + sigmoid
             (x + x*s). Or a function of the logits.
@@ -90,7 +96,7 @@ class SESpec:
     """
 
     variant: str | Widths = "standard"
-    reduction: int | tuple[int, ...] = 16
+    reduction: Ratios = 16
     squeeze: str | Callable[..., object] = "avg"
     gate: str | Callable[..., object] = "sigmoid"
     activation: str | Callable[..., object] = "relu"
@@ -118,22 +124,23 @@ class SESpec:
         object.__setattr__(self, "reduction", _ratios(self.reduction))
         object.__setattr__(self, "stages", _stages(self.stages))
 
-    def widths(self, channels: int, *, stage: int = 1) -> tuple[int, ...]:
+    def widths(self, channels: int, *, stage: int = 1, unit: int = 1) -> tuple[int, ...]:
         """Give the widths of the excitation for a map of `channels` channels.
 
         Args:
             channels: channels of the map that is gated, at least 1.
             stage: which of several ratios holds, from 1.
+            unit: likewise, of those of the stage.
 
         Returns:
             `(channels, hidden, ..., channels)`, every width at least 1.
 
         Raises:
-            SpecError: if there is no ratio for the stage, or a custom variant gives widths that do not fit.
+            SpecError: if there is no ratio for the place, or a custom variant gives widths that do not fit.
         """
         if not isinstance(channels, int) or channels < 1:
             raise SpecError(f"channels = {channels!r} is no channel count; give at least 1.")
-        r = self.ratio(stage)
+        r = self.ratio(stage, unit)
         h = max(1, ROUNDINGS[self.rounding](channels, r))
         m = max(1, SLOW_RULES[self.slow_rule](channels, h, r))
         given = (VARIANTS[self.variant] if isinstance(self.variant, str) else self.variant)(channels, h, m)
@@ -150,8 +157,8 @@ class SESpec:
             )
         return widths
 
-    def ratio(self, stage: int) -> int:
-        """Give the reduction ratio of one stage, counted from 1."""
+    def ratio(self, stage: int, unit: int = 1) -> int:
+        """Give the reduction ratio of one unit of one stage, both counted from 1."""
         if isinstance(self.reduction, int):
             return self.reduction
         if not 1 <= stage <= len(self.reduction):
@@ -159,7 +166,15 @@ class SESpec:
                 f"reduction = {self.reduction} names {len(self.reduction)} stages, stage {stage} is asked for; "
                 f"give one ratio, or one for each stage."
             )
-        return self.reduction[stage - 1]
+        ratios = self.reduction[stage - 1]
+        if isinstance(ratios, int):
+            return ratios
+        if not 1 <= unit <= len(ratios):
+            raise SpecError(
+                f"reduction[{stage - 1}] = {ratios} names {len(ratios)} blocks, block {unit} of stage {stage} is asked "
+                f"for; give one ratio, or one for each block."
+            )
+        return ratios[unit - 1]
 
     @property
     def map_kernels(self) -> tuple[int, ...]:
@@ -171,9 +186,8 @@ class SESpec:
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        """Say what differs from the default: `standard r=16`, `slow_both r=8-2-16 no-bias`."""
-        r = self.reduction if isinstance(self.reduction, int) else "-".join(map(str, self.reduction))
-        words = [_name(self.variant), f"r={r}"]
+        """Say what differs from the default: `standard r=16`, `slow_both r=8-2-16 no-bias`, `standard r=8.8.4-2-16`."""
+        words = [_name(self.variant), f"r={_word(self.reduction)}"]
         for field, default in (("squeeze", "avg"), ("gate", "sigmoid"), ("activation", "relu"), ("slot", "standard")):
             value = _name(getattr(self, field))
             if value != default:
@@ -193,14 +207,34 @@ def _name(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
 
 
-def _ratios(value: object) -> int | tuple[int, ...]:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+def _word(ratios: Ratios) -> str:
+    """Write ratios as one word: stages are joined by dashes, the blocks of a stage by dots."""
+    if isinstance(ratios, int):
+        return str(ratios)
+    return "-".join(str(r) if isinstance(r, int) else ".".join(map(str, r)) for r in ratios)
+
+
+def _ratios(value: object) -> Ratios:
+    if _is_ratio(value):
         return value
-    if isinstance(value, Sequence) and not isinstance(value, str) and value:
-        ratios = tuple(value)
-        if all(isinstance(r, int) and not isinstance(r, bool) and r >= 1 for r in ratios):
-            return ratios
-    raise SpecError(f"reduction = {value!r} is not a ratio; give one whole number >= 1, or one for each stage.")
+    if _is_list(value):
+        stages = tuple(tuple(stage) if _is_list(stage) else stage for stage in value)
+        if all(
+            stage and all(map(_is_ratio, stage)) if isinstance(stage, tuple) else _is_ratio(stage) for stage in stages
+        ):
+            return stages
+    raise SpecError(
+        f"reduction = {value!r} is not a ratio; give one whole number >= 1, one for each stage, or for a stage one for "
+        f"each of its blocks: [[8, 8, 4], 2, 16]."
+    )
+
+
+def _is_ratio(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
 
 
 def _stages(value: object) -> tuple[int, ...]:

@@ -110,7 +110,7 @@ class BNInception(Network):
         num_classes: int = 1000,
         in_chans: int = 3,
     ) -> None:
-        gates = place(se, num_stages=len(modules), network="bn_inception")
+        gates = place(se, depths=[len(rows) for rows in modules], network="bn_inception")
         body: dict[str, nn.Module] = {
             "stem": chain(
                 conv1=conv_norm_act(in_chans, 64, 7, stride=2),
@@ -125,7 +125,7 @@ class BNInception(Network):
             units: dict[str, nn.Module] = {}
             for number, row in enumerate(rows, 1):
                 mixed, channels = module(channels, row)
-                site = Site(stage=stage, channels=channels, name="bn_inception")
+                site = Site(stage=stage, unit=number, channels=channels, name="bn_inception")
                 units[f"unit{number}"] = chain(mixed=mixed, se=standard_gate(gates, site))
             body[f"stage{stage}"] = chain(**units)
         super().__init__(body, num_features=channels, num_classes=num_classes)

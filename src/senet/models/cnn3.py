@@ -39,8 +39,8 @@ class CNN3(Network):
         image_size: int = 32,
         keep_conv2: bool = False,
     ) -> None:
-        gates = place(se, num_stages=1, network="cnn3")
-        gate = standard_gate(gates, Site(stage=1, channels=32, name="cnn3 conv2"))
+        gates = place(se, depths=(1,), network="cnn3")
+        gate = standard_gate(gates, Site(stage=1, unit=1, channels=32, name="cnn3 conv2"))
         with_conv2 = gate is None or keep_conv2
         super().__init__(
             {

@@ -88,11 +88,11 @@ class Scale(nn.Module):
         return f"{self.factor}"
 
 
-def unit(channels: int, *, stage: int, gates: Gates, plain: bool = False) -> Residual:
+def unit(channels: int, *, stage: int, number: int, gates: Gates, plain: bool = False) -> Residual:
     """Make one unit: branches, a linear 1x1 convolution with bias, the block, the scale; then the sum and ReLU."""
     words, factor = UNITS[stage - 1]
     branches, width = mixed(words, channels)
-    site = Site(stage=stage, channels=channels, in_channels=channels, inner_channels=width)
+    site = Site(stage=stage, unit=number, channels=channels, in_channels=channels, inner_channels=width)
     se = dict(gates(site))
     gate = se.pop("standard", None)
     return Residual(
@@ -143,7 +143,7 @@ class InceptionResNetV2(Network):
         depths = read.depths if depths is None else tuple(depths)
         if len(depths) != 3:
             raise SpecError(f"depths = {depths} names {len(depths)} stages; give 3, the numbers of units A, B and C.")
-        gates = place(se, num_stages=3, network="inception_resnet_v2")
+        gates = place(se, depths=depths, network="inception_resnet_v2")
         stem: dict[str, nn.Module] = {}
         channels = in_chans
         for number, words in enumerate(read.stem, 1):
@@ -155,7 +155,7 @@ class InceptionResNetV2(Network):
                 units["halve"], channels = mixed(words, channels)
             for number in range(1, depth + 1):
                 plain = read.last_plain and stage == 3 and number == depth
-                units[f"unit{number}"] = unit(channels, stage=stage, gates=gates, plain=plain)
+                units[f"unit{number}"] = unit(channels, stage=stage, number=number, gates=gates, plain=plain)
             body[f"stage{stage}"] = chain(**units)
         if read.tail:
             body["tail"], channels = branch(read.tail, channels)

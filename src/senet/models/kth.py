@@ -39,9 +39,9 @@ def conv3x3(inputs: int, outputs: int, *, stride: int) -> nn.Module:
     return chain(pad=SamePad(), conv=nn.Conv2d(inputs, outputs, 3, stride=stride))
 
 
-def unit(inputs: int, outputs: int, *, stride: int, stage: int, gates: Gates, shortcut_bn: bool) -> Residual:
+def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, shortcut_bn: bool) -> Residual:
     """Make one unit: two 3x3 convolutions with norms; a 1x1 convolution with bias where the shape changes."""
-    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs))
+    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs))
     change = stride != 1 or inputs != outputs
     return Residual(
         chain(
@@ -68,7 +68,7 @@ class KTHResNet(Network):
 
     Args:
         se: designs of blocks; None is the plain network.
-        stem_se: gate the stem too, with the ratio of stage 1 and standard slot, as the authors' code does.
+        stem_se: gate the stem too, with the first ratio of stage 1 and standard slot, as the authors' code does.
         shortcut_bn: put a norm on the projections, as Table 1 reads; the authors' code has none.
         depths: units of every stage.
         widths: channels of every stage.
@@ -91,9 +91,9 @@ class KTHResNet(Network):
         num_classes: int = 10,
         in_chans: int = 3,
     ) -> None:
-        gates = place(se, num_stages=len(depths), network=f"kth_resnet{1 + len(depths) + 2 * sum(depths)}")
+        gates = place(se, depths=depths, network=f"kth_resnet{1 + len(depths) + 2 * sum(depths)}")
         width = widths[0]
-        stem_site = Site(stage=1, channels=width, in_channels=width, inner_channels=width)
+        stem_site = Site(stage=1, unit=1, channels=width, in_channels=width, inner_channels=width)
         stem = chain(
             conv=conv3x3(in_chans, width, stride=1),
             norm=norm(width),

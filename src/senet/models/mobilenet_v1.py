@@ -15,7 +15,7 @@ from senet.spec import SESpec
 __all__ = ["MobileNetV1"]
 
 
-def separable(inputs: int, outputs: int, *, stride: int, stage: int, gates: Gates) -> nn.Sequential:
+def separable(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates) -> nn.Sequential:
     """Make one unit: 3x3 depthwise, norm, ReLU, 1x1 pointwise, norm, ReLU, block."""
     return chain(
         conv1=conv(inputs, inputs, 3, stride=stride, groups=inputs),
@@ -24,7 +24,7 @@ def separable(inputs: int, outputs: int, *, stride: int, stage: int, gates: Gate
         conv2=conv(inputs, outputs, 1),
         norm2=nn.BatchNorm2d(outputs),
         act2=nn.ReLU(),
-        se=standard_gate(gates, Site(stage=stage, channels=outputs, name="mobilenet_v1")),
+        se=standard_gate(gates, Site(stage=stage, unit=unit, channels=outputs, name="mobilenet_v1")),
     )
 
 
@@ -55,7 +55,7 @@ class MobileNetV1(Network):
         num_classes: int = 1000,
         in_chans: int = 3,
     ) -> None:
-        gates = place(se, num_stages=len(depths), network="mobilenet_v1")
+        gates = place(se, depths=depths, network="mobilenet_v1")
         super().__init__(
             {
                 "stem": conv_norm_act(in_chans, stem_width, 3, stride=2),

@@ -28,6 +28,7 @@ def preact_basic(
     *,
     stride: int,
     stage: int,
+    unit: int,
     gates: Gates,
     shared: bool,
     shortcut: Shortcut = bare_projection,
@@ -39,6 +40,7 @@ def preact_basic(
         outputs: channels of the output.
         stride: 2 in the first unit of later stages.
         stage: from 1.
+        unit: of the stage, from 1.
         gates: where the blocks come from.
         shared: let the shortcut see the input after the first norm and ReLU too.
         shortcut: makes the shortcut.
@@ -46,7 +48,7 @@ def preact_basic(
     Source:
         He et al., arXiv:1603.05027, Figure 4(e) and appendix.
     """
-    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs))
+    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs))
     return Residual(
         chain(
             **({} if shared else norm_act(inputs)),
@@ -68,6 +70,7 @@ def preact_bottleneck(
     *,
     stride: int,
     stage: int,
+    unit: int,
     gates: Gates,
     shared: bool,
     shortcut: Shortcut = bare_projection,
@@ -78,7 +81,7 @@ def preact_bottleneck(
         He et al., arXiv:1603.05027; KaimingHe/resnet-1k-layers.
     """
     width = outputs // 4
-    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=width))
+    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=width))
     return Residual(
         chain(
             **({} if shared else norm_act(inputs)),
@@ -134,7 +137,7 @@ class PreActResNet(Network):
         if shortcut not in PREACT_SHORTCUTS:
             raise unknown("shortcut", shortcut, PREACT_SHORTCUTS)
         convs, expansion = (2, 1) if unit == "basic" else (3, 4)
-        gates = place(se, num_stages=len(depths), network=f"preact_resnet{2 + convs * sum(depths)}")
+        gates = place(se, depths=depths, network=f"preact_resnet{2 + convs * sum(depths)}")
         make = partial(UNITS[unit], gates=gates, shortcut=PREACT_SHORTCUTS[shortcut])
         outputs = [expansion * width for width in widths]
         super().__init__(

@@ -22,14 +22,14 @@ UNITS = ("basic", "bottleneck")
 
 
 def basic(
-    inputs: int, outputs: int, *, stride: int, stage: int, gates: Gates, shortcut: Shortcut = projection
+    inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, shortcut: Shortcut = projection
 ) -> Residual:
     """Make the unit of ResNet-18/34: two 3x3 convolutions.
 
     Source:
         He et al., arXiv:1512.03385, Figure 5 left.
     """
-    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs))
+    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs))
     return Residual(
         chain(
             conv1=conv(inputs, outputs, 3, stride=stride),
@@ -51,6 +51,7 @@ def bottleneck(
     *,
     stride: int,
     stage: int,
+    unit: int,
     gates: Gates,
     widths: Sequence[int],
     groups: int = 1,
@@ -63,6 +64,7 @@ def bottleneck(
         outputs: channels of the output.
         stride: 2 in the first unit of stages 2 to 4.
         stage: from 1.
+        unit: of the stage, from 1.
         gates: where the blocks come from.
         widths: channels between the 1x1 convolutions, of every stage.
         groups: cardinality of the 3x3 convolution.
@@ -72,7 +74,7 @@ def bottleneck(
         He et al., arXiv:1512.03385, Figure 5 right; Xie et al., arXiv:1611.05431, Figure 3(c).
     """
     width = widths[stage - 1]
-    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=width))
+    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=width))
     first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
     return Residual(
         chain(
@@ -161,7 +163,7 @@ class ResNet(Network):
         group_width = widths[0] if group_width is None else group_width
         layers = 2 + sum(depths) * (2 if unit == "basic" else 3)
         name = f"resnext{layers}_{cardinality}x{group_width}d" if grouped else f"resnet{layers}"
-        gates = place(se, num_stages=len(depths), network=name)
+        gates = place(se, depths=depths, network=name)
         make: Unit
         if unit == "basic":
             make, outputs = partial(basic, gates=gates), tuple(widths)

@@ -42,7 +42,7 @@ class CifarResNet(Network):
     ) -> None:
         if shortcut not in SHORTCUTS:
             raise unknown("shortcut", shortcut, SHORTCUTS)
-        gates = place(se, num_stages=len(depths), network=f"resnet{2 + 2 * sum(depths)}")
+        gates = place(se, depths=depths, network=f"resnet{2 + 2 * sum(depths)}")
         unit = partial(basic, gates=gates, shortcut=SHORTCUTS[shortcut])
         super().__init__(
             {

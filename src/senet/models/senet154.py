@@ -28,11 +28,11 @@ def deep_stem(in_chans: int, width: int) -> nn.Sequential:
 
 
 def unit(
-    inputs: int, outputs: int, *, stride: int, stage: int, gates: Gates, widths: Sequence[int], groups: int
+    inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, widths: Sequence[int], groups: int
 ) -> Residual:
     """Make one unit: 1x1 to half the width of the grouped 3x3, which strides; the projection that strides is 3x3."""
     width = widths[stage - 1]
-    se = gates(Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=width))
+    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=width))
     return Residual(
         chain(
             conv1=conv(inputs, width // 2, 1),
@@ -80,7 +80,7 @@ class SENet154(Network):
         num_classes: int = 1000,
         in_chans: int = 3,
     ) -> None:
-        gates = place(se, num_stages=len(depths), network=f"senet{4 + 3 * sum(depths)}")
+        gates = place(se, depths=depths, network=f"senet{4 + 3 * sum(depths)}")
         inner = inner_widths(widths, cardinality=cardinality, group_width=group_width)
         make = partial(unit, gates=gates, widths=inner, groups=cardinality)
         super().__init__(

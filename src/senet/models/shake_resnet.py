@@ -92,14 +92,15 @@ class ShakeResNet(Network):
     ) -> None:
         if depth < 8 or (depth - 2) % 6:
             raise SpecError(f"depth = {depth} is not 6n + 2; choose one of: 8, 14, 20, 26, 32, ...")
-        gates = place(se, num_stages=3, network=f"shake{depth}_2x{width}d")
+        depths = [(depth - 2) // 6] * 3
+        gates = place(se, depths=depths, network=f"shake{depth}_2x{width}d")
 
-        def unit(inputs: int, outputs: int, *, stride: int, stage: int) -> Residual:
+        def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> Residual:
             return shake_unit(
                 lambda se: branch(inputs, outputs, stride=stride, se=se),
                 shortcut=None if inputs == outputs else TwoPaths(inputs, outputs, stride=stride),
                 act=None,
-                site=Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=outputs),
+                site=Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs),
                 gates=gates,
                 se_on=se_on,
                 forward_noise=forward_noise,
@@ -110,7 +111,7 @@ class ShakeResNet(Network):
         super().__init__(
             {
                 "stem": chain(conv=conv(in_chans, 16, 3), norm=nn.BatchNorm2d(16)),
-                **stages(unit, inputs=16, outputs=outputs, depths=[(depth - 2) // 6] * 3),
+                **stages(unit, inputs=16, outputs=outputs, depths=depths),
                 "final": chain(act=nn.ReLU()),
             },
             num_features=outputs[-1],

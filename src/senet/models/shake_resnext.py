@@ -75,15 +75,16 @@ class ShakeResNeXt(Network):
     ) -> None:
         if depth < 11 or (depth - 2) % 9:
             raise SpecError(f"depth = {depth} is not 9n + 2; choose one of: 11, 20, 29, 38, ...")
-        gates = place(se, num_stages=3, network=f"shake{depth}_2x{groups}x{width}d")
+        depths = [(depth - 2) // 9] * 3
+        gates = place(se, depths=depths, network=f"shake{depth}_2x{groups}x{width}d")
 
-        def unit(inputs: int, outputs: int, *, stride: int, stage: int) -> Residual:
+        def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> Residual:
             inner = groups * width * 2 ** (stage - 1)
             return shake_unit(
                 lambda se: branch(inputs, outputs, stride=stride, width=inner, groups=groups, se=se),
                 shortcut=projection(inputs, outputs, stride=stride),
                 act=nn.ReLU(),
-                site=Site(stage=stage, channels=outputs, in_channels=inputs, inner_channels=inner),
+                site=Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=inner),
                 gates=gates,
                 se_on=se_on,
                 forward_noise=forward_noise,
@@ -93,7 +94,7 @@ class ShakeResNeXt(Network):
         super().__init__(
             {
                 "stem": stem("cifar", in_chans, 64),
-                **stages(unit, inputs=64, outputs=OUTPUTS, depths=[(depth - 2) // 9] * 3),
+                **stages(unit, inputs=64, outputs=OUTPUTS, depths=depths),
             },
             num_features=OUTPUTS[-1],
             num_classes=num_classes,

@@ -64,14 +64,14 @@ class Widening(nn.Module):
         return F.relu(torch.cat([self.shortcut(x), y], dim=1))
 
 
-def unit(inputs: int, outputs: int, *, stride: int, stage: int, gates: Gates, groups: int) -> nn.Module:
+def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, groups: int) -> nn.Module:
     """Make one unit: grouped 1x1 to a quarter, shuffle, 3x3 depthwise, grouped 1x1.
 
     The very first 1x1 has no groups, its input has too few channels.
     """
     width = outputs // 4
     new = outputs - inputs if stride == 2 else outputs
-    se = standard_gate(gates, Site(stage=stage, channels=new, name="shufflenet_v1"))
+    se = standard_gate(gates, Site(stage=stage, unit=unit, channels=new, name="shufflenet_v1"))
     branch = chain(
         conv1=conv(inputs, width, 1, groups=1 if stage == 1 and stride == 2 else groups),
         norm1=nn.BatchNorm2d(width),
@@ -127,7 +127,7 @@ class ShuffleNetV1(Network):
                     f"widths = {tuple(widths)}: {width} after {before} does not split into {groups} groups; "
                     f"give growing multiples of {4 * groups} whose steps are multiples of {groups}."
                 )
-        gates = place(se, num_stages=len(depths), network="shufflenet_v1")
+        gates = place(se, depths=depths, network="shufflenet_v1")
         make = partial(unit, gates=gates, groups=groups)
         super().__init__(
             {

@@ -15,8 +15,8 @@ __all__ = ["Unit", "stages", "standard_gate"]
 class Unit(Protocol):
     """What makes one unit: a module from `inputs` to `outputs` channels."""
 
-    def __call__(self, inputs: int, outputs: int, *, stride: int, stage: int) -> nn.Module:
-        """Make the unit."""
+    def __call__(self, inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> nn.Module:
+        """Make the unit; stages and the units of each count from 1."""
         ...
 
 
@@ -51,8 +51,8 @@ def stages(
     made: dict[str, nn.Module] = {}
     for stage, (depth, width) in enumerate(zip(depths, outputs, strict=True), 1):
         stride = first_stride if stage == 1 else 2
-        units = {"unit1": (first or unit)(inputs, width, stride=stride, stage=stage)}
-        units |= {f"unit{number}": unit(width, width, stride=1, stage=stage) for number in range(2, depth + 1)}
+        units = {"unit1": (first or unit)(inputs, width, stride=stride, stage=stage, unit=1)}
+        units |= {f"unit{n}": unit(width, width, stride=1, stage=stage, unit=n) for n in range(2, depth + 1)}
         made[f"stage{stage}"] = chain(**units)
         inputs = width
     return made

@@ -48,7 +48,7 @@ def stage_of_convs(inputs: int, widths: Sequence[int], *, stage: int, gates: Gat
     """Make one stage: convolutions with bias, norm, ReLU and block, then a max pool."""
     parts: dict[str, nn.Module | None] = {}
     for number, width in enumerate(widths, 1):
-        site = Site(stage=stage, channels=width, name=f"{network} conv{stage}_{number}")
+        site = Site(stage=stage, unit=number, channels=width, name=f"{network} conv{stage}_{number}")
         parts |= {
             f"conv{number}": nn.Conv2d(inputs, width, 3, padding=1),
             f"norm{number}": nn.BatchNorm2d(width),
@@ -89,7 +89,7 @@ class VGG(Network):
         in_chans: int = 3,
     ) -> None:
         network = f"vgg{sum(map(len, widths)) + 3}_bn"
-        gates = place(se, num_stages=len(widths), network=network)
+        gates = place(se, depths=[len(row) for row in widths], network=network)
         side = max(1, image_size // 2 ** len(widths))
         body: dict[str, nn.Module] = {}
         inputs = in_chans

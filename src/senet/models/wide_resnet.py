@@ -50,17 +50,18 @@ class WideResNet(Network):
     ) -> None:
         if depth < 10 or (depth - 4) % 6:
             raise SpecError(f"depth = {depth} is not 6n + 4; choose one of: 10, 16, 22, 28, 34, 40, ...")
-        gates = place(se, num_stages=3, network=f"wrn{depth}_{width}")
+        depths = [(depth - 4) // 6] * 3
+        gates = place(se, depths=depths, network=f"wrn{depth}_{width}")
 
-        def unit(inputs: int, outputs: int, *, stride: int, stage: int) -> Residual:
+        def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> Residual:
             shared = inputs != outputs
-            return preact_basic(inputs, outputs, stride=stride, stage=stage, gates=gates, shared=shared)
+            return preact_basic(inputs, outputs, stride=stride, stage=stage, unit=unit, gates=gates, shared=shared)
 
         outputs = [16 * width, 32 * width, 64 * width]
         super().__init__(
             {
                 "stem": chain(conv=conv(in_chans, 16, 3)),
-                **stages(unit, inputs=16, outputs=outputs, depths=[(depth - 4) // 6] * 3),
+                **stages(unit, inputs=16, outputs=outputs, depths=depths),
                 "final": chain(norm=nn.BatchNorm2d(outputs[-1]), act=nn.ReLU()),
             },
             num_features=outputs[-1],

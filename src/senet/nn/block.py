@@ -34,6 +34,7 @@ class SqueezeExcite(nn.Module):
         channels: channels of the map.
         spec: the design; None stands for `SESpec()`.
         stage: which of several reduction ratios holds, from 1.
+        unit: likewise, of those of the stage.
         excitation: your own module `(n, c, 1, 1) -> (n, c, 1, 1)` in place of the layers of the spec; its
             parameters are then under `excitation.`.
         dims: spatial dimensions of the map; matters to variants with wide kernels only.
@@ -41,7 +42,7 @@ class SqueezeExcite(nn.Module):
         dtype: of the weights; None stands for torch's default.
 
     Raises:
-        SpecError: if the channels or the stage do not fit the spec.
+        SpecError: if the channels, the stage or the unit do not fit the spec.
 
     Source:
         Hu et al., arXiv:1709.01507, Eq. 2-4.
@@ -57,6 +58,7 @@ class SqueezeExcite(nn.Module):
         spec: SESpec | None = None,
         *,
         stage: int = 1,
+        unit: int = 1,
         excitation: nn.Module | None = None,
         dims: int = 2,
         device: torch.device | str | None = None,
@@ -67,7 +69,7 @@ class SqueezeExcite(nn.Module):
             raise SpecError(f"spec = {spec!r} is no design; give SESpec(reduction=8), or leave it out for the default.")
         self.spec = spec = spec or SESpec()
         self.channels = channels
-        self.widths = spec.widths(channels, stage=stage)
+        self.widths = spec.widths(channels, stage=stage, unit=unit)
         self.squeeze = _function(spec.squeeze, SQUEEZES)
         self.activation = _function(spec.activation, ACTIVATIONS)
         self.gate = _function(spec.gate, GATES)
@@ -75,9 +77,9 @@ class SqueezeExcite(nn.Module):
         self.excitation = excitation
         self.layers: tuple[str, ...] = ()
         if excitation is None:
-            if spec.ratio(stage) > channels:
+            if spec.ratio(stage, unit) > channels:
                 warnings.warn(
-                    f"reduction = {spec.ratio(stage)} is wider than the {channels} channels of this map: "
+                    f"reduction = {spec.ratio(stage, unit)} is wider than the {channels} channels of this map: "
                     f"the hidden layer has {min(self.widths)} unit; choose a ratio up to {channels}.",
                     stacklevel=2,
                 )

@@ -46,6 +46,7 @@ class NestedSqueezeExcite(SqueezeExcite):
         channels: channels of the map.
         specs: the designs, alike but in `reduction`.
         stage: which of several reduction ratios holds, from 1.
+        unit: likewise, of those of the stage.
 
     Raises:
         SpecError: if there is no design, or they differ in more than the ratio, or a layer acts on the map.
@@ -60,19 +61,18 @@ class NestedSqueezeExcite(SqueezeExcite):
         ((64, 4, 64), 16)
     """
 
-    def __init__(self, channels: int, specs: Sequence[SESpec], *, stage: int = 1) -> None:
+    def __init__(self, channels: int, specs: Sequence[SESpec], *, stage: int = 1, unit: int = 1) -> None:
         if not specs or len({spec.but(reduction=1) for spec in specs}) != 1:
             raise SpecError(
                 f"specs = {', '.join(map(str, specs)) or 'none'}: give designs that differ in the ratio only."
             )
         if specs[0].map_kernels:
             raise SpecError(f"variant = {specs[0].variant!r} has layers on the map, which do not nest; choose another.")
-        wider = max(specs, key=lambda spec: spec.widths(channels, stage=stage))
-        super().__init__(channels, wider, stage=stage)
-        self.stage = stage
-        self.largest = tuple(
-            max(column) for column in zip(*(s.widths(channels, stage=stage) for s in specs), strict=True)
-        )
+        all_widths = {spec: spec.widths(channels, stage=stage, unit=unit) for spec in specs}
+        wider = max(all_widths, key=all_widths.__getitem__)
+        super().__init__(channels, wider, stage=stage, unit=unit)
+        self.stage, self.unit = stage, unit
+        self.largest = tuple(max(column) for column in zip(*all_widths.values(), strict=True))
         for name, (inputs, outputs) in zip(self.layers, pairwise(self.largest), strict=True):
             setattr(self, name, SlicedConv2d(inputs, outputs, bias=wider.bias))
         self.select(wider)
@@ -83,7 +83,7 @@ class NestedSqueezeExcite(SqueezeExcite):
         Raises:
             SpecError: if the design is wider than the weights, or of another kind.
         """
-        widths = spec.widths(self.channels, stage=self.stage)
+        widths = spec.widths(self.channels, stage=self.stage, unit=self.unit)
         fits = len(widths) == len(self.largest) and all(w <= top for w, top in zip(widths, self.largest, strict=True))
         if spec.but(reduction=1) != self.spec.but(reduction=1) or not fits:
             raise SpecError(
@@ -98,7 +98,7 @@ class NestedSqueezeExcite(SqueezeExcite):
     @torch.no_grad()
     def standalone(self) -> SqueezeExcite:
         """Give the block of the selected design alone, with copies of its slice of the weights."""
-        block = SqueezeExcite(self.channels, self.spec, stage=self.stage)
+        block = SqueezeExcite(self.channels, self.spec, stage=self.stage, unit=self.unit)
         for name, (inputs, outputs) in zip(self.layers, pairwise(self.widths), strict=True):
             whole, part = getattr(self, name), getattr(block, name)
             part.weight.copy_(whole.weight[:outputs, :inputs])

@@ -19,6 +19,7 @@ class Site:
 
     Attributes:
         stage: from 1; the paper's conv2_x is 1.
+        unit: of the stage, from 1: which ratio holds where a design has one for each block.
         channels: channels of the unit's output.
         in_channels: channels of the unit's input, for the slot `pre`; None where nothing is residual.
         inner_channels: channels after the spatial convolution, for the slot `inner`; None where there is none.
@@ -26,6 +27,7 @@ class Site:
     """
 
     stage: int
+    unit: int = 1
     channels: int
     in_channels: int | None = None
     inner_channels: int | None = None
@@ -50,12 +52,14 @@ def no_gates(site: Site) -> Mapping[str, nn.Module]:
     return {}
 
 
-def place(se: SESpec | Sequence[SESpec] | Gates | None, *, num_stages: int, network: str = "this network") -> Gates:
+def place(
+    se: SESpec | Sequence[SESpec] | Gates | None, *, depths: Sequence[int], network: str = "this network"
+) -> Gates:
     """Turn designs into the function a network asks for its blocks.
 
     Args:
         se: one design, several (in different slots or stages), your own `Site -> blocks`, or None for none.
-        num_stages: stages of the network.
+        depths: units of every stage of the network.
         network: its name, for errors.
 
     Raises:
@@ -70,7 +74,7 @@ def place(se: SESpec | Sequence[SESpec] | Gates | None, *, num_stages: int, netw
     if not all(isinstance(spec, SESpec) for spec in specs):
         raise SpecError(f"se = {se!r} is no design; give a SESpec, a list of them, or a function of the site.")
     for spec in specs:
-        _check(spec, num_stages, network)
+        _check(spec, depths, network)
 
     def gates(site: Site) -> Mapping[str, nn.Module]:
         found: dict[str, nn.Module] = {}
@@ -84,17 +88,25 @@ def place(se: SESpec | Sequence[SESpec] | Gates | None, *, num_stages: int, netw
                 raise SpecError(
                     f"two designs share the slot {spec.slot!r} of stage {site.stage} in {network}; keep one."
                 )
-            found[spec.slot] = SqueezeExcite(slots[spec.slot], spec, stage=site.stage)
+            found[spec.slot] = SqueezeExcite(slots[spec.slot], spec, stage=site.stage, unit=site.unit)
         return found
 
     return gates
 
 
-def _check(spec: SESpec, num_stages: int, network: str) -> None:
-    if isinstance(spec.reduction, tuple) and len(spec.reduction) != num_stages:
-        raise SpecError(
-            f"reduction = {spec.reduction} names {len(spec.reduction)} stages, {network} has {num_stages}; "
-            f"give one ratio, or {num_stages}."
-        )
+def _check(spec: SESpec, depths: Sequence[int], network: str) -> None:
+    num_stages = len(depths)
+    if isinstance(spec.reduction, tuple):
+        if len(spec.reduction) != num_stages:
+            raise SpecError(
+                f"reduction = {spec.reduction} names {len(spec.reduction)} stages, {network} has {num_stages}; "
+                f"give one ratio, or {num_stages}."
+            )
+        for number, (ratios, depth) in enumerate(zip(spec.reduction, depths, strict=True)):
+            if isinstance(ratios, tuple) and len(ratios) != depth:
+                raise SpecError(
+                    f"reduction[{number}] = {ratios} names {len(ratios)} blocks, stage {number + 1} of {network} has "
+                    f"{depth}; give one ratio, or {depth}."
+                )
     if spec.stages and max(spec.stages) > num_stages:
         raise SpecError(f"stages = {spec.stages} goes past the {num_stages} stages of {network}; stages count from 1.")

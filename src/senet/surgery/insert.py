@@ -41,7 +41,8 @@ def insert(
 
     Args:
         model: any network that takes one tensor of images.
-        spec: the design; None stands for `SESpec()`. Several ratios in `reduction` are those of the stages.
+        spec: the design; None stands for `SESpec()`. Several ratios in `reduction` are those of the stages,
+            or of the blocks of a stage in the order in which they run.
         at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), of module names where
             no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
         slot: place in the unit; None stands for the one of the spec.

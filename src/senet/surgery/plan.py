@@ -16,6 +16,7 @@ from senet.surgery.choose import At, choose
 from senet.surgery.find import find
 from senet.surgery.hooks import free_name
 from senet.surgery.insertion import Insertion, PlannedBlock
+from senet.surgery.numbering import check_blocks, numbered
 from senet.surgery.places import Place, Placer, chains
 from senet.surgery.refuse import check_ratios, check_stages, refuse_if_nowhere, refuse_without_maps, refuse_wrapped
 from senet.surgery.shape import observe
@@ -45,7 +46,8 @@ def plan(
 
     Args:
         model: any network that takes one tensor of images.
-        spec: the design; None stands for `SESpec()`. Several ratios in `reduction` are those of the stages.
+        spec: the design; None stands for `SESpec()`. Several ratios in `reduction` are those of the stages,
+            or of the blocks of a stage in the order in which they run.
         at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), of module names where
             no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
         slot: place in the unit; None stands for the one of the spec.
@@ -78,7 +80,9 @@ def plan(
     stages = _stages(units)
     check_stages(model, spec, stages)
     check_ratios(ratios, [name for name, _, _ in wanted])
-    placed: dict[tuple[str, str], tuple[str, Place, int]] = {}
+    numbers = numbered(units, wanted, placer, spec.slot, lambda place: _stage_of(place, stages))
+    check_blocks(model, spec, numbers)
+    placed: dict[tuple[str, str], tuple[str, Place, tuple[int, int]]] = {}
     for name, _, place in wanted:
         if name in held:
             skipped.append(Skipped(name=name, reason=f"it has a block already: {held[name]}"))
@@ -91,9 +95,12 @@ def plan(
         elif (place.host, place.side) in placed:
             skipped.append(Skipped(name=name, reason=f"{place.host} holds the block of another unit"))
         else:
-            placed[place.host, place.side] = (name, place, _stage_of(place, stages))
+            placed[place.host, place.side] = (name, place, numbers[place.host, place.side])
     in_order = sorted(placed.values(), key=lambda one: one[1].value.index)
-    blocks = tuple(_planned(model, name, place, spec, stage, _ratio(name, ratios)) for name, place, stage in in_order)
+    blocks = tuple(
+        _planned(model, name, place, spec, stage, _ratio(name, ratios) or spec.ratio(stage, number))
+        for name, place, (stage, number) in in_order
+    )
     return Insertion(blocks=blocks, skipped=tuple(skipped), shape=flow.shape)
 
 
@@ -134,9 +141,9 @@ def _ratio(name: str, ratios: Mapping[str, int] | None) -> int | None:
     return next((ratio for pattern, ratio in (ratios or {}).items() if fnmatchcase(name, pattern)), None)
 
 
-def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int, ratio: int | None) -> PlannedBlock:
+def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int, ratio: int) -> PlannedBlock:
     value, channels = place.value, place.value.channels
-    single = spec.but(reduction=ratio or spec.ratio(stage), stages=())
+    single = spec.but(reduction=ratio, stages=())
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")
         block = SqueezeExcite(channels, single, dims=len(value.sizes))
