@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from senet.errors import CheckpointError
 from senet.lab.files import write_text
-from senet.lab.folder import RunFolder
+from senet.lab.folder import RunFolder, read_result
 from senet.lab.result import Result, decode_result
 from senet.lab.run import Run
 
@@ -42,6 +43,15 @@ class Store:
             CheckpointError: if its file is no result, or that of another run.
         """
         return RunFolder(self.folder(run), run).result() or self._listed.get(run.id)
+
+    def all(self) -> list[Result]:
+        """Read every result there is, in the order of the ids; what is no result is passed over."""
+        found = dict(self._listed)
+        for path in sorted(self.root.glob("*/result.json")):
+            with suppress(CheckpointError):
+                result = read_result(path.parent)
+                found |= {result.run.id: result} if result is not None else {}
+        return [found[name] for name in sorted(found)]
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:

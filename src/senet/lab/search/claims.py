@@ -73,8 +73,7 @@ def claims(outcome: Outcome, tests: Accuracies) -> list[Claim]:
     means = {design: fmean(values.values()) for design, values in tests.items() if values and design}
     if not means or outcome.chosen is None:
         return []
-    stages = len(outcome.space.choices.reduction)
-    reference = next((d for r in outcome.space.references if (d := outcome.space.design((r,) * stages)) in means), None)
+    reference = next((d for r in outcome.space.references if (d := outcome.space.constant(r)) in means), None)
     ways = [("held-out images", outcome.chosen), ("the test set, as KTH", max(means, key=lambda d: means[d]))]
     base = means[reference] if reference is not None else float("nan")
     return [

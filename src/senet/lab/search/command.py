@@ -14,6 +14,7 @@ from senet.lab.listing import count
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.search import table
+from senet.lab.search.blocks import place_by_place, with_blocks
 from senet.lab.search.claims import claims, tested
 from senet.lab.search.confirm import confirmation
 from senet.lab.search.drive import Outcome, Trial, search
@@ -72,15 +73,18 @@ def run_search(space: Space, strategy: str, store: Store, setup: Setup, *, quiet
         raise unknown("--strategy", strategy, [*STRATEGIES, "shared"])
     if strategy in ("tpe", "nsga2", "random") and not (space.budget.trials or space.budget.minutes):
         space = replace(space, budget=replace(space.budget, trials=DEFAULT_TRIALS))
+    space = with_blocks(space)
     _check(space)
     spec = space.base.data
     data = load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
     shape = data.shape
 
     @cache
-    def params(design: Design) -> int:
+    def built(design: Design) -> int:
         channels, height, _ = shape
         return count(space.base.model, design, size=height, in_chans=channels, num_classes=data.num_classes).params
+
+    params = place_by_place(space, built) if space.choices.per == "block" else built
 
     def latency(design: Design) -> float:
         with warnings.catch_warnings():
@@ -157,7 +161,7 @@ def _check(space: Space) -> None:
         warnings.simplefilter("ignore")
         for variant in space.choices.variant:
             for slot in space.choices.slot:
-                ratios = tuple(stage[0] for stage in space.choices.reduction)
+                ratios = [place.ratios[0] for place in space.choices.places]
                 try:
                     create_model(space.base.model, se=space.design(ratios, variant=variant, slot=slot))
                 except SenetError as error:
@@ -175,9 +179,10 @@ def _trained(runs: Sequence[Run], *, store: Store, setup: Setup, board: Board) -
 def _at_most(space: Space, strategy: str) -> int:
     """Count the trainings that a search could need, for its progress; halving comes on top."""
     choices = space.choices
-    greedy_most = len(choices.constant) + sum(map(len, choices.reduction)) + len(choices.variant) + len(choices.slot)
+    at_places = sum(len(place.ratios) for place in choices.places)
+    greedy_most = len(choices.constant) + at_places + len(choices.variant) + len(choices.slot)
     by_strategy = {"greedy": greedy_most, "shared": space.shared.retrain + space.shared.probes}
-    designs = space.plain + by_strategy.get(strategy, len(space.designs()))
+    designs = space.plain + by_strategy.get(strategy, space.size)
     return len(space.seeds) * min(designs, space.budget.trials or designs)
 
 
@@ -201,9 +206,12 @@ def _pool(outcome: Outcome, store: Store) -> dict[Design, Trial]:
     """Give the trials of a search and those that others left in the same folder of runs, all with all seeds."""
     space = outcome.space
     pool = {design: trial for design, trial in outcome.trials.items() if design}
-    for design in space.designs():
-        found = {seed: store.get(space.run(design, seed)) for seed in space.seeds}
-        results = {seed: result for seed, result in found.items() if result is not None}
+    others: dict[Design, dict[int, Result]] = {}
+    for result in store.all():
+        run = result.run
+        if run.seed in space.seeds and space.holds(run.se) and run == space.run(run.se, run.seed):
+            others.setdefault(run.se, {})[run.seed] = result
+    for design, results in others.items():
         if design in pool or len(results) < len(space.seeds):
             continue
         mean = sum(r.accuracy for r in results.values()) / len(results)

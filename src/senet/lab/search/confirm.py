@@ -19,9 +19,8 @@ def confirmation(space: Space, chosen: Sequence[Design]) -> Study:
         space: references and seeds; without `confirm_seeds` the seeds 0 to 2.
         chosen: designs.
     """
-    stages = len(space.choices.reduction)
     designs: dict[Design, str] = {(): "plain"} if space.plain else {}
-    designs |= {space.design((r,) * stages): f"constant {r}" for r in space.references}
+    designs |= {space.constant(r): f"constant {r}" for r in space.references}
     for design in chosen:
         designs[design] = f"{designs[design]}, chosen" if design in designs else "chosen"
     rows = [_row(space.final(design), label) for design, label in designs.items()]

@@ -1,4 +1,7 @@
-"""The greedy search of the KTH report: constant ratios first, then stage after stage, each kept at its best."""
+"""The greedy search of the KTH report: constant ratios first, then stage after stage, each kept at its best.
+
+Where the space lets blocks choose, block comes after block instead.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,12 +15,13 @@ def greedy(space: Space, *, merit: Callable[[Score], tuple[float, ...]]) -> Stra
     """Walk through the space one choice at a time.
 
     First the plain network, for reference. Then the constant ratios; the best one is the starting point. Then, from
-    the first stage to the last, the candidates of that stage with all else as it is: the best one stays. What the
+    the first stage to the last (or block, where the space is by block), its candidates with all else as it is: the
+    best one stays. What the
     report does not have follows: variants, then slots, where the space holds several. Among equals the incumbent
     stays, then the earlier candidate.
 
     Args:
-        space: its choices hold `constant` and the candidates of every stage.
+        space: its choices hold `constant` and the candidates of every place.
         merit: what a winner has most of.
 
     Source:
@@ -26,7 +30,6 @@ def greedy(space: Space, *, merit: Callable[[Score], tuple[float, ...]]) -> Stra
     """
     known: dict[Design, Score] = {}
     choices = space.choices
-    ratios: tuple[int, ...] = (choices.constant[0],) * len(choices.reduction)
     variant = choices.variant[0]
 
     def best(designs: Sequence[Design], incumbent: Design) -> Design:
@@ -40,15 +43,15 @@ def greedy(space: Space, *, merit: Callable[[Score], tuple[float, ...]]) -> Stra
 
     if space.plain:
         yield from ask("plain", [()])
-    starts = [space.design((r,) * len(ratios)) for r in choices.constant]
+    starts = [space.constant(r) for r in choices.constant]
     yield from ask("constant", starts)
     chosen = best(starts, starts[0])
-    for stage, candidates in enumerate(choices.reduction):
-        ratios = _ratios(chosen, len(ratios))
-        tried = [space.design((*ratios[:stage], r, *ratios[stage + 1 :])) for r in candidates]
-        yield from ask(f"stage {stage + 1}", [*tried, chosen])
+    for number, place in enumerate(choices.places):
+        ratios = space.ratios(chosen)
+        tried = [space.design((*ratios[:number], r, *ratios[number + 1 :])) for r in place.ratios]
+        yield from ask(str(place), [*tried, chosen])
         chosen = best(tried, chosen)
-    ratios = _ratios(chosen, len(ratios))
+    ratios = space.ratios(chosen)
     if len(choices.variant) > 1:
         tried = [space.design(ratios, variant=other) for other in choices.variant]
         yield from ask("variant", tried)
@@ -59,7 +62,3 @@ def greedy(space: Space, *, merit: Callable[[Score], tuple[float, ...]]) -> Stra
         yield from ask("slot", tried)
         chosen = best(tried, chosen)
     return chosen if chosen in known else None
-
-
-def _ratios(design: Design, stages: int) -> tuple[int, ...]:
-    return tuple(design[0].ratio(stage) for stage in range(1, stages + 1))

@@ -158,7 +158,7 @@ def _text(found: Findings, rows: str, command: str) -> str:
     parts = [
         f"# {space.title or space.name}: {outcome.strategy}\n",
         f"Chosen: {chosen}. Cost: {len(outcome.trials)} designs, {trained} trainings, {outcome.seconds / 60:.1f} "
-        f"minutes of training{_shared_cost(found)}; the space holds {len(space.designs())} designs.\n",
+        f"minutes of training{_shared_cost(found)}; the space holds {space.size:,} designs.\n",
         "## What was tried\n",
         rows,
         _bullets(table.notes(outcome, found.tests)),

@@ -42,14 +42,14 @@ def _walk(space: Space, sampler: Any, *, size: int) -> Strategy:
     optuna = _optuna()
     directions = ["maximize" if OBJECTIVES[name] > 0 else "minimize" for name in space.objectives]
     study = optuna.create_study(directions=directions, sampler=sampler)
-    axes: dict[str, tuple[Any, ...]] = {f"stage {n}": ratios for n, ratios in enumerate(space.choices.reduction, 1)}
+    axes: dict[str, tuple[Any, ...]] = {str(place): place.ratios for place in space.choices.places}
     axes |= {"variant": space.choices.variant, "slot": space.choices.slot}
     kinds = {name: optuna.distributions.CategoricalDistribution(values) for name, values in axes.items()}
     known: dict[Design, Score] = {}
     if space.plain:
         yield Batch(phase="plain", designs=((),))
     seen: set[Design] = set()  # some may have no score: the budget of parameters refuses them
-    known_in_a_row, everything = 0, len(space.designs())
+    known_in_a_row, everything = 0, space.size
     while known_in_a_row < TIRED and len(seen) < everything:
         asked = [study.ask(kinds) for _ in range(size)]
         designs = [_design(space, trial.params) for trial in asked]
@@ -67,5 +67,5 @@ def _walk(space: Space, sampler: Any, *, size: int) -> Strategy:
 
 
 def _design(space: Space, params: dict[str, Any]) -> Design:
-    ratios = tuple(params[f"stage {n}"] for n in range(1, len(space.choices.reduction) + 1))
+    ratios = tuple(params[str(place)] for place in space.choices.places)
     return space.design(ratios, variant=params["variant"], slot=params["slot"])

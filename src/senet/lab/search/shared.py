@@ -1,11 +1,29 @@
 """The strategy `shared`: rank every design by one network that holds them all, train only the best alone."""
 
+import random
 from collections.abc import Callable, Mapping
 
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import Batch, Design, Score, Strategy
 
-__all__ = ["shared"]
+__all__ = ["scored_designs", "shared"]
+
+
+def scored_designs(space: Space, *, seed: int = 0) -> list[Design]:
+    """Give the designs that the shared network scores: all, or `shared.designs` of them by chance.
+
+    A sample holds the constant ratios, and is in the order of the space: neighbours have common beginnings.
+
+    Args:
+        space: says how many.
+        seed: of the sample.
+    """
+    most = space.shared.designs
+    if space.size <= most:
+        return space.designs()
+    drawn = [space.at(number) for number in sorted(random.Random(seed).sample(range(space.size), most))]
+    constants = [space.constant(ratio) for ratio in space.choices.constant]
+    return list(dict.fromkeys([*filter(space.holds, constants), *drawn]))[:most]
 
 
 def shared(space: Space, scores: Mapping[Design, Score], *, merit: Callable[[Score], tuple[float, ...]]) -> Strategy:

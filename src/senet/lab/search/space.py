@@ -1,8 +1,9 @@
 """The space of a search: what may vary, what is wanted, what it may cost. A TOML file. No torch here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,31 @@ from senet import decode
 from senet.errors import SpecError, unknown
 from senet.lab.run import Run
 from senet.lab.search.strategy import OBJECTIVES, Design
-from senet.spec import SESpec
+from senet.spec import Ratios, SESpec
 
-__all__ = ["Budget", "Choices", "Shared", "Space", "read_space"]
+__all__ = ["Budget", "Choices", "Place", "Shared", "Space", "read_space"]
+
+
+PER = ("stage", "block")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What has a ratio of its own.
+
+    Attributes:
+        stage: from 1.
+        block: of the stage, from 1; 0 stands for all of them.
+        ratios: what it may be.
+    """
+
+    stage: int
+    block: int
+    ratios: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Name it: `stage 2`, `stage 2 block 1`."""
+        return f"stage {self.stage} block {self.block}" if self.block else f"stage {self.stage}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +44,16 @@ class Choices:
 
     Attributes:
         reduction: ratios of every stage, `[[8, 4, 2], [2, 4, 8], [32, 16]]`.
+        per: `stage` gives all blocks of a stage one ratio, `block` lets each choose from the ratios of its stage.
+        blocks: of every stage, with `per = "block"`; empty leaves it to `senet search`, which asks the network.
         constant: ratios that are tried on all stages at once: where the greedy search starts.
         variant: names of variants.
         slot: names of slots.
     """
 
     reduction: tuple[tuple[int, ...], ...]
+    per: str = "stage"
+    blocks: tuple[int, ...] = ()
     constant: tuple[int, ...] = ()
     variant: tuple[str, ...] = ("standard",)
     slot: tuple[str, ...] = ("standard",)
@@ -35,9 +62,36 @@ class Choices:
         for place in ("reduction", "variant", "slot"):
             if not getattr(self, place) or not all(getattr(self, place)):
                 raise SpecError(f"choices.{place} = {getattr(self, place)} leaves nothing to choose; give one or more.")
+        if self.per not in PER:
+            raise unknown("choices.per", self.per, PER)
+        if self.blocks and (self.per != "block" or len(self.blocks) != len(self.reduction) or min(self.blocks) < 1):
+            raise SpecError(
+                f"choices.blocks = {self.blocks} goes with per = 'block' and counts those of each of the "
+                f"{len(self.reduction)} stages; leave it out, and the network is asked."
+            )
         if not self.constant:
             common = [r for r in self.reduction[0] if all(r in ratios for ratios in self.reduction)]
             object.__setattr__(self, "constant", tuple(common or self.reduction[0][:1]))
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What has a ratio of its own: stages, or the blocks of stages, in the order of the network.
+
+        Raises:
+            SpecError: if blocks choose and nobody has counted them.
+        """
+        if self.per == "stage":
+            return tuple(Place(stage=stage, block=0, ratios=ratios) for stage, ratios in enumerate(self.reduction, 1))
+        if not self.blocks:
+            raise SpecError(
+                "choices.per = 'block' needs the blocks of every stage; give e.g. choices.blocks = [3, 3, 3]."
+            )
+        counted = enumerate(zip(self.reduction, self.blocks, strict=True), 1)
+        return tuple(
+            Place(stage=stage, block=block, ratios=ratios)
+            for stage, (ratios, blocks) in counted
+            for block in range(1, blocks + 1)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +126,7 @@ class Shared:
         calibration: training images by which norms are measured anew for each design.
         retrain: designs with the best shared scores that are trained alone.
         probes: further designs, evenly from best to worst, so that a rank correlation has a range to see.
+        designs: most that are scored; of a larger space as many are drawn by chance, constant ratios always.
     """
 
     epochs: int = 0
@@ -79,9 +134,11 @@ class Shared:
     calibration: int = 512
     retrain: int = 3
     probes: int = 0
+    designs: int = 2000
 
     def __post_init__(self) -> None:
-        for place, least in (("epochs", 0), ("middle", 0), ("calibration", 2), ("retrain", 1), ("probes", 0)):
+        lowest = {"epochs": 0, "middle": 0, "calibration": 2, "retrain": 1, "probes": 0, "designs": 1}
+        for place, least in lowest.items():
             if getattr(self, place) < least:
                 raise SpecError(f"shared.{place} = {getattr(self, place)} is too few; give {least} or more.")
 
@@ -148,17 +205,62 @@ class Space:
     @property
     def template(self) -> SESpec:
         """The design whose fields all candidates share where nothing varies, at the first choices."""
-        return self.design((self.choices.constant[0],) * len(self.choices.reduction))[0]
+        return self.constant(self.choices.constant[0])[0]
 
-    def design(self, ratios: tuple[int, ...], *, variant: str = "", slot: str = "") -> Design:
-        """Make a design of the space from the ratios of its stages."""
+    @property
+    def size(self) -> int:
+        """Count the designs of the space."""
+        return prod(map(len, self._axes()))
+
+    def design(self, ratios: Sequence[int], *, variant: str = "", slot: str = "") -> Design:
+        """Make a design of the space from the ratios of its places.
+
+        Where all blocks of a stage have one ratio it is written as that of the stage: the run is then the one of a
+        search by stages, and shares its result.
+        """
         variant, slot = variant or self.choices.variant[0], slot or self.choices.slot[0]
-        return (self.base.se[0].but(reduction=ratios, variant=variant, slot=slot),)
+        reduction: Ratios = tuple(ratios)
+        if self.choices.per == "block":
+            left = iter(ratios)
+            stages = [tuple(islice(left, blocks)) for blocks in self.choices.blocks]
+            reduction = tuple(stage[0] if len(set(stage)) == 1 else stage for stage in stages)
+        return (self.base.se[0].but(reduction=reduction, variant=variant, slot=slot),)
+
+    def constant(self, ratio: int) -> Design:
+        """Make the design with one ratio everywhere."""
+        return self.design((ratio,) * len(self.choices.places))
+
+    def ratios(self, design: Design) -> tuple[int, ...]:
+        """Give the ratios of the places of a design: what `design` made it from."""
+        return tuple(design[0].ratio(place.stage, max(1, place.block)) for place in self.choices.places)
+
+    def at(self, number: int) -> Design:
+        """Give one of all designs, counted from 0; the ratio of the last place runs fastest."""
+        picked: list[Any] = []
+        for values in reversed(self._axes()):
+            number, index = divmod(number, len(values))
+            picked.append(values[index])
+        variant, slot, *ratios = reversed(picked)
+        return self.design(ratios, variant=variant, slot=slot)
 
     def designs(self) -> list[Design]:
-        """Give all designs of the space; the ratio of the last stage runs fastest."""
-        whole = product(self.choices.variant, self.choices.slot, product(*self.choices.reduction))
-        return [self.design(ratios, variant=variant, slot=slot) for variant, slot, ratios in whole]
+        """Give all designs of the space in the order of `at`; there may be too many for that, see `size`."""
+        return [self.at(number) for number in range(self.size)]
+
+    def holds(self, design: Design) -> bool:
+        """Say whether a design is one of the space."""
+        choices = self.choices
+        if len(design) != 1 or design[0].variant not in choices.variant or design[0].slot not in choices.slot:
+            return False
+        try:
+            ratios = self.ratios(design)
+        except SpecError:  # of another number of stages
+            return False
+        fits = all(ratio in place.ratios for ratio, place in zip(ratios, choices.places, strict=True))
+        return fits and self.design(ratios, variant=str(design[0].variant), slot=design[0].slot) == design
+
+    def _axes(self) -> list[tuple[Any, ...]]:
+        return [self.choices.variant, self.choices.slot, *(place.ratios for place in self.choices.places)]
 
     def run(self, design: Design, seed: int, *, epochs: int = 0) -> Run:
         """Give the training of a candidate, tested on held-out images."""

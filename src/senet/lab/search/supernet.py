@@ -22,6 +22,7 @@ from senet.errors import CheckpointError, NumericError, SpecError
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.optimize import make_optimizer
 from senet.lab.plan import epoch_plan
+from senet.lab.search.shared import scored_designs
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import Design, Score
 from senet.lab.search.tree import score_schemes, select
@@ -38,7 +39,7 @@ __all__ = ["SharedScores", "sandwich", "score_space", "shared_network", "train_s
 
 @dataclass(frozen=True, kw_only=True)
 class SharedScores:
-    """What the shared network says of every design, and what that cost.
+    """What the shared network says of the designs, and what that cost.
 
     Attributes:
         scores: by design; `params` are those of the design alone.
@@ -80,7 +81,9 @@ def shared_network(space: Space, data: Data) -> Network:
         if template.slot not in site.slots():
             raise SpecError(f"slot = {template.slot!r} does not exist in {space.base.model}.")
         specs = [template.but(reduction=r) for r in space.choices.reduction[site.stage - 1]]
-        return {template.slot: NestedSqueezeExcite(site.slots()[template.slot], specs, stage=site.stage)}
+        return {
+            template.slot: NestedSqueezeExcite(site.slots()[template.slot], specs, stage=site.stage, unit=site.unit)
+        }
 
     torch.manual_seed(mix(space.seeds[0], "shared"))
     channels, height, _ = data.shape
@@ -209,10 +212,10 @@ def _refuse_what_is_not_shared(space: Space) -> None:
 def score_space(
     space: Space, network: Network, data: Data, *, count: Callable[[Design], int], train_seconds: float
 ) -> SharedScores:
-    """Score every design of a space by a trained shared network, on the held-out images.
+    """Score the designs of a space by a trained shared network, on the held-out images.
 
     Args:
-        space: the designs.
+        space: the designs; `shared.designs` of them where there are more.
         network: trained.
         data: gives calibration images (training set, by seed) and the held-out images.
         count: parameters of the network with a design.
@@ -224,7 +227,7 @@ def score_space(
     chosen = order[:number].sort().values
     ((calibration, _),) = data.train.batches([(chosen, 0)], augment=None, device=device)
     ((images, labels),) = data.test.batches([(torch.arange(len(data.test)), 0)], augment=None, device=device)
-    designs = space.designs()
+    designs = scored_designs(space)
     began = time.monotonic()
     found = score_schemes(
         network, [design[0] for design in designs], calibration=calibration, images=images, labels=labels
@@ -239,11 +242,11 @@ def score_space(
 
 def _sampled(space: Space, seed: int) -> list[SESpec]:
     """Give the widest, the narrowest and some random designs of a space."""
-    stages = space.choices.reduction
+    ratios = [place.ratios for place in space.choices.places]
     draw = random.Random(seed)
-    middle = [tuple(draw.choice(ratios) for ratios in stages) for _ in range(space.shared.middle)]
-    schemes = [tuple(map(min, stages)), tuple(map(max, stages)), *middle]
-    return [space.design(ratios)[0] for ratios in schemes]
+    middle = [tuple(map(draw.choice, ratios)) for _ in range(space.shared.middle)]
+    schemes = [tuple(map(min, ratios)), tuple(map(max, ratios)), *middle]
+    return [space.design(scheme)[0] for scheme in schemes]
 
 
 def _id(space: Space, epochs: int) -> str:
@@ -253,6 +256,8 @@ def _id(space: Space, epochs: int) -> str:
         "middle": space.shared.middle,
         "template": asdict(space.template),
     }
+    if space.choices.per == "block":  # else the ids of earlier networks stay
+        values["blocks"] = space.choices.blocks
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -21,9 +21,8 @@ __all__ = ["recalibrated", "score_schemes", "select"]
 
 def select(network: nn.Module, spec: SESpec) -> None:
     """Use one design in every nested block of a network."""
-    for block in network.modules():
-        if isinstance(block, NestedSqueezeExcite):
-            block.select(spec)
+    for block in _nested(network):
+        block.select(spec)
 
 
 @contextmanager
@@ -53,9 +52,9 @@ def score_schemes(
 ) -> dict[SESpec, tuple[float, float]]:
     """Measure accuracy and loss of a network with each of many designs.
 
-    The designs are a tree: two of them with equal ratios up to a stage share everything before the next one. Each
-    part of the network runs once for each distinct beginning, first on the calibration images, which set its norms,
-    then on the images that count.
+    The designs are a tree: two of them with equal ratios up to a stage, or up to a block of it, share everything
+    before the next one. Each part of the network runs once for each distinct beginning, first on the calibration
+    images, which set its norms, then on the images that count.
 
     Args:
         network: with `NestedSqueezeExcite` blocks; is left with other norm statistics and in evaluation mode.
@@ -70,8 +69,8 @@ def score_schemes(
     """
     network.eval()
     scores: dict[SESpec, tuple[float, float]] = {}
-    parts = [getattr(network, name) for name in network.parts]
-    stages = [sorted({b.stage for b in part.modules() if isinstance(b, NestedSqueezeExcite)}) for part in parts]
+    parts = _parts(network, by_block=any(not isinstance(r, int) for spec in specs for r in _stages(spec)))
+    places = [sorted({(block.stage, block.unit) for block in _nested(part)}) for part in parts]
 
     def walk(number: int, group: Sequence[SESpec], seen: Tensor, x: Tensor) -> None:
         if number == len(parts):
@@ -84,7 +83,7 @@ def score_schemes(
             return
         branches: dict[tuple[int, ...], list[SESpec]] = {}
         for spec in group:
-            branches.setdefault(tuple(spec.ratio(stage) for stage in stages[number]), []).append(spec)
+            branches.setdefault(tuple(spec.ratio(*place) for place in places[number]), []).append(spec)
         for branch in branches.values():
             select(parts[number], branch[0])
             with recalibrated(parts[number]):
@@ -93,3 +92,30 @@ def score_schemes(
 
     walk(0, list(specs), calibration, images)
     return {spec: scores[spec] for spec in specs}
+
+
+def _parts(network: Network, *, by_block: bool) -> list[nn.Module]:
+    """Give what runs one after the other: the parts of the network, or cut before every child with a block."""
+    parts: list[nn.Module] = [getattr(network, name) for name in network.parts]
+    if not by_block:
+        return parts
+    pieces: list[nn.Module] = []
+    for part in parts:
+        if not isinstance(part, nn.Sequential):
+            pieces.append(part)
+            continue
+        groups: list[list[nn.Module]] = [[]]
+        for child in part:
+            if groups[-1] and _nested(child):
+                groups.append([])
+            groups[-1].append(child)
+        pieces += [nn.Sequential(*group) for group in groups]
+    return pieces
+
+
+def _nested(part: nn.Module) -> list[NestedSqueezeExcite]:
+    return [module for module in part.modules() if isinstance(module, NestedSqueezeExcite)]
+
+
+def _stages(spec: SESpec) -> Sequence[object]:
+    return (spec.reduction,) if isinstance(spec.reduction, int) else spec.reduction
