@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from senet.lab.early import Pruned
 from senet.lab.result import Result
 from senet.lab.study import Study
 from senet.lab.summary import Line
@@ -90,6 +91,16 @@ class Board:
                 file=sys.stderr,
                 flush=True,
             )
+
+    def drop(self, pruned: Pruned) -> None:
+        """Count a run that was stopped early, and say where."""
+        self.done += 1
+        run = pruned.run
+        self.parts.pop(run.id, None)
+        if (task := self.tasks.pop(run.id, None)) is not None:
+            self.bars.remove_task(task)
+        self.bars.update(self.all, completed=self.done + sum(self.parts.values()), said=f"{self.done} of {self.total}")
+        self.note(f"{self.done}/{self.total} {run.model} {run.design} seed {run.seed}: stopped early, {pruned}")
 
     def note(self, text: str) -> None:
         """Say something in a line of its own."""

@@ -26,6 +26,7 @@ __all__ = [
     "Quick",
     "Rate",
     "Runs",
+    "Storage",
     "TensorBoard",
     "Words",
     "Workers",
@@ -76,6 +77,13 @@ Workers = Annotated[int, typer.Option("--workers", help="Processes that decode i
 
 # what is written and printed
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs: checkpoints, curves, results")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Share the runs with other workers: sqlite (a file in --runs), sqlite:///FILE, postgresql://USER@HOST/NAME",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of table, figure and report")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too")]

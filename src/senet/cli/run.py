@@ -20,6 +20,7 @@ from senet.cli.options import (
     Output,
     Quick,
     Runs,
+    Storage,
     TensorBoard,
     Words,
     Workers,
@@ -43,14 +44,7 @@ def run(
     fused: Fused = True,
     graph: Graph = False,
     runs: Runs = Path("runs"),
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            "--storage",
-            help="Share the runs with other workers: sqlite (a file in --runs), sqlite:///FILE, "
-            "postgresql://USER@HOST/NAME",
-        ),
-    ] = None,
+    storage: Storage = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --storage: try again what was given up")
     ] = False,

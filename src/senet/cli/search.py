@@ -7,7 +7,20 @@ import typer
 
 from senet.cli.ending import command_line, print_json, show_study
 from senet.cli.machine import make_setup
-from senet.cli.options import BadImage, DataDir, Device, Download, Graph, Jobs, Json, Output, Runs, Words, Workers
+from senet.cli.options import (
+    BadImage,
+    DataDir,
+    Device,
+    Download,
+    Graph,
+    Jobs,
+    Json,
+    Output,
+    Runs,
+    Storage,
+    Words,
+    Workers,
+)
 
 __all__ = ["search"]
 
@@ -25,12 +38,20 @@ def search(
     params: Annotated[
         int | None, typer.Option("--budget-params", help="Largest network to try [parameters]; 0 is no limit")
     ] = None,
+    stop_early: Annotated[
+        str | None,
+        typer.Option("--stop-early", help="median or halving: end trainings that fall behind on held-out images; off"),
+    ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Write the report again from what is there; train nothing")
+    ] = False,
     data_dir: DataDir = None,
     device: Device = "auto",
     jobs: Jobs = 0,
     workers: Workers = 0,
     graph: Graph = False,
     runs: Runs = Path("runs"),
+    storage: Storage = None,
     output: Output = None,
     as_json: Json = False,
     download: Download = False,
@@ -43,18 +64,26 @@ def search(
     """
     from senet import decode
     from senet.lab.files import ensure_writable
-    from senet.lab.search.command import run_search, show, with_budget
+    from senet.lab.search.command import run_search, with_options
     from senet.lab.search.report import findings_dict, write_report
+    from senet.lab.search.reread import lists_beside, reread
+    from senet.lab.search.show import show
     from senet.lab.search.space import read_space
     from senet.lab.store import Store
 
     space = read_space(space_file, changes=decode.assign(words or []))
-    space = with_budget(space, trials=trials, minutes=minutes, params=params)
-    setup = make_setup(data_dir, device, jobs, workers, download=download, on_bad_image=on_bad_image, graph=graph)
+    space = with_options(space, trials=trials, minutes=minutes, params=params, stop_early=stop_early)
     folder = output or Path("out") / f"{space.name}-{strategy}"
-    ensure_writable(folder)
-    found = run_search(space, strategy, Store(runs), setup, quiet=as_json)
-    files = write_report(found, folder, command=command_line())
+    lists = lists_beside(folder)
+    if report_only:
+        found = reread(space, strategy, Store(runs, lists=lists), folder)
+        made = f"senet search {space_file} -s {strategy} --data-dir DIR"
+        files = write_report(found, folder, command=made, again=command_line())
+    else:
+        setup = make_setup(data_dir, device, jobs, workers, download=download, on_bad_image=on_bad_image, graph=graph)
+        ensure_writable(folder)
+        found = run_search(space, strategy, Store(runs), setup, storage=storage, lists=lists, quiet=as_json)
+        files = write_report(found, folder, command=command_line())
     if as_json:
         print_json({**findings_dict(found), "files": [str(file) for file in files]})
         return

@@ -10,6 +10,7 @@ from senet.data.dataset import Data
 from senet.data.loading import load
 from senet.data.spec import DataSpec
 from senet.errors import CheckpointError, Interrupted, SenetError
+from senet.lab.early import Judge, Pruned, StoppedEarly, read_pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.stop import stoppable
@@ -60,7 +61,13 @@ class Setup:
 
 
 def execute(
-    runs: Sequence[Run], store: Store, setup: Setup, *, watch: Callable[[Progress], None] | None = None
+    runs: Sequence[Run],
+    store: Store,
+    setup: Setup,
+    *,
+    watch: Callable[[Progress], None] | None = None,
+    judge: Judge | None = None,
+    pruned: Callable[[Pruned], None] | None = None,
 ) -> Iterator[Result]:
     """Train what the store lacks and yield every result as soon as it is there, each once.
 
@@ -71,6 +78,8 @@ def execute(
         store: where results are and go.
         setup: device, processes, paths.
         watch: is told how the runs go.
+        judge: may stop runs that fall behind; these are told to `pruned` in place of a result.
+        pruned: is told of them; None passes over them.
 
     Raises:
         CheckpointError: if a result is damaged, or of other images than those that are there.
@@ -85,13 +94,19 @@ def execute(
     for spec in dict.fromkeys(wanted):
         _refuse_other_images(there, _data(spec, setup))
     yield from there
-    job = partial(_train, setup)
+    job = partial(_train, setup, judge=judge)
+    tell = partial(_tell_pruned, store, pruned)
     if setup.jobs == 1 or len(missing) < 2:
         for run in missing:
-            yield job(run, store.folder(run), watch or _ignore)
+            try:
+                result = job(run, store.folder(run), watch or _ignore)
+            except StoppedEarly:
+                tell(run)
+            else:
+                yield result
     else:
         _data.cache_clear()  # every worker reads its own
-        yield from _in_processes(missing, store, min(setup.jobs, len(missing)), job, watch or _ignore)
+        yield from _in_processes(missing, store, min(setup.jobs, len(missing)), job, watch or _ignore, tell)
 
 
 def _refuse_other_images(results: Sequence[Result], data: Data) -> None:
@@ -108,7 +123,9 @@ def _data(spec: DataSpec, setup: Setup) -> Data:
     return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
 
 
-def _train(setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], None]) -> Result:
+def _train(
+    setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], None], *, judge: Judge | None = None
+) -> Result:
     import torch
 
     if threads := setup.threads_each():
@@ -125,6 +142,7 @@ def _train(setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], Non
             fused=setup.fused,
             graph=setup.graph,
             watch=watch,
+            judge=judge,
         )
     except SenetError as error:
         error.add_note(f"{run.model} {run.design} seed {run.seed}")
@@ -134,12 +152,20 @@ def _train(setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], Non
 def _ignore(progress: Progress) -> None: ...
 
 
+def _tell_pruned(store: Store, tell: Callable[[Pruned], None] | None, run: Run) -> None:
+    record = read_pruned(store.folder(run))
+    assert record is not None  # it is written before StoppedEarly is raised
+    if tell is not None:
+        tell(record)
+
+
 def _in_processes(
     runs: Sequence[Run],
     store: Store,
     jobs: int,
     job: Callable[[Run, Path, Callable[[Progress], None]], Result],
     watch: Callable[[Progress], None],
+    tell: Callable[[Run], None],
 ) -> Iterator[Result]:
     waiting, failure = list(runs), None
     with stoppable() as stop, crew(jobs, job) as workers:
@@ -152,12 +178,16 @@ def _in_processes(
                     worker.give(run, store.folder(run))
             if stop or failure:
                 waiting.clear()
-            for _, message in listen(workers, seconds=POLL):
+            at_work = {worker: worker.run for worker in workers}
+            for worker, message in listen(workers, seconds=POLL):
                 match message:
                     case Progress():
                         watch(message)
                     case Result():
                         yield message
+                    case StoppedEarly():
+                        if (stopped := at_work[worker]) is not None:
+                            tell(stopped)
                     case BaseException() if failure is None or isinstance(failure, Interrupted):
                         failure = message
     if failure is not None and not isinstance(failure, Interrupted):

@@ -7,6 +7,7 @@ Its files::
     metrics.jsonl           a line for each epoch
     checkpoints/            what a resume needs; empty at the end
     model.safetensors       the trained weights
+    pruned.json             why a search stopped the run before its end, if it did
     result.json             the outcome; a folder that has it is finished
 """
 
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from senet import decode
 from senet.errors import CheckpointError
+from senet.lab.early import FILE, Pruned
 from senet.lab.files import append_line, ensure_writable, write_bytes, write_json, write_text
 from senet.lab.lock import RunLock
 from senet.lab.result import Epoch, Result, decode_result
@@ -85,6 +87,11 @@ class RunFolder:
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         write_bytes(self.path / "model.safetensors", save(ready, metadata={"run": self.run.id}))
         write_json(self.path / "result.json", result.as_dict())
+        (self.path / FILE).unlink(missing_ok=True)
+
+    def prune(self, pruned: Pruned) -> None:
+        """Write why the run is stopped before its end."""
+        write_json(self.path / FILE, pruned.as_dict())
 
     def _refuse_another(self, before: Run) -> None:
         old, new = (json.loads(json.dumps(run.as_dict())) for run in (before, self.run))

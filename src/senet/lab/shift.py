@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from senet.data.spec import DataSpec
 from senet.errors import CheckpointError, Interrupted, NumericError, SenetError, StorageError
+from senet.lab.early import Judge, Pruned, StoppedEarly, read_pruned
 from senet.lab.execute import Setup, execute
 from senet.lab.heart import Heart
 from senet.lab.lock import InUse
@@ -44,6 +45,8 @@ def work(
     *,
     watch: Callable[[Progress], None] | None = None,
     say: Callable[[str], None] | None = None,
+    judge: Judge | None = None,
+    pruned: Callable[[Pruned], None] | None = None,
 ) -> Iterator[Result]:
     """Train runs together with all other workers on the same trials; yield every result, whoever made it, once.
 
@@ -56,6 +59,8 @@ def work(
         setup: device, processes, paths.
         watch: is told how the runs of this worker go.
         say: is told in a line what else happens.
+        judge: may stop runs that fall behind; the trials of several searches with several rules need several names.
+        pruned: is told of them, whoever trained them.
 
     Raises:
         CheckpointError: if two results saw other images.
@@ -64,8 +69,8 @@ def work(
         SenetError: if this machine cannot train: no data, no space; the run waits for another worker.
     """
     with stoppable() as stop, Heart(trials.beat, seconds=trials.heartbeat) as heart:
-        shift = _Shift(runs, store, trials, heart, stop, say or _ignore)
-        job = partial(_job, store, setup)
+        shift = _Shift(runs, store, trials, heart, stop, say or _ignore, pruned or _ignore)
+        job = partial(_job, store, setup, judge=judge)
         try:
             yield from shift.news()
             jobs = min(setup.jobs, len(shift.open))
@@ -112,9 +117,11 @@ class _Shift:
         heart: Heart,
         stop: Stop,
         say: Callable[[str], None],
+        tell: Callable[[Pruned], None],
     ) -> None:
         self.runs = list(dict.fromkeys(runs))
         self.store, self.trials, self.heart, self.stop, self.say = store, trials, heart, stop, say
+        self.tell = tell
         self.pace = max(0.5, trials.heartbeat / 5)  # seconds between two looks at the others
         self.mine: dict[Run, Trial] = {}
         self.failure: BaseException | None = None
@@ -129,7 +136,7 @@ class _Shift:
 
     @property
     def open(self) -> list[Run]:
-        """Runs that are neither complete nor given up."""
+        """Runs that are neither complete nor pruned nor given up."""
         return [*self.seen.waiting, *self.seen.running]
 
     @property
@@ -160,6 +167,9 @@ class _Shift:
         if isinstance(outcome, Result):
             self._made[run] = outcome
             self._patiently(lambda: self.trials.tell(trial, outcome))
+        elif isinstance(outcome, StoppedEarly):
+            record = self._find(lambda: read_pruned(self.store.folder(run)), run)
+            self._patiently(lambda: self.trials.prune(trial, record))
         elif isinstance(outcome, OF_THE_RUN) or not isinstance(outcome, SenetError):
             self._patiently(lambda: self.trials.fail(trial, outcome))
             self.failure = self.failure or (None if isinstance(outcome, SenetError) else outcome)
@@ -189,10 +199,14 @@ class _Shift:
             if run not in self._known:
                 self._known.add(run)
                 self.say(f"given up: {run.model} {run.design} seed {run.seed}: {failure.line}")
+        for run in self.seen.pruned:
+            if run not in self._known:
+                self._known.add(run)
+                self.tell(self._find(partial(read_pruned, self.store.folder(run)), run))
         for run in self.seen.complete:
             if run not in self._known:
                 self._known.add(run)
-                result = self._made.pop(run) if run in self._made else self._read(run)
+                result = self._made.pop(run) if run in self._made else self._find(partial(self.store.get, run), run)
                 self._refuse_other_images(result)
                 yield result
 
@@ -217,16 +231,17 @@ class _Shift:
                 "workers the same data set, and remove the folder of the wrong run and its study from the storage."
             )
 
-    def _read(self, run: Run) -> Result:
+    def _find(self, look: Callable[[], T | None], run: Run) -> T:
+        """Read what the storage says there is; the disk of another machine may show it late."""
         end = time.monotonic() + LATE
-        while (result := self.store.get(run)) is None:
+        while (found := look()) is None:
             if time.monotonic() > end or self.stop:
                 raise StorageError(
                     f"{self.store.folder(run)} has no result, but the storage says that this run is complete; all "
                     "workers need the same folder of runs (--runs)."
                 )
             time.sleep(BRIEF)
-        return result
+        return found
 
     def _patiently(self, step: Callable[[], T]) -> T:
         """Take a step again and again while the database is away."""
@@ -287,10 +302,20 @@ def _send_home(shift: _Shift, worker: Worker) -> None:
         shift.settle(run, Interrupted("stopped before it began"))
 
 
-def _job(store: Store, setup: Setup, run: Run, folder: Path, watch: Callable[[Progress], None]) -> Result:
+def _job(
+    store: Store,
+    setup: Setup,
+    run: Run,
+    folder: Path,
+    watch: Callable[[Progress], None],
+    *,
+    judge: Judge | None = None,
+) -> Result:
     """Train one run here, or read its result if it is finished."""
-    (result,) = execute([run], store, replace(setup, jobs=1, threads=setup.threads_each()), watch=watch)
-    return result
+    alone = replace(setup, jobs=1, threads=setup.threads_each())
+    for result in execute([run], store, alone, watch=watch, judge=judge):
+        return result
+    raise StoppedEarly(f"{folder}: stopped early")
 
 
 def _ignore(_: object) -> None: ...

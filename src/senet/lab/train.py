@@ -22,6 +22,7 @@ from senet.data.dataset import Data
 from senet.errors import CheckpointError, Interrupted, NumericError, UsageError
 from senet.lab.build import build
 from senet.lab.checkpoint import Checkpoint, Checkpoints
+from senet.lab.early import Judge, Pruned, StoppedEarly, read_pruned
 from senet.lab.environment import environment
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import WAY_OUT, RunFolder, read_result
@@ -73,6 +74,7 @@ def train(
     fused: bool = True,
     graph: bool = False,
     watch: Callable[[Progress], None] | None = None,
+    judge: Judge | None = None,
 ) -> Result:
     """Train the network of a run, or go on with it where it was stopped, or read its result if it is finished.
 
@@ -89,11 +91,13 @@ def train(
         fused: run norms and blocks as one where that pays off (`senet.accelerate`).
         graph: record the step of a full batch as a CUDA graph, for small networks that a GPU outruns.
         watch: is told how it goes, at most four times a second.
+        judge: may stop the training after an epoch; None, as in every study, trains to the end.
 
     Raises:
         CheckpointError: if the folder belongs to another run or other images, or its checkpoints are damaged.
         Interrupted: if a signal asked to stop; the state is saved.
         NumericError: if the loss is beyond bounds or a weight is no number; the last checkpoint is from before.
+        StoppedEarly: if the judge stops it, or has stopped it before; without a judge it then goes on.
         StorageError: if the folder cannot be written, or another process trains there.
         UsageError: if the batch does not fit the images, the processes or the memory, or the step cannot be recorded.
     """
@@ -104,11 +108,14 @@ def train(
         if (finished := group.share(home.result)) is not None:
             _refuse_other_images(folder, finished.data, data)
             return finished
+        if judge is not None and (pruned := group.share(lambda: read_pruned(folder))) and pruned.rule == judge.rule:
+            _refuse_other_images(folder, pruned.data, data)
+            raise StoppedEarly(f"{folder}: {pruned}")
         if where.type == "cuda" and group.size > 1:
             where = torch.device("cuda", group.rank % torch.cuda.device_count())
         group.share(lambda: stack.enter_context(home.claimed()))
         stop = stack.enter_context(stoppable())
-        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch}
+        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "judge": judge}
         trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
         if tensorboard:
             board = _tensorboard(folder, group, epoch=trainer.moment.epoch, images=len(data.test))
@@ -145,9 +152,11 @@ class _Trainer:
         fused: bool,
         graph: bool,
         watch: Callable[[Progress], None] | None,
+        judge: Judge | None,
     ) -> None:
         self.run, self.data, self.home, self.device, self.group, self.stop = run, data, home, device, group, stop
         self.recipe, self.workers, self.save_every, self.watch = run.recipe, workers, save_every, watch
+        self.judge = judge
         self.report: Callable[[Epoch], None] = lambda epoch: None
         self.train_set, self.test_set = data.train.to(device), data.test.to(device)
         self.steps = len(self._plan(0))
@@ -168,12 +177,31 @@ class _Trainer:
         confusion: tuple[tuple[int, ...], ...] = ()
         try:
             while self.moment.epoch < self.recipe.epochs:
+                if not self.moment.step:
+                    self._leave_if_behind()
                 self._train_epoch()
                 confusion = self._end_epoch()
             return confusion or self._test().confusion
         except Interrupted:
             self._save()
             raise
+
+    def _leave_if_behind(self) -> None:
+        """Ask the judge between two epochs; what is stopped keeps its checkpoint."""
+        judge, curve = self.judge, self._curve()
+        if judge is None or (verdict := self.group.share(lambda: judge(self.run, curve, len(self.test_set)))) is None:
+            return
+        self._save()
+        pruned = Pruned(
+            run=self.run,
+            rule=judge.rule,
+            verdict=verdict,
+            curve=curve,
+            total=len(self.test_set),
+            data=self.data.fingerprint,
+        )
+        self.group.share(lambda: self.home.prune(pruned))
+        raise StoppedEarly(f"{self.home.path}: {pruned}")
 
     def finish(self, confusion: tuple[tuple[int, ...], ...]) -> Result:
         """Write weights and result, remove the checkpoints."""

@@ -1,9 +1,9 @@
 """The trials of a study or a search, one for each run, in a database that any number of workers share.
 
-A run is at any time in one of four states: waiting, running, complete, failed. The database tells them apart by the
-trials of the run: one that waits, runs or is complete stands for it; if all have failed, the last one says whether it
-is to be tried again (its worker died) or not (its training failed). Every pull first mends what does not fit, so a
-worker may be killed between any two steps, also between the two steps of a repair.
+A run is at any time in one of five states: waiting, running, complete, pruned (a search stopped it early), failed.
+The database tells them apart by the trials of the run: one of the first four stands for it; if all have failed, the
+last one says whether it is to be tried again (its worker died) or not (its training failed). Every pull first mends
+what does not fit, so a worker may be killed between any two steps, also between the two steps of a repair.
 """
 
 import os
@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from senet.errors import SenetError, StorageError, unknown
 from senet.lab.database import Database, address, quiet
+from senet.lab.early import Pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
 
@@ -39,7 +40,7 @@ GOALS: Mapping[str, tuple[Literal["minimize", "maximize"], Callable[[Result], fl
 }
 """What a trial can be valued by: the direction that is better, and the number."""
 
-ALIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+ALIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -72,19 +73,21 @@ class Failure:
 
 @dataclass(frozen=True)
 class Overview:
-    """How runs stand: every one is in one of the four.
+    """How runs stand: every one is in one of the five.
 
     Attributes:
         waiting: nobody trains them.
         running: the worker that trains each.
         complete: their results lie in the folder of runs.
         failed: why each is given up.
+        pruned: stopped early; the record lies in the folder of runs.
     """
 
     waiting: list[Run] = field(default_factory=list)
     running: dict[Run, str] = field(default_factory=dict)
     complete: list[Run] = field(default_factory=list)
     failed: dict[Run, Failure] = field(default_factory=dict)
+    pruned: list[Run] = field(default_factory=list)
 
 
 class Trials:
@@ -209,6 +212,11 @@ class Trials:
         }
         self._end(trial, TrialState.COMPLETE, about, values)
 
+    def prune(self, trial: Trial, pruned: Pruned) -> None:
+        """End a trial whose training a search stopped early."""
+        about = {"pruned": f"{pruned}", "seconds": round(pruned.seconds, 3)}
+        self._end(trial, TrialState.PRUNED, about)
+
     def fail(self, trial: Trial, error: BaseException) -> None:
         """Give a run up: its training failed, and would fail again."""
         line = " ".join(str(error).split()) or type(error).__name__
@@ -237,6 +245,8 @@ class Trials:
             states = {trial.state for trial in alive}
             if TrialState.COMPLETE in states:
                 seen.complete.append(run)
+            elif TrialState.PRUNED in states:
+                seen.pruned.append(run)
             elif TrialState.RUNNING in states:
                 seen.running[run] = str(alive[-1].user_attrs.get("worker", ""))
             elif not states and (failure := self._failure(trials.get(run.id, []))):

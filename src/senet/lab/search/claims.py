@@ -8,7 +8,7 @@ from senet.data.loading import load
 from senet.lab.build import build
 from senet.lab.evaluate import evaluate
 from senet.lab.execute import Setup
-from senet.lab.search.drive import Outcome
+from senet.lab.search.outcome import Outcome
 from senet.lab.search.strategy import Design
 from senet.lab.store import Store
 from senet.weights import load_weights

@@ -1,37 +1,41 @@
 """The command `senet search`, from a space file to a report."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from senet.console import Board, console, show_rows
+from senet.console import Board
 from senet.data.loading import load
-from senet.errors import SenetError, SpecError, unknown
-from senet.lab.execute import Setup, execute
+from senet.errors import SenetError, SpecError, UsageError, unknown
+from senet.lab.execute import Setup
 from senet.lab.listing import count
 from senet.lab.result import Result
-from senet.lab.run import Run
-from senet.lab.search import table
 from senet.lab.search.blocks import place_by_place, with_blocks
 from senet.lab.search.claims import claims, tested
 from senet.lab.search.confirm import confirmation
-from senet.lab.search.drive import Outcome, Trial, search
+from senet.lab.search.drive import search
 from senet.lab.search.greedy import greedy
 from senet.lab.search.grid import grid, scatter
 from senet.lab.search.latency import latency_ms
+from senet.lab.search.outcome import Outcome, Trial
 from senet.lab.search.report import Findings
 from senet.lab.search.sampled import nsga2, tpe
 from senet.lab.search.shared import shared
 from senet.lab.search.space import Budget, Space
-from senet.lab.search.strategy import Design, Score, Strategy, merit, name
+from senet.lab.search.strategy import Design, Score, Strategy, merit
 from senet.lab.search.supernet import SharedScores, score_space, train_shared
+from senet.lab.search.training import Bench
 from senet.lab.store import Store
-from senet.lab.study import Study
 from senet.models import create_model
 
-__all__ = ["STRATEGIES", "run_search", "show", "with_budget"]
+if TYPE_CHECKING:
+    from senet.lab.trials import Trials
+
+__all__ = ["STRATEGIES", "pool", "ready", "run_search", "with_options"]
 
 STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
     "greedy": lambda space: greedy(space, merit=merit(space.objectives)),
@@ -45,18 +49,35 @@ STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
 DEFAULT_TRIALS = 20  # of the strategies that would go on for ever, or nearly so
 
 
-def with_budget(space: Space, *, trials: int | None, minutes: float | None, params: int | None) -> Space:
-    """Put limits of the command line in the place of those of the file."""
+def with_options(
+    space: Space,
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    params: int | None = None,
+    stop_early: str | None = None,
+) -> Space:
+    """Put what the command line says in the place of what the file says; None leaves the file's."""
     old = space.budget
     budget = Budget(
         trials=old.trials if trials is None else trials,
         minutes=old.minutes if minutes is None else minutes,
         params=old.params if params is None else params,
     )
-    return replace(space, budget=budget)
+    rule = space.stop_early if stop_early is None else replace(space.stop_early, rule=stop_early)
+    return replace(space, budget=budget, stop_early=rule)
 
 
-def run_search(space: Space, strategy: str, store: Store, setup: Setup, *, quiet: bool = False) -> Findings:
+def run_search(
+    space: Space,
+    strategy: str,
+    store: Store,
+    setup: Setup,
+    *,
+    storage: str | None = None,
+    lists: Sequence[Path] = (),
+    quiet: bool = False,
+) -> Findings:
     """Search, test what was trained, and confirm the choice.
 
     Args:
@@ -64,16 +85,15 @@ def run_search(space: Space, strategy: str, store: Store, setup: Setup, *, quiet
         strategy: a name of `STRATEGIES`, or `shared`.
         store: where results are and go.
         setup: device, processes, paths.
+        storage: shares the trainings with all workers that were started alike; None trains here alone.
+        lists: files of results in which the confirmation is looked for too: equal runs need no second training.
         quiet: no progress.
 
     Raises:
         SpecError: if the strategy is not known, or a design does not fit the network.
+        UsageError: if the storage is no address, or workers would not walk alike.
     """
-    if strategy not in (*STRATEGIES, "shared"):
-        raise unknown("--strategy", strategy, [*STRATEGIES, "shared"])
-    if strategy in ("tpe", "nsga2", "random") and not (space.budget.trials or space.budget.minutes):
-        space = replace(space, budget=replace(space.budget, trials=DEFAULT_TRIALS))
-    space = with_blocks(space)
+    space = ready(space, strategy)
     _check(space)
     spec = space.base.data
     data = load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
@@ -97,60 +117,49 @@ def run_search(space: Space, strategy: str, store: Store, setup: Setup, *, quiet
         walk = shared(space, _affordable(scored.scores, space), merit=merit(space.objectives))
     else:
         walk = STRATEGIES[strategy](space)
-    with Board(_at_most(space, strategy), quiet=quiet) as board:
-        outcome = search(
-            space,
-            walk,
-            partial(_trained, store=store, setup=setup, board=board),
-            name=strategy,
-            count=params,
-            latency=latency if "latency_ms" in space.objectives else None,
-            chunk=max(1, setup.jobs // len(space.seeds)),
-        )
-    tests = tested(outcome, store, setup)
     study, results = None, {}
-    if space.confirm_seeds and outcome.chosen is not None:
-        study = confirmation(space, [outcome.chosen])
-        with Board(len(study.runs()), quiet=quiet) as board:
-            results = {found.run: found for found in _trained(study.runs(), store=store, setup=setup, board=board)}
+    with ExitStack() as stack:
+        trials = None if storage is None else stack.enter_context(_trials(space, strategy, store, storage))
+        with Board(_at_most(space, strategy), quiet=quiet) as board:
+            by = "loss" if space.objectives[0] == "loss" else "accuracy"
+            bench = Bench(store=store, setup=setup, board=board, rule=space.stop_early, by=by, trials=trials)
+            outcome = search(
+                space,
+                walk,
+                bench,
+                name=strategy,
+                count=params,
+                latency=latency if "latency_ms" in space.objectives else None,
+                chunk=max(1, setup.jobs // len(space.seeds)),
+            )
+        tests = tested(outcome, store, setup)
+        if space.confirm_seeds and outcome.chosen is not None:
+            study = confirmation(space, [outcome.chosen])
+            with Board(len(study.runs()), quiet=quiet) as board:
+                bench = Bench(store=Store(store.root, lists=lists), setup=setup, board=board, trials=trials)
+                results = {found.run: found for found in bench(study.runs()) if isinstance(found, Result)}
     return Findings(
         outcome=outcome,
         tests=tests,
         claims=claims(outcome, tests),
         shared=scored,
-        pool=_pool(outcome, store) if scored else {},
+        pool=pool(outcome, store) if scored else {},
         study=study,
         results=results,
     )
 
 
-def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], None]) -> None:
-    """Print a search: what was tried, what the test set would have said, and the confirmation.
+def ready(space: Space, strategy: str) -> Space:
+    """Fill in what a space leaves open: the blocks of the network, a budget for what would not end.
 
-    Args:
-        found: the search.
-        study_table: prints a study.
+    Raises:
+        SpecError: if the strategy is not known, or the space has other stages than the network.
     """
-    outcome = found.outcome
-    show_rows(
-        table.columns(outcome, found.tests),
-        table.cells(outcome, found.tests),
-        title=f"{outcome.space.title or outcome.space.name}: {outcome.strategy}",
-        words={"asked for in"},
-    )
-    for note in table.notes(outcome, found.tests):
-        console.print(f"- {note}", style="dim")
-    for claim in found.claims:
-        against = f" ({claim.gain:+.2f} against {name(claim.reference)})" if claim.reference is not None else ""
-        console.print(f"- {claim.way}: {name(claim.design)}, test {claim.test:.2f} %{against}", style="dim")
-    if found.shared is not None:
-        real = {design: trial.score for design, trial in found.pool.items()}
-        console.print(f"- shared network: {found.shared.per_minute:,.0f} designs a minute", style="dim")
-        for label, value in table.agreement(found.shared.scores, real):
-            console.print(f"- {label}: {value}", style="dim")
-    if found.study is not None:
-        print()
-        study_table(found.study, found.results)
+    if strategy not in (*STRATEGIES, "shared"):
+        raise unknown("--strategy", strategy, [*STRATEGIES, "shared"])
+    if strategy in ("tpe", "nsga2", "random") and not (space.budget.trials or space.budget.minutes):
+        space = replace(space, budget=replace(space.budget, trials=DEFAULT_TRIALS))
+    return with_blocks(space)
 
 
 def _check(space: Space) -> None:
@@ -169,11 +178,18 @@ def _check(space: Space) -> None:
                     raise
 
 
-def _trained(runs: Sequence[Run], *, store: Store, setup: Setup, board: Board) -> Iterator[Result]:
-    board.total = max(board.total, board.done + len(set(runs)))
-    for result in execute(runs, store, setup, watch=board.watch):
-        board.finish(result)
-        yield result
+def _trials(space: Space, strategy: str, store: Store, storage: str) -> "Trials":
+    """Open the trials of a search; those of another rule are others, since it stops others."""
+    if "latency_ms" in space.objectives:
+        raise UsageError(
+            "--storage with latency_ms among the objectives: every worker would measure another latency and walk "
+            "elsewhere; leave one of the two out."
+        )
+    try:
+        from senet.lab.trials import Trials
+    except ImportError as error:
+        raise UsageError(f"--storage needs optuna ({error}); pip install 'senet[search]'.") from None
+    return Trials.open(storage, f"{space.name} {strategy} {space.stop_early.rule}", runs=store.root)
 
 
 def _at_most(space: Space, strategy: str) -> int:
@@ -202,20 +218,20 @@ def _affordable(scores: Mapping[Design, Score], space: Space) -> dict[Design, Sc
     return fitting
 
 
-def _pool(outcome: Outcome, store: Store) -> dict[Design, Trial]:
+def pool(outcome: Outcome, store: Store) -> dict[Design, Trial]:
     """Give the trials of a search and those that others left in the same folder of runs, all with all seeds."""
     space = outcome.space
-    pool = {design: trial for design, trial in outcome.trials.items() if design}
+    known = {design: trial for design, trial in outcome.trials.items() if design}
     others: dict[Design, dict[int, Result]] = {}
     for result in store.all():
         run = result.run
         if run.seed in space.seeds and space.holds(run.se) and run == space.run(run.se, run.seed):
             others.setdefault(run.se, {})[run.seed] = result
     for design, results in others.items():
-        if design in pool or len(results) < len(space.seeds):
+        if design in known or len(results) < len(space.seeds):
             continue
         mean = sum(r.accuracy for r in results.values()) / len(results)
         loss = sum(r.last.test_loss for r in results.values()) / len(results)
         score = Score(accuracy=mean, loss=loss, params=next(iter(results.values())).params)
-        pool[design] = Trial(design=design, phase="earlier", results=results, score=score)
-    return pool
+        known[design] = Trial(design=design, phase="earlier", results=results, score=score)
+    return known

@@ -1,117 +1,19 @@
 """Carry a search out: train what a strategy asks for, within the budget, and tell it the scores."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import fmean, stdev
+from statistics import fmean
 
+from senet.lab.early import Pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
+from senet.lab.search.outcome import Cut, Dropped, Outcome, Phase, Trial
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import Batch, Design, Score, Strategy, merit
 
-__all__ = ["Dropped", "Evaluator", "Outcome", "Phase", "Trial", "search"]
+__all__ = ["Evaluator", "search"]
 
-Evaluator = Callable[[Sequence[Run]], Iterable[Result]]
+Evaluator = Callable[[Sequence[Run]], Iterable[Result | Pruned]]
 """Trains runs, or reads their results; the order of results is free."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """A design that was trained.
-
-    Attributes:
-        design: its blocks.
-        phase: the part of the search that asked for it first.
-        results: by seed, on the held-out images.
-        score: their means.
-    """
-
-    design: Design
-    phase: str
-    results: Mapping[int, Result]
-    score: Score
-
-    @property
-    def spread(self) -> float:
-        """Uncertainty of the accuracy: standard deviation over seeds, or with one seed that of counting the images [%].
-
-        The second is the smaller part: it says nothing of how another seed would have trained.
-        """
-        values = [result.accuracy for result in self.results.values()]
-        if len(values) > 1:
-            return stdev(values)
-        share = values[0] / 100
-        return 100 * math.sqrt(share * (1 - share) / next(iter(self.results.values())).total)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Phase:
-    """A batch of a strategy and what came of it.
-
-    Attributes:
-        name: what the batch was for.
-        designs: what was asked for, in order.
-        new: how many of them had to be trained.
-        best: the best of them; None if there is no score.
-    """
-
-    name: str
-    designs: tuple[Design, ...]
-    new: int
-    best: Design | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dropped:
-    """A design that successive halving gave up.
-
-    Attributes:
-        design: its blocks.
-        epochs: of its training.
-        accuracy: mean over seeds [%].
-    """
-
-    design: Design
-    epochs: int
-    accuracy: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a search found.
-
-    Attributes:
-        space: where it looked.
-        strategy: how.
-        trials: what was trained to the end, in that order.
-        phases: the walk.
-        chosen: the design it takes: the strategy's own choice, or the best one with blocks; None if there is none.
-        ended: why it ended; empty if the strategy had no more to ask.
-        seconds: of training, as the results say.
-        dropped: what was given up early.
-        refused: designs with more parameters than the budget allows, and how many.
-    """
-
-    space: Space
-    strategy: str
-    trials: Mapping[Design, Trial]
-    phases: tuple[Phase, ...]
-    chosen: Design | None
-    ended: str = ""
-    seconds: float = 0.0
-    dropped: tuple[Dropped, ...] = ()
-    refused: Mapping[Design, int] = field(default_factory=dict)
-
-    @property
-    def scores(self) -> dict[Design, Score]:
-        """Scores by design."""
-        return {design: trial.score for design, trial in self.trials.items()}
-
-    @property
-    def searched(self) -> dict[Design, Score]:
-        """Scores of the designs with blocks: those of the space, without the plain network for reference."""
-        return {design: score for design, score in self.scores.items() if design}
 
 
 def search(
@@ -160,6 +62,7 @@ def search(
         ended=driver.ended,
         seconds=driver.seconds,
         dropped=tuple(driver.dropped),
+        cut=tuple(driver.cut.values()),
         refused=driver.refused,
     )
 
@@ -180,41 +83,54 @@ class _Driver:
         self.trials: dict[Design, Trial] = {}
         self.phases: list[Phase] = []
         self.dropped: list[Dropped] = []
+        self.cut: dict[Design, Cut] = {}
         self.refused: dict[Design, int] = {}
         self.seconds = 0.0
         self.ended = ""
 
     def score(self, batch: Batch) -> Mapping[Design, Score]:
         """Train what is new in a batch and give all scores of it."""
-        new = [design for design in dict.fromkeys(batch.designs) if design not in self.trials and self._fits(design)]
-        before = len(self.trials)
+        known = self.trials.keys() | self.cut.keys()
+        new = [design for design in dict.fromkeys(batch.designs) if design not in known and self._fits(design)]
+        before, cut = self._begun, len(self.cut)
         waiting = self._halved(new)
         while waiting and self._may_go_on():
             group = waiting[: self._room(len(waiting))]
             waiting = waiting[len(group) :]
-            for design, results in self._trained(group).items():
+            for design, results in self._trained(group, phase=batch.phase).items():
                 self.trials[design] = Trial(
                     design=design, phase=batch.phase, results=results, score=self._score(design, results)
                 )
-        known = [design for design in batch.designs if design in self.trials]
+        finished = [design for design in batch.designs if design in self.trials]
         self.phases.append(
-            Phase(name=batch.phase, designs=batch.designs, new=len(self.trials) - before, best=self.best(known))
+            Phase(
+                name=batch.phase,
+                designs=batch.designs,
+                new=self._begun - before,
+                pruned=len(self.cut) - cut,
+                best=self.best(finished),
+            )
         )
-        return {design: self.trials[design].score for design in known}
+        return {design: self.trials[design].score for design in finished}
 
     def best(self, designs: Sequence[Design]) -> Design | None:
         """Give the best of designs that were trained."""
         return max(designs, key=lambda design: self.merit(self.trials[design].score), default=None)
 
+    @property
+    def _begun(self) -> int:
+        """Count the designs that were trained, to the end or not."""
+        return len(self.trials) + len(self.cut)
+
     def _room(self, waiting: int) -> int:
         """Say how many designs may be trained before the next look at the budget."""
         budget = self.space.budget
         many = min(self.chunk, waiting) if budget.minutes else waiting
-        return min(many, budget.trials - len(self.trials)) if budget.trials else many
+        return min(many, budget.trials - self._begun) if budget.trials else many
 
     def _may_go_on(self) -> bool:
         budget = self.space.budget
-        if budget.trials and len(self.trials) >= budget.trials:
+        if budget.trials and self._begun >= budget.trials:
             self.ended = f"the budget of {budget.trials} trials is spent"
         elif budget.minutes and self.seconds >= 60 * budget.minutes:
             self.ended = f"the budget of {budget.minutes:g} minutes of training is spent"
@@ -227,14 +143,33 @@ class _Driver:
             return False
         return True
 
-    def _trained(self, designs: Sequence[Design], *, epochs: int = 0) -> dict[Design, dict[int, Result]]:
-        """Train designs with all seeds."""
-        cells = {self.space.run(d, seed, epochs=epochs): (d, seed) for seed in self.space.seeds for d in designs}
+    def _trained(
+        self, designs: Sequence[Design], *, epochs: int = 0, phase: str = ""
+    ) -> dict[Design, dict[int, Result]]:
+        """Train designs with all seeds, and give those that came to the end.
+
+        Where trainings are stopped early one seed comes after the other: what is stopped needs no further one.
+        """
+        seeds = self.space.seeds
         found: dict[Design, dict[int, Result]] = {design: {} for design in designs}
-        for result in self.evaluate(list(cells)):
-            design, seed = cells[result.run]
-            found[design][seed] = result
-            self.seconds += result.seconds
+        for together in [(seed,) for seed in seeds] if self.space.stop_early else [seeds]:
+            cells = {self.space.run(d, seed, epochs=epochs): (d, seed) for seed in together for d in found}
+            stopped: dict[Design, Pruned] = {}
+            for outcome in self.evaluate(list(cells)):
+                design, seed = cells[outcome.run]
+                self.seconds += outcome.seconds
+                if isinstance(outcome, Pruned):
+                    stopped[design] = outcome
+                else:
+                    found[design][seed] = outcome
+            for design in [design for design in found if design in stopped]:
+                self.cut[design] = Cut(
+                    design=design,
+                    phase=phase,
+                    params=self.count(design),
+                    pruned=stopped[design],
+                    results=found.pop(design),
+                )
         return found
 
     def _score(self, design: Design, results: Mapping[int, Result]) -> Score:

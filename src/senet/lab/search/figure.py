@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from senet.errors import UsageError
-from senet.lab.search.drive import Outcome, Trial
+from senet.lab.search.outcome import Outcome, Trial
 from senet.lab.search.pareto import front
 from senet.lab.search.strategy import Design, Score
 
@@ -68,6 +68,10 @@ def _trade(axes: Any, outcome: Outcome) -> None:
         x, y = place(trial)
         axes.errorbar(x, y, yerr=trial.spread, color=colour, marker=mark, capsize=3, linestyle="")
         axes.annotate(_label(design), (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7)
+    if outcome.cut:
+        costs = [cut.params for cut in outcome.cut] if cost == "params" else []
+        levels = [cut.pruned.accuracy for cut in outcome.cut][: len(costs)]
+        axes.plot(costs, levels, "x", color=GREY, alpha=0.7, label="pruned, after its last epoch")
     steps = sorted(place(outcome.trials[design]) for design in best)
     if steps:
         axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="front of the designs")

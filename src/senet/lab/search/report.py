@@ -11,8 +11,8 @@ from senet.lab.run import Run
 from senet.lab.search import table
 from senet.lab.search.claims import Claim
 from senet.lab.search.confirm import confirmation, study_text
-from senet.lab.search.drive import Outcome, Trial
 from senet.lab.search.figure import draw
+from senet.lab.search.outcome import Outcome, Trial
 from senet.lab.search.pareto import front
 from senet.lab.search.strategy import Design, name
 from senet.lab.search.supernet import SharedScores
@@ -48,7 +48,7 @@ class Findings:
     results: Mapping[Run, Result] = field(default_factory=dict)
 
 
-def write_report(found: Findings, folder: Path, *, command: str) -> list[Path]:
+def write_report(found: Findings, folder: Path, *, command: str, again: str = "") -> list[Path]:
     """Write everything that is known about a search.
 
     Args:
@@ -56,6 +56,7 @@ def write_report(found: Findings, folder: Path, *, command: str) -> list[Path]:
         folder: gets `report.md`, `table.md`, `search.json`, `pareto.csv`, `pareto.png`, `chosen.toml`, and
             `results.jsonl` with all results.
         command: what made it, for the report.
+        again: what wrote it again without training; empty if this did both.
 
     Raises:
         StorageError: if the folder cannot be written.
@@ -78,7 +79,7 @@ def write_report(found: Findings, folder: Path, *, command: str) -> list[Path]:
         study = found.study or confirmation(outcome.space, [outcome.chosen])
         write_text(folder / "chosen.toml", study_text(study, outcome.space.final(outcome.chosen)))
         names.append("chosen.toml")
-    write_text(folder / "report.md", _text(found, table.markdown(heads, rows), command))
+    write_text(folder / "report.md", _text(found, table.markdown(heads, rows), command, again))
     return [folder / file for file in names]
 
 
@@ -115,11 +116,30 @@ def findings_dict(found: Findings) -> dict[str, Any]:
                 "phase": p.name,
                 "designs": [name(d) for d in p.designs],
                 "new": p.new,
+                "pruned": p.pruned,
                 "best": None if p.best is None else name(p.best),
             }
             for p in outcome.phases
         ],
         "trials": trials,
+        "pruned": [
+            {
+                "design": name(cut.design),
+                "se": [asdict(spec) for spec in cut.design],
+                "phase": cut.phase,
+                "params": cut.params,
+                "seed": cut.pruned.run.seed,
+                "run": cut.pruned.run.id,
+                "rule": cut.pruned.rule.rule,
+                "epoch": cut.pruned.epoch,
+                "epochs": cut.pruned.run.recipe.epochs,
+                "accuracy": cut.pruned.accuracy,
+                "to_reach": cut.pruned.verdict.level,
+                "others": cut.pruned.verdict.others,
+                "seconds": cut.pruned.seconds,
+            }
+            for cut in outcome.cut
+        ],
         "dropped": [{"design": name(d.design), "epochs": d.epochs, "accuracy": d.accuracy} for d in outcome.dropped],
         "refused": {name(design): params for design, params in outcome.refused.items()},
         "claims": [_claim(claim) for claim in found.claims],
@@ -130,7 +150,10 @@ def findings_dict(found: Findings) -> dict[str, Any]:
             "score_seconds": found.shared.score_seconds,
             "designs_per_minute": found.shared.per_minute,
             "agreement": {label: _numbers(asdict(value)) for label, value in _agreement(found)},
-            "scores": {name(d): {"accuracy": s.accuracy, "loss": s.loss} for d, s in found.shared.scores.items()},
+            "scores": {
+                name(d): {"accuracy": s.accuracy, "loss": s.loss, "params": s.params}
+                for d, s in found.shared.scores.items()
+            },
         }
     return said
 
@@ -151,14 +174,16 @@ def _agreement(found: Findings) -> list[tuple[str, Any]]:
     return table.agreement(found.shared.scores, {design: trial.score for design, trial in pool.items()})
 
 
-def _text(found: Findings, rows: str, command: str) -> str:
+def _text(found: Findings, rows: str, command: str, again: str) -> str:
     outcome, space = found.outcome, found.outcome.space
     chosen = "nothing: no design was trained" if outcome.chosen is None else f"**{name(outcome.chosen)}**"
-    trained = sum(len(trial.results) for trial in outcome.trials.values())
+    results = [*(t.results for t in outcome.trials.values()), *(cut.results for cut in outcome.cut)]
+    trained = sum(map(len, results))
+    pruned = f" and {len(outcome.cut)} that were pruned" if outcome.cut else ""
     parts = [
         f"# {space.title or space.name}: {outcome.strategy}\n",
-        f"Chosen: {chosen}. Cost: {len(outcome.trials)} designs, {trained} trainings, {outcome.seconds / 60:.1f} "
-        f"minutes of training{_shared_cost(found)}; the space holds {space.size:,} designs.\n",
+        f"Chosen: {chosen}. Cost: {len(outcome.trials)} designs, {trained} trainings{pruned}, "
+        f"{outcome.seconds / 60:.1f} minutes of training{_shared_cost(found)}; the space holds {space.size:,} designs.\n",
         "## What was tried\n",
         rows,
         _bullets(table.notes(outcome, found.tests)),
@@ -169,7 +194,7 @@ def _text(found: Findings, rows: str, command: str) -> str:
         *_claimed(found),
         *_confirmed(found),
         "## How it was made\n",
-        _bullets(_made(found, command)),
+        _bullets(_made(found, command, again)),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -188,8 +213,8 @@ def _shared(found: Findings) -> list[str]:
         "## Does the shared network rank as real trainings do?\n",
         _bullets(
             [
-                f"{len(shared.scores)} designs scored in {shared.score_seconds:.1f} s, {shared.per_minute:,.0f} a "
-                "minute, norms measured anew for each and common stages run once",
+                f"{len(shared.scores):,} designs scored in {shared.score_seconds:.1f} s, {shared.per_minute:,.0f} a "
+                "minute, norms measured anew for each and common beginnings run once",
                 *_rank_of_choice(found),
                 *(f"{label}: {value} (95 % interval)" for label, value in _agreement(found)),
                 "both scores are of the same held-out images, so they share the luck of those; the intervals hold for "
@@ -243,11 +268,12 @@ def _confirmed(found: Findings) -> list[str]:
     ]
 
 
-def _made(found: Findings, command: str) -> list[str]:
+def _made(found: Findings, command: str, again: str) -> list[str]:
     space = found.outcome.space
     data, recipe = space.base.data, space.base.recipe
     made = [
         f"Command: `{command}`",
+        *([f"Written again from its files by `{again}`, which trains nothing"] if again else []),
         f"Network `{space.base.model}`, data `{data.name}`, {data.train_size or 'all'} training images, "
         f"{data.val_size:,} others held out, {data.test_size or 'all'} test images",
         f"{recipe.epochs} epochs, batch {recipe.batch_size}, {recipe.optim.name} lr {recipe.optim.lr:g}, schedule "

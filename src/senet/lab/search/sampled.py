@@ -61,8 +61,8 @@ def _walk(space: Space, sampler: Any, *, size: int) -> Strategy:
         for trial, design in zip(asked, designs, strict=True):
             if design in known:
                 study.tell(trial, [float(getattr(known[design], name)) for name in space.objectives])
-            else:  # beyond the budget of parameters
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:  # beyond the budget of parameters, or stopped early: both are no places to look further
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     return None
 
 

@@ -9,89 +9,13 @@ from typing import Any
 
 from senet import decode
 from senet.errors import SpecError, unknown
+from senet.lab.early import Rule
 from senet.lab.run import Run
+from senet.lab.search.choices import Choices
 from senet.lab.search.strategy import OBJECTIVES, Design
 from senet.spec import Ratios, SESpec
 
-__all__ = ["Budget", "Choices", "Place", "Shared", "Space", "read_space"]
-
-
-PER = ("stage", "block")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """What has a ratio of its own.
-
-    Attributes:
-        stage: from 1.
-        block: of the stage, from 1; 0 stands for all of them.
-        ratios: what it may be.
-    """
-
-    stage: int
-    block: int
-    ratios: tuple[int, ...]
-
-    def __str__(self) -> str:
-        """Name it: `stage 2`, `stage 2 block 1`."""
-        return f"stage {self.stage} block {self.block}" if self.block else f"stage {self.stage}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What may vary in a design.
-
-    Attributes:
-        reduction: ratios of every stage, `[[8, 4, 2], [2, 4, 8], [32, 16]]`.
-        per: `stage` gives all blocks of a stage one ratio, `block` lets each choose from the ratios of its stage.
-        blocks: of every stage, with `per = "block"`; empty leaves it to `senet search`, which asks the network.
-        constant: ratios that are tried on all stages at once: where the greedy search starts.
-        variant: names of variants.
-        slot: names of slots.
-    """
-
-    reduction: tuple[tuple[int, ...], ...]
-    per: str = "stage"
-    blocks: tuple[int, ...] = ()
-    constant: tuple[int, ...] = ()
-    variant: tuple[str, ...] = ("standard",)
-    slot: tuple[str, ...] = ("standard",)
-
-    def __post_init__(self) -> None:
-        for place in ("reduction", "variant", "slot"):
-            if not getattr(self, place) or not all(getattr(self, place)):
-                raise SpecError(f"choices.{place} = {getattr(self, place)} leaves nothing to choose; give one or more.")
-        if self.per not in PER:
-            raise unknown("choices.per", self.per, PER)
-        if self.blocks and (self.per != "block" or len(self.blocks) != len(self.reduction) or min(self.blocks) < 1):
-            raise SpecError(
-                f"choices.blocks = {self.blocks} goes with per = 'block' and counts those of each of the "
-                f"{len(self.reduction)} stages; leave it out, and the network is asked."
-            )
-        if not self.constant:
-            common = [r for r in self.reduction[0] if all(r in ratios for ratios in self.reduction)]
-            object.__setattr__(self, "constant", tuple(common or self.reduction[0][:1]))
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """What has a ratio of its own: stages, or the blocks of stages, in the order of the network.
-
-        Raises:
-            SpecError: if blocks choose and nobody has counted them.
-        """
-        if self.per == "stage":
-            return tuple(Place(stage=stage, block=0, ratios=ratios) for stage, ratios in enumerate(self.reduction, 1))
-        if not self.blocks:
-            raise SpecError(
-                "choices.per = 'block' needs the blocks of every stage; give e.g. choices.blocks = [3, 3, 3]."
-            )
-        counted = enumerate(zip(self.reduction, self.blocks, strict=True), 1)
-        return tuple(
-            Place(stage=stage, block=block, ratios=ratios)
-            for stage, (ratios, blocks) in counted
-            for block in range(1, blocks + 1)
-        )
+__all__ = ["Budget", "Choices", "Shared", "Space", "read_space"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +82,7 @@ class Space:
         plain: train the plain network too.
         halving: rungs of successive halving: with 2, a batch is first trained a quarter of the epochs and the worse
             half is dropped, then half of the epochs, and the rest in full. 0 trains every candidate to the end.
+        stop_early: stops trainings that fall behind others on the held-out images; off as it is made.
         shared: of the strategy `shared`.
         confirm_seeds: seeds with which the choice is trained anew on all training images and tested on the test set;
             none of `seeds`, and empty leaves that out.
@@ -173,6 +98,7 @@ class Space:
     budget: Budget = field(default_factory=Budget)
     plain: bool = True
     halving: int = 0
+    stop_early: Rule = field(default_factory=Rule)
     shared: Shared = field(default_factory=Shared)
     confirm_seeds: tuple[int, ...] = ()
     references: tuple[int, ...] = (16,)
@@ -195,6 +121,11 @@ class Space:
             )
         if not 0 <= self.halving <= 4:
             raise SpecError(f"halving = {self.halving} is no number of rungs; give 0 (off) to 4.")
+        if self.halving and self.stop_early:
+            raise SpecError(
+                f"halving = {self.halving} and stop_early.rule = {self.stop_early.rule!r} both give candidates up; "
+                f"choose one."
+            )
         if not self.base.data.val_size:
             raise SpecError(
                 "base.data.val_size = 0 would choose by the test set; hold out training images, e.g. val_size = 5000."
@@ -275,7 +206,8 @@ class Space:
 def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space:
     """Read a space file.
 
-    `[base]` holds a run as studies write it. `choices.reduction` may be one flat list with `stages = 3` beside it.
+    `[base]` holds a run as studies write it. `choices.reduction` may be one flat list with `stages = 3` beside it,
+    `stop_early` the name of a rule.
 
     Args:
         path: a TOML file.
@@ -289,6 +221,8 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
     base = decode.merge(_tables(values.pop("base", {})), _tables(changes or {}))
     base.setdefault("se", {})
     values["choices"] = _choices(values.get("choices", {}), str(path))
+    if isinstance(values.get("stop_early"), str):
+        values["stop_early"] = {"rule": values["stop_early"]}
     run = decode.run(base, place=f"{path}: base")
     file = decode.record(_File, values, place=str(path))
     fields = {name: getattr(file, name) for name in _File.__dataclass_fields__}
@@ -309,6 +243,7 @@ class _File:
     budget: Budget = field(default_factory=Budget)
     plain: bool = True
     halving: int = 0
+    stop_early: Rule = field(default_factory=Rule)
     shared: Shared = field(default_factory=Shared)
     confirm_seeds: tuple[int, ...] = ()
     references: tuple[int, ...] = (16,)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from senet.lab.search.drive import Outcome
+from senet.lab.search.outcome import Outcome
 from senet.lab.search.pareto import front
 from senet.lab.search.ranks import Correlation, kendall, spearman
 from senet.lab.search.strategy import Design, Score, name
@@ -25,7 +25,7 @@ def columns(outcome: Outcome, tests: Tests) -> list[str]:
 
 
 def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
-    """Give the words of every trial, best first."""
+    """Give the words of every trial, best first, then of what was stopped early: that has no rank."""
     best = front(outcome.searched, outcome.space.objectives)
     rows = []
     for design, trial in sorted(outcome.trials.items(), key=lambda pair: -pair[1].score.accuracy):
@@ -37,6 +37,11 @@ def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
         if "latency_ms" in outcome.space.objectives:
             row.append(f"{score.latency_ms:.2f}")
         rows.append([*row, "yes" if design in best else ""])
+    missing = ["-"] * (len(columns(outcome, tests)) - 5)
+    for cut in sorted(outcome.cut, key=lambda cut: (-cut.pruned.epoch, name(cut.design))):
+        epoch, epochs = cut.pruned.epoch, cut.pruned.run.recipe.epochs
+        said = f"pruned at epoch {epoch} of {epochs}: {cut.pruned.accuracy:.2f}"
+        rows.append([name(cut.design), cut.phase, f"{cut.params:,}", said, *missing, ""])
     return rows
 
 
@@ -62,6 +67,8 @@ def csv_text(outcome: Outcome, tests: Tests) -> str:
         "latency_ms",
         "front",
         "chosen",
+        "pruned_epoch",
+        "pruned_accuracy",
     ]
     writer.writerow(heads)
     for design, trial in outcome.trials.items():
@@ -69,7 +76,11 @@ def csv_text(outcome: Outcome, tests: Tests) -> str:
         test = fmean(tests[design].values()) if tests.get(design) else math.nan
         numbers = [score.accuracy, trial.spread, len(trial.results), score.loss, test, score.latency_ms]
         plain = ["" if math.isnan(x) else x for x in numbers]
-        writer.writerow([name(design), score.params, *plain, int(design in best), int(design == outcome.chosen)])
+        writer.writerow(
+            [name(design), score.params, *plain, int(design in best), int(design == outcome.chosen), "", ""]
+        )
+    for cut in outcome.cut:
+        writer.writerow([name(cut.design), cut.params, *[""] * 6, 0, 0, cut.pruned.epoch, cut.pruned.accuracy])
     return text.getvalue()
 
 
@@ -84,8 +95,9 @@ def walk(outcome: Outcome) -> list[str]:
     lines = []
     for phase in outcome.phases:
         asked = len(phase.designs)
-        best = f", best {name(phase.best)}" if phase.best is not None else ", nothing was trained"
-        lines.append(f"{phase.name}: {asked} design{'s' * (asked != 1)}, {phase.new} new{best}")
+        best = f", best {name(phase.best)}" if phase.best is not None else ", nothing was trained to the end"
+        pruned = f", {phase.pruned} of them pruned" if phase.pruned else ""
+        lines.append(f"{phase.name}: {asked} design{'s' * (asked != 1)}, {phase.new} new{pruned}{best}")
     return lines
 
 
@@ -113,10 +125,30 @@ def notes(outcome: Outcome, tests: Tests) -> list[str]:
         said.append(f"the search was cut off: {outcome.ended}")
     if outcome.refused:
         said.append(f"{len(outcome.refused)} designs have more parameters than the budget of {space.budget.params:,}")
+    if outcome.cut:
+        said.append(_of_the_pruned(outcome))
     said += [
         f"given up after {drop.epochs} epochs: {name(drop.design)} ({drop.accuracy:.2f} %)" for drop in outcome.dropped
     ]
     return said
+
+
+def _of_the_pruned(outcome: Outcome) -> str:
+    """Say what was stopped early, why, and what it cost; what it would have reached nobody knows."""
+    rule, cut = outcome.space.stop_early, outcome.cut
+    why = {
+        "median": "its best epoch was below the median of the best epochs of the earlier trainings up to there",
+        "halving": f"it was not among the best {f'1/{rule.factor}'} of the trainings that had come to that rung",
+    }[rule.rule]
+    done = sum(one.pruned.epoch for one in cut)
+    epochs = sum(one.pruned.run.recipe.epochs for one in cut)
+    minutes = sum(one.pruned.seconds for one in cut) / 60
+    return (
+        f"pruned: {len(cut)} of {len(outcome.trials) + len(cut)} designs, each because {why} (rule {rule.rule}, from "
+        f"epoch {rule.first(outcome.space.base.recipe.epochs)} on, with {rule.startup} others or more, on the held-out images only); they had {done} of "
+        f"their {epochs} epochs, whose {minutes:.1f} minutes are in the cost; they have no rank, and what they would "
+        "have reached is not known"
+    )
 
 
 def agreement(shared: Mapping[Design, Score], real: Mapping[Design, Score]) -> list[tuple[str, Correlation]]:

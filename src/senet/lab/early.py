@@ -1,0 +1,225 @@
+"""Stopping trainings that fall clearly behind others of the same search, by their curves on held-out images.
+
+Two rules. `median` stops a training whose best epoch so far is below the median of the others' best epochs up to the
+same one. `halving` looks at rungs only, epochs `warmup`, `warmup * factor`, ..., and lets the best part of those that
+have reached a rung go on. Curves are files in the folder of runs, so a rule sees what other processes and machines
+train. Studies never stop early: their rows are compared after equal trainings.
+
+Source:
+    median: Golovin et al., Google Vizier, KDD 2017, section 3.2.2; halving: Li et al., arXiv:1810.05934, without its
+    resumption of stopped trainings.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from senet import decode
+from senet.errors import CheckpointError, SenetError, SpecError, unknown
+from senet.lab.result import Epoch
+from senet.lab.run import Run
+
+__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "StoppedEarly", "Verdict", "read_pruned"]
+
+RULES = ("off", "median", "halving")
+FILE = "pruned.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """When a training is stopped.
+
+    Attributes:
+        rule: a name of `RULES`.
+        warmup: epochs that every training gets; of `halving` the first rung. 0 stands for a third of them.
+        startup: other curves that have come as far before anything is stopped.
+        factor: of `halving`: one in so many goes on beyond a rung, and rungs are so many times further apart.
+    """
+
+    rule: str = "off"
+    warmup: int = 0
+    startup: int = 4
+    factor: int = 2
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise unknown("stop_early.rule", self.rule, RULES)
+        for place, least in (("warmup", 0), ("startup", 1), ("factor", 2)):
+            if getattr(self, place) < least:
+                raise SpecError(f"stop_early.{place} = {getattr(self, place)} is too few; give {least} or more.")
+
+    def __bool__(self) -> bool:
+        """Whether anything is ever stopped."""
+        return self.rule != "off"
+
+    def first(self, epochs: int) -> int:
+        """Give the first epoch of `epochs` after which a training may be stopped."""
+        return self.warmup or max(1, epochs // 3)
+
+    def to_reach(self, epoch: int, value: float, others: Sequence[float], *, epochs: int) -> float | None:
+        """Give what a training had to reach and has not; None lets it go on.
+
+        Args:
+            epoch: that it has ended, from 1.
+            value: its best so far.
+            others: the best so far of the others that have come as far.
+            epochs: of the whole training.
+        """
+        if not self or epoch < self.first(epochs) or len(others) < self.startup:
+            return None
+        if self.rule == "median":
+            level = float(median(others))
+        else:
+            rung = self.first(epochs)
+            while rung < epoch:
+                rung *= self.factor
+            if rung != epoch:
+                return None
+            going = max(1, (len(others) + 1) // self.factor)
+            level = sorted([*others, value], reverse=True)[going - 1]
+        return level if value < level else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Why a training is stopped.
+
+    Attributes:
+        level: what it had to reach by then: accuracy [%], or minus the loss [nats] where the loss decides.
+        others: curves that this is taken from.
+    """
+
+    level: float
+    others: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Judges trainings of one search, in any process that sees the folder of runs.
+
+    Attributes:
+        rule: when to stop.
+        root: the folder of runs.
+        order: ids of the runs that were asked for, by seed; a run is held against those before it, so that one
+            worker alone decides the same however often it is stopped and started.
+        by: `accuracy` or `loss`.
+    """
+
+    rule: Rule
+    root: Path
+    order: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    by: str = "accuracy"
+
+    def __call__(self, run: Run, curve: Sequence[Epoch], total: int) -> Verdict | None:
+        """Judge a training by its curve so far; the last epoch is not judged, since all is spent by then.
+
+        Args:
+            run: that is trained.
+            curve: its epochs.
+            total: held-out images.
+
+        Raises:
+            SpecError: if the run is tested on the test set: nothing may be decided by that.
+        """
+        if not run.data.val_size:
+            raise SpecError(
+                "stop_early would look at the test set: data.val_size = 0; hold out training images, e.g. "
+                "val_size = 5000."
+            )
+        epoch, before = len(curve), self.order.get(run.seed, ())
+        if not curve or epoch >= run.recipe.epochs or run.id not in before:
+            return None
+        curves = (_curve(self.root / other) for other in before[: before.index(run.id)])
+        others = [self._best(other[:epoch], total) for other in curves if len(other) >= epoch]
+        level = self.rule.to_reach(
+            epoch, self._best([asdict(line) for line in curve], total), others, epochs=run.recipe.epochs
+        )
+        return None if level is None else Verdict(level=level, others=len(others))
+
+    def _best(self, curve: Sequence[Mapping[str, Any]], total: int) -> float:
+        if self.by == "loss":
+            return max(-float(line["test_loss"]) for line in curve)
+        return max(100 * int(line["correct"]) / total for line in curve)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned:
+    """A training that was stopped because it fell behind; its checkpoint stays, so it could go on.
+
+    Attributes:
+        run: what was trained.
+        rule: that stopped it.
+        verdict: why.
+        curve: its epochs until then.
+        total: held-out images.
+        data: fingerprint of the data set.
+    """
+
+    run: Run
+    rule: Rule
+    verdict: Verdict
+    curve: tuple[Epoch, ...]
+    total: int
+    data: str
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that it had."""
+        return len(self.curve)
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 on held-out images after its last epoch [%]: not to be ranked with finished trainings."""
+        return 100 * self.curve[-1].correct / self.total
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of its epochs, testing included."""
+        return sum(epoch.seconds for epoch in self.curve)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the values as JSON has them."""
+        return {**asdict(self), "run": self.run.as_dict()}
+
+    def __str__(self) -> str:
+        """Say it: `31.20 % after epoch 3 of 8`."""
+        return f"{self.accuracy:.2f} % after epoch {self.epoch} of {self.run.recipe.epochs}"
+
+
+class StoppedEarly(SenetError):  # noqa: N818 (it is no error: the search goes on)
+    """A training was stopped by a rule; `read_pruned` of its folder says the rest."""
+
+
+def read_pruned(folder: Path) -> Pruned | None:
+    """Read why the run of a folder was stopped early; None if it was not.
+
+    Raises:
+        CheckpointError: if the file does not say it.
+    """
+    path = folder / FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["run"] = asdict(decode.run(values["run"], place=str(path)))
+        return decode.record(Pruned, values, place=str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is no record of this version of senet: {error} Remove it.") from None
+
+
+def _curve(folder: Path) -> list[dict[str, Any]]:
+    """Read the epochs of another training; the last line may be half written, and there may be none."""
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    curve = []
+    for line in lines:
+        try:
+            curve.append(json.loads(line))
+        except ValueError:
+            break
+    return curve

@@ -1,0 +1,84 @@
+"""What may vary in a design: ratios by stage or by block, variants, slots. No torch here."""
+
+from dataclasses import dataclass
+
+from senet.errors import SpecError, unknown
+
+__all__ = ["PER", "Choices", "Place"]
+
+PER = ("stage", "block")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What has a ratio of its own.
+
+    Attributes:
+        stage: from 1.
+        block: of the stage, from 1; 0 stands for all of them.
+        ratios: what it may be.
+    """
+
+    stage: int
+    block: int
+    ratios: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """Name it: `stage 2`, `stage 2 block 1`."""
+        return f"stage {self.stage} block {self.block}" if self.block else f"stage {self.stage}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What may vary in a design.
+
+    Attributes:
+        reduction: ratios of every stage, `[[8, 4, 2], [2, 4, 8], [32, 16]]`.
+        per: `stage` gives all blocks of a stage one ratio, `block` lets each choose from the ratios of its stage.
+        blocks: of every stage, with `per = "block"`; empty leaves it to `senet search`, which asks the network.
+        constant: ratios that are tried on all stages at once: where the greedy search starts.
+        variant: names of variants.
+        slot: names of slots.
+    """
+
+    reduction: tuple[tuple[int, ...], ...]
+    per: str = "stage"
+    blocks: tuple[int, ...] = ()
+    constant: tuple[int, ...] = ()
+    variant: tuple[str, ...] = ("standard",)
+    slot: tuple[str, ...] = ("standard",)
+
+    def __post_init__(self) -> None:
+        for place in ("reduction", "variant", "slot"):
+            if not getattr(self, place) or not all(getattr(self, place)):
+                raise SpecError(f"choices.{place} = {getattr(self, place)} leaves nothing to choose; give one or more.")
+        if self.per not in PER:
+            raise unknown("choices.per", self.per, PER)
+        if self.blocks and (self.per != "block" or len(self.blocks) != len(self.reduction) or min(self.blocks) < 1):
+            raise SpecError(
+                f"choices.blocks = {self.blocks} goes with per = 'block' and counts those of each of the "
+                f"{len(self.reduction)} stages; leave it out, and the network is asked."
+            )
+        if not self.constant:
+            common = [r for r in self.reduction[0] if all(r in ratios for ratios in self.reduction)]
+            object.__setattr__(self, "constant", tuple(common or self.reduction[0][:1]))
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What has a ratio of its own: stages, or the blocks of stages, in the order of the network.
+
+        Raises:
+            SpecError: if blocks choose and nobody has counted them.
+        """
+        if self.per == "stage":
+            return tuple(Place(stage=stage, block=0, ratios=ratios) for stage, ratios in enumerate(self.reduction, 1))
+        if not self.blocks:
+            raise SpecError(
+                "choices.per = 'block' needs the blocks of every stage; give e.g. choices.blocks = [3, 3, 3]."
+            )
+        counted = enumerate(zip(self.reduction, self.blocks, strict=True), 1)
+        return tuple(
+            Place(stage=stage, block=block, ratios=ratios)
+            for stage, (ratios, blocks) in counted
+            for block in range(1, blocks + 1)
+        )

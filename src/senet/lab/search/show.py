@@ -1,0 +1,42 @@
+"""A search on the terminal."""
+
+from collections.abc import Callable, Mapping
+
+from senet.console import console, show_rows
+from senet.lab.result import Result
+from senet.lab.run import Run
+from senet.lab.search import table
+from senet.lab.search.report import Findings
+from senet.lab.search.strategy import name
+from senet.lab.study import Study
+
+__all__ = ["show"]
+
+
+def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], None]) -> None:
+    """Print a search: what was tried, what the test set would have said, and the confirmation.
+
+    Args:
+        found: the search.
+        study_table: prints a study.
+    """
+    outcome = found.outcome
+    show_rows(
+        table.columns(outcome, found.tests),
+        table.cells(outcome, found.tests),
+        title=f"{outcome.space.title or outcome.space.name}: {outcome.strategy}",
+        words={"asked for in"},
+    )
+    for note in table.notes(outcome, found.tests):
+        console.print(f"- {note}", style="dim")
+    for claim in found.claims:
+        against = f" ({claim.gain:+.2f} against {name(claim.reference)})" if claim.reference is not None else ""
+        console.print(f"- {claim.way}: {name(claim.design)}, test {claim.test:.2f} %{against}", style="dim")
+    if found.shared is not None:
+        real = {design: trial.score for design, trial in found.pool.items()}
+        console.print(f"- shared network: {found.shared.per_minute:,.0f} designs a minute", style="dim")
+        for label, value in table.agreement(found.shared.scores, real):
+            console.print(f"- {label}: {value}", style="dim")
+    if found.study is not None:
+        print()
+        study_table(found.study, found.results)
