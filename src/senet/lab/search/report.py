@@ -183,7 +183,8 @@ def _text(found: Findings, rows: str, command: str, again: str) -> str:
     parts = [
         f"# {space.title or space.name}: {outcome.strategy}\n",
         f"Chosen: {chosen}. Cost: {len(outcome.trials)} designs, {trained} trainings{pruned}, "
-        f"{outcome.seconds / 60:.1f} minutes of training{_shared_cost(found)}; the space holds {space.size:,} designs.\n",
+        f"{outcome.seconds / 60:.1f} minutes of training{_shared_cost(found)}; the space holds "
+        f"{space.size:,} designs.\n",
         "## What was tried\n",
         rows,
         _bullets(table.notes(outcome, found.tests)),

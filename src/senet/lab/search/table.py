@@ -145,7 +145,8 @@ def _of_the_pruned(outcome: Outcome) -> str:
     minutes = sum(one.pruned.seconds for one in cut) / 60
     return (
         f"pruned: {len(cut)} of {len(outcome.trials) + len(cut)} designs, each because {why} (rule {rule.rule}, from "
-        f"epoch {rule.first(outcome.space.base.recipe.epochs)} on, with {rule.startup} others or more, on the held-out images only); they had {done} of "
+        f"epoch {rule.first(outcome.space.base.recipe.epochs)} on, with {rule.startup} others or more, on the "
+        f"held-out images only); they had {done} of "
         f"their {epochs} epochs, whose {minutes:.1f} minutes are in the cost; they have no rank, and what they would "
         "have reached is not known"
     )
