@@ -6,6 +6,7 @@ import pytest
 
 from senet.errors import SpecError
 from senet.lab.run import Run
+from senet.lab.search.blocks import with_blocks
 from senet.lab.search.space import Space, read_space
 
 STUDIES = Path(__file__).parents[3] / "studies" / "spaces"
@@ -30,9 +31,9 @@ def read(tmp_path: Path, text: str, **changes: object) -> Space:
 
 @pytest.mark.parametrize("file", SPACES, ids=lambda file: file.stem)
 def test_every_space_of_the_repository_decodes(file: Path) -> None:
-    space = read_space(file)
+    space = with_blocks(read_space(file))
     assert space.title
-    assert len(space.designs()) > 20
+    assert space.size > 20
 
 
 def test_the_kth_space_holds_the_candidates_of_the_report() -> None:

@@ -195,7 +195,8 @@ def _trials(space: Space, strategy: str, store: Store, storage: str) -> "Trials"
 def _at_most(space: Space, strategy: str) -> int:
     """Count the trainings that a search could need, for its progress; halving comes on top."""
     choices = space.choices
-    at_places = sum(len(place.ratios) for place in choices.places)
+    # where a constant leads it is among the candidates of a place, and known
+    at_places = sum(len(p.ratios) - (set(choices.constant) <= set(p.ratios)) for p in choices.places)
     greedy_most = len(choices.constant) + at_places + len(choices.variant) + len(choices.slot)
     by_strategy = {"greedy": greedy_most, "shared": space.shared.retrain + space.shared.probes}
     designs = space.plain + by_strategy.get(strategy, space.size)
