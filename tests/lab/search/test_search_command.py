@@ -1,6 +1,7 @@
 """`senet search` from the file to the report, on digits, with real trainings of a second."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -65,6 +66,21 @@ def test_a_search_ends_in_tables_a_picture_and_a_file_to_go_on_with(call, tmp_pa
     assert {row.run.data.val_size for row in study.rows} == {0}
     assert any("chosen" in row.label for row in study.rows)
 
+    table = (folder / "table.md").read_text()
+    (folder / "table.md").unlink()
+    code, again, err = call("search", "tiny.toml", "--report-only")
+    assert code == 0, err
+    assert again.split("written:")[0] == out.split("written:")[0]
+    assert (folder / "table.md").read_text() == table
+    assert (
+        "Written again from its files by `senet search tiny.toml --report-only`" in (folder / "report.md").read_text()
+    )
+    (folder / "results.jsonl").unlink()
+    code, _, err = call("search", "tiny.toml", "--report-only", "--runs", "elsewhere")
+    assert code == 2
+    assert "is not there; leave it out, and what is missing is trained" in err
+    assert len(err.strip().splitlines()) == 1
+
 
 @pytest.mark.slow
 def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # type: ignore[no-untyped-def]
@@ -113,3 +129,67 @@ def test_mistakes_are_one_line(call, tmp_path: Path) -> None:  # type: ignore[no
     code, _, err = call("search", "tiny.toml", "recipe.ema=0.9", "-s", "shared")
     assert code == 2
     assert "recipe.ema = 0.9" in err
+    code, _, err = call("search", "tiny.toml", "--stop-early", "mean")
+    assert code == 2
+    assert "stop_early.rule = 'mean' is not known; choose one of: halving, median, off." in err
+    code, _, err = call("search", "tiny.toml", "--report-only")
+    assert code == 2
+    assert "there is no report to write again; leave --report-only out" in err
+
+
+STOPPING = """
+stop_early = { rule = "median", warmup = 1, startup = 2 }
+[base]
+model = "resnet8"
+data = { name = "digits", train_size = 60, val_size = 60, test_size = 60 }
+recipe = { preset = "digits", epochs = 2 }
+[choices]
+per = "block"
+stages = 3
+reduction = [1, 4]
+"""
+
+
+def test_a_search_that_stops_early_walks_the_same_way_again(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "stop.toml").write_text(STOPPING, encoding="utf-8")
+    words = ("search", "stop.toml", "-s", "random", "--budget-trials", "7", "-j", "1", "--json")
+    code, out, err = call(*words)
+    assert code == 0, err
+    values = json.loads(out)
+    assert len(values["trials"]) + len(values["pruned"]) == 7
+    assert values["pruned"]
+    assert all(one["epoch"] == 1 and one["accuracy"] < one["to_reach"] for one in values["pruned"])
+    for one in values["pruned"]:
+        assert (tmp_path / "runs" / one["run"] / "pruned.json").exists()
+        assert not (tmp_path / "runs" / one["run"] / "result.json").exists()
+    code, again, err = call(*words)
+    assert code == 0, err
+    assert json.loads(again) == values
+    code, again, err = call(*words, "--report-only")
+    assert json.loads(again)["pruned"] == values["pruned"], err
+
+
+@pytest.mark.slow
+def test_workers_of_a_storage_walk_together(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    pytest.importorskip("optuna", reason="optuna is not installed (extra `search`)")
+    (tmp_path / "stop.toml").write_text(STOPPING, encoding="utf-8")
+    words = ("search", "stop.toml", "-s", "random", "--budget-trials", "7", "-j", "1", "--storage", "sqlite")
+    workers = [
+        subprocess.Popen([sys.executable, "-m", "senet", *words, "-o", f"out{n}"], stderr=subprocess.PIPE)
+        for n in range(2)
+    ]
+    for worker in workers:
+        _, err = worker.communicate(timeout=240)
+        assert worker.returncode == 0, err
+    one, other = (json.loads((tmp_path / f"out{n}" / "search.json").read_text()) for n in range(2))
+    assert one == other
+    assert len(one["trials"]) + len(one["pruned"]) == 7
+    import optuna
+
+    (study,) = optuna.get_all_study_summaries(f"sqlite:///{tmp_path / 'runs' / 'trials.db'}")
+    trials = optuna.load_study(
+        study_name=study.study_name, storage=f"sqlite:///{tmp_path / 'runs' / 'trials.db'}"
+    ).trials
+    states = [trial.state.name for trial in trials]
+    assert (states.count("COMPLETE"), states.count("PRUNED")) == (len(one["trials"]), len(one["pruned"]))
+    assert len(states) == 7  # nothing was trained twice

@@ -1,0 +1,305 @@
+"""What the committed searches tell of ratio searches: do seeds agree, do schemes differ, does the shared network rank?
+
+`python benchmarks/search_evidence.py` computes everything from `studies/reports` and writes SEARCH.md beside this
+file; it trains nothing. `--measure` first times the scoring of schemes anew (CPU time of one core, a few minutes) and
+keeps that in search_speed.json.
+"""
+
+import argparse
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy import integrate, stats
+
+from senet.lab.result import Result
+from senet.lab.search.ranks import kendall, spearman
+from senet.lab.store import read_results
+from senet.spec import SESpec
+
+HERE = Path(__file__).parent
+STUDIES = HERE.parent / "studies"
+SPEED = HERE / "search_speed.json"
+NETWORKS = {"SE-ResNet-8": "resnet8", "SE-ResNet-20": "resnet20"}
+
+Designs = Mapping[str, Mapping[int, Result]]
+"""Results by the design in words and by seed."""
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--measure", action="store_true", help="time the scoring of schemes anew")
+    if asked.parse_args().measure:
+        SPEED.write_text(json.dumps(measured(), indent=2) + "\n", encoding="utf-8")
+    text = evidence()
+    (HERE / "SEARCH.md").write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+def evidence() -> str:
+    """Write the page."""
+    lines = [HEAD, *chance(), *seeds(), *(line for title in NETWORKS for line in sharing(title)), *speed()]
+    return "\n".join(lines) + "\n"
+
+
+# ---- what is there
+
+
+def held_out(*reports: str) -> Designs:
+    """Read trainings that were tested on held-out images, without the plain network."""
+    found: dict[str, dict[int, Result]] = {}
+    for report in reports:
+        for result in read_results(STUDIES / "reports" / report / "results.jsonl").values():
+            if result.run.data.val_size and result.run.se:
+                found.setdefault(result.run.design, {})[result.run.seed] = result
+    return found
+
+
+def shared_scores(network: str) -> dict[str, Any]:
+    path = STUDIES / "reports" / f"search_{network}_quick" / "shared" / "search.json"
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+# ---- chance
+
+
+def chance() -> Iterator[str]:
+    """The KTH table: how far its winner lies above the mean, and how far the largest of equals would."""
+    rows = tomllib.loads((STUDIES / "kth_table3.toml").read_text(encoding="utf-8"))["rows"]
+    schemes = {str(row["se"]): row["paper"]["accuracy"] for row in rows if row.get("se") and "accuracy" in row["paper"]}
+    values = list(schemes.values())
+    n, spread, ahead = len(values), stdev(values), max(values) - fmean(values)
+    yield "## The largest of equals\n"
+    yield (
+        f"- Table 3 of the KTH report, {n} SE schemes, one training each: mean {fmean(values):.2f} %, standard "
+        f"deviation {spread:.2f} points; the winner lies {ahead:.2f} points, {ahead / spread:.1f} deviations, above "
+        f"the mean."
+    )
+    yield (
+        f"- The largest of {n} equal schemes with normal noise lies {largest_of(n):.2f} deviations above their mean on "
+        "average (exact integral).\n"
+    )
+
+
+def largest_of(n: int) -> float:
+    """Give the expected largest of n standard normal numbers."""
+    value, _ = integrate.quad(lambda x: x * n * stats.norm.pdf(x) * stats.norm.cdf(x) ** (n - 1), -10, 10)
+    return float(value)
+
+
+# ---- seeds
+
+
+def seeds() -> Iterator[str]:
+    """Do three seeds put the same schemes first?"""
+    designs = held_out("ratios_resnet8_quick")
+    table = [[designs[d][seed].accuracy for d in designs] for seed in sorted(next(iter(designs.values())))]
+    yield "## Do real trainings agree with themselves? SE-ResNet-8\n"
+    yield f"{len(designs)} schemes, {len(table)} seeds, held-out accuracy (`studies/reports/ratios_resnet8_quick`).\n"
+    for (i, a), (j, b) in combinations(enumerate(table), 2):
+        yield f"- Spearman, seed {i} with seed {j}: {spearman(a, b)} (95 % interval)."
+    means, within, f, df, p = two_way(table)
+    yield (
+        f"- Two-way analysis of variance, schemes against their noise over seeds: F = {f:.2f} with {df[0]} and {df[1]} "
+        f"degrees of freedom, p = {p:.2f}."
+    )
+    yield (
+        f"- The means of the schemes have a standard deviation of {means:.2f} points; the seeds alone would give "
+        f"{within:.2f}.\n"
+    )
+
+
+def two_way(table: Sequence[Sequence[float]]) -> tuple[float, float, float, tuple[int, int], float]:
+    """Analyse seeds (rows) by schemes (columns) without interaction.
+
+    Returns:
+        Spread of the schemes' means, what noise alone would give, F, its degrees of freedom, p.
+    """
+    rows, columns = len(table), len(table[0])
+    grand = fmean(x for row in table for x in row)
+    by_row = [fmean(row) for row in table]
+    by_column = [fmean(column) for column in zip(*table, strict=True)]
+    between = rows * sum((x - grand) ** 2 for x in by_column) / (columns - 1)
+    rest = sum((table[i][j] - by_row[i] - by_column[j] + grand) ** 2 for i in range(rows) for j in range(columns))
+    df = columns - 1, (columns - 1) * (rows - 1)
+    noise = rest / df[1]
+    f = between / noise
+    return stdev(by_column), math.sqrt(noise / rows), f, df, float(stats.f.sf(f, *df))
+
+
+# ---- the shared network
+
+
+def sharing(title: str) -> Iterator[str]:
+    """Does the shared network rank as real trainings do?"""
+    network = NETWORKS[title]
+    said = shared_scores(network)
+    scores = said["shared"]["scores"]
+    real = held_out(f"search_{network}_quick/greedy", f"search_{network}_quick/shared")
+    both = [design for design in real if design in scores]
+    first = {design: real[design][0] for design in both}
+    accuracy = [scores[d]["accuracy"] for d in both]
+    loss = [-scores[d]["loss"] for d in both]
+    yield f"## Does the shared network rank as real trainings do? {title}\n"
+    yield f"{len(both)} schemes that were trained alone with seed 0 by `greedy` and `shared`; 95 % intervals.\n"
+    for name, a, b in (
+        ("accuracy", accuracy, [first[d].accuracy for d in both]),
+        ("loss", loss, [-first[d].last.test_loss for d in both]),
+    ):
+        yield f"- By {name}: Spearman {spearman(a, b)}; Kendall {kendall(a, b)}."
+    if network == "resnet8":
+        mean = {d: fmean(r.accuracy for r in found.values()) for d, found in held_out("ratios_resnet8_quick").items()}
+        known = [d for d in both if d in mean]
+        against = spearman([scores[d]["accuracy"] for d in known], [mean[d] for d in known])
+        yield f"- By accuracy, against the means of three seeds: Spearman {against}."
+        yield f"- {places(said['chosen'], held_out('ratios_resnet8_quick'))}"
+    levels = [score["accuracy"] for score in scores.values()]
+    ranked = sorted(scores, key=lambda d: (scores[d]["accuracy"], -params(network, d)), reverse=True)
+    yield f"- All {len(levels)} shared scores lie between {min(levels):.1f} and {max(levels):.1f} %."
+    yield f"- The choice {said['chosen']} has rank {ranked.index(said['chosen']) + 1} of {len(ranked)} among them."
+    alone = [r[0].accuracy for d, r in held_out(f"search_{network}_quick/greedy").items()]
+    total = next(iter(first.values())).total
+    share = fmean(alone) / 100
+    yield (
+        f"- The {len(alone)} schemes of `greedy` lie between {min(alone):.1f} and {max(alone):.1f} % on the held-out "
+        f"images; counting {total:,} of them leaves a standard deviation of "
+        f"{100 * math.sqrt(share * (1 - share) / total):.1f} points.\n"
+    )
+
+
+def places(design: str, found: Designs) -> str:
+    """Say which place a design has with each seed."""
+    said = []
+    for seed in sorted(found[design]):
+        better = sum(other[seed].accuracy > found[design][seed].accuracy for other in found.values())
+        said.append(f"{better + 1} with seed {seed}")
+    return f"The choice {design} among {len(found)} schemes: place {', '.join(said)}."
+
+
+def params(network: str, design: str) -> int:
+    from senet.decode import se_designs
+    from senet.lab.listing import count
+
+    return count(network, se_designs(f"standard:reduction={design.removeprefix('standard r=')}")).params
+
+
+# ---- speed
+
+
+def speed() -> Iterator[str]:
+    """Schemes a minute, as measured last."""
+    yield "## Schemes a minute\n"
+    if not SPEED.exists():
+        yield "Not measured; `python benchmarks/search_evidence.py --measure` does."
+        return
+    values = json.loads(SPEED.read_text(encoding="utf-8"))
+    yield (
+        f"{values['machine']}, one thread, CPU time; median [least, most] of {values['repeats']} repeats. Weights are "
+        "fresh: they change no time. Every scheme has its norms measured anew.\n"
+    )
+    yield "| network | chooses | pixels | images + calibration | schemes | common beginnings once | each alone |"
+    yield "|---|---|---:|---:|---:|---:|---:|"
+    for row in values["rows"]:
+        tree, alone = (_range(row[name]) for name in ("tree", "alone"))
+        yield (
+            f"| {row['network']} | {row['per']} | {row['pixels']} | {row['images']} + {row['calibration']} | "
+            f"{row['schemes']} | {tree} | {alone} |"
+        )
+
+
+def _range(values: Sequence[float]) -> str:
+    ranked = sorted(values)
+    return f"{ranked[len(ranked) // 2]:,.0f} [{ranked[0]:,.0f}, {ranked[-1]:,.0f}]"
+
+
+def measured(repeats: int = 3) -> dict[str, Any]:
+    """Time the scoring of spaces."""
+    import platform
+
+    import torch
+
+    torch.set_num_threads(1)
+    cases = [
+        ("resnet8", "stage", (2, 4, 8, 16), 32),
+        ("resnet20", "stage", (2, 4, 8, 16), 32),
+        ("resnet20", "block", (4, 16), 32),
+        ("resnet20", "block", (4, 16), 8),
+    ]
+    rows = [timed(model, per, ratios, pixels, repeats) for model, per, ratios, pixels in cases]
+    return {"machine": f"{platform.machine()} CPU, torch {torch.__version__}", "repeats": repeats, "rows": rows}
+
+
+def timed(model: str, per: str, ratios: tuple[int, ...], pixels: int, repeats: int) -> dict[str, Any]:
+    """Time one space: all schemes as a tree, and some of them one by one."""
+    import time
+
+    import torch
+
+    from senet.lab.search.blocks import count_blocks
+    from senet.lab.search.tree import score_schemes
+    from senet.models import create_model
+    from senet.nn import Site
+    from senet.nn.nested import NestedSqueezeExcite
+
+    blocks = count_blocks(model)
+    specs = list(schemes(blocks if per == "block" else (1,) * len(blocks), ratios))
+    images, calibration = 500, 125
+
+    def gates(site: Site) -> dict[str, torch.nn.Module]:
+        every = [SESpec(reduction=r) for r in ratios]
+        return {"standard": NestedSqueezeExcite(site.channels, every, stage=site.stage, unit=site.unit)}
+
+    network = create_model(model, se=gates, image_size=pixels)
+    draw = torch.Generator().manual_seed(0)
+    data = {
+        "calibration": torch.randn(calibration, 3, pixels, pixels, generator=draw),
+        "images": torch.randn(images, 3, pixels, pixels, generator=draw),
+        "labels": torch.randint(10, (images,), generator=draw),
+    }
+
+    def a_minute(groups: Sequence[Sequence[SESpec]]) -> float:
+        began = time.process_time()
+        for group in groups:
+            score_schemes(network, group, **data)
+        return 60 * sum(map(len, groups)) / (time.process_time() - began)
+
+    some = [[spec] for spec in specs[:: max(1, len(specs) // 4)]][:4]
+    a_minute(some[:1])  # warm
+    tree, alone = zip(*((a_minute([specs]), a_minute(some)) for _ in range(repeats)), strict=True)
+    return {
+        "network": f"SE-{model}",
+        "per": per,
+        "pixels": f"{pixels}x{pixels}",
+        "images": images,
+        "calibration": calibration,
+        "schemes": len(specs),
+        "tree": tree,
+        "alone": alone,
+    }
+
+
+def schemes(counts: Sequence[int], ratios: Sequence[int]) -> Iterator[SESpec]:
+    """Give every scheme, with one ratio for each of `counts` places of every stage."""
+    from itertools import islice, product
+
+    for chosen in product(ratios, repeat=sum(counts)):
+        left = iter(chosen)
+        stages = [tuple(islice(left, number)) for number in counts]
+        yield SESpec(reduction=tuple(stage[0] if len(stage) == 1 else stage for stage in stages))
+
+
+HEAD = """# What the committed searches tell
+
+Made by `python benchmarks/search_evidence.py` from the results in [studies/reports](../studies/reports); nothing was
+trained for it. How to read it: [docs/search.md](../docs/search.md).
+"""
+
+
+if __name__ == "__main__":
+    main()
