@@ -77,7 +77,7 @@ def search(
     lists = lists_beside(folder)
     if report_only:
         found = reread(space, strategy, Store(runs, lists=lists), folder)
-        made = f"senet search {space_file} -s {strategy} --data-dir DIR"
+        made = command_line().replace(" --report-only", "")
         files = write_report(found, folder, command=made, again=command_line())
     else:
         setup = make_setup(data_dir, device, jobs, workers, download=download, on_bad_image=on_bad_image, graph=graph)

@@ -22,7 +22,7 @@ from senet.errors import CheckpointError, SenetError, SpecError, unknown
 from senet.lab.result import Epoch
 from senet.lab.run import Run
 
-__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "StoppedEarly", "Verdict", "read_pruned"]
+__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "StoppedEarly", "Verdict", "decode_pruned", "read_pruned"]
 
 RULES = ("off", "median", "halving")
 FILE = "pruned.json"
@@ -201,13 +201,30 @@ def read_pruned(folder: Path) -> Pruned | None:
     """
     path = folder / FILE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["run"] = asdict(decode.run(values["run"], place=str(path)))
-        return decode.record(Pruned, values, place=str(path))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is no record of this version of senet: {error} Remove it.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}.") from None
+    return decode_pruned(text, place=str(path))
+
+
+def decode_pruned(text: str, *, place: str) -> Pruned:
+    """Read a record from JSON.
+
+    Args:
+        text: what `json.dumps(pruned.as_dict())` gave.
+        place: where it comes from, for errors.
+
+    Raises:
+        CheckpointError: if it is no record.
+    """
+    try:
+        values = json.loads(text)
+        values["run"] = asdict(decode.run(values["run"], place=place))
+        return decode.record(Pruned, values, place=place)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{place} is no record of this version of senet: {error} Remove it.") from None
 
 
 def _curve(folder: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from test_drive import SPACE, Laboratory, names, params
 
 from senet.console import Board
 from senet.errors import SpecError, UsageError
-from senet.lab.early import Pruned, Rule, Verdict
+from senet.lab.early import Pruned, Rule, Verdict, decode_pruned
 from senet.lab.execute import Setup
 from senet.lab.result import Result
 from senet.lab.run import Run
@@ -101,7 +101,7 @@ def test_optuna_is_told_and_asks_no_more_for_it() -> None:
 def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
     outcome, _ = found()
     last = cells(outcome, {})[-1]
-    assert last == [name(BAD), "grid", f"{params(BAD):,}", "pruned at epoch 2 of 8: 99.90", "-", ""]
+    assert last == [name(BAD), "grid", f"{params(BAD):,}", "pruned at epoch 2 of 8: 99.90 < 99.95", "-", ""]
     (row,) = [row for row in csv.DictReader(io.StringIO(csv_text(outcome, {}))) if row["pruned_epoch"]]
     assert (row["design"], row["accuracy"], row["pruned_epoch"], row["pruned_accuracy"]) == (name(BAD), "", "2", "99.9")
     said = " ".join(notes(outcome, {}))
@@ -110,6 +110,8 @@ def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
     assert "4 new, 1 of them pruned, best standard r=2-2" in walk(outcome)[1]
     write_report(Findings(outcome=outcome), tmp_path, command="senet search")
     assert "8 trainings and 1 that were pruned" in (tmp_path / "report.md").read_text()
+    (line,) = (tmp_path / "pruned.jsonl").read_text().splitlines()
+    assert decode_pruned(line, place="pruned.jsonl") == outcome.cut[0].pruned
     (pruned,) = findings_dict(Findings(outcome=outcome))["pruned"]
     assert (pruned["epoch"], pruned["epochs"], pruned["to_reach"], pruned["rule"]) == (2, 8, 99.95, "median")
 

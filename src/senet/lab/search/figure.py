@@ -1,6 +1,6 @@
 """The picture of a search: accuracy against parameters with the Pareto front, and shared scores against real ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,33 +50,58 @@ def draw(
     for panel in axes:
         panel.grid(alpha=0.25)
         panel.spines[["top", "right"]].set_visible(False)
+    figure.draw_without_rendering()  # texts have sizes only on a figure that is laid out
+    first = [outcome.chosen, (), *front(outcome.searched, ("accuracy", _cost(outcome)))]
+    _name(axes[0], {d: _place(trial, _cost(outcome)) for d, trial in outcome.trials.items()}, first)
+    if both and shared is not None:
+        _name(axes[1], {d: (shared[d].accuracy, pool[d].score.accuracy) for d in both}, first)
     figure.savefig(path, dpi=150)
+
+
+def _name(axes: Any, points: Mapping[Design, tuple[float, float]], first: Sequence[Design | None]) -> None:
+    """Write names beside points, some before others, where they cover neither each other nor a point's own mark.
+
+    Names for which there is no room are left out; the table has all of them.
+    """
+    taken = [axes.get_legend().get_window_extent()] if axes.get_legend() else []
+    inside = axes.get_window_extent()
+    marks = {design: axes.transData.transform(point) for design, point in points.items()}
+    downwards = sorted(points, key=lambda design: -points[design][1])
+    for design in dict.fromkeys([design for design in first if design is not None and design in points] + downwards):
+        for shift, side in (((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right")):
+            text = axes.annotate(
+                _label(design), points[design], xytext=shift, textcoords="offset points", fontsize=7, ha=side
+            )
+            text.set_in_layout(False)
+            box = text.get_window_extent()
+            free = not any(box.overlaps(other) for other in taken)
+            free = free and not any(box.contains(*mark) for mark in marks.values())
+            if free and inside.x0 <= box.x0 and box.x1 <= inside.x1:
+                taken.append(box)
+                break
+            text.remove()
 
 
 def _trade(axes: Any, outcome: Outcome) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    cost = "latency_ms" if "latency_ms" in outcome.space.objectives else "params"
+    cost = _cost(outcome)
     best = front(outcome.searched, ("accuracy", cost))
-
-    def place(trial: Trial) -> tuple[float, float]:
-        return getattr(trial.score, cost), trial.score.accuracy
 
     for design, trial in outcome.trials.items():
         colour = BLACK if not design else BLUE if design in best else GREY
         mark = "s" if not design else "o"
-        x, y = place(trial)
+        x, y = _place(trial, cost)
         axes.errorbar(x, y, yerr=trial.spread, color=colour, marker=mark, capsize=3, linestyle="")
-        axes.annotate(_label(design), (x, y), xytext=(5, 3), textcoords="offset points", fontsize=7)
-    if outcome.cut:
-        costs = [cut.params for cut in outcome.cut] if cost == "params" else []
-        levels = [cut.pruned.accuracy for cut in outcome.cut][: len(costs)]
-        axes.plot(costs, levels, "x", color=GREY, alpha=0.7, label="pruned, after its last epoch")
-    steps = sorted(place(outcome.trials[design]) for design in best)
+    if outcome.cut and cost == "params":  # at the edge: an accuracy of another epoch is none to compare
+        costs = [cut.params for cut in outcome.cut]
+        low = axes.get_xaxis_transform()
+        axes.plot(costs, [0.02] * len(costs), "x", color=GREY, transform=low, label="pruned: no accuracy to compare")
+    steps = sorted(_place(outcome.trials[design], cost) for design in best)
     if steps:
         axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="front of the designs")
     if outcome.chosen is not None and outcome.chosen in outcome.trials:
-        at = place(outcome.trials[outcome.chosen])
+        at = _place(outcome.trials[outcome.chosen], cost)
         axes.plot(*at, "o", markersize=13, fillstyle="none", color=ORANGE, label="chosen")
     several = len(outcome.space.seeds) > 1
     axes.set(
@@ -91,6 +116,14 @@ def _trade(axes: Any, outcome: Outcome) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
+def _cost(outcome: Outcome) -> str:
+    return "latency_ms" if "latency_ms" in outcome.space.objectives else "params"
+
+
+def _place(trial: Trial, cost: str) -> tuple[float, float]:
+    return getattr(trial.score, cost), trial.score.accuracy
+
+
 def _against(axes: Any, both: list[tuple[Design, Trial]], shared: Mapping[Design, Score]) -> None:
     for design, trial in both:
         axes.errorbar(
@@ -102,8 +135,6 @@ def _against(axes: Any, both: list[tuple[Design, Trial]], shared: Mapping[Design
             capsize=3,
             linestyle="",
         )
-        place = (shared[design].accuracy, trial.score.accuracy)
-        axes.annotate(_label(design), place, xytext=(5, 3), textcoords="offset points", fontsize=7)
     axes.set(
         xlabel="accuracy inside the shared network [%]",
         ylabel="accuracy when trained alone [%]",

@@ -1,5 +1,6 @@
 """A search on paper: JSON, table, Pareto front as CSV and picture, the choice as a study file, and a report."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -54,7 +55,7 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
     Args:
         found: the search.
         folder: gets `report.md`, `table.md`, `search.json`, `pareto.csv`, `pareto.png`, `chosen.toml`, and
-            `results.jsonl` with all results.
+            `results.jsonl` with all results; `pruned.jsonl` if trainings were stopped early.
         command: what made it, for the report.
         again: what wrote it again without training; empty if this did both.
 
@@ -71,6 +72,10 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
     write_text(folder / "pareto.csv", table.csv_text(outcome, found.tests))
     trained = [result for trial in outcome.trials.values() for result in trial.results.values()]
     write_results(folder / "results.jsonl", [*trained, *found.results.values()])
+    if outcome.cut:
+        lines = (json.dumps(cut.pruned.as_dict(), allow_nan=False) + "\n" for cut in outcome.cut)
+        write_text(folder / "pruned.jsonl", "".join(lines))
+        names.append("pruned.jsonl")
     if outcome.trials:
         shared = found.shared.scores if found.shared else None
         draw(outcome, folder / "pareto.png", shared=shared, pool=found.pool or None)

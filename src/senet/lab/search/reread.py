@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from senet.errors import CheckpointError, UsageError
-from senet.lab.early import Pruned, read_pruned
+from senet.lab.early import Pruned, decode_pruned, read_pruned
 from senet.lab.listing import count
 from senet.lab.result import Result
 from senet.lab.run import Run
@@ -54,6 +54,7 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
     said = _read(folder / "search.json")
     if (said["space"], said["strategy"]) != (space.name, strategy):
         raise UsageError(f"{folder} holds the search {said['strategy']} in {said['space']}; give that one.")
+    stopped = _stopped(folder / "pruned.jsonl")
     listed = {trial["design"]: trial for trial in (*said["trials"], *said.get("pruned", ()))}
     scored = _scored(space, said.get("shared"))
     if scored is None:
@@ -63,7 +64,7 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
     outcome = search(
         space,
         walk,
-        lambda runs: _found(runs, store),
+        lambda runs: _found(runs, store, stopped),
         name=strategy,
         count=lambda design: int(listed[name(design)]["params"]),
         latency=(lambda design: float(listed[name(design)]["latency_ms"]))
@@ -99,9 +100,18 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _found(runs: Sequence[Run], store: Store) -> Iterator[Result | Pruned]:
+def _stopped(path: Path) -> dict[str, Pruned]:
+    """Read what a report lists as pruned; older reports and those without any have no such file."""
+    if not path.exists():
+        return {}
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    found = [decode_pruned(line, place=f"{path}:{number}") for number, line in lines]
+    return {pruned.run.id: pruned for pruned in found}
+
+
+def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> Iterator[Result | Pruned]:
     for run in runs:
-        found = store.get(run) or read_pruned(store.folder(run))
+        found = store.get(run) or stopped.get(run.id) or read_pruned(store.folder(run))
         if found is None:
             raise UsageError(
                 f"--report-only: {run.model} {run.design} seed {run.seed} (run {run.id}) is not there; leave it out, "

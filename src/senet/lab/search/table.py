@@ -41,6 +41,8 @@ def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
     for cut in sorted(outcome.cut, key=lambda cut: (-cut.pruned.epoch, name(cut.design))):
         epoch, epochs = cut.pruned.epoch, cut.pruned.run.recipe.epochs
         said = f"pruned at epoch {epoch} of {epochs}: {cut.pruned.accuracy:.2f}"
+        if outcome.space.objectives[0] != "loss":
+            said += f" < {cut.pruned.verdict.level:.2f}"
         rows.append([name(cut.design), cut.phase, f"{cut.params:,}", said, *missing, ""])
     return rows
 
