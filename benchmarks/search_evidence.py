@@ -19,6 +19,8 @@ from scipy import integrate, stats
 
 from senet.lab.result import Result
 from senet.lab.search.ranks import kendall, spearman
+from senet.lab.search.space import read_space
+from senet.lab.search.strategy import name
 from senet.lab.store import read_results
 from senet.spec import SESpec
 
@@ -43,7 +45,10 @@ def main() -> None:
 
 def evidence() -> str:
     """Write the page."""
-    lines = [HEAD, *chance(), *seeds(), *(line for title in NETWORKS for line in sharing(title)), *speed()]
+    lines = [HEAD, *chance(), *seeds()]
+    for title in NETWORKS:
+        lines += [*costs(title), *sharing(title), *winners(title)]
+    lines += speed()
     return "\n".join(lines) + "\n"
 
 
@@ -52,16 +57,16 @@ def evidence() -> str:
 
 def held_out(*reports: str) -> Designs:
     """Read trainings that were tested on held-out images, without the plain network."""
-    found: dict[str, dict[int, Result]] = {}
+    read: dict[str, dict[int, Result]] = {}
     for report in reports:
         for result in read_results(STUDIES / "reports" / report / "results.jsonl").values():
             if result.run.data.val_size and result.run.se:
-                found.setdefault(result.run.design, {})[result.run.seed] = result
-    return found
+                read.setdefault(result.run.design, {})[result.run.seed] = result
+    return read
 
 
-def shared_scores(network: str) -> dict[str, Any]:
-    path = STUDIES / "reports" / f"search_{network}_quick" / "shared" / "search.json"
+def found(network: str, strategy: str) -> dict[str, Any]:
+    path = STUDIES / "reports" / f"search_{network}_quick" / strategy / "search.json"
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return values
 
@@ -133,13 +138,62 @@ def two_way(table: Sequence[Sequence[float]]) -> tuple[float, float, float, tupl
     return stdev(by_column), math.sqrt(noise / rows), f, df, float(stats.f.sf(f, *df))
 
 
+# ---- the two searches
+
+
+def costs(title: str) -> Iterator[str]:
+    """Images that went forward and backward: minutes were those of a shared machine."""
+    network = NETWORKS[title]
+    space = read_space(STUDIES / "spaces" / f"search_{network}_quick.toml")
+    images, epochs = space.base.data.train_size, space.base.recipe.epochs
+    yield f"## Cost of the two searches, {title}\n"
+    for strategy in ("greedy", "shared"):
+        said = found(network, strategy)
+        trained = len(said["trials"]) * len(said["seeds"])
+        alone = trained * epochs * images
+        together = (space.shared.epochs or epochs) * images * (2 + space.shared.middle) if "shared" in said else 0
+        words = f"{trained} trainings of {epochs} epochs, {alone:,} images"
+        if together:
+            words += (
+                f", and the shared network's {space.shared.epochs or epochs} epochs with {2 + space.shared.middle} "
+            )
+            words += f"schemes a step, {together:,}: {alone + together:,}"
+        yield f"- `{strategy}`: {words}."
+    yield ""
+
+
+def winners(title: str) -> Iterator[str]:
+    """The winners with fresh seeds, against constant 16 pair by pair: after two pairs and after all."""
+    network = NETWORKS[title]
+    runs: dict[str, dict[int, float]] = {}
+    for result in read_results(STUDIES / "reports" / f"winners_{network}_quick" / "results.jsonl").values():
+        runs.setdefault(result.run.design, {})[result.run.seed] = result.accuracy
+    base = runs.pop("standard r=16-16-16")
+    yield f"## The winners with fresh seeds against constant 16, {title}\n"
+    for design in sorted(runs):
+        pairs = [runs[design][seed] - base[seed] for seed in sorted(base)]
+        yield f"- {design}: two pairs {interval(pairs[:2])}; {len(pairs)} pairs {interval(pairs)}."
+    share = fmean(base.values()) / 100
+    images = next(iter(read_results(STUDIES / "reports" / f"winners_{network}_quick" / "results.jsonl").values())).total
+    yield (
+        f"- Counting {images:,} test images leaves a standard deviation of "
+        f"{100 * math.sqrt(share * (1 - share) / images):.1f} points for each run.\n"
+    )
+
+
+def interval(pairs: Sequence[float]) -> str:
+    """Give the mean of differences with Student's 95 % interval."""
+    half = float(stats.t.ppf(0.975, len(pairs) - 1)) * stdev(pairs) / math.sqrt(len(pairs))
+    return f"{fmean(pairs):+.2f} [{fmean(pairs) - half:+.2f}, {fmean(pairs) + half:+.2f}]"
+
+
 # ---- the shared network
 
 
 def sharing(title: str) -> Iterator[str]:
     """Does the shared network rank as real trainings do?"""
     network = NETWORKS[title]
-    said = shared_scores(network)
+    said = found(network, "shared")
     scores = said["shared"]["scores"]
     real = held_out(f"search_{network}_quick/greedy", f"search_{network}_quick/shared")
     both = [design for design in real if design in scores]
@@ -148,19 +202,22 @@ def sharing(title: str) -> Iterator[str]:
     loss = [-scores[d]["loss"] for d in both]
     yield f"## Does the shared network rank as real trainings do? {title}\n"
     yield f"{len(both)} schemes that were trained alone with seed 0 by `greedy` and `shared`; 95 % intervals.\n"
-    for name, a, b in (
+    for what, a, b in (
         ("accuracy", accuracy, [first[d].accuracy for d in both]),
         ("loss", loss, [-first[d].last.test_loss for d in both]),
     ):
-        yield f"- By {name}: Spearman {spearman(a, b)}; Kendall {kendall(a, b)}."
+        yield f"- By {what}: Spearman {spearman(a, b)}; Kendall {kendall(a, b)}."
     if network == "resnet8":
-        mean = {d: fmean(r.accuracy for r in found.values()) for d, found in held_out("ratios_resnet8_quick").items()}
+        mean = {
+            d: fmean(r.accuracy for r in found_by.values()) for d, found_by in held_out("ratios_resnet8_quick").items()
+        }
         known = [d for d in both if d in mean]
         against = spearman([scores[d]["accuracy"] for d in known], [mean[d] for d in known])
         yield f"- By accuracy, against the means of three seeds: Spearman {against}."
         yield f"- {places(said['chosen'], held_out('ratios_resnet8_quick'))}"
     levels = [score["accuracy"] for score in scores.values()]
-    ranked = sorted(scores, key=lambda d: (scores[d]["accuracy"], -params(network, d)), reverse=True)
+    size = sizes(network)
+    ranked = sorted(scores, key=lambda d: (scores[d]["accuracy"], -size[d]), reverse=True)
     yield f"- All {len(levels)} shared scores lie between {min(levels):.1f} and {max(levels):.1f} %."
     yield f"- The choice {said['chosen']} has rank {ranked.index(said['chosen']) + 1} of {len(ranked)} among them."
     alone = [r[0].accuracy for d, r in held_out(f"search_{network}_quick/greedy").items()]
@@ -173,20 +230,23 @@ def sharing(title: str) -> Iterator[str]:
     )
 
 
-def places(design: str, found: Designs) -> str:
+def places(design: str, designs: Designs) -> str:
     """Say which place a design has with each seed."""
     said = []
-    for seed in sorted(found[design]):
-        better = sum(other[seed].accuracy > found[design][seed].accuracy for other in found.values())
+    for seed in sorted(designs[design]):
+        better = sum(other[seed].accuracy > designs[design][seed].accuracy for other in designs.values())
         said.append(f"{better + 1} with seed {seed}")
-    return f"The choice {design} among {len(found)} schemes: place {', '.join(said)}."
+    return f"The choice {design} among {len(designs)} schemes: place {', '.join(said)}."
 
 
-def params(network: str, design: str) -> int:
-    from senet.decode import se_designs
+def sizes(network: str) -> dict[str, int]:
+    """Count the parameters of every design of a space, by its name: they break ties."""
     from senet.lab.listing import count
+    from senet.lab.search.blocks import place_by_place
 
-    return count(network, se_designs(f"standard:reduction={design.removeprefix('standard r=')}")).params
+    space = read_space(STUDIES / "spaces" / f"search_{network}_quick.toml")
+    counted = place_by_place(space, lambda design: count(network, design).params)
+    return {name(design): counted(design) for design in space.designs()}
 
 
 # ---- speed
@@ -206,7 +266,7 @@ def speed() -> Iterator[str]:
     yield "| network | chooses | pixels | images + calibration | schemes | common beginnings once | each alone |"
     yield "|---|---|---:|---:|---:|---:|---:|"
     for row in values["rows"]:
-        tree, alone = (_range(row[name]) for name in ("tree", "alone"))
+        tree, alone = _range(row["tree"]), _range(row["alone"])
         yield (
             f"| {row['network']} | {row['per']} | {row['pixels']} | {row['images']} + {row['calibration']} | "
             f"{row['schemes']} | {tree} | {alone} |"
