@@ -20,7 +20,7 @@ from scipy import integrate, stats
 from senet.lab.result import Result
 from senet.lab.search.ranks import kendall, spearman
 from senet.lab.search.space import read_space
-from senet.lab.search.strategy import name
+from senet.lab.search.strategy import Design, name
 from senet.lab.store import read_results
 from senet.spec import SESpec
 
@@ -241,11 +241,17 @@ def places(design: str, designs: Designs) -> str:
 
 def sizes(network: str) -> dict[str, int]:
     """Count the parameters of every design of a space, by its name: they break ties."""
-    from senet.lab.listing import count
+    import torch
+
     from senet.lab.search.blocks import place_by_place
+    from senet.models import create_model
+
+    def built(design: Design) -> int:
+        with torch.device("meta"):
+            return sum(p.numel() for p in create_model(network, se=design).parameters())
 
     space = read_space(STUDIES / "spaces" / f"search_{network}_quick.toml")
-    counted = place_by_place(space, lambda design: count(network, design).params)
+    counted = place_by_place(space, built)
     return {name(design): counted(design) for design in space.designs()}
 
 

@@ -138,7 +138,7 @@ def test_mistakes_are_one_line(call, tmp_path: Path) -> None:  # type: ignore[no
 
 
 STOPPING = """
-stop_early = { rule = "median", warmup = 1, startup = 2 }
+stop_early = { rule = "median", warmup = 1, startup = 1 }
 [base]
 model = "resnet8"
 data = { name = "digits", train_size = 60, val_size = 60, test_size = 60 }
@@ -152,11 +152,11 @@ reduction = [1, 4]
 
 def test_a_search_that_stops_early_walks_the_same_way_again(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "stop.toml").write_text(STOPPING, encoding="utf-8")
-    words = ("search", "stop.toml", "-s", "random", "--budget-trials", "7", "-j", "1", "--json")
+    words = ("search", "stop.toml", "-s", "random", "--budget-trials", "5", "-j", "1", "--json")
     code, out, err = call(*words)
     assert code == 0, err
     values = json.loads(out)
-    assert len(values["trials"]) + len(values["pruned"]) == 7
+    assert len(values["trials"]) + len(values["pruned"]) == 5
     assert values["pruned"]
     assert all(one["epoch"] == 1 and one["accuracy"] < one["to_reach"] for one in values["pruned"])
     for one in values["pruned"]:
