@@ -339,7 +339,7 @@ def timed(model: str, per: str, ratios: tuple[int, ...], pixels: int, repeats: i
     a_minute(some[:1])  # warm
     tree, alone = zip(*((a_minute([specs]), a_minute(some)) for _ in range(repeats)), strict=True)
     return {
-        "network": f"SE-{model}",
+        "network": f"SE-{model.replace('resnet', 'ResNet-')}",
         "per": per,
         "pixels": f"{pixels}x{pixels}",
         "images": images,

@@ -33,6 +33,9 @@ def test_every_interval_of_the_page_on_searches_is_in_the_evidence_or_a_report()
     written = [ROOT / "benchmarks" / "SEARCH.md", *(ROOT / "studies" / "reports").glob("*_quick/**/report.md")]
     known = " ".join(path.read_text(encoding="utf-8") for path in written)
     page = " ".join((ROOT / "docs" / "search.md").read_text(encoding="utf-8").split())
+    speeds = [line for line in (ROOT / "benchmarks" / "SEARCH.md").read_text().splitlines() if line.startswith("| SE-")]
+    assert len(speeds) == 4
+    assert all(" ".join(line.split()) in page for line in speeds)
     intervals = re.findall(r"[+-]?\d+\.\d\d \[[+-]?\d+\.\d\d, [+-]?\d+\.\d\d\]", page)
     assert len(intervals) > 15
     assert [interval for interval in intervals if interval not in known] == []
