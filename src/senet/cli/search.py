@@ -40,7 +40,10 @@ def search(
     ] = None,
     stop_early: Annotated[
         str | None,
-        typer.Option("--stop-early", help="median or halving: end trainings that fall behind on held-out images; off"),
+        typer.Option(
+            "--stop-early",
+            help="off, median or halving: end trainings that fall behind on held-out images; default as SPACE says",
+        ),
     ] = None,
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Write the report again from what is there; train nothing")

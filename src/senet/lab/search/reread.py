@@ -26,13 +26,16 @@ __all__ = ["lists_beside", "reread"]
 
 
 def lists_beside(folder: Path) -> tuple[Path, ...]:
-    """Give the lists of results of a report and of the others beside it: those below `reports`, or its own parent.
+    """Give the lists of results of a report and of the others beside it, or of all below a folder `reports`.
 
     Args:
         folder: of the report.
     """
-    above = next((place for place in folder.absolute().parents if place.name == "reports"), folder.absolute().parent)
-    return tuple(sorted(above.glob("**/results.jsonl")))
+    folder = folder.absolute()
+    reports = next((place for place in folder.parents if place.name == "reports"), None)
+    if reports is None:
+        return tuple(sorted(folder.parent.glob("*/results.jsonl")))
+    return tuple(sorted([*reports.glob("*/results.jsonl"), *reports.glob("*/*/results.jsonl")]))
 
 
 def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
