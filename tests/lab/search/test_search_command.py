@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from senet.cli import main
-from senet.lab.search import command
+from senet.lab.search import training
 from senet.lab.study import read_study
 
 FILE = """
@@ -95,13 +95,13 @@ def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # t
     assert json.loads(out)["run"]["se"][0]["reduction"] in ([2, 2, 4], [2, 4, 4], [4, 4, 4])
 
     trained: list[object] = []
-    real = command.execute
+    real = training.execute
 
     def counted(runs, store, *args, **words):  # type: ignore[no-untyped-def]
         trained.extend(run for run in runs if store.get(run) is None)
         return real(runs, store, *args, **words)
 
-    monkeypatch.setattr(command, "execute", counted)
+    monkeypatch.setattr(training, "execute", counted)
     code, again, err = call("search", "tiny.toml", "-j", "1", "--json")
     assert code == 0, err
     assert not trained

@@ -1,5 +1,6 @@
 """Carry a search out: train what a strategy asks for, within the budget, and tell it the scores."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 
@@ -155,9 +156,10 @@ class _Driver:
         for together in [(seed,) for seed in seeds] if self.space.stop_early else [seeds]:
             cells = {self.space.run(d, seed, epochs=epochs): (d, seed) for seed in together for d in found}
             stopped: dict[Design, Pruned] = {}
-            for outcome in self.evaluate(list(cells)):
+            outcomes = list(self.evaluate(list(cells)))
+            self.seconds += math.fsum(outcome.seconds for outcome in outcomes)  # the same in whatever order they come
+            for outcome in outcomes:
                 design, seed = cells[outcome.run]
-                self.seconds += outcome.seconds
                 if isinstance(outcome, Pruned):
                     stopped[design] = outcome
                 else:
