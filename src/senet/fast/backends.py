@@ -13,7 +13,7 @@ from senet.fast.passes import REFERENCE, Passes
 
 __all__ = ["BACKENDS", "backend_for", "is_suited", "passes"]
 
-# values of a map, below which several operators of torch cost less than one of Python (docs/fast.md)
+# values of a map, below which several operators of torch cost less than one of Python (docs/speed.md)
 SMALL, SMALL_GATED = 2**19, 2**16
 
 
