@@ -26,7 +26,7 @@ from senet.nn.squeeze import SQUEEZES
 
 __all__ = ["FusedResidual", "FusedSequential", "excite_of", "is_norm"]
 
-FEW_POSITIONS = 1024  # of all images, up to which a matrix product beats torch's 1x1 convolution (docs/log.md)
+FEW_POSITIONS = 1024  # of all images, up to which a matrix product beats torch's 1x1 convolution (docs/fast.md)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
