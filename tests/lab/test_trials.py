@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ pytest.importorskip("optuna", reason="optuna is not installed (extra `search`)")
 
 from optuna.trial import TrialState
 
+from senet import SESpec
 from senet.data import DataSpec
 from senet.errors import NumericError, SpecError, StorageError, UsageError
 from senet.lab import trials as module
-from senet.lab.database import _disk, _refuse_network_disk, address
+from senet.lab.database import _disk, _refuse_network_disk, address, quiet
+from senet.lab.recipe import Optim, Recipe
 from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
 from senet.lab.trials import RETRIES, Overview, Trials
@@ -209,10 +212,26 @@ def test_a_trial_may_have_several_values(tmp_path: Path) -> None:
         trials.tell(trial, result(RUNS[0]))
         assert trials._study.trials[0].values == [75.0, 20.0]
         assert [direction.name for direction in trials._study.directions] == ["MAXIMIZE", "MINIMIZE"]
+        with quiet():
+            assert trials._study.metric_names == ["top-1 accuracy [%]", "multiply-adds"]
     with pytest.raises(StorageError, match=r"'search' with the goals \['accuracy', 'macs'\], asked are \['accuracy'\]"):
         Trials.open("sqlite", "search", runs=tmp_path)
     with pytest.raises(SpecError, match=r"goals = 'acuracy' .* Did you mean 'accuracy'"):
         Trials.open("sqlite", "other", runs=tmp_path, goals=("acuracy",))
+
+
+def test_a_trial_says_what_is_trained_in_a_few_words(here: Trials) -> None:
+    """A dashboard shows each attribute as a column: what holds every setting would fill the page."""
+    run = replace(RUNS[1], se=(SESpec(reduction=8),), recipe=Recipe(epochs=3, optim=Optim(lr=0.05)))
+    here.add([run])
+    about = here._study.trials[0].user_attrs
+    assert about == {
+        "run": run.id,
+        "model": "resnet20",
+        "design": "standard r=8",
+        "seed": 1,
+        "settings": "data.name=digits recipe.epochs=3 recipe.optim.lr=0.05",
+    }
 
 
 def test_studies_of_one_storage_do_not_mix(here: Trials, tmp_path: Path) -> None:

@@ -1,11 +1,24 @@
-"""What a study at its quick scale changes, field by field."""
+"""How runs differ, field by field: from the defaults, and a study at its quick scale from the full one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from senet.lab.run import Run
 
-__all__ = ["differences"]
+__all__ = ["differences", "settings"]
+
+
+def settings(run: Run) -> str:
+    """Say data set, epochs, and what else of data and recipe is not the default, by dotted names.
+
+    Example:
+        >>> settings(Run(seed=3))
+        'data.name=digits recipe.epochs=20'
+    """
+    values = run.as_dict()
+    plain = Run().as_dict() | {name: values[name] for name in ("model", "se", "seed")}
+    plain["data"]["name"] = plain["recipe"]["epochs"] = None
+    return " ".join(f"{place}={_word(value)}" for place, _, value in _changes(plain, values))
 
 
 def differences(

@@ -25,6 +25,7 @@ from senet.lab.database import Database, address, quiet
 from senet.lab.early import Pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
+from senet.lab.scale import settings
 
 __all__ = ["GOALS", "Failure", "Overview", "Trial", "Trials"]
 
@@ -39,6 +40,14 @@ GOALS: Mapping[str, tuple[Literal["minimize", "maximize"], Callable[[Result], fl
     "macs": ("minimize", lambda result: float(result.macs)),
 }
 """What a trial can be valued by: the direction that is better, and the number."""
+
+AXES: Mapping[str, str] = {
+    "accuracy": "top-1 accuracy [%]",
+    "loss": "loss [nats]",
+    "params": "parameters",
+    "macs": "multiply-adds",
+}
+"""What a goal is called where others show it; Optuna would say "Objective 0"."""
 
 ALIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -117,6 +126,8 @@ class Trials:
             )
             before = self._study.user_attrs.get("goals")
             if before is None and not self._study.get_trials(deepcopy=False):
+                with quiet():
+                    self._study.set_metric_names([AXES[goal] for goal in goals])
                 self._study.set_user_attr("goals", list(goals))
             elif before != list(goals):
                 raise StorageError(
@@ -281,7 +292,7 @@ class Trials:
         return [trial for there in self._by_run().values() for trial in there if trial.state in ALIVE]
 
     def _enqueue(self, run: Run) -> None:
-        about = {"run": run.id, "model": run.model, "design": run.design, "seed": run.seed, "values": run.as_dict()}
+        about = {"run": run.id, "model": run.model, "design": run.design, "seed": run.seed, "settings": settings(run)}
         self._study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=about))
 
     def _by_run(self) -> dict[str, list[FrozenTrial]]:
