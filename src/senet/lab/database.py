@@ -28,6 +28,7 @@ __all__ = ["Database", "address"]
 
 WAIT = 60  # seconds that a statement, a lock or a turn may take
 CONNECT = 5  # seconds until a server that does not answer is given up
+BUSY = 8  # seconds that another program may hold an SQLite file: workers take turns, so it is none of them
 KEY = 0x5E_5E_7  # of the advisory lock: any number that no other program takes
 FORMS = "give sqlite (a file in the folder of runs), sqlite:///FILE, or postgresql://USER@HOST/DATABASE"
 NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "beegfs"}
@@ -79,7 +80,7 @@ class Database:
             self.path = Path(str(url.database)).absolute()
             ensure_writable(self.path.parent)
             _refuse_network_disk(self.path)
-            connect: dict[str, Any] = {"timeout": WAIT}
+            connect: dict[str, Any] = {"timeout": BUSY}
         else:
             limits = {"statement_timeout": WAIT, "lock_timeout": WAIT, "idle_in_transaction_session_timeout": 2 * WAIT}
             options = " ".join(f"-c {name}={1000 * seconds}" for name, seconds in limits.items())
