@@ -1,5 +1,6 @@
 """The networks of other libraries with random weights and statistics: equal logits, in both directions."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
@@ -37,6 +38,19 @@ def from_pytorchcv(name: str) -> nn.Module:
     family = "seresnet_cifar" if "cifar" in name else name.rstrip("0123456789bdx_")  # seresnext50_32x4d: seresnext
     model = getattr(import_module(f"pytorchcv.models.{family}"), name)(pretrained=False)
     model.features.final_pool = nn.AdaptiveAvgPool2d(1)  # theirs has a size, for images of 224 or 32 pixels only
+    return model
+
+
+def from_mmpretrain(name: str) -> nn.Module:
+    reason = "mmpretrain is not installed; it goes with mmengine and mmcv-lite, in no extra of ours"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports
+        models = pytest.importorskip("mmpretrain.models", reason=reason)
+        family, depth = name.split()
+        head = {"type": "LinearClsHead", "num_classes": 1000, "in_channels": 2048 if int(depth) > 34 else 512}
+        groups = {"groups": 32, "width_per_group": 4} if "X" in family else {}
+        backbone = {"type": family, "depth": int(depth), **groups}
+        model: nn.Module = models.ImageClassifier(backbone, {"type": "GlobalAveragePooling"}, head)
     return model
 
 
@@ -145,6 +159,10 @@ SLOW: list[Case] = [
     ("monai", from_monai, "SEResNet152", "resnet152", SE, {}),
     ("monai", from_monai, "SEResNext101", "resnext101_32x4d", SE, {}),
     ("monai", from_monai, "SENet154", "senet154", SE, {}),
+    ("mmpretrain", from_mmpretrain, "ResNet 18", "resnet18", None, {}),
+    ("mmpretrain", from_mmpretrain, "SEResNet 50", "resnet50.v15", SE, {}),
+    ("mmpretrain", from_mmpretrain, "SEResNet 101", "resnet101.v15", SE, {}),
+    ("mmpretrain", from_mmpretrain, "SEResNeXt 50", "resnext50_32x4d", SE, TORCH_STEM),
     ("pytorchcv", from_pytorchcv, "seresnet34", "resnet34", SE, {}),
     ("pytorchcv", from_pytorchcv, "seresnet101", "resnet101", SE, TORCH_STEM),
     ("pytorchcv.b", from_pytorchcv, "seresnet101b", "resnet101.v15", SE, {}),
