@@ -5,7 +5,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -138,10 +139,43 @@ class Crowd:
             kills += victim.process.exitcode == -signal.SIGKILL
         return kills
 
+    def kill_and_replace(self, number: int, chance: random.Random, *, most: int, **kw: Any) -> tuple[int, int]:
+        """Kill one worker after the other, wherever it is, and let a new one begin for each.
+
+        Args:
+            number: of workers to kill while they train; others are killed beside.
+            chance: chooses worker and moment.
+            most: times that the workers of one run are killed.
+            kw: of the new workers.
+
+        Returns:
+            How many were killed, and how many of them held a run.
+        """
+        kills = at_work = 0
+        while at_work < number and (living := [child for child in self.children if child.runs]):
+            victim = chance.choice(living)
+            enough = self.steps + chance.randint(0, 10)
+            while self.steps < enough and victim.runs:
+                time.sleep(0.005)
+            time.sleep(chance.uniform(0, 0.2))
+            held = [run for run in self.runs if holder(self.place / "runs" / run.id) == victim.pid]
+            if any(len(self.lives(run)) > most for run in held):
+                continue
+            victim.kill()
+            if victim.process.exitcode == -signal.SIGKILL:
+                kills += 1
+                at_work += bool(held)
+                self.join(**kw)
+        return kills, at_work
+
     def end(self) -> None:
         """Wait for all workers that were not killed."""
         for child in self.children:
             assert child.join(120) in (0, -signal.SIGKILL), child.said
+
+    def shares(self) -> Mapping[str, int]:
+        """Count the runs that each process trained."""
+        return Counter(log.suffix for log in (self.place / "logs").iterdir())
 
     def lives(self, run: Run) -> list[list[float]]:
         """Give the times of the batches of a run, for each process that trained it, in their order."""
