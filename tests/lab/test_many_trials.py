@@ -135,11 +135,11 @@ def test_trainings_outlive_a_server_that_is_away_for_half_a_minute(grace: int, t
         crowd.end()
         crowd.check(steps=STEPS)
         assert [child.process.exitcode for child in crowd.children] == [0, 0]
-        assert "Trying again." in fast.said
+        assert 1 <= fast.said.count("Trying again.") <= 2  # not every two seconds
+        assert "the storage answers again" in fast.said
         assert server.url() not in fast.said + slow.said
-        retried = states(crowd).count("FAIL")
-        assert retried == 0 or grace < SPAN
-        print(f"\n{away:.0f} s without the server: {steps} steps done meanwhile, {retried} trials retried, none lost")
+        assert states(crowd) == ["COMPLETE"] * len(crowd.runs)  # nobody was taken for dead
+        print(f"\n{away:.0f} s without the server: {steps} steps done meanwhile, no trial lost or retried")
     finally:
         server.stop()
         shutil.rmtree(server.folder)

@@ -116,6 +116,21 @@ def test_a_sign_of_life_keeps_a_run(here: Trials, there: Trials, tmp_path: Path)
     assert there.pull(RUNS[:1]) is None
 
 
+def test_after_an_outage_nobody_is_taken_for_dead_at_once(
+    here: Trials, there: Trials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = here.pull(RUNS[:1])
+    bury(tmp_path)
+    with pytest.raises(StorageError, match="cut off"), there._database.plain_errors():
+        raise RuntimeError("cut off")
+    assert there.pull(RUNS[:1]) is None
+    monkeypatch.setattr(there._database, "grace", 0)
+    again = there.pull(RUNS[:1])
+    assert dead is not None
+    assert again is not None
+    assert again.number == dead.number + 1
+
+
 def test_a_worker_that_was_taken_for_dead_changes_nothing_any_more(here: Trials, there: Trials, tmp_path: Path) -> None:
     slow = here.pull(RUNS[:1])
     bury(tmp_path)

@@ -6,6 +6,7 @@ change of a trial's state here happens in a turn: a lock that ends with the proc
 
 import fcntl
 import logging
+import math
 import os
 import time
 import warnings
@@ -75,6 +76,8 @@ class Database:
     def __init__(self, url: URL, *, heartbeat: int, grace: int) -> None:
         self.url = url
         self.name = url.render_as_string(hide_password=True)
+        self.grace = grace
+        self._failed = -math.inf  # when it was last away
         self._is_file = url.drivername == "sqlite"
         if self._is_file:
             self.path = Path(str(url.database)).absolute()
@@ -121,7 +124,13 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, StorageInternalError, RuntimeError, AssertionError) as error:
+            self._failed = time.monotonic()
             raise StorageError(f"{self.name}: {self._reason(error)}") from error
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it has answered for so long that a worker without a sign of life in it must be dead."""
+        return time.monotonic() - self._failed > self.grace
 
     def close(self) -> None:
         """Give all connections back."""

@@ -30,6 +30,7 @@ __all__ = ["evaluate_with", "work"]
 
 OUTAGE = 600  # seconds without the database before a worker gives up; its training goes on all the while
 AGAIN = 2.0  # seconds between two attempts
+REMINDER = 60.0  # seconds until a worker says again that the database is away
 BRIEF = 0.2  # seconds between two looks at whether to stop
 LATE = 10.0  # seconds that a network disk may take to show the file of another machine
 OF_THE_RUN = (NumericError, CheckpointError)  # it would happen to every worker; other errors are of this machine
@@ -244,16 +245,23 @@ class _Shift:
         return found
 
     def _patiently(self, step: Callable[[], T]) -> T:
-        """Take a step again and again while the database is away."""
-        end = time.monotonic() + OUTAGE
+        """Take a step again and again while the database is away, and say so now and then."""
+        end, silent = time.monotonic() + OUTAGE, 0.0
         while True:
             try:
-                return step()
+                done = step()
             except StorageError as error:
-                if self.stop or time.monotonic() > end:
+                now = time.monotonic()
+                if self.stop or now > end:
                     raise
-                self.say(f"{error} Trying again.")
+                if now > silent:
+                    self.say(f"{error} Trying again.")
+                    silent = now + REMINDER
                 time.sleep(AGAIN)
+            else:
+                if silent:
+                    self.say("the storage answers again")
+                return done
 
 
 def _here(shift: _Shift, job: Callable[..., Result], watch: Callable[[Progress], None]) -> Iterator[Result]:

@@ -190,8 +190,9 @@ class Trials:
         """
         left = set(leave)
         with self._database.turn():
-            with quiet():
-                fail_stale_trials(self._study)
+            if self._database.is_steady:  # after an outage the living must first have time to say so
+                with quiet():
+                    fail_stale_trials(self._study)
             waiting = {t.user_attrs["run"]: t for t in self._mend(runs) if t.state == TrialState.WAITING}
             for run in runs:
                 if run.id in waiting and run not in left:
