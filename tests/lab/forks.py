@@ -205,12 +205,14 @@ def _call(output: Path, target: Callable[..., Any], args: Any, kw: Any, env: dic
         raise SystemExit(error.exit_code) from None
 
 
-def start_ranks(output: Path, target: Callable[..., Any], *args: Any, size: int = 2, **kw: Any) -> list[Child]:
+def start_ranks(
+    output: Path, target: Callable[..., Any], *args: Any, size: int = 2, env: Mapping[str, str] | None = None, **kw: Any
+) -> list[Child]:
     """Start a group of processes with the environment that torchrun gives them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    env = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    env = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **(env or {})}
     return [
         start(output.with_name(f"{output.name}{rank}"), target, *args, env={**env, "RANK": str(rank)}, **kw)
         for rank in range(size)

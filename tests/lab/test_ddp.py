@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from forks import (
     DATA,
     RECIPE,
@@ -153,6 +154,23 @@ def test_processes_hold_equal_weights_statistics_and_averages(tmp_path: Path) ->
 
 
 # ---- kills, signals, resumes
+
+
+def meet(late: float) -> None:
+    if os.environ["RANK"] == "0":
+        time.sleep(late)
+    with joined(torch.device("cpu")) as group:
+        assert group.largest(group.rank) == (1,)
+
+
+def test_processes_that_are_started_again_do_not_wait_for_the_dead(tmp_path: Path) -> None:
+    """The store of torchrun's `--master-port` outlives a restart and still has the addresses from before it."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    env = {"MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    for count, late in (("0", 0.0), ("1", 1.0)):
+        again = env | {"TORCHELASTIC_RESTART_COUNT": count}
+        children = start_ranks(tmp_path / f"said{count}", meet, late, env=again)
+        assert ends(children) == [0, 0], children[1].said
 
 
 @pytest.fixture(scope="module")

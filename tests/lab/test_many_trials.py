@@ -169,6 +169,7 @@ def test_a_connection_that_a_restart_has_cut_is_noticed_before_it_is_used(tmp_pa
         shutil.rmtree(server.folder)
 
 
+@pytest.mark.slow  # it waits
 def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path) -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed (extra `search`)")
     with socket.socket() as silent:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from senet.errors import SenetError
 
@@ -88,8 +89,9 @@ def joined(device: torch.device) -> Iterator[Group]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Group()
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
-    rank, size = dist.get_rank(), dist.get_world_size()
+    store, rank, size = _meeting_point()
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     try:
         yield Group(rank=rank, size=size)
     except RuntimeError as error:
@@ -101,6 +103,17 @@ def joined(device: torch.device) -> Iterator[Group]:
         ) from error
     finally:
         dist.destroy_process_group()
+
+
+def _meeting_point() -> tuple[dist.Store, int, int]:
+    """Give the store in which the processes find each other, and the place of this one among them.
+
+    torchrun with `--master-port` keeps one store for all its restarts: a process that reads there where another one
+    listened before the restart waits for the dead one, so every start gets names of its own.
+    """
+    store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+    store.set_timeout(PATIENCE)
+    return dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store), rank, size
 
 
 def _is_loss(error: RuntimeError) -> bool:
