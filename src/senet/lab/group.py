@@ -113,7 +113,9 @@ def _meeting_point() -> tuple[dist.Store, int, int]:
     """
     store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
     store.set_timeout(PATIENCE)
-    return dist.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store), rank, size
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    named: dist.Store = dist.PrefixStore(f"start {start}", store)  # type: ignore[attr-defined]  # not in its __all__
+    return named, rank, size
 
 
 def _is_loss(error: RuntimeError) -> bool:
