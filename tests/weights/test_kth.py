@@ -35,6 +35,7 @@ def clipped_loss(logits: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 20,000 images through 52 layers: minutes on a busy core
 @pytest.mark.parametrize(("name", "se", "correct", "loss"), CASES)
 def test_all_test_images_give_the_logged_accuracy_and_loss(
     shared: Path, name: str, se: SESpec | None, correct: int, loss: float
