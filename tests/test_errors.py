@@ -13,6 +13,7 @@ from senet.errors import (
     NumericError,
     SenetError,
     SpecError,
+    StoppedEarly,
     StorageError,
     UsageError,
     unknown,
@@ -32,6 +33,7 @@ NAMES = st.lists(st.text("abcdefgh_", min_size=1, max_size=8), min_size=1, max_s
         (StorageError, 5, OSError),
         (NumericError, 6, ArithmeticError),
         (Interrupted, 75, Exception),
+        (StoppedEarly, 75, Exception),
     ],
 )
 def test_every_error_has_its_exit_code_and_the_builtin_it_stands_for(
@@ -47,7 +49,7 @@ def test_every_error_has_its_exit_code_and_the_builtin_it_stands_for(
 def test_all_errors_are_listed_and_covered_here() -> None:
     kinds = {name for name in errors.__all__ if name != "unknown"}
     assert kinds == {"SenetError", *(kind.__name__ for kind in SenetError.__subclasses__())}
-    assert len(SenetError.__subclasses__()) == 8
+    assert len(SenetError.__subclasses__()) == 9
 
 
 def test_unknown_names_the_place_the_value_what_is_allowed_and_the_nearest_name() -> None:

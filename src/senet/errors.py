@@ -16,6 +16,7 @@ __all__ = [
     "NumericError",
     "SenetError",
     "SpecError",
+    "StoppedEarly",
     "StorageError",
     "UsageError",
     "unknown",
@@ -72,6 +73,12 @@ class NumericError(SenetError, ArithmeticError):
 
 class Interrupted(SenetError):  # noqa: N818 (it is no error: the run can go on)
     """A run that was told to stop, saved its state and can be resumed by the same command."""
+
+    exit_code = 75
+
+
+class StoppedEarly(SenetError):  # noqa: N818 (it is no error: the search goes on)
+    """A training that the rule of a search stopped; its state is saved, and without the rule it goes on."""
 
     exit_code = 75
 

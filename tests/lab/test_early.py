@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senet.data import DataSpec, load
-from senet.errors import CheckpointError, SpecError
-from senet.lab.early import FILE, Judge, Pruned, Rule, StoppedEarly, Verdict, read_pruned
+from senet.errors import CheckpointError, SpecError, StoppedEarly
+from senet.lab.early import FILE, Judge, Pruned, Rule, Verdict, read_pruned
 from senet.lab.execute import Setup, execute
 from senet.lab.recipe import Optim, Recipe
 from senet.lab.result import Epoch

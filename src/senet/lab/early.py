@@ -18,11 +18,11 @@ from statistics import median
 from typing import Any
 
 from senet import decode
-from senet.errors import CheckpointError, SenetError, SpecError, unknown
+from senet.errors import CheckpointError, SpecError, unknown
 from senet.lab.result import Epoch
 from senet.lab.run import Run
 
-__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "StoppedEarly", "Verdict", "decode_pruned", "read_pruned"]
+__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "Verdict", "decode_pruned", "read_pruned"]
 
 RULES = ("off", "median", "halving")
 FILE = "pruned.json"
@@ -187,10 +187,6 @@ class Pruned:
     def __str__(self) -> str:
         """Say it: `31.20 % after epoch 3 of 8`."""
         return f"{self.accuracy:.2f} % after epoch {self.epoch} of {self.run.recipe.epochs}"
-
-
-class StoppedEarly(SenetError):  # noqa: N818 (it is no error: the search goes on)
-    """A training was stopped by a rule; `read_pruned` of its folder says the rest."""
 
 
 def read_pruned(folder: Path) -> Pruned | None:

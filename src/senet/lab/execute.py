@@ -9,8 +9,8 @@ from pathlib import Path
 from senet.data.dataset import Data
 from senet.data.loading import load
 from senet.data.spec import DataSpec
-from senet.errors import CheckpointError, Interrupted, SenetError
-from senet.lab.early import Judge, Pruned, StoppedEarly, read_pruned
+from senet.errors import CheckpointError, Interrupted, SenetError, StoppedEarly
+from senet.lab.early import Judge, Pruned, read_pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.stop import stoppable

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from senet.data.spec import DataSpec
-from senet.errors import CheckpointError, Interrupted, NumericError, SenetError, StorageError
-from senet.lab.early import Judge, Pruned, StoppedEarly, read_pruned
+from senet.errors import CheckpointError, Interrupted, NumericError, SenetError, StoppedEarly, StorageError
+from senet.lab.early import Judge, Pruned, read_pruned
 from senet.lab.execute import Setup, execute
 from senet.lab.heart import Heart
 from senet.lab.lock import InUse

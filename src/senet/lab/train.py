@@ -19,10 +19,10 @@ from torch import Tensor
 
 from senet.costs import cost
 from senet.data.dataset import Data
-from senet.errors import CheckpointError, Interrupted, NumericError, UsageError
+from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, UsageError
 from senet.lab.build import build
 from senet.lab.checkpoint import Checkpoint, Checkpoints
-from senet.lab.early import Judge, Pruned, StoppedEarly, read_pruned
+from senet.lab.early import Judge, Pruned, read_pruned
 from senet.lab.environment import environment
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import WAY_OUT, RunFolder, read_result
