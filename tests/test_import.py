@@ -1,11 +1,13 @@
 """What importing costs, and what it must not load."""
 
+import importlib.metadata
 import subprocess
 import sys
 
 import pytest
 
 import senet
+import senet.version
 
 HELP = """
 from typer.testing import CliRunner
@@ -17,6 +19,7 @@ assert CliRunner().invoke(app, ["--help"]).exit_code == 0
 TRAINING = """
 import sys
 import senet
+import senet.version
 senet.SqueezeExcite
 print("torch" in sys.modules)
 import senet.lab.train, senet.lab.execute
@@ -56,3 +59,15 @@ def test_every_public_name_exists() -> None:
     assert callable(senet.cost), "the function hides the module of its name"
     with pytest.raises(AttributeError, match="squeeze_excite"):
         senet.squeeze_excite  # noqa: B018
+
+
+def test_a_source_tree_that_is_not_installed_has_a_version_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert senet.__version__ == importlib.metadata.version("senet")
+
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.metadata, "version", version)
+        assert importlib.reload(senet.version).__version__ == "0+source"
+    importlib.reload(senet.version)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from senet.speed import bench
     from senet.surgery import Folded, Insertion, find, fold, insert, plan, remove
     from senet.timm_zoo import timm_attention, timm_models
+    from senet.version import __version__
     from senet.weights import load_weights, state_dict_as
     from senet.weights.pretrained import from_pretrained, save_pretrained
 
@@ -29,6 +30,7 @@ __all__ = [
     "SenetError",
     "SpecError",
     "SqueezeExcite",
+    "__version__",
     "accelerate",
     "bench",
     "cost",
@@ -54,6 +56,7 @@ _HOMES = {
     "Folded": "senet.surgery",
     "Insertion": "senet.surgery",
     "SqueezeExcite": "senet.nn",
+    "__version__": "senet.version",
     "accelerate": "senet.fast",
     "bench": "senet.speed",
     "cost": "senet.costs",

@@ -51,9 +51,9 @@ _debug = False
 
 def _version(asked: bool | None) -> None:
     if asked:
-        from importlib.metadata import version
+        from senet.version import __version__
 
-        print(f"senet {version('senet')}")
+        print(f"senet {__version__}")
         raise typer.Exit
 
 

@@ -4,8 +4,9 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
+
+from senet.version import __version__
 
 __all__ = ["Environment", "environment"]
 
@@ -51,7 +52,7 @@ def environment(device: str, *, processes: int = 1, fused: str = "", graph: bool
 
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
     return Environment(
-        senet=version("senet"),
+        senet=__version__,
         commit=_commit(),
         python=platform.python_version(),
         torch=str(torch.__version__),
