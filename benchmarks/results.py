@@ -34,6 +34,9 @@ PARTS = {
     "The tail of a unit alone, a training step": "python benchmarks/tails.py --rounds 20 --figure docs/img/tails.png",
     "3x3 convolutions": "python benchmarks/convolutions.py",
     "The trainer against stock PyTorch, cnn3": "python benchmarks/trainer.py DIR --rounds 8",
+    "The trainer against stock PyTorch, cnn3 with the recipe of senet compare": (
+        "python benchmarks/trainer.py DIR --rounds 4 --recipe sgd-cosine --batch 128"
+    ),
     "The trainer against stock PyTorch, SE-ResNet-20": (
         "python benchmarks/trainer.py DIR --rounds 4 --model resnet20 --design standard --recipe sgd-cosine --batch 128"
     ),
