@@ -22,6 +22,11 @@ __all__ = ["SqueezeExcite", "without_autocast"]
 
 Layer = Callable[[nn.Module, Tensor], Tensor]
 
+# asked once: torch 2.11 and older cannot compile the question
+AUTOCASTS = frozenset(
+    kind for kind in ("cpu", "cuda", "hpu", "maia", "mps", "mtia", "xla", "xpu") if torch.amp.is_autocast_available(kind)
+)
+
 
 class SqueezeExcite(nn.Module):
     """Reweight the channels of a map by what the whole map contains.
@@ -143,6 +148,6 @@ def without_autocast(x: Tensor) -> AbstractContextManager[object]:
     """Leave autocast, if there is any: a gate is computed in float32."""
     # entered only where autocast is on: an exported graph then has no autocast region to carry
     kind = x.device.type
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    if kind in AUTOCASTS and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)
     return nullcontext()
