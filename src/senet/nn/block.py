@@ -22,9 +22,11 @@ __all__ = ["SqueezeExcite", "without_autocast"]
 
 Layer = Callable[[nn.Module, Tensor], Tensor]
 
-# asked once: torch 2.11 and older cannot compile the question
+# asked once: torch 2.11 cannot compile the question
 AUTOCASTS = frozenset(
-    kind for kind in ("cpu", "cuda", "hpu", "maia", "mps", "mtia", "xla", "xpu") if torch.amp.is_autocast_available(kind)
+    kind
+    for kind in ("cpu", "cuda", "hpu", "maia", "mps", "mtia", "xla", "xpu")
+    if torch.amp.is_autocast_available(kind)
 )
 
 
