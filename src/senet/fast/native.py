@@ -3,6 +3,7 @@
 Letters in shapes: n images, c channels, h and w sizes.
 """
 
+import atexit
 import ctypes
 import hashlib
 import os
@@ -44,7 +45,14 @@ def cache_folder() -> Path:
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "senet"
     except RuntimeError:  # a user without a home
-        return Path(tempfile.mkdtemp(prefix="senet-"))
+        return _passing_folder()
+
+
+def _passing_folder() -> Path:
+    """Make a folder that goes with this process."""
+    folder = tempfile.mkdtemp(prefix="senet-")
+    atexit.register(shutil.rmtree, folder, True)  # errors do not matter then
+    return Path(folder)
 
 
 @cache
@@ -101,7 +109,7 @@ def _compile(found: tuple[str, ...], source: Path, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch = tempfile.mkdtemp(dir=target.parent)
     except OSError:
-        target = Path(tempfile.mkdtemp(prefix="senet-")) / target.name
+        target = _passing_folder() / target.name
         scratch = tempfile.mkdtemp(dir=target.parent)
     made = Path(scratch) / target.name
     try:

@@ -240,6 +240,7 @@ struct Layer {
         return (std::min(std::max(fit, LEAST), each) + ROWS - 1) / ROWS * ROWS;
     }
     Size blocks() const { return (tiles() + room() - 1) / room(); }
+    int parts() const { return int(std::min<Size>(threads, blocks())); }  // what one thread does is a part
     Size step(Size channels) const { return apart(room() * panels_of(channels) * LANES); }
     Size between() const { return FREQUENCIES * (step(c) + step(k)); }
     Size zeros() const { return IN * widest(); }
@@ -410,19 +411,19 @@ void transform_weight_gradient(Size c, Size k, const float* du, Strides of, floa
 // ---- The convolution and the gradient of its weights.
 
 // What the caller gives room for: zeros, and for every thread what lies between the transforms.
-Size forward_scratch(const Layer& layer) { return layer.zeros() + layer.threads * layer.between(); }
+Size forward_scratch(const Layer& layer) { return layer.zeros() + layer.parts() * layer.between(); }
 
 void forward(const Layer& layer, const float* x, const float* u, const float* bias, bool relu, float* scratch, float* y) {
     std::fill(scratch, scratch + layer.zeros(), 0.0f);
     Map map{x, layer.h, layer.w, layer.c};
     Size v_step = layer.step(layer.c), m_step = layer.step(layer.k), u_step = weights_apart(layer.c, layer.k);
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(layer.threads) if (layer.threads > 1)
+#pragma omp parallel for schedule(static) num_threads(layer.parts()) if (layer.parts() > 1)
 #endif
-    for (int part = 0; part < layer.threads; ++part) {
+    for (int part = 0; part < layer.parts(); ++part) {
         float *v = scratch + layer.zeros() + part * layer.between(), *m = v + FREQUENCIES * v_step;
-        Size end = layer.blocks() * (part + 1) / layer.threads;
-        for (Size number = layer.blocks() * part / layer.threads; number < end; ++number) {
+        Size end = layer.blocks() * (part + 1) / layer.parts();
+        for (Size number = layer.blocks() * part / layer.parts(); number < end; ++number) {
             Block block(layer, number);
             transform_inputs(layer, map, block, scratch, v);
             for (Size f = 0; f < FREQUENCIES; ++f)
@@ -437,7 +438,7 @@ void forward(const Layer& layer, const float* x, const float* u, const float* bi
 Size gradient_part(const Layer& layer) { return layer.between() + layer.weights() + layer.widest(); }
 
 // ditto, and sums
-Size gradient_scratch(const Layer& layer) { return layer.zeros() + layer.threads * gradient_part(layer); }
+Size gradient_scratch(const Layer& layer) { return layer.zeros() + layer.parts() * gradient_part(layer); }
 
 void weight_gradient(const Layer& layer, const float* x, const float* dy, Strides of, float* scratch, float* dg,
                      float* dbias) {
@@ -446,13 +447,13 @@ void weight_gradient(const Layer& layer, const float* x, const float* dy, Stride
     Size v_step = layer.step(layer.c), m_step = layer.step(layer.k), u_step = weights_apart(layer.c, layer.k);
     auto sums = [&](int part) { return scratch + layer.zeros() + part * gradient_part(layer); };
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(layer.threads) if (layer.threads > 1)
+#pragma omp parallel for schedule(static) num_threads(layer.parts()) if (layer.parts() > 1)
 #endif
-    for (int part = 0; part < layer.threads; ++part) {
+    for (int part = 0; part < layer.parts(); ++part) {
         float *du = sums(part), *total = du + layer.weights(), *v = total + layer.widest(), *m = v + FREQUENCIES * v_step;
         std::fill(du, v, 0.0f);
-        Size end = layer.blocks() * (part + 1) / layer.threads;
-        for (Size number = layer.blocks() * part / layer.threads; number < end; ++number) {
+        Size end = layer.blocks() * (part + 1) / layer.parts();
+        for (Size number = layer.blocks() * part / layer.parts(); number < end; ++number) {
             Block block(layer, number);
             transform_inputs(layer, map, block, scratch, v);
             transform_gradients(layer, gradient, block, scratch, m, total);
@@ -462,8 +463,14 @@ void weight_gradient(const Layer& layer, const float* x, const float* dy, Stride
                          layer.c, panels_of(layer.k));
         }
     }
-    for (int part = 1; part < layer.threads; ++part)  // in this order, whoever was first
-        for (Size i = 0; i < layer.weights() + layer.widest(); ++i) sums(0)[i] += sums(part)[i];
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) num_threads(layer.parts()) if (layer.parts() > 1)
+#endif
+    for (int share = 0; share < layer.parts(); ++share) {
+        Size all = layer.weights() + layer.widest(), end = all * (share + 1) / layer.parts();
+        for (int part = 1; part < layer.parts(); ++part)  // in this order, whoever was first
+            for (Size i = all * share / layer.parts(); i < end; ++i) sums(0)[i] += sums(part)[i];
+    }
     transform_weight_gradient(layer.c, layer.k, sums(0), of, dg);
     if (dbias) std::copy(sums(0) + layer.weights(), sums(0) + layer.weights() + layer.k, dbias);
 }
