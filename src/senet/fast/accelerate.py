@@ -83,7 +83,7 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
         fused=tuple(name for name, why in found.items() if not why),
         left=tuple(left),
         backend=backend,
-        convolutions=tuple(name for name, module in model.named_modules() if type(module) is TiledConv2d),
+        convolutions=tuple(name for name, each in model.named_modules() if tiled and type(each) is TiledConv2d),
     )
 
 
@@ -92,7 +92,10 @@ def decelerate(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) in ORDINARY:
             module.__class__ = ORDINARY[type(module)]
-            module.__dict__.pop("fused_backend", None)  # a slice has none of its own
+        if isinstance(module, tuple(ORDINARY.values())):
+            module.__dict__.pop(
+                "fused_backend", None
+            )  # a slice has none of its own; a parametrized layer keeps its class
 
 
 def _automatic(model: nn.Module) -> str | None:

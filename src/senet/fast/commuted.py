@@ -45,7 +45,7 @@ class Tail(nn.Module):
     def is_native(self) -> bool:
         """Say whether one call of C++ runs block and end where the block is now; the first time here, this compiles."""
         excite = self._modules["excite"]
-        return isinstance(excite, Chain) and next(excite.parameters()).is_cpu and library() is not None
+        return type(excite) is Chain and next(excite.parameters()).is_cpu and library() is not None
 
     def run(
         self,
@@ -61,7 +61,7 @@ class Tail(nn.Module):
             h: the map that gives the weights; it may be `u`. None where there are none.
         """
         excite = self._modules["excite"]  # the quick way to a child
-        chain = excite if isinstance(excite, Chain) else None
+        chain = excite if type(excite) is Chain else None  # a parametrized one has weights that last one call
         s = None if chain is not None or h is None else _weights(excite, h)
         y = self.end.finish(u, s, r, None if chain is None else h, chain)
         if y is not None:

@@ -6,9 +6,9 @@ device, a map too small to pay, a tracer - runs as torch runs it.
 Letters in shapes: n images, c and k channels, h and w sizes, p and q sizes behind the convolution.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeGuard
+from typing import Any, Self, TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -36,7 +36,8 @@ class TiledConv2d(nn.Conv2d):
 
     def forward(self, input: Any) -> Any:
         """Convolve."""
-        if self.fused_backend == "native" and _pays(input, self, constant=False):
+        own = type(self) is TiledConv2d  # not so once parametrized: then its weights change whenever they are read
+        if own and self.fused_backend == "native" and _pays(input, self, constant=False):
             return Convolve.apply(input, self.weight, self.bias, _padding(self))
         return super().forward(input)
 
@@ -44,7 +45,8 @@ class TiledConv2d(nn.Conv2d):
 class PackedConv2d(nn.Conv2d):
     """A 3x3 convolution for inference, and the ReLU behind it: its weights are transformed at the first call.
 
-    They are transformed again when they are moved or written to, but not for what is written through `.data`.
+    They are transformed again when they are moved or written to, but not for what is written through `.data`; while
+    they ask for gradients, at every call.
     """
 
     rectify: bool = False
@@ -52,8 +54,11 @@ class PackedConv2d(nn.Conv2d):
 
     def forward(self, input: Any) -> Any:
         """Convolve, and rectify."""
-        wanted = torch.is_grad_enabled() and (self.weight.requires_grad or getattr(input, "requires_grad", False))
-        if not wanted and _pays(input, self, constant=True):
+        own = type(self) is PackedConv2d  # not so once parametrized
+        wanted = torch.is_grad_enabled() and (not own or _asks_gradients(input, self.weight, self.bias))
+        if own and self.weight.requires_grad:
+            self.packed = None  # the fused optimizers of torch do not count what they write
+        if own and not wanted and _pays(input, self, constant=True):
             k, bias, padding = len(self.weight), self.bias, _padding(self)
             return convolved(input, self._transformed(), channels=k, bias=bias, padding=padding, relu=self.rectify)
         y = super().forward(input)
@@ -63,14 +68,21 @@ class PackedConv2d(nn.Conv2d):
 
     def _transformed(self) -> Tensor:
         weight = self.weight
-        if weight.is_inference():  # nobody counts what is written to it
+        if weight.is_inference() or weight.requires_grad:  # nobody counts what is written to it
             return transformed(weight)
         if self.packed is not None:
             kept, version, u = self.packed  # kept, so that no other tensor comes to lie where it was
-            if kept.data_ptr() == weight.data_ptr() and version == weight._version:
+            same = kept.data_ptr() == weight.data_ptr() and version == weight._version
+            if same and kept.shape == weight.shape and kept.stride() == weight.stride():  # a part lies there too
                 return u
         self.packed = weight.detach(), weight._version, transformed(weight)
         return self.packed[2]
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Cast or move; what was kept for the weights before is let go."""
+        self.packed = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
         """Give what copies and pickles hold; they transform their weights themselves."""
@@ -95,14 +107,14 @@ class Convolve(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Float[Tensor, "n k p q"]) -> tuple[Tensor | None, ...]:
-        """Give the gradients; torch's own where somebody wants to derive them once more."""
+        """Give the gradients; torch's own where somebody wants to derive them once more, or many at once."""
         x, weight = ctx.saved_tensors
         to_x, to_weight, to_bias, _ = ctx.needs_input_grad
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or is_watched() or torch._C._functorch.is_legacy_batchedtensor(dy):
             mask, pads = [to_x, to_weight, to_bias], [ctx.padding] * 2
             words = [len(weight)] if ctx.biased else None, [1, 1], pads, [1, 1], False, [0, 0], 1, mask
             return *torch.ops.aten.convolution_backward(dy, x, weight, *words), None
-        dy = dy.contiguous(memory_format=LAST)
+        x, dy = x.contiguous(memory_format=LAST), dy.contiguous(memory_format=LAST)  # hooks may have stored x otherwise
         dx = dweight = dbias = None
         if to_x:
             dx = convolved(dy, turned(weight), channels=x.shape[1], bias=None, padding=2 - ctx.padding)
@@ -150,11 +162,17 @@ def _pays(x: Any, module: nn.Conv2d, *, constant: bool) -> bool:
         return False
     if x.ndim != 4 or x.shape[1] != weight.shape[1] or torch.is_autocast_enabled("cpu"):
         return False
+    if bias is not None and bias.shape != weight.shape[:1]:  # torch says so
+        return False
     padding = _padding(module)
     number, outputs = tiles(x.shape, padding) if min(x.shape[2:]) > 2 * (1 - padding) else (0, 0)
     worth = outputs > 0 and 9 * outputs * weight.shape[0] * weight.shape[1] >= WORTH
     enough = outputs >= FULL * 16 * number and (constant or number >= MANY)
     return worth and enough and x.is_contiguous(memory_format=LAST) and is_available()
+
+
+def _asks_gradients(*given: Any) -> bool:
+    return any(getattr(x, "requires_grad", False) for x in given)
 
 
 def _padding(module: nn.Conv2d) -> int:
@@ -163,4 +181,4 @@ def _padding(module: nn.Conv2d) -> int:
 
 
 def _pair(value: Any) -> tuple[int, ...]:
-    return tuple(value)
+    return (value, value) if isinstance(value, int) else tuple(value)  # whoever sets one number later

@@ -108,7 +108,7 @@ class End:
             key += (None,) if x is None else (x.dtype, x.is_cpu, x.shape, x.stride())
         matrices = () if chain is None else chain._parameters.values()
         for x in matrices:
-            key.append(None if x is None else x.data_ptr())
+            key += (None,) if x is None else (x.data_ptr(), x.shape, x.stride())  # a part of one may lie where it lay
         if now.grad and any(x is not None and x.requires_grad for x in (u, s, r, h, *matrices)):
             return None
         plan = self.plan

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["CONVS", "NORMS", "Conv", "Norm", "Pointwise", "fold_norm", "is_pointwise", "matrix"]
+__all__ = ["CONVS", "NORMS", "Conv", "Norm", "Pointwise", "fold_norm", "is_pointwise", "matrix", "spell_out"]
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -70,6 +70,16 @@ def fold_norm(conv: Conv, norm: Norm) -> Conv:
     folded.weight = nn.Parameter(torch.empty_like(weight).copy_(scaled), requires_grad=False)  # its memory format
     folded.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
     return folded.eval()
+
+
+def spell_out(model: nn.Module) -> None:
+    """Give each dimension of a convolution its own number where somebody set one for all, which torch accepts too."""
+    for module in model.modules():
+        if not isinstance(module, CONVS):
+            continue
+        for name in ("stride", "padding", "dilation"):
+            if isinstance(value := getattr(module, name), int):
+                setattr(module, name, (value,) * len(module.kernel_size))
 
 
 def is_pointwise(layer: nn.Module) -> bool:

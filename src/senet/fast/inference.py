@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from senet.errors import SpecError
 from senet.fast.accelerate import decelerate
+from senet.fast.folding import spell_out
 from senet.fast.hooks import QUIET, modes
 from senet.fast.rewriting import Rewriter
 from senet.fast.tracing import trace
@@ -77,8 +78,9 @@ def optimize(model: nn.Module) -> Optimized:
     """
     if any(isinstance(module, Optimized) for module in model.modules()):
         raise SpecError(f"model = {type(model).__name__} is optimized already; use it as it is.")
-    copy = deepcopy(model).eval().requires_grad_(False)
+    copy = _copied(model).eval().requires_grad_(False)
     decelerate(copy)
+    spell_out(copy)
     names = [found.name for found in find(copy)]
     if "" in names:
         raise SpecError(f"model = {type(model).__name__} is a block alone; give the network it belongs to.")
@@ -96,3 +98,9 @@ def optimize(model: nn.Module) -> Optimized:
     convolutions = rewriter.pack_convolutions()
     report = Report(norms=norms, left_norms=left, blocks=blocks, sums=rewriter.sums, convolutions=convolutions)
     return Optimized(rewriter.finish(), report)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Copy a network, also one whose pruned or normalised weights are results of others, which torch does not copy."""
+    held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
+    return deepcopy(model, {id(value): value.detach().clone() for value in held if not value.is_leaf})
