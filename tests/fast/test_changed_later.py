@@ -236,6 +236,40 @@ def test_pruned_weights_can_be_optimized(network: nn.Module) -> None:
     assert torch.equal(network(x), before)
 
 
+class Statements(nn.Module):
+    """A network that writes into its maps by statements whose value it does not use."""
+
+    def __init__(self, write: Callable[..., object]) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16)
+        self.next, self.other = nn.Conv2d(16, 16, 1), nn.Conv2d(3, 16, 3)
+        self.relu = nn.ReLU(inplace=True)
+        self.write = write
+
+    def forward(self, x: Tensor) -> Tensor:
+        u = self.norm(self.conv(x))
+        self.write(self, u, self.other(x))
+        return self.next(u) + u
+
+
+@pytest.mark.usefixtures("unchecked")  # torch.fx passes proxies
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda net, u, r: net.relu(u),
+        lambda net, u, r: nn.functional.relu(u, inplace=True),
+        lambda net, u, r: torch.relu_(u),
+        lambda net, u, r: u.add_(r),
+        lambda net, u, r: torch.add(u, r, out=u),
+    ],
+    ids=["module", "functional", "relu_", "add_", "out"],
+)
+def test_what_is_written_into_a_map_by_a_statement_is_read(write: Callable[..., object]) -> None:
+    model, x = Statements(write).eval(), torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        assert_near(optimize(model)(x), model(x))
+
+
 # ---- the library
 
 

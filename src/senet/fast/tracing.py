@@ -69,12 +69,19 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
             graph.erase_node(node)
         elif node.target is torch._assert:  # on the number of dimensions, as timm's norms have it
             graph.erase_node(node)
-    graph.eliminate_dead_code()
     for place, node in enumerate(graph.nodes):
-        if _writes(traced, node):
+        if (written := _written(traced, node)) is not None:
             later = set(list(graph.nodes)[place + 1 :])
-            node.args[0].replace_all_uses_with(node, delete_user_cb=later.__contains__)
+            written.replace_all_uses_with(node, delete_user_cb=later.__contains__)
+    graph.eliminate_dead_code()  # only now: `relu_(x)` as a statement has no reader before
     return traced
+
+
+def _written(traced: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """Give the input that a node changes, if it changes one."""
+    if isinstance(out := node.kwargs.get("out"), fx.Node):
+        return out
+    return node.args[0] if _writes(traced, node) else None  # type: ignore[return-value]  # it is a node then
 
 
 def _writes(traced: fx.GraphModule, node: fx.Node) -> bool:
