@@ -83,6 +83,16 @@ def test_a_search_ends_in_tables_a_picture_and_a_file_to_go_on_with(call, tmp_pa
 
 
 @pytest.mark.slow
+def test_progress_counts_to_its_end_and_a_search_of_the_plain_network_alone_has_a_picture(call) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = call("search", "tiny.toml", "-j", "1", "--budget-trials", "1")
+    assert code == 0, err
+    assert "1/1 resnet8 plain" in err
+    assert "warning" not in err  # matplotlib's, of a legend without entries
+    code, _, err = call("search", "tiny.toml", "-j", "1")
+    assert code == 0, err
+    assert "3/3 resnet8 standard r=2-2-4" in err
+
+
 def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # type: ignore[no-untyped-def]
     call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

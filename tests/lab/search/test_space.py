@@ -86,6 +86,18 @@ def test_candidates_are_tested_on_held_out_images_and_choices_on_the_test_set(tm
         ('recipe = "digits"', 'recipe = "digits"\nse = "standard+standard:slot=pre"', "a search varies one"),
         ("reduction = [2, 8]", "reduction = [[2], [8]]", "one flat list"),
         ("[choices]", "[shared]\nretrain = 0\n[choices]", r"shared\.retrain = 0 is too few"),
+        ("reduction = [2, 8]", "reduction = 2", "one flat list"),
+        ("stages = 3", "stages = true", "counts from 1"),
+        ("reduction = [2, 8]", "reduction = [2, 0]", r"choices\.reduction\[0\] = \(2, 0\); give ratios from 1"),
+        ("reduction = [2, 8]", "reduction = [2, -8]", r"choices\.reduction\[0\] = \(2, -8\); give ratios from 1"),
+        ("reduction = [2, 8]", "reduction = [2, 2]", r"choices\.reduction\[0\] = \(2, 2\); .* each once"),
+        ("[choices]", "[choices]\nconstant = [0]", r"choices\.constant = \(0,\); give ratios from 1"),
+        ("[choices]", "[choices]\nvariant = ['bumb']", r"choices\.variant = 'bumb' .* Did you mean 'bump'"),
+        ("[choices]", "[choices]\nslot = ['inne']", r"choices\.slot = 'inne' .* Did you mean 'inner'"),
+        ("[base]", "references = [16, 0]\n[base]", r"references = \(16, 0\); give ratios from 1"),
+        ('recipe = "digits"', 'recipe = "digits"\nse = { slot = "pre" }', r"base\.se\.slot = 'pre' would be lost"),
+        ('recipe = "digits"', 'recipe = "digits"\nse = "bump"', r"base\.se\.variant = 'bump' would be lost"),
+        ('recipe = "digits"', 'recipe = "digits"\nse = { reduction = 8 }', r"base\.se\.reduction = 8 would be lost"),
     ],
 )
 def test_what_does_not_fit_is_said_with_the_file(tmp_path: Path, was: str, now: str, says: str) -> None:
