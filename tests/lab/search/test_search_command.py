@@ -178,6 +178,23 @@ def test_a_search_that_stops_early_walks_the_same_way_again(call, tmp_path: Path
     code, again, err = call(*words, "--report-only")
     assert json.loads(again)["pruned"] == values["pruned"], err
 
+    # the same runs, trained to their end by another search, change nothing in the report of this one
+    code, out, err = call(*words, "--stop-early", "off", "-o", "full")
+    assert len(json.loads(out)["trials"]) == 5, err
+    code, again, err = call(*words, "--report-only")
+    assert json.loads(again)["pruned"] == values["pruned"], err
+    assert json.loads(again)["chosen"] == values["chosen"]
+
+
+def test_a_report_holds_no_files_of_the_search_that_was_there_before(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    old = [tmp_path / "out" / "tiny-greedy" / name for name in ("pruned.jsonl", "chosen.toml")]
+    old[0].parent.mkdir(parents=True)
+    for path in old:
+        path.write_text("", encoding="utf-8")
+    code, _, err = call("search", "tiny.toml", "-j", "1", "--budget-trials", "1")  # the plain network: no choice
+    assert code == 0, err
+    assert not any(path.exists() for path in old)
+
 
 @pytest.mark.slow
 def test_workers_of_a_storage_walk_together(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -96,6 +96,7 @@ def test_candidates_are_tested_on_held_out_images_and_choices_on_the_test_set(tm
         ("[choices]", "[choices]\nslot = ['inne']", r"choices\.slot = 'inne' .* Did you mean 'inner'"),
         ("[base]", "references = [16, 0]\n[base]", r"references = \(16, 0\); give ratios from 1"),
         ('recipe = "digits"', 'recipe = "digits"\nse = { slot = "pre" }', r"base\.se\.slot = 'pre' would be lost"),
+        ('recipe = "digits"', 'recipe = "digits"\nseed = 3', r"base\.seed = 3 would be lost; write seeds = \[3\]"),
         ('recipe = "digits"', 'recipe = "digits"\nse = "bump"', r"base\.se\.variant = 'bump' would be lost"),
         ('recipe = "digits"', 'recipe = "digits"\nse = { reduction = 8 }', r"base\.se\.reduction = 8 would be lost"),
     ],

@@ -134,6 +134,10 @@ class Space:
             )
         if len(self.base.se) != 1:
             raise SpecError(f"base.se = {self.base.design} names {len(self.base.se)} designs; a search varies one.")
+        if self.base.seed:
+            raise SpecError(
+                f"base.seed = {self.base.seed} would be lost; write seeds = [{self.base.seed}] above [base]."
+            )
         given, usual = self.base.se[0], SESpec()
         for place, known in (("reduction", ()), ("variant", self.choices.variant), ("slot", self.choices.slot)):
             value = getattr(given, place)
