@@ -88,6 +88,9 @@ def test_words_tables_and_names_say_it() -> None:
     assert decode.assign(["se.reduction=[[8, 4, 2], 2, [16, 4, 16]]"])["se"] == {
         "reduction": [[8, 4, 2], 2, [16, 4, 16]]
     }
+    assert decode.se_designs("standard:reduction=8.4.2") == (SESpec(reduction=((8, 4, 2),)),)  # of one stage
+    with pytest.raises(SpecError, match="reduction = -8 is not a ratio"):
+        decode.se_designs("standard:reduction=-8")
     with pytest.raises(SpecError, match=r"se\.reduction\[0\]\[1\] = 'x' does not fit"):
         decode.run({"se": {"reduction": [[8, "x"], 2]}})
 

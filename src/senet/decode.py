@@ -192,7 +192,7 @@ def _se_word(word: str, place: str) -> SESpec:
         key, equals, text = pair.partition("=")
         if not equals:
             raise SpecError(f"{place} = {word!r}: {pair!r} is no assignment; write {name}:reduction=8,bias=false.")
-        many = key in ("reduction", "stages") and ("-" in text or key == "stages")
+        many = key == "stages" or (key == "reduction" and any(mark in text.lstrip("-") for mark in "-."))
         fields[key] = [_ratio(part) for part in text.split("-")] if many else value(text)
     if name not in VARIANTS:
         raise unknown(place, name, [*VARIANTS, "plain"])

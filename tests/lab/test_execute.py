@@ -149,6 +149,23 @@ def test_a_signal_to_this_process_stops_runs_one_after_another(tmp_path: Path) -
     assert len(list(execute(runs, store, ONE))) == 2
 
 
+def test_a_signal_behind_the_last_step_of_a_run_stops_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*args: Any, **kw: Any) -> Any:
+        made = train(*args, **kw)
+        os.kill(os.getpid(), signal.SIGINT)
+        return made
+
+    monkeypatch.setattr(executing, "train", late)
+    store = Store(tmp_path / "runs")
+    with pytest.raises(Interrupted, match="the same command goes on") as caught:
+        list(execute([run(), run(seed=1)], store, ONE))
+    assert caught.value.exit_code == 130
+    assert store.get(run()) is not None  # nothing is lost
+    assert store.get(run(seed=1)) is None
+
+
 def test_cores_are_shared_among_jobs() -> None:
     cores = os.cpu_count() or 1
     assert Setup().threads_each() == 0

@@ -98,11 +98,15 @@ def execute(
     tell = partial(_tell_pruned, store, pruned)
     if setup.jobs == 1 or len(missing) < 2:
         for run in missing:
-            try:
-                result = job(run, store.folder(run), watch or _ignore)
-            except StoppedEarly:
-                tell(run)
-            else:
+            result = None
+            with stoppable() as stop:  # around the training, which looks at its flag for the last time before it tests
+                try:
+                    result = job(run, store.folder(run), watch or _ignore)
+                except StoppedEarly:
+                    tell(run)
+                if stop:
+                    raise stop.error(f"{store.root}: stopped behind a whole run; the same command goes on from here.")
+            if result is not None:
                 yield result
     else:
         _data.cache_clear()  # every worker reads its own

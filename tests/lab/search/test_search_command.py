@@ -83,6 +83,16 @@ def test_a_search_ends_in_tables_a_picture_and_a_file_to_go_on_with(call, tmp_pa
 
 
 @pytest.mark.slow
+def test_progress_counts_to_its_end_and_a_search_of_the_plain_network_alone_has_a_picture(call) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = call("search", "tiny.toml", "-j", "1", "--budget-trials", "1")
+    assert code == 0, err
+    assert "1/1 resnet8 plain" in err
+    assert "warning" not in err  # matplotlib's, of a legend without entries
+    code, _, err = call("search", "tiny.toml", "-j", "1")
+    assert code == 0, err
+    assert "3/3 resnet8 standard r=2-2-4" in err
+
+
 def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # type: ignore[no-untyped-def]
     call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +177,23 @@ def test_a_search_that_stops_early_walks_the_same_way_again(call, tmp_path: Path
     assert json.loads(again) == values
     code, again, err = call(*words, "--report-only")
     assert json.loads(again)["pruned"] == values["pruned"], err
+
+    # the same runs, trained to their end by another search, change nothing in the report of this one
+    code, out, err = call(*words, "--stop-early", "off", "-o", "full")
+    assert len(json.loads(out)["trials"]) == 5, err
+    code, again, err = call(*words, "--report-only")
+    assert json.loads(again)["pruned"] == values["pruned"], err
+    assert json.loads(again)["chosen"] == values["chosen"]
+
+
+def test_a_report_holds_no_files_of_the_search_that_was_there_before(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    old = [tmp_path / "out" / "tiny-greedy" / name for name in ("pruned.jsonl", "chosen.toml")]
+    old[0].parent.mkdir(parents=True)
+    for path in old:
+        path.write_text("", encoding="utf-8")
+    code, _, err = call("search", "tiny.toml", "-j", "1", "--budget-trials", "1")  # the plain network: no choice
+    assert code == 0, err
+    assert not any(path.exists() for path in old)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from senet.errors import SpecError, unknown
+from senet.spec import SLOTS, VARIANTS
 
 __all__ = ["PER", "Choices", "Place"]
 
@@ -52,6 +53,13 @@ class Choices:
         for place in ("reduction", "variant", "slot"):
             if not getattr(self, place) or not all(getattr(self, place)):
                 raise SpecError(f"choices.{place} = {getattr(self, place)} leaves nothing to choose; give one or more.")
+        for stage, ratios in enumerate(self.reduction):
+            _check_ratios(f"choices.reduction[{stage}]", ratios)
+        _check_ratios("choices.constant", self.constant)
+        for place, names in (("variant", VARIANTS), ("slot", SLOTS)):
+            for name in getattr(self, place):
+                if name not in names:
+                    raise unknown(f"choices.{place}", name, names)
         if self.per not in PER:
             raise unknown("choices.per", self.per, PER)
         if self.blocks and (self.per != "block" or len(self.blocks) != len(self.reduction) or min(self.blocks) < 1):
@@ -82,3 +90,9 @@ class Choices:
             for stage, (ratios, blocks) in counted
             for block in range(1, blocks + 1)
         )
+
+
+def _check_ratios(place: str, ratios: tuple[int, ...]) -> None:
+    """Refuse what is no ratio before anything is trained."""
+    if len(set(ratios)) != len(ratios) or min(ratios, default=1) < 1:
+        raise SpecError(f"{place} = {ratios}; give ratios from 1, each once.")

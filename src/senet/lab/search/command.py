@@ -197,8 +197,8 @@ def _at_most(space: Space, strategy: str) -> int:
     choices = space.choices
     # where a constant leads it is among the candidates of a place, and known
     at_places = sum(len(p.ratios) - (set(choices.constant) <= set(p.ratios)) for p in choices.places)
-    greedy_most = len(choices.constant) + at_places + len(choices.variant) + len(choices.slot)
-    by_strategy = {"greedy": greedy_most, "shared": space.shared.retrain + space.shared.probes}
+    greedy_most = len(choices.constant) + at_places + len(choices.variant) - 1 + len(choices.slot) - 1
+    by_strategy = {"greedy": greedy_most, "shared": min(space.size, space.shared.retrain + space.shared.probes)}
     designs = space.plain + by_strategy.get(strategy, space.size)
     return len(space.seeds) * min(designs, space.budget.trials or designs)
 

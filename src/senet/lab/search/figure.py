@@ -113,7 +113,8 @@ def _trade(axes: Any, outcome: Outcome) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4))
     if cost == "params":
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-    axes.legend(frameon=False, fontsize=8)
+    if axes.get_legend_handles_labels()[0]:  # the plain network alone has none
+        axes.legend(frameon=False, fontsize=8)
 
 
 def _cost(outcome: Outcome) -> str:

@@ -72,6 +72,8 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
     write_text(folder / "pareto.csv", table.csv_text(outcome, found.tests))
     trained = [result for trial in outcome.trials.values() for result in trial.results.values()]
     write_results(folder / "results.jsonl", [*trained, *found.results.values()])
+    for left in ("pruned.jsonl", "pareto.png", "chosen.toml"):  # of another search that wrote here before
+        (folder / left).unlink(missing_ok=True)
     if outcome.cut:
         lines = (json.dumps(cut.pruned.as_dict(), allow_nan=False) + "\n" for cut in outcome.cut)
         write_text(folder / "pruned.jsonl", "".join(lines))

@@ -114,7 +114,8 @@ def _stopped(path: Path) -> dict[str, Pruned]:
 
 def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> Iterator[Result | Pruned]:
     for run in runs:
-        found = store.get(run) or stopped.get(run.id) or read_pruned(store.folder(run))
+        # what the search stopped stays stopped in its report, though the run may have been trained to its end since
+        found = stopped.get(run.id) or store.get(run) or read_pruned(store.folder(run))
         if found is None:
             raise UsageError(
                 f"--report-only: {run.model} {run.design} seed {run.seed} (run {run.id}) is not there; leave it out, "

@@ -126,12 +126,26 @@ class Space:
                 f"halving = {self.halving} and stop_early.rule = {self.stop_early.rule!r} both give candidates up; "
                 f"choose one."
             )
+        if min(self.references, default=1) < 1:
+            raise SpecError(f"references = {self.references}; give ratios from 1, or none.")
         if not self.base.data.val_size:
             raise SpecError(
                 "base.data.val_size = 0 would choose by the test set; hold out training images, e.g. val_size = 5000."
             )
         if len(self.base.se) != 1:
             raise SpecError(f"base.se = {self.base.design} names {len(self.base.se)} designs; a search varies one.")
+        if self.base.seed:
+            raise SpecError(
+                f"base.seed = {self.base.seed} would be lost; write seeds = [{self.base.seed}] above [base]."
+            )
+        given, usual = self.base.se[0], SESpec()
+        for place, known in (("reduction", ()), ("variant", self.choices.variant), ("slot", self.choices.slot)):
+            value = getattr(given, place)
+            if value not in (getattr(usual, place), *known):
+                raise SpecError(
+                    f"base.se.{place} = {value!r} would be lost, since the search gives every candidate its own; "
+                    f"write choices.{place} instead."
+                )
 
     @property
     def template(self) -> SESpec:
@@ -260,6 +274,7 @@ def _choices(values: Any, place: str) -> Any:
         return values
     values = dict(values)
     stages, ratios = values.pop("stages"), values.get("reduction", [])
-    if not isinstance(stages, int) or stages < 1 or any(isinstance(r, list) for r in ratios):
+    flat = isinstance(ratios, list) and not any(isinstance(r, list) for r in ratios)
+    if type(stages) is not int or stages < 1 or not flat:  # True is no count
         raise SpecError(f"{place}: choices.stages = {stages!r} goes with one flat list of ratios and counts from 1.")
     return {**values, "reduction": [list(ratios)] * stages}

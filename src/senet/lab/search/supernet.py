@@ -171,6 +171,8 @@ def train_shared(
             state = {"epoch": epoch + 1, "seconds": seconds, "data": data.fingerprint}
             state["optimizer"] = optimizer.state_dict()
             checkpoints.save(epoch + 1, weights=network.state_dict(), state=state)
+        if stop:
+            raise stop.error(f"{home}: stopped behind its last epoch; the same command goes on from here.")
     return network, seconds
 
 

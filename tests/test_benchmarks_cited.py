@@ -1,0 +1,48 @@
+"""The numbers that README and docs quote are those of benchmarks/RESULTS.md."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+IMAGENET = [(64, 56), (128, 28), (256, 14), (512, 7)]
+RESNET20 = [(16, 32), (32, 16), (64, 8)]
+
+
+def medians(heading: str) -> dict[str, float]:
+    """Give the milliseconds of every variant of one part."""
+    part = RESULTS.split(f"## {heading}\n")[1].split("\n## ")[0]
+    return {name: float(ms) for name, ms in re.findall(r"^\| ([a-z0-9 ]+) \| ([\d.]+) \|", part, re.MULTILINE)}
+
+
+def times_faster(batch: int, channels: int, side: int, operation: str, out: int = 0) -> str:
+    layer = rf"{batch} x {channels} -> {out or channels} x {side}² \| {operation} \*? ?\|"
+    found = re.search(rf"{layer} [\d.]+ \| [\d.]+ \| ([\d.]+) \|", RESULTS)
+    assert found, layer
+    return f"{float(found[1]):.1f}"
+
+
+def test_docs_quote_the_measured_convolutions() -> None:
+    operations = ("changing", "map", "weights")  # the training step transforms weights that change
+    cnn3 = ["-".join(times_faster(64, 32, 32, op, out) for out in (32, 64)) for op in operations]
+    ours = [", ".join(times_faster(128, c, side, op) for c, side in RESNET20) for op in operations]
+    big = [", ".join(times_faster(8, c, side, op) for c, side in IMAGENET) for op in operations]
+    one = ", ".join(times_faster(1, c, side, "forward") for c, side in IMAGENET)
+    row = f"| {' / '.join(cnn3)} | {' / '.join(ours)} | {' / '.join(big)} | {one} |"
+    assert row in (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_quotes_the_measured_ratios() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    step = medians("Training step, SE-ResNet-50")
+    assert f"takes {step['se accelerated'] / step['plain']:.2f} of the plain network's time" in readme
+    assert f"(timm's: {step['timm seresnet50'] / step['plain']:.2f})" in readme
+    parts = [f"batch {n}, {kind}" for n in (1, 8) for kind in ("float32", "bfloat16")]
+    timed = [medians(f"Inference, SE-ResNet-50 v1.5, {part}") for part in parts]
+    plain = sorted(part["se optimized"] / part["plain optimized"] for part in timed)
+    timm = sorted(part["se optimized"] / part["timm seresnet50"] for part in timed)
+    assert f"it takes {plain[0]:.2f} to {plain[-1]:.2f} of the plain network" in readme
+    assert f"{timm[0]:.2f} to {timm[-1]:.2f} of timm's" in readme
+    assert plain == pytest.approx([1.0] * 4, abs=0.02)  # the goal
