@@ -13,6 +13,7 @@ from torch.autograd.functional import jacobian
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from senet import SESpec, accelerate, create_model, decelerate, optimize
+from senet.errors import SpecError
 from senet.fast import convolution
 from senet.fast import native as native_module
 from senet.fast.chain import Chain
@@ -268,6 +269,17 @@ def test_what_is_written_into_a_map_by_a_statement_is_read(write: Callable[..., 
     model, x = Statements(write).eval(), torch.randn(2, 3, 8, 8)
     with torch.no_grad():
         assert_near(optimize(model)(x), model(x))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "write",
+    [lambda net, u, r: u.view(-1).relu_(), lambda net, u, r: net.relu(u[:, :8])],
+    ids=["view", "slice"],
+)
+def test_what_is_written_through_a_view_is_refused_not_lost(write: Callable[..., object]) -> None:
+    with pytest.raises(SpecError, match="writes into a part or a view of a map"):
+        optimize(Statements(write).eval())
 
 
 # ---- the library

@@ -47,7 +47,7 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
     Who reads a map after something has written into it gets what was written.
 
     Raises:
-        SpecError: if the forward pass cannot be traced.
+        SpecError: if the forward pass cannot be traced, or writes into maps through views.
     """
     try:
         graph = Tracer(leaves).trace(model)
@@ -73,6 +73,11 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
         if (written := _written(traced, node)) is not None:
             later = set(list(graph.nodes)[place + 1 :])
             written.replace_all_uses_with(node, delete_user_cb=later.__contains__)
+            if not node.users:  # so whoever reads it does so through another name of the same memory
+                raise SpecError(
+                    f"{type(model).__name__} writes into a part or a view of a map ({node.name}), which cannot be "
+                    "followed; let the network read the result of that line, or give the part of it without it."
+                )
     graph.eliminate_dead_code()  # only now: `relu_(x)` as a statement has no reader before
     return traced
 
