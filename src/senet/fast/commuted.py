@@ -16,7 +16,7 @@ from senet.fast.chain import Chain
 from senet.fast.ends import End, library
 from senet.fast.excitation import Excitation
 from senet.fast.folding import Conv
-from senet.fast.hooks import QUIET, is_watched
+from senet.fast.hooks import is_followed
 from senet.nn import SqueezeExcite
 from senet.nn.squeeze import avg
 
@@ -139,7 +139,7 @@ def finish(
     s = None if s is None else s.to(u.dtype)
     same = r is None or (r.shape == u.shape and r.dtype == u.dtype)
     wanted = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (u, s, r))
-    if is_compiling() or wanted or not (own and same) or (QUIET.modes is None and is_watched()):
+    if is_compiling() or wanted or not (own and same) or is_followed():
         y = u if s is None else u * s
         y = y if r is None else y + r
         return torch.relu(y) if rectify else y

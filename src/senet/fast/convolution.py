@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.errors import BackendError
-from senet.fast.hooks import is_watched
+from senet.fast.hooks import is_followed, is_watched
 from senet.fast.winograd import LAST, convolved, is_wide, library, tiles, transformed, turned, weight_gradient
 
 __all__ = ["PackedConv2d", "TiledConv2d", "is_available", "is_tileable"]
@@ -155,7 +155,7 @@ def _fits(module: nn.Conv2d) -> bool:
 def _pays(x: Any, module: nn.Conv2d, *, constant: bool) -> bool:
     """Say whether the library can run on a map and pays off; otherwise torch's own convolution does."""
     weight, bias, tensors = module.weight, module.bias, (Tensor, nn.Parameter)
-    if type(x) not in tensors or type(weight) not in tensors or torch.compiler.is_compiling() or is_watched():
+    if type(x) not in tensors or type(weight) not in tensors or torch.compiler.is_compiling() or is_followed():
         return False
     given = (x, weight) if bias is None else (x, weight, bias)
     if any(each.dtype != torch.float32 or each.device.type != "cpu" for each in given) or not _fits(module):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-__all__ = ["QUIET", "Modes", "is_plain", "is_watched", "modes"]
+__all__ = ["QUIET", "Modes", "is_followed", "is_plain", "is_watched", "modes"]
 
 
 class Modes(NamedTuple):
@@ -34,6 +34,11 @@ def is_plain(module: nn.Module) -> bool:
 def modes() -> Modes | None:
     """Give the modes of torch; None if something follows the operations now (`is_watched`)."""
     return None if is_watched() else Modes(torch.get_num_threads(), torch.is_grad_enabled())
+
+
+def is_followed() -> bool:
+    """Say `is_watched`, without asking again in a part of a network that has found nobody."""
+    return QUIET.modes is None and is_watched()
 
 
 def is_watched() -> bool:

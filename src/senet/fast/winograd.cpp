@@ -11,17 +11,13 @@
 // Tiles go in blocks, so that what lies between stays in the cache. Sixteen channels are taken at a time ("lanes").
 // The points 0, +-5/8, +-3/2 and infinity round 2.5 times less than the usual 0, +-1, +-2 and infinity (docs/fast.md).
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdlib>
-#include <cstring>
+
+#include "lanes.h"
 
 namespace {
 
-typedef float Lanes __attribute__((vector_size(64)));
-typedef std::ptrdiff_t Size;
-
-constexpr Size LANES = 16, OUT = 4, IN = 6, FREQUENCIES = IN * IN;
+constexpr Size OUT = 4, IN = 6, FREQUENCIES = IN * IN;
 constexpr Size BUDGET = 128 * 1024;  // floats of a block between the transforms, which the second cache holds
 constexpr Size LEAST = 32;           // tiles of a block where channels are many: the weights are read once for each
 constexpr float P = 0.625f, Q = 1.5f, PP = P * P, QQ = Q * Q;
@@ -31,8 +27,6 @@ constexpr int ROWS = 8, PANELS = 3;  // of a product, held in 32 registers of si
 #else
 constexpr int ROWS = 6, PANELS = 1;
 #endif
-
-Lanes splat(float value) { return Lanes{} + value; }
 
 Lanes load(const float* from) {
     Lanes lanes;
