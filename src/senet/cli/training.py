@@ -1,5 +1,6 @@
 """Runs with their progress on the terminal: all of a study, or one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,21 +50,10 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float
     """
     from senet.console import Board
     from senet.data.loading import load
-    from senet.lab.train import train as train_run
+    from senet.lab.execute import train_as
 
     data = load(planned.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
     with Board(1, quiet=quiet) as board:
-        result = train_run(
-            planned,
-            data,
-            folder,
-            device=setup.device,
-            workers=setup.workers,
-            save_every=save_every,
-            tensorboard=setup.tensorboard,
-            fused=setup.fused,
-            graph=setup.graph,
-            watch=board.watch,
-        )
+        result = train_as(replace(setup, save_every=save_every), planned, data, folder, watch=board.watch)
         board.finish(result)
     return result

@@ -17,9 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from senet import decode
-from senet.errors import CheckpointError, SpecError, unknown
-from senet.lab.result import Epoch
+from senet.errors import SpecError, unknown
+from senet.lab.result import Epoch, decode_about_run, read_about_run
 from senet.lab.run import Run
 
 __all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "Verdict", "decode_pruned", "read_pruned"]
@@ -196,13 +195,8 @@ def read_pruned(folder: Path) -> Pruned | None:
         CheckpointError: if the file does not say it.
     """
     path = folder / FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}.") from None
-    return decode_pruned(text, place=str(path))
+    text = read_about_run(path)
+    return None if text is None else decode_pruned(text, place=str(path))
 
 
 def decode_pruned(text: str, *, place: str) -> Pruned:
@@ -215,12 +209,7 @@ def decode_pruned(text: str, *, place: str) -> Pruned:
     Raises:
         CheckpointError: if it is no record.
     """
-    try:
-        values = json.loads(text)
-        values["run"] = asdict(decode.run(values["run"], place=place))
-        return decode.record(Pruned, values, place=place)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{place} is no record of this version of senet: {error} Remove it.") from None
+    return decode_about_run(Pruned, text, place=place, what="record", way_out=" Remove it.")
 
 
 def _curve(folder: Path) -> list[dict[str, Any]]:

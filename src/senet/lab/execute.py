@@ -18,7 +18,7 @@ from senet.lab.store import Store
 from senet.lab.train import Progress, train
 from senet.lab.workers import crew, listen
 
-__all__ = ["Setup", "execute"]
+__all__ = ["Setup", "execute", "train_as"]
 
 POLL = 0.2  # seconds between two looks at whether to stop
 
@@ -135,22 +135,35 @@ def _train(
     if threads := setup.threads_each():
         torch.set_num_threads(threads)
     try:
-        return train(
-            run,
-            _data(run.data, setup),
-            folder,
-            device=setup.device,
-            workers=setup.workers,
-            save_every=setup.save_every,
-            tensorboard=setup.tensorboard,
-            fused=setup.fused,
-            graph=setup.graph,
-            watch=watch,
-            judge=judge,
-        )
+        return train_as(setup, run, _data(run.data, setup), folder, watch=watch, judge=judge)
     except SenetError as error:
         error.add_note(f"{run.model} {run.design} seed {run.seed}")
         raise
+
+
+def train_as(
+    setup: Setup,
+    run: Run,
+    data: Data,
+    folder: Path,
+    *,
+    watch: Callable[[Progress], None],
+    judge: Judge | None = None,
+) -> Result:
+    """Train a run in this process as a setup says, see `senet.lab.train.train`."""
+    return train(
+        run,
+        data,
+        folder,
+        device=setup.device,
+        workers=setup.workers,
+        save_every=setup.save_every,
+        tensorboard=setup.tensorboard,
+        fused=setup.fused,
+        graph=setup.graph,
+        watch=watch,
+        judge=judge,
+    )
 
 
 def _ignore(progress: Progress) -> None: ...

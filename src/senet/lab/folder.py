@@ -26,7 +26,7 @@ from senet.errors import CheckpointError
 from senet.lab.early import FILE, Pruned
 from senet.lab.files import append_line, ensure_writable, write_bytes, write_json, write_text
 from senet.lab.lock import RunLock
-from senet.lab.result import Epoch, Result, decode_result
+from senet.lab.result import Epoch, Result, decode_result, read_about_run
 from senet.lab.run import Run
 
 __all__ = ["RunFolder", "read_result"]
@@ -107,13 +107,8 @@ def read_result(folder: Path) -> Result | None:
         CheckpointError: if the file is no result.
     """
     path = folder / "result.json"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}.") from None
-    return decode_result(text, place=str(path))
+    text = read_about_run(path)
+    return None if text is None else decode_result(text, place=str(path))
 
 
 def _read_run(file: Path) -> Run:

@@ -2,14 +2,17 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from senet import decode
 from senet.errors import CheckpointError
 from senet.lab.environment import Environment
 from senet.lab.run import Run
 
-__all__ = ["Epoch", "Result", "decode_result"]
+__all__ = ["Epoch", "Result", "decode_about_run", "decode_result", "read_about_run"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +124,39 @@ def decode_result(text: str, *, place: str) -> Result:
     Raises:
         CheckpointError: if it is no result.
     """
+    return decode_about_run(Result, text, place=place, what="result")
+
+
+def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out: str = "") -> T:
+    """Read from JSON what is known of a run, the run itself among its fields.
+
+    Args:
+        kind: of the record.
+        text: its values.
+        place: where it comes from, for errors.
+        what: how errors call it.
+        way_out: what to do about one that cannot be read, a sentence behind the error.
+
+    Raises:
+        CheckpointError: if it is none.
+    """
     try:
         values = json.loads(text)
         values["run"] = asdict(decode.run(values["run"], place=place))
-        return decode.record(Result, values, place=place)
+        return decode.record(kind, values, place=place)
     except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{place} is no result of this version of senet: {error}") from None
+        raise CheckpointError(f"{place} is no {what} of this version of senet: {error}{way_out}") from None
+
+
+def read_about_run(path: Path) -> str | None:
+    """Read a file that a run leaves behind; None if there is none yet.
+
+    Raises:
+        CheckpointError: if it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}.") from None

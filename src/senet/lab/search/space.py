@@ -68,7 +68,24 @@ class Shared:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Space:
+class _File:
+    """A space as it is written, without its base."""
+
+    choices: Choices
+    title: str = ""
+    objectives: tuple[str, ...] = ("accuracy", "params")
+    seeds: tuple[int, ...] = (0,)
+    budget: Budget = field(default_factory=Budget)
+    plain: bool = True
+    halving: int = 0
+    stop_early: Rule = field(default_factory=Rule)
+    shared: Shared = field(default_factory=Shared)
+    confirm_seeds: tuple[int, ...] = ()
+    references: tuple[int, ...] = (16,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space(_File):
     """A search as a file describes it.
 
     Attributes:
@@ -91,17 +108,6 @@ class Space:
 
     name: str
     base: Run
-    choices: Choices
-    title: str = ""
-    objectives: tuple[str, ...] = ("accuracy", "params")
-    seeds: tuple[int, ...] = (0,)
-    budget: Budget = field(default_factory=Budget)
-    plain: bool = True
-    halving: int = 0
-    stop_early: Rule = field(default_factory=Rule)
-    shared: Shared = field(default_factory=Shared)
-    confirm_seeds: tuple[int, ...] = ()
-    references: tuple[int, ...] = (16,)
 
     def __post_init__(self) -> None:
         for objective in self.objectives:
@@ -244,23 +250,6 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
         return Space(name=path.stem, base=run, **fields)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    """A space as it is written, without its base."""
-
-    choices: Choices
-    title: str = ""
-    objectives: tuple[str, ...] = ("accuracy", "params")
-    seeds: tuple[int, ...] = (0,)
-    budget: Budget = field(default_factory=Budget)
-    plain: bool = True
-    halving: int = 0
-    stop_early: Rule = field(default_factory=Rule)
-    shared: Shared = field(default_factory=Shared)
-    confirm_seeds: tuple[int, ...] = ()
-    references: tuple[int, ...] = (16,)
 
 
 def _tables(values: Mapping[str, Any]) -> dict[str, Any]:
