@@ -5,9 +5,7 @@ import shutil
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import create_study
 from optuna.trial import TrialState
-from postgres import Server, serve
+from postgres import serve
 
 from senet import SESpec
 from senet.errors import StorageError
@@ -29,26 +27,6 @@ from senet.lab.trials import Trials
 
 STEPS = 10
 SPAN = 30  # seconds that the server is away
-names = count()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    running = serve()
-    yield running
-    running.stop()
-    shutil.rmtree(running.folder)
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new, empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'trials.db'}"
-    server: Server = request.getfixturevalue("server")
-    name = f"many{next(names)}"
-    server.execute(f"CREATE DATABASE {name}")
-    return server.url(name)
 
 
 def grid(reductions: int, seeds: int, *, batch_size: int = 20) -> list[Run]:

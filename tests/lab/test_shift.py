@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,26 +32,6 @@ from senet.lab.trials import Trials
 ONE = Setup(threads=1)
 STEPS = 10
 DATABASES = ["sqlite", "postgresql"]
-names = count()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    running = serve()
-    yield running
-    running.stop()
-    shutil.rmtree(running.folder)
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new, empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'trials.db'}"
-    server: Server = request.getfixturevalue("server")
-    name = f"db{next(names)}"
-    server.execute(f"CREATE DATABASE {name}")
-    return server.url(name)
 
 
 @pytest.mark.parametrize("url", DATABASES, indirect=True)

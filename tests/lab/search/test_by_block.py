@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from test_drive import MERIT, Laboratory, names
-from test_tree import DATA, images
+from test_tree import DATA, assert_are_those_of_each_alone, images
 
 from senet.errors import SpecError
 from senet.lab.run import Run
@@ -22,7 +21,7 @@ from senet.lab.search.shared import scored_designs, shared
 from senet.lab.search.space import Budget, Shared, Space, read_space
 from senet.lab.search.strategy import Batch, Design, Score
 from senet.lab.search.supernet import _id, shared_network
-from senet.lab.search.tree import recalibrated, score_schemes, select
+from senet.lab.search.tree import score_schemes
 from senet.models import create_model
 from senet.nn.nested import NestedSqueezeExcite
 from senet.spec import SESpec
@@ -196,15 +195,7 @@ def test_the_tree_of_blocks_gives_what_every_design_alone_gives() -> None:
     assert runs == 2 * 2  # two ratios of its own, calibration and images
     assert list(scores) == specs
     assert len({loss for _, loss in scores.values()}) == len(specs)  # every block matters
-    for spec in specs:
-        select(network, spec)
-        network.eval()
-        with torch.no_grad(), recalibrated(network):
-            network(calibration)
-        with torch.no_grad():
-            logits = network(x)
-        right = 100 * (logits.argmax(1) == y).double().mean().item()
-        assert scores[spec] == (right, F.cross_entropy(logits, y).item())
+    assert_are_those_of_each_alone(scores, network, calibration, x, y)
 
 
 def test_a_nested_block_has_the_ratio_of_its_place() -> None:
