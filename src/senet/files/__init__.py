@@ -1,0 +1,1 @@
+"""Files that senet writes and trusts: no torch here."""
