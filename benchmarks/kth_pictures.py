@@ -13,9 +13,9 @@ import math
 from pathlib import Path
 
 from senet.data import DataSpec, load
+from senet.files.atomic import write_text
 from senet.lab.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.lab.evaluate import Evaluation, evaluate
-from senet.lab.files import write_text
 from senet.models import create_model
 from senet.spec import SESpec
 from senet.weights import load_weights

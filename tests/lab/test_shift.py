@@ -19,10 +19,10 @@ from forks import CONTEXT, digest, patient, start, start_server, train_digits, w
 from postgres import Server, serve
 
 from senet.errors import CheckpointError, DataError, Interrupted, StorageError
+from senet.files.lock import RunLock
 from senet.lab import execute as executing
 from senet.lab import workers
 from senet.lab.execute import Setup, execute
-from senet.lab.lock import RunLock
 from senet.lab.recipe import Optim, Schedule
 from senet.lab.shift import evaluate_with, work
 from senet.lab.store import Store, write_results

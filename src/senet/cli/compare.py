@@ -66,7 +66,7 @@ def compare(
     The main job. Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
     """
     from senet import decode
-    from senet.lab.files import ensure_writable
+    from senet.files.atomic import ensure_writable
     from senet.lab.study import Row, Study
 
     if seeds < 1:

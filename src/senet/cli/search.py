@@ -66,7 +66,7 @@ def search(
     a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
     """
     from senet import decode
-    from senet.lab.files import ensure_writable
+    from senet.files.atomic import ensure_writable
     from senet.lab.search.command import run_search, with_options
     from senet.lab.search.report import findings_dict, write_report
     from senet.lab.search.reread import lists_beside, reread

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from senet import decode
 from senet.console import console, show_rows
 from senet.errors import UsageError
-from senet.lab.files import ensure_writable
+from senet.files.atomic import ensure_writable
 from senet.lab.memory import keep_memory
 
 __all__ = ["measure"]

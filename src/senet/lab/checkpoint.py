@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from senet.errors import CheckpointError, SpecError
-from senet.lab.files import failpoint, storage_error, sync_folder, write_synced
+from senet.files.atomic import failpoint, storage_error, sync_folder, write_synced
 
 __all__ = ["FAILPOINTS", "Checkpoint", "CheckpointWarning", "Checkpoints"]
 

@@ -23,7 +23,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from senet.errors import StorageError, UsageError
-from senet.lab.files import ensure_writable
+from senet.files.atomic import ensure_writable
 
 __all__ = ["Database", "address"]
 

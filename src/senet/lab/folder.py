@@ -23,9 +23,9 @@ from torch import Tensor
 
 from senet import decode
 from senet.errors import CheckpointError
+from senet.files.atomic import append_line, ensure_writable, write_bytes, write_json, write_text
+from senet.files.lock import RunLock
 from senet.lab.early import FILE, Pruned
-from senet.lab.files import append_line, ensure_writable, write_bytes, write_json, write_text
-from senet.lab.lock import RunLock
 from senet.lab.result import Epoch, Result, decode_result, read_about_run
 from senet.lab.run import Run
 

@@ -12,7 +12,7 @@ from torch import nn
 from senet import decode
 from senet.costs import cost
 from senet.errors import CheckpointError, UsageError
-from senet.lab.files import ensure_writable, write_bytes
+from senet.files.atomic import ensure_writable, write_bytes
 from senet.lab.hosts import host
 from senet.surgery import Insertion, insert
 from senet.surgery.shape import guesses

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from senet.files.atomic import ensure_writable, write_text
 from senet.lab.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.lab.curves import draw_curves
 from senet.lab.figures import draw
-from senet.lab.files import ensure_writable, write_text
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.store import write_results

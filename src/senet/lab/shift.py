@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from senet.data.spec import DataSpec
 from senet.errors import CheckpointError, Interrupted, NumericError, SenetError, StoppedEarly, StorageError
+from senet.files.lock import InUse
 from senet.lab.early import Judge, Pruned, read_pruned
 from senet.lab.execute import Setup, execute
 from senet.lab.heart import Heart
-from senet.lab.lock import InUse
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.stop import Stop, stoppable

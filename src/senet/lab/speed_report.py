@@ -7,8 +7,8 @@ from datetime import date
 from pathlib import Path
 
 from senet.errors import UsageError
+from senet.files.atomic import write_text
 from senet.lab.environment import environment
-from senet.lab.files import write_text
 from senet.speed import Bench
 
 __all__ = ["block_cells", "cells", "markdown", "save"]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from senet.errors import CheckpointError
-from senet.lab.files import write_text
+from senet.files.atomic import write_text
 from senet.lab.folder import RunFolder, read_result
 from senet.lab.result import Result, decode_result
 from senet.lab.run import Run

@@ -7,7 +7,7 @@ from typing import Any
 from safetensors.torch import save
 
 from senet.errors import CheckpointError, SpecError
-from senet.lab.files import ensure_writable, write_bytes, write_json, write_text
+from senet.files.atomic import ensure_writable, write_bytes, write_json, write_text
 from senet.lab.result import Result
 from senet.models import Network
 from senet.spec import SESpec

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from senet.lab.files import ensure_writable, write_json, write_text
+from senet.files.atomic import ensure_writable, write_json, write_text
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.search import table

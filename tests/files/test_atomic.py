@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from senet.errors import StorageError
-from senet.lab.files import append_line, ensure_writable, failpoint, write_bytes, write_json, write_text
+from senet.files.atomic import append_line, ensure_writable, failpoint, write_bytes, write_json, write_text
 
 
 @contextmanager
@@ -156,7 +156,7 @@ def test_lines_are_appended_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_kill_leaves_the_old_bytes_or_the_new_ones(tmp_path: Path, place: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old" * 1000)
-    code = "import sys, pathlib, senet.lab.files as f; f.write_bytes(pathlib.Path(sys.argv[1]), b'new' * 1000)"
+    code = "import sys, pathlib, senet.files.atomic as f; f.write_bytes(pathlib.Path(sys.argv[1]), b'new' * 1000)"
     done = subprocess.run([sys.executable, "-c", code, path], env={**os.environ, "SENET_FAILPOINT": place}, check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == (b"new" if place == "after_replace" else b"old") * 1000
@@ -164,7 +164,9 @@ def test_a_kill_leaves_the_old_bytes_or_the_new_ones(tmp_path: Path, place: str)
 
 def test_a_failpoint_counts_and_is_silent_without_the_variable() -> None:
     failpoint("mid_write")
-    code = "from senet.lab.files import failpoint as f\nfor i in range(9): print(i, flush=True); f('here'); f('there')"
+    code = (
+        "from senet.files.atomic import failpoint as f\nfor i in range(9): print(i, flush=True); f('here'); f('there')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "SENET_FAILPOINT": "here:3"}, capture_output=True, check=False
     )
@@ -173,5 +175,5 @@ def test_a_failpoint_counts_and_is_silent_without_the_variable() -> None:
 
 
 def test_files_and_locks_load_no_torch() -> None:
-    code = "import sys, senet.lab.files, senet.lab.lock; assert 'torch' not in sys.modules"
+    code = "import sys, senet.files.atomic, senet.files.lock; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from senet.errors import StorageError
-from senet.lab.lock import RunLock
+from senet.files.lock import RunLock
 
 HOLD = """
 import os, pathlib, sys, time
@@ -21,7 +21,7 @@ if "stall" in sys.argv:
     os.register_at_fork(after_in_child=lambda: time.sleep(0.5))  # runs before the one that lets the lock go
 if "keep" in sys.argv:
     os.register_at_fork(after_in_child=lambda: time.sleep(60))
-from senet.lab.lock import RunLock
+from senet.files.lock import RunLock
 with RunLock(pathlib.Path(sys.argv[1])):
     worker = os.fork() if "fork" in sys.argv else -1
     if worker == 0:
@@ -86,7 +86,7 @@ def test_a_worker_that_outlives_its_killed_run_does_not_keep_the_lock(how: str, 
 def test_a_stalled_worker_of_a_killed_run_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("senet.lab.lock.PATIENCE", 0.1)
+    monkeypatch.setattr("senet.files.lock.PATIENCE", 0.1)
     with orphan(tmp_path, "keep"), pytest.raises(StorageError, match="is in use by process"), RunLock(tmp_path):
         pass
 

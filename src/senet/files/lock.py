@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from senet.errors import StorageError
-from senet.lab.files import storage_error
+from senet.files.atomic import storage_error
 
 __all__ = ["InUse", "RunLock"]
 
