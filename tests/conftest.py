@@ -25,6 +25,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where torch sees none, whatever marks were asked for."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device here"))
+
+
 def pytest_sessionfinish() -> None:
     """Hand it back: libraries in C++ call what is left at the end a leak."""
     gc.unfreeze()

@@ -21,7 +21,12 @@ from senet.nn import SqueezeExcite
 from senet.spec import SESpec
 
 ROOT = Path(__file__).parents[1]
-FILES = [path for path in sorted((ROOT / "studies").glob("*.toml")) if not path.stem.endswith("_quick")]
+FILES = [
+    path
+    for path in sorted((ROOT / "studies").glob("*.toml"))
+    if not path.stem.endswith("_quick") and "\nsource = " in path.read_text(encoding="utf-8")
+]
+"""Studies of the papers' tables; those of our own questions have no source."""
 BY_NAME = {path.stem: path for path in FILES}
 PAPERS = ("variations", "senet", "reduction_ratio")
 OURS = {

@@ -18,10 +18,7 @@ from senet.lab.train import Progress, train
 from senet.models import create_model
 from senet.spec import SESpec
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device here"),
-]
+pytestmark = pytest.mark.gpu
 
 DATA = DataSpec(train_size=640, test_size=200)
 
