@@ -2,14 +2,14 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_summary import results
+from test_summary import SHORT, results
 
 from senet.lab.agreement import Agreement, agreement, kendall
-from senet.lab.run import Run
 from senet.lab.study import Row, Study
 from senet.lab.summary import summarize
 from senet.lab.table import footnotes
@@ -22,7 +22,7 @@ def study(*, seeds: tuple[int, ...] = (0, 1, 2), metric: str = "accuracy", last:
     numbers = (90.0, 91.0, 92.0, 91.5)
     if metric == "top1_error":
         numbers = tuple(100 - number for number in numbers)  # type: ignore[assignment]
-    runs = (Run(), *(Run(se=(SESpec(reduction=r),)) for r in (2, 4, 8)))
+    runs = (SHORT, *(replace(SHORT, se=(SESpec(reduction=r),)) for r in (2, 4, 8)))
     rows = [
         Row(id=f"r{i}", label=f"R{i}", run=run, paper=((metric, number),))
         for i, (run, number) in enumerate(zip(runs, numbers, strict=True))
@@ -89,9 +89,9 @@ def test_the_interval_holds_what_our_seeds_leave_open() -> None:
 
 
 def test_rows_of_one_network_count_once_and_quoted_rows_not_at_all() -> None:
-    again = Row(id="again", label="A", run=Run(), paper=(("accuracy", 99.0),), quoted=True)
+    again = Row(id="again", label="A", run=SHORT, paper=(("accuracy", 99.0),), quoted=True)
     assert agreed(study(last=again), SAME).rows == 4
-    twice = Row(id="again", label="A", run=Run(se=(SESpec(reduction=8),)), paper=(("accuracy", 91.5),))
+    twice = Row(id="again", label="A", run=replace(SHORT, se=(SESpec(reduction=8),)), paper=(("accuracy", 91.5),))
     assert agreed(study(last=twice), SAME).rows == 4
 
 
@@ -118,6 +118,6 @@ def test_many_seeds_are_drawn_and_equal_draws_give_equal_intervals() -> None:
 
 
 def test_a_study_without_numbers_of_a_paper_has_no_agreement() -> None:
-    rows = tuple(Row(id=str(r), label=str(r), run=Run(se=(SESpec(reduction=r),))) for r in (2, 4, 8))
+    rows = tuple(Row(id=str(r), label=str(r), run=replace(SHORT, se=(SESpec(reduction=r),))) for r in (2, 4, 8))
     mine = Study(name="s", title="t", rows=rows)
     assert agreement(mine, summarize(mine, {})) is None

@@ -3,14 +3,14 @@
 import csv
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_summary import results
+from test_summary import SHORT, results
 
 from senet.lab.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.lab.report import draw_pictures
-from senet.lab.run import Run
 from senet.lab.study import Row, Study
 from senet.lab.summary import summarize
 from senet.spec import SESpec
@@ -41,9 +41,9 @@ def test_the_matrix_is_written_cell_by_cell() -> None:
 
 def study(**pictures: tuple[str, ...]) -> Study:
     rows = (
-        Row(id="plain", label="Plain", run=Run()),
-        Row(id="se", label="SE", run=Run(se=(SESpec(),))),
-        Row(id="bump", label="Bump", run=Run(se=(SESpec(variant="bump"),))),
+        Row(id="plain", label="Plain", run=SHORT),
+        Row(id="se", label="SE", run=replace(SHORT, se=(SESpec(),))),
+        Row(id="bump", label="Bump", run=replace(SHORT, se=(SESpec(variant="bump"),))),
     )
     return Study(name="s", title="t", rows=rows, seeds=(0, 1), pictures=tuple(pictures.items()))
 

@@ -3,17 +3,21 @@
 import math
 import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from senet.errors import CheckpointError
+from senet.lab.recipe import Recipe
 from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
 from senet.lab.study import Row, Study
 from senet.lab.summary import Estimate, Line, Paired, metric, paired, summarize
 from senet.spec import SESpec
 
+SHORT = Run(recipe=Recipe(epochs=2))
 VALUES = st.floats(0, 100, width=32)
 
 
@@ -46,9 +50,9 @@ def result(run: Run, correct: int, *, epochs: int = 2, seconds: float = 3.0) -> 
 
 def study(seeds: tuple[int, ...]) -> Study:
     rows = (
-        Row(id="plain", label="Plain", run=Run()),
-        Row(id="se", label="SE", run=Run(se=(SESpec(),))),
-        Row(id="bump", label="Bump", run=Run(se=(SESpec(variant="bump"),))),
+        Row(id="plain", label="Plain", run=SHORT),
+        Row(id="se", label="SE", run=replace(SHORT, se=(SESpec(),))),
+        Row(id="bump", label="Bump", run=replace(SHORT, se=(SESpec(variant="bump"),))),
     )
     return Study(name="s", title="t", rows=rows, seeds=seeds)
 
@@ -165,7 +169,7 @@ def test_one_value_has_no_deviation_and_none_has_nothing() -> None:
 
 
 def test_metrics_are_those_of_the_last_epoch() -> None:
-    made = result(Run(), 700)
+    made = result(SHORT, 700)
     assert metric(made, "accuracy") == 70.0
     assert metric(made, "accuracy5") == 100.0
     assert metric(made, "loss") == 0.5
@@ -218,6 +222,15 @@ def test_without_the_baseline_nothing_is_compared() -> None:
 
 def test_results_of_other_runs_are_left_out() -> None:
     mine = study((0,))
-    strange = {Run(seed=9): result(Run(seed=9), 999), Run(model="cnn3"): result(Run(model="cnn3"), 999)}
+    strange = {run: result(run, 999) for run in (replace(SHORT, seed=9), replace(SHORT, model="cnn3"))}
     lines: list[Line] = summarize(mine, strange)
     assert all(not line.results for line in lines)
+
+
+def test_results_of_different_images_are_not_compared() -> None:
+    mine = study((0, 1))
+    made = results(mine, {"plain": {0: 700, 1: 700}, "se": {0: 700, 1: 700}})
+    last = next(run for run in made if run.se and run.seed)
+    made[last] = replace(made[last], data="others")
+    with pytest.raises(CheckpointError, match="saw different images"):
+        summarize(mine, made)

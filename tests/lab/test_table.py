@@ -6,9 +6,8 @@ import io
 from collections.abc import Mapping
 
 import pytest
-from test_summary import results
+from test_summary import SHORT, results
 
-from senet.lab.run import Run
 from senet.lab.study import Row, Study
 from senet.lab.summary import summarize
 from senet.lab.table import cells, columns, csv_text, footnotes, markdown
@@ -20,9 +19,15 @@ def study(*, seeds: tuple[int, ...], paper: bool = True, label: str = "SE") -> S
         "plain": (("loss", 0.8091), ("accuracy", 72.52)),
         "se": (("accuracy", 72.58),),
     }
+    gated = dataclasses.replace(SHORT, se=(SESpec(reduction=8),))
     rows = (
-        Row(id="plain", label="Plain", run=Run(), paper=numbers["plain"] if paper else ()),
-        Row(id="se", label=label, run=Run(se=(SESpec(reduction=8),)), paper=numbers["se"] if paper else ()),
+        Row(id="plain", label="Plain", run=SHORT, paper=numbers["plain"] if paper else ()),
+        Row(
+            id="se",
+            label=label,
+            run=gated,
+            paper=numbers["se"] if paper else (),
+        ),
     )
     return Study(name="s", title="t", rows=rows, seeds=seeds)
 
@@ -158,7 +163,8 @@ def test_a_label_cannot_break_the_table(label: str, shown: str) -> None:
 
 def senets() -> Study:
     """Two networks as SENet's tables have them: errors, gains, counts, a quoted number."""
-    plain, gated = Run(model="resnet50"), Run(model="resnet50", se=(SESpec(),))
+    plain = dataclasses.replace(SHORT, model="resnet50")
+    gated = dataclasses.replace(plain, se=(SESpec(),))
     rows = (
         Row(id="quoted", label="Quoted", run=plain, paper=(("top1_error", 24.7),), quoted=True),
         Row(id="again", label="Again", run=plain, paper=(("top1_error", 24.8), ("gflops", 3.86), ("params_m", 25.6))),

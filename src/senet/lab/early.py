@@ -11,6 +11,7 @@ Source:
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from senet.errors import SpecError, unknown
-from senet.lab.result import Epoch, decode_about_run, read_about_run
+from senet.lab.result import MOST_IMAGES, Epoch, check_curve, decode_about_run, read_about_run
 from senet.lab.run import Run
 
 __all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "Verdict", "decode_pruned", "read_pruned"]
@@ -163,6 +164,15 @@ class Pruned:
     curve: tuple[Epoch, ...]
     total: int
     data: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.total <= MOST_IMAGES:
+            raise SpecError(f"total = {self.total} is not a number of held-out images.")
+        if not 1 <= self.epoch <= self.run.recipe.epochs:
+            raise SpecError(f"curve has {self.epoch} epochs; a training of {self.run.recipe.epochs} was stopped early.")
+        check_curve(self.curve, total=self.total, epochs=self.epoch)
+        if not math.isfinite(self.verdict.level) or self.verdict.others < 0:
+            raise SpecError(f"verdict = {self.verdict} names no level or no number of other trainings.")
 
     @property
     def epoch(self) -> int:

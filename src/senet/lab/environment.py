@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from senet.errors import SpecError
 from senet.version import __version__
 
 __all__ = ["Environment", "environment"]
@@ -37,6 +38,11 @@ class Environment:
     processes: int = 1
     fused: str = ""
     graph: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "processes"):
+            if not 1 <= getattr(self, name) <= 10**6:
+                raise SpecError(f"{name} = {str(getattr(self, name))[:24]} is not a number from 1 to 1,000,000.")
 
 
 def environment(device: str, *, processes: int = 1, fused: str = "", graph: bool = False) -> Environment:

@@ -1,18 +1,34 @@
 """What a training gave: curves, counts, confusion, time, and where it was made. No torch here."""
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from senet import decode
-from senet.errors import CheckpointError
+from senet.errors import CheckpointError, SpecError
 from senet.lab.environment import Environment
 from senet.lab.run import Run
 
-__all__ = ["Epoch", "Result", "decode_about_run", "decode_result", "read_about_run"]
+__all__ = [
+    "Epoch",
+    "Result",
+    "check_curve",
+    "decode_about_run",
+    "decode_result",
+    "read_about_run",
+]
 
 T = TypeVar("T")
+
+# No training comes near these; what lies above was damaged or edited.
+MOST_IMAGES = 10**12
+MOST_PARAMS = 10**15
+MOST_MACS = 10**18
+MOST_SECONDS = 1e10
+MOST_LOSS = 1e38
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +53,47 @@ class Epoch:
     correct5: int
     seconds: float
 
+    def __post_init__(self) -> None:
+        for name in ("lr", "train_loss", "test_loss"):
+            _within(name, getattr(self, name), 0, MOST_LOSS)
+        _within("seconds", self.seconds, 0, MOST_SECONDS)
+        _within("epoch", self.epoch, 1, MOST_IMAGES)
+        _within("correct5", self.correct5, 0, MOST_IMAGES)
+        _within("correct", self.correct, 0, self.correct5, most_is="correct5")
+
+
+def check_curve(curve: Sequence[Epoch], *, total: int, epochs: int) -> None:
+    """Refuse a training curve that no training can have written.
+
+    Args:
+        curve: one record for each epoch.
+        total: images that were tested after each epoch.
+        epochs: how many records there must be.
+
+    Raises:
+        SpecError: if epochs are missing, doubled or unordered, or an epoch has more right answers than images.
+    """
+    if len(curve) != epochs:
+        raise SpecError(f"curve has {len(curve)} epochs where {epochs} belong; the record is damaged or was edited.")
+    for number, epoch in enumerate(curve):
+        if epoch.epoch != number + 1:
+            raise SpecError(f"curve[{number}].epoch = {epoch.epoch} stands where epoch {number + 1} belongs.")
+        _within(f"curve[{number}].correct5", epoch.correct5, 0, total, most_is="the images tested")
+
+
+def _within(name: str, value: float, least: float, most: float, *, most_is: str = "") -> None:
+    """Refuse a number outside of its bounds; nan is outside of all."""
+    if not least <= value <= most:
+        said = repr(value) if len(repr(value)) <= 24 else f"{repr(value)[:20]}..."
+        top = f"{most_is}, {most:,}" if most_is else f"{most:g}"
+        raise SpecError(f"{name} = {said} is not a number from {least:g} to {top}.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """The outcome of a run.
+
+    A record that contradicts itself is refused, wherever it comes from: files of results can be edited and damaged.
 
     Attributes:
         run: what was trained.
@@ -67,6 +120,29 @@ class Result:
     data: str
     environment: Environment = field(default_factory=Environment)
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _within("params", self.params, 1, MOST_PARAMS)
+        _within("macs", self.macs, 0, MOST_MACS)
+        _within("train_images", self.train_images, 1, MOST_IMAGES)
+        _within("train_seconds", self.train_seconds, 0, MOST_SECONDS)
+        sides = {len(self.classes), len(self.confusion), *map(len, self.confusion)}
+        if len(sides) != 1:
+            raise SpecError(
+                f"confusion has {len(self.confusion)} rows of {sorted({*map(len, self.confusion)})} numbers for "
+                f"{len(self.classes)} classes; it is square, with one row for each class."
+            )
+        for label, row in enumerate(self.confusion):
+            for answer, count in enumerate(row):
+                _within(f"confusion[{label}][{answer}]", count, 0, MOST_IMAGES)
+        _within("the sum of confusion", self.total, 1, MOST_IMAGES)
+        check_curve(self.curve, total=self.total, epochs=self.run.recipe.epochs)
+        right = sum(row[label] for label, row in enumerate(self.confusion))
+        if right != self.last.correct:
+            raise SpecError(
+                f"curve[{len(self.curve) - 1}].correct = {self.last.correct} contradicts confusion, which has {right} "
+                "right answers on its diagonal."
+            )
 
     @property
     def total(self) -> int:
@@ -141,11 +217,24 @@ def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out
         CheckpointError: if it is none.
     """
     try:
-        values = json.loads(text)
-        values["run"] = asdict(decode.run(values["run"], place=place))
-        return decode.record(kind, values, place=place)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{place} is no {what} of this version of senet: {error}{way_out}") from None
+        values = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+        if not isinstance(values, dict) or not isinstance(values.get("run"), Mapping) or not values["run"]:
+            raise SpecError("a table with a table `run` in it is needed.")
+        json.dumps(values, ensure_ascii=False).encode()  # halves of a character cannot be written anywhere
+        values["run"] = asdict(decode.run(values["run"], place="run"))
+        return decode.record(kind, values)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        said = "it is nested too deeply." if isinstance(error, RecursionError) else " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{place} is not a {what} of this version of senet: {said}{way_out}") from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise SpecError(f"{text[:24]} is not a finite number.")
 
 
 def read_about_run(path: Path) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from senet.errors import CheckpointError
 from senet.files.atomic import write_text
+from senet.lab.comparable import refuse_other_images
 from senet.lab.folder import RunFolder, read_result
 from senet.lab.result import Result, decode_result
 from senet.lab.run import Run
@@ -55,7 +56,14 @@ class Store:
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:
-    """Write results as JSON lines, one each."""
+    """Write results as JSON lines, one each.
+
+    Raises:
+        CheckpointError: if they saw different images.
+        StorageError: if the file cannot be written.
+    """
+    results = list(results)
+    refuse_other_images(results)
     write_text(path, "".join(json.dumps(result.as_dict(), allow_nan=False) + "\n" for result in results))
 
 
@@ -63,11 +71,20 @@ def read_results(path: Path) -> Mapping[str, Result]:
     """Read results by the id of their run.
 
     Raises:
-        CheckpointError: if a line is no result.
+        CheckpointError: if a line is not a result, or a run has two.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}.") from None
-    results = (decode_result(line, place=f"{path}:{number}") for number, line in enumerate(lines, 1))
-    return {result.run.id: result for result in results}
+    results: dict[str, Result] = {}
+    at: dict[str, int] = {}
+    for number, line in enumerate(lines, 1) if lines != [""] else ():
+        result = decode_result(line, place=f"{path}:{number}")
+        run = result.run.id
+        if run in results:
+            raise CheckpointError(
+                f"{path}:{number} is a second result of run {run}, as line {at[run]} is; remove one of them."
+            )
+        results[run], at[run] = result, number
+    return results

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from senet.lab.comparable import refuse_other_images
 from senet.lab.metrics import METRICS
 from senet.lab.result import Result
 from senet.lab.run import Run
@@ -140,7 +141,11 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
     Args:
         study: rows and seeds.
         results: what there is.
+
+    Raises:
+        CheckpointError: if results of the study saw different images.
     """
+    refuse_other_images(results[run] for run in study.runs() if run in results)
     found = {
         row.id: {seed: results[run] for seed in study.seeds if (run := study.run(row, seed)) in results}
         for row in study.rows

@@ -43,9 +43,9 @@ class Stopping(Laboratory):
     def outcome(self, run: Run) -> Result | Pruned:
         if run.se not in self.stopped or run.seed != self.seed:
             return self.result(run)
-        line = replace(self.result(run).curve[0], correct=999)
+        curve = tuple(replace(line, correct=999, seconds=30) for line in self.result(run).curve[:2])
         verdict = Verdict(level=99.95, others=4)
-        return Pruned(run=run, rule=EARLY.stop_early, verdict=verdict, curve=(line, line), total=1000, data="d")
+        return Pruned(run=run, rule=EARLY.stop_early, verdict=verdict, curve=curve, total=1000, data="d")
 
 
 BAD = EARLY.design((4, 4))

@@ -1,12 +1,14 @@
 """A search on paper: JSON, table, Pareto front as CSV and picture, the choice as a study file, and a report."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from senet.files.atomic import ensure_writable, write_json, write_text
+from senet.lab.comparable import refuse_other_images
+from senet.lab.early import Pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.search import table
@@ -47,6 +49,17 @@ class Findings:
     pool: Mapping[Design, Trial] = field(default_factory=dict)
     study: Study | None = None
     results: Mapping[Run, Result] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        refuse_other_images(self._all())
+
+    def _all(self) -> Iterator[Result | Pruned]:
+        for trial in (*self.outcome.trials.values(), *self.pool.values()):
+            yield from trial.results.values()
+        for cut in self.outcome.cut:
+            yield cut.pruned
+            yield from cut.results.values()
+        yield from self.results.values()
 
 
 def write_report(found: Findings, folder: Path, *, command: str, again: str = "") -> list[Path]:
