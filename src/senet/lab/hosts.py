@@ -14,6 +14,7 @@ from senet.models import list_models
 from senet.weights.pretrained import from_pretrained
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, locate
+from senet.weights.values import check_values
 
 __all__ = ["LIBRARIES", "Named", "host", "named"]
 
@@ -97,6 +98,7 @@ def host(
             model, difference = other, ""
     if difference:
         raise CheckpointError(f"{weights} is not of {name}: {difference}; give weights of that network, in its names.")
+    check_values(tensors, model.state_dict())
     model.load_state_dict(tensors)
     return model.eval()
 

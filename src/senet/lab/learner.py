@@ -21,6 +21,7 @@ from senet.lab.group import Group
 from senet.lab.optimize import make_optimizer
 from senet.lab.recipe import Recipe
 from senet.lab.recorded import Record, Recorded, refuse_unrecordable
+from senet.weights.values import check_values
 
 __all__ = ["Learner"]
 
@@ -131,6 +132,7 @@ class Learner:
 
     def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Go back to where `model` had these weights and `state` gave this."""
+        check_values(weights, self.model.state_dict())
         self.model.load_state_dict(weights)
         saved, own = state["optimizer"], self.optimizer.param_groups
         # how this device computes the update is not the state's to say: it may come from another

@@ -17,6 +17,7 @@ from senet.nn import SqueezeExcite
 from senet.weights import cadene, kth, mmpretrain, monai, moskomule, pytorchcv, timm, torchvision
 from senet.weights.origin import Origin
 from senet.weights.reading import check
+from senet.weights.values import check_values
 
 __all__ = ["ORIGINS", "Loaded", "load_weights", "state_dict_as"]
 
@@ -86,7 +87,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
     Raises:
         SpecError: if the origin is not known, or the arguments are no network and no mapping.
         CheckpointError: if a tensor is missing, left over or of another shape (the first few of each are named), or
-            if the network would give other numbers than the origin's with these weights.
+            if the network would give other numbers than the origin's with these weights, or if a tensor holds a NaN,
+            an infinity, a negative variance or another kind of number.
     """
     if not isinstance(model, nn.Module):
         raise SpecError(f"model = {model!r} is no network; give one of create_model.")
@@ -122,6 +124,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
         raise CheckpointError(wrong.sentence(origin, _advice(wrong, model, names, ORIGINS[origin])))
     if any(value.is_meta for value in own.values()):
         raise CheckpointError("this network has no memory (device 'meta'), nothing can be loaded; call to_empty first.")
+    check_values(found, own, names=names)
     with torch.no_grad():
         for key, value in found.items():
             own[key].copy_(value)

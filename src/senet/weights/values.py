@@ -1,0 +1,69 @@
+"""Whether tensors hold the numbers that a network can compute with: kind of number, finite, no negative variance."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from senet.errors import CheckpointError
+
+__all__ = ["check_values"]
+
+
+def check_values(
+    tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], *, names: Mapping[str, str] | None = None
+) -> None:
+    """Refuse weights that are not numbers, before any of them is loaded.
+
+    Floating-point numbers of every width may stand for each other as long as they stay finite, and so may whole
+    numbers. A place where the network itself holds an infinity, such as a mask of attention, may hold the same one.
+
+    Args:
+        tensors: the weights, by the names of the network.
+        own: tensors of the network by the same names; their types are those that the weights are cast to.
+        names: what the file calls them, for errors; None stands for the names of the network.
+
+    Raises:
+        CheckpointError: with the name of the first tensor that holds a NaN, an infinity, a negative variance or
+            counter, or numbers of another kind.
+    """
+    for name, value in tensors.items():
+        if name in own and (reason := _fault(name, value, own[name])):
+            theirs = name if names is None else names[name]
+            raise CheckpointError(
+                f"the weights are damaged: {theirs} {reason}. Nothing was loaded; use another copy of the file."
+            )
+
+
+def _fault(name: str, value: Tensor, own: Tensor) -> str:
+    if _kind(value) != _kind(own):
+        return f"holds {_type(value)} where {_type(own)} is expected"
+    if value.is_meta or not value.numel() or value.dtype == torch.bool or value.is_complex():
+        return ""
+    cast = value.detach().cpu().to(own.dtype)
+    if cast.is_floating_point():
+        wrong = ~torch.isfinite(cast)
+        if wrong.any() and (own.is_meta or not torch.equal(cast[wrong], own.detach().cpu()[wrong])):
+            large = torch.isfinite(value).all()
+            what = f"numbers too large for {_type(own)}" if large else "numbers that are not finite"
+            return f"holds {what}, {int(wrong.sum()):,} of {value.numel():,}"
+    elif not torch.equal(cast.to(value.dtype), value.cpu()):
+        return f"holds numbers too large for {_type(own)}"
+    lowest = cast.double().min().item()
+    if lowest < 0 and name.rpartition(".")[2] in ("running_var", "num_batches_tracked"):
+        return f"is negative: {lowest:g}"
+    return ""
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.is_floating_point():
+        return "floating-point"
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        return _type(tensor)
+    return "whole"
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
