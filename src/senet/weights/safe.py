@@ -118,10 +118,12 @@ def _read_torch(
     path: Path, size: int, expected: Mapping[str, tuple[int, ...]] | None, budget: int
 ) -> dict[str, Tensor]:
     loaded = read_torch_file(path, size)
-    names = _names({name: _claim(name, value) for name, value in dict.items(loaded)})
-    tensors: dict[str, Tensor] = {names[name]: loaded[name].detach() for name in names}
-    _weigh({name: _claim(name, tensor) for name, tensor in tensors.items()}, expected, budget)
-    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    claims = {name: _claim(name, value) for name, value in dict.items(loaded)}
+    names = _names(claims)
+    _weigh({names[name]: claim for name, claim in claims.items() if isinstance(claim, Claim)}, expected, budget)
+    return {
+        names[name]: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in dict.items(loaded)
+    }
 
 
 def _claim(name: object, value: Any) -> Claim | str:

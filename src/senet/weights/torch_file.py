@@ -7,7 +7,7 @@ so that a tensor which claims more than there is has a shape and no memory until
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,13 @@ class _Placeholder:
         pass
 
 
-PLACEHOLDERS: list[tuple[Any, str]] = [
+PLACEHOLDERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((_Placeholder, name) for name in sorted(INERT - DICTS)),
     *((OrderedDict, name) for name in sorted(DICTS)),
 ]
 
 
-def read_torch_file(path: Path, size: int) -> Mapping[Any, Any]:
+def read_torch_file(path: Path, size: int) -> dict[Any, Any]:
     """Give the state dict in a file; its tensors take no memory beyond the file's own size until they are copied.
 
     Args:
