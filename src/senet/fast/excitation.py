@@ -11,11 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from senet.fast.folding import Conv, Pointwise, is_pointwise, matrix
+from senet.fast.tracing import Tracer
 from senet.nn import SqueezeExcite
 
 __all__ = ["Excitation", "LeftAlone", "excitation", "fold_first"]
 
 SIZES = {"size", "expand_as"}
+SPATIAL = ({2, 3}, {-1, -2})
 PRODUCTS = {operator.mul, operator.imul, torch.mul}
 
 
@@ -93,7 +95,7 @@ def fold_first(excite: Excitation, conv: Conv) -> bool:
 def _foreign(block: nn.Module) -> Excitation:
     """Cut the product out of a traced block: what is left gives the weights, also of a map with one position."""
     try:
-        body = fx.symbolic_trace(block)
+        body = fx.GraphModule(block, Tracer().trace(block))
     except Exception as error:
         raise LeftAlone(f"its class {type(block).__name__} cannot be traced ({error})") from error
     graph = body.graph
@@ -126,10 +128,12 @@ def _averages(block: nn.Module, node: fx.Node) -> bool:
         module = block.get_submodule(str(node.target))
         return isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1))
     if node.target is F.adaptive_avg_pool2d:
-        return bool(node.args[1] in (1, (1, 1)))
+        size = node.kwargs.get("output_size", node.args[1] if len(node.args) > 1 else None)
+        return size in (1, (1, 1), [1, 1])
+    if node.target not in ("mean", torch.mean):
+        return False
     dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
-    spatial = isinstance(dims, tuple | list) and bool(set(dims) in ({2, 3}, {-1, -2}))
-    return bool(node.target in ("mean", torch.mean) and spatial)
+    return isinstance(dims, tuple | list) and all(isinstance(dim, int) for dim in dims) and set(dims) in SPATIAL
 
 
 def _asks_size(node: fx.Node) -> bool:

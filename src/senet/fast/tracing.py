@@ -1,7 +1,8 @@
 """The graph of a network in evaluation mode, its squeeze-and-excitation blocks kept whole."""
 
+import inspect
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -23,6 +24,14 @@ class Tracer(fx.Tracer):
         super().__init__()
         self.leaves = set(leaves)
 
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Ask for the first parameter alone: those with a default keep it."""
+        if not is_module:  # a pickled graph, which is read again
+            return super().create_args_for_root(root_fn, is_module, concrete_args)
+        return root_fn, [self.root, self.create_proxy("placeholder", input_of(self.root), (), {})]
+
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call; blocks that `senet.insert` hung on a leaf become calls of their own."""
         if not self.is_leaf_module(m, self.path_of_module(m)):
@@ -39,6 +48,29 @@ class Tracer(fx.Tracer):
         return module_qualified_name in self.leaves or super().is_leaf_module(m, module_qualified_name)
 
 
+def input_of(model: nn.Module) -> str:
+    """Return the name of the one input of a network.
+
+    Raises:
+        SpecError: if it takes none, or more than one.
+    """
+    parameters = list(inspect.signature(type(model).forward).parameters.values())[1:]  # the first is the module
+    kinds = inspect.Parameter
+    places = [each for each in parameters if each.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
+    several = [each for each in parameters if each.kind is kinds.VAR_POSITIONAL]
+    others = [each for each in parameters if each.default is kinds.empty and each not in (places + several)[:1]]
+    asked = [each.name for each in others if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
+    title = type(model).__name__
+    if asked:
+        raise SpecError(
+            f"{title}.forward asks for {', '.join(map(repr, asked))} besides its map; give a network of one input, or "
+            "give these parameters defaults."
+        )
+    if not places and not several:
+        raise SpecError(f"{title}.forward takes no map; give a network whose forward pass takes one.")
+    return (places + several)[0].name
+
+
 def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
     """Trace a network as a graph of values, without what does nothing in evaluation mode: identities and dropout.
 
@@ -47,21 +79,31 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
     Who reads a map after something has written into it gets what was written.
 
     Raises:
-        SpecError: if the forward pass cannot be traced, or writes into maps through views.
+        SpecError: if the forward pass cannot be traced, asks for more than one input, or writes into maps through
+            views; if a child has a name that a traced network uses itself.
     """
+    empty = fx.GraphModule(nn.Module(), fx.Graph())
+    names = (*model._modules, *model._parameters, *model._buffers)
+    if taken := next((name for name in names if hasattr(empty, name)), ""):
+        raise SpecError(
+            f"{type(model).__name__}.{taken} has a name that torch.fx uses itself; call this part otherwise, or give "
+            "a network that holds this one."
+        )
     try:
         graph = Tracer(leaves).trace(model)
         for module in model.modules():  # they are in the graph now
             for hooks in (module._forward_pre_hooks, module._forward_hooks):
                 for hook in insertions(hooks):
                     del hooks[next(key for key, other in hooks.items() if other is hook)]
+        traced = fx.GraphModule(model, graph, class_name=type(model).__name__)
+    except SpecError:
+        raise
     except Exception as error:  # whatever the network's own code raises on a proxy
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SpecError(
             f"{type(model).__name__} cannot be traced ({reason}); give a network whose forward pass does not depend on "
             "the values of tensors, or the part of it that does not."
         ) from error
-    traced = fx.GraphModule(model, graph, class_name=type(model).__name__)
     for node in list(graph.nodes):
         node.type = None  # a jaxtyping annotation is no name that a pickled graph could import
         if node.op == "call_module" and type(traced.get_submodule(node.target)) in NOTHING:
