@@ -17,7 +17,7 @@ from torch.utils.flop_counter import flop_registry
 
 from senet.errors import SpecError, unknown
 from senet.surgery.find import CONVS, LAYERS, Found, find
-from senet.surgery.rehearsal import rehearse
+from senet.surgery.rehearsal import UnrehearsableError, rehearse
 
 __all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
 
@@ -148,7 +148,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
     """Count the parameters and multiply-adds of a model, and the share of its SE blocks.
 
     A multiply-add counts once; pools, gates, residual sums and the memory of training stand beside it. Blocks of
-    other libraries count as `senet.surgery.find` recognises them. Forward hooks see tensors without data.
+    other libraries count as `senet.surgery.find` recognises them. A copy runs, so forward hooks of yours see nothing.
 
     Args:
         model: any network; it is neither run on data nor changed.
@@ -179,6 +179,8 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
     meter = _Meter({module: name for name, module in modules.items()})
     try:
         _run_without_data(model, meter, shape)
+    except UnrehearsableError:
+        raise
     except Exception as error:
         raise _misfit(model, shape, error) from error
     blocks = tuple(_block_cost(one, modules[one.name], meter, shape[0]) for one in found)

@@ -154,8 +154,7 @@ def record(model: nn.Module, *, shape: tuple[int, ...], device: torch.device | s
     dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
     x = torch.zeros(shape, device=device, dtype=next(dtypes, torch.float32))
     recorder = _Recorder({module: name for name, module in model.named_modules()}, x)
-    same_numbers = torch.random.fork_rng(devices=[x.device] if x.is_cuda else [])
-    rehearse(model, x, contexts=(torch.no_grad(), same_numbers, recorder), enter=recorder.enter, leave=recorder.leave)
+    rehearse(model, x, contexts=(torch.no_grad(), recorder), enter=recorder.enter, leave=recorder.leave)
     return Flow(shape, recorder.ops, recorder.values, recorder.calls, recorder.times)
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from senet.errors import SpecError
 from senet.surgery.find import CONVS
 from senet.surgery.flow import Flow, record
+from senet.surgery.rehearsal import UnrehearsableError
 
 __all__ = ["guesses", "observe"]
 
@@ -23,7 +24,7 @@ def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
         shape: of the input, `(n, c, ...)`; None tries what the network says itself and then usual sizes.
 
     Raises:
-        SpecError: if it runs on none of the shapes.
+        SpecError: if it runs on none of the shapes, or cannot be copied for a trial run.
     """
     tried = [tuple(shape)] if shape is not None else guesses(model)
     reason = ""
@@ -31,6 +32,8 @@ def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
         for device in dict.fromkeys(("meta", _device(model))):  # some networks ask for values: they really run
             try:
                 return record(model, shape=one, device=device)
+            except UnrehearsableError:
+                raise
             except Exception as error:  # whatever a foreign network raises
                 reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     title = type(model).__name__

@@ -1,0 +1,208 @@
+"""A twin of a network: it runs in the network's place, with tensors, state and helper objects of its own."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from functools import partial
+from threading import Thread
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import NoReturn
+from weakref import ref
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader, Dataset
+
+from senet.errors import SpecError
+
+__all__ = ["UnrehearsableError", "stand_in", "twin"]
+
+PLAIN = (type, BuiltinFunctionType, str, bytes, int, float, complex, bool, range, torch.dtype, torch.device)
+"""What no copy is made of anyway."""
+
+OUTSIDE = (DataLoader, Dataset, Optimizer, ModuleType, Thread)
+"""What a network may hold and a forward pass does not change; too large to copy."""
+
+Finish = Callable[[], None]
+
+
+class UnrehearsableError(SpecError):
+    """A network of which no twin can be made."""
+
+
+def twin(model: nn.Module, *, data: bool) -> nn.Module:
+    """Copy a network for one forward pass that must leave no trace in it.
+
+    Copied are the modules with their hooks, tensors that are attributes, containers and helper objects, and what
+    functions among them hold in closures, defaults and global containers. Shared are data loaders, optimizers, and
+    objects that cannot be copied, such as locks and open files.
+
+    Args:
+        model: any network; what it shares under several names, its twin shares too.
+        data: whether parameters and buffers keep their values; without, they are on torch's meta device.
+
+    Returns:
+        A network of the same classes and names, in evaluation mode.
+
+    Raises:
+        UnrehearsableError: if a layer has no shape yet, or something cannot be copied.
+    """
+    title = type(model).__name__
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise UnrehearsableError(
+                f"{name} of {title} has no shape before its first batch; run the network on one first."
+            )
+    memo: dict[int, object] = {
+        id(tensor): _with_grad(tensor.detach().clone() if data else stand_in(tensor), tensor)
+        for tensor in (*model.parameters(), *model.buffers())
+    }
+    try:
+        finish = _prepare(model, memo)
+        made = deepcopy(model, memo)
+        for step in finish:
+            step()
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        raise UnrehearsableError(
+            f"{title} cannot be copied for a trial run: {reason}; take what cannot be copied out of the network."
+        ) from error
+    for module in made.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            module.training = False
+        else:
+            vars(module)["training"] = False  # not `model.eval()`, which a module may override to change its weights
+    return made
+
+
+def stand_in(tensor: Tensor) -> Tensor:
+    """Return a tensor of the same shape and type without data."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta", requires_grad=tensor.requires_grad)
+
+
+def _with_grad(copy: Tensor, like: Tensor) -> Tensor:
+    if isinstance(like, nn.Parameter):
+        return nn.Parameter(copy.detach(), requires_grad=like.requires_grad)
+    return copy.detach().requires_grad_(like.requires_grad)
+
+
+def _prepare(model: nn.Module, memo: dict[int, object]) -> list[Finish]:
+    """Put into a memo of `deepcopy` what that function would refuse, or leave shared with the network.
+
+    Returns:
+        What is to be done when the copy is made.
+    """
+    own = set(model.modules())
+    finish: list[Finish] = []
+    cells: dict[int, CellType] = {}
+    seen: set[int] = set()
+    todo: list[object] = [model]
+    while todo:
+        thing = todo.pop()
+        if id(thing) in memo or id(thing) in seen or thing is None or isinstance(thing, PLAIN):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, Tensor):  # one that is not a leaf, as a normalised weight, cannot be copied by torch
+            memo[id(thing)] = _with_grad(thing.detach().clone(), thing)
+        elif isinstance(thing, OUTSIDE):
+            memo[id(thing)] = thing
+        elif isinstance(thing, FunctionType):
+            memo[id(thing)] = _function(thing, own, memo, cells, finish)
+            todo += _held(thing, own).values()
+            todo += [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
+            todo += [thing.__defaults__, thing.__kwdefaults__]
+        elif isinstance(thing, ref):
+            memo[id(thing)] = partial(_referent, thing, memo)
+        else:
+            todo += _parts(thing, memo)
+    return finish
+
+
+def _parts(thing: object, memo: dict[int, object]) -> Iterable[object]:
+    """Return what an object holds; one that cannot be copied is shared, and holds nothing."""
+    if isinstance(thing, nn.Module):
+        return list(vars(thing).values())
+    if isinstance(thing, MethodType):
+        return [thing.__self__, thing.__func__]
+    if isinstance(thing, partial):
+        return [thing.func, thing.args, thing.keywords]
+    if isinstance(thing, dict):
+        return [*thing.keys(), *thing.values(), *getattr(thing, "__dict__", {}).values()]
+    if isinstance(thing, list | tuple | set | frozenset | deque):
+        return [*thing, *getattr(thing, "__dict__", {}).values()]
+    if hasattr(thing, "__deepcopy__"):
+        return list(getattr(thing, "__dict__", {}).values())
+    try:
+        reduced = thing.__reduce_ex__(4)
+    except Exception:  # whatever a foreign class raises: locks, files, streams, generators
+        memo[id(thing)] = _Unusable(thing) if isinstance(thing, Iterator) else thing
+        return []
+    return list(reduced[1:3]) if isinstance(reduced, tuple) else []
+
+
+class _Unusable:
+    """In place of an iterator that cannot be copied: a trial run that took its next value would take it away."""
+
+    def __init__(self, thing: object) -> None:
+        self.title = type(thing).__name__
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"it reads from a {self.title}, which cannot be copied")
+
+    __next__ = __iter__
+
+
+def _referent(reference: "ref[object]", memo: dict[int, object]) -> object:
+    thing = reference()
+    return memo.get(id(thing), thing)
+
+
+def _function(
+    old: FunctionType, own: set[nn.Module], memo: dict[int, object], cells: dict[int, CellType], finish: list[Finish]
+) -> FunctionType:
+    """Copy a function that holds something: in its closure, its defaults, or in global containers it names."""
+    held = _held(old, own)
+    if not held and not old.__closure__ and not old.__defaults__ and not old.__kwdefaults__:
+        return old
+    scope = dict(old.__globals__) if held else old.__globals__
+    closure = tuple(cells.setdefault(id(cell), CellType()) for cell in old.__closure__ or ())
+    new = FunctionType(old.__code__, scope, old.__name__, None, closure)
+    new.__qualname__, new.__module__, new.__doc__ = old.__qualname__, old.__module__, old.__doc__
+    vars(new).update(vars(old))
+
+    def fill() -> None:
+        for before, after in zip(old.__closure__ or (), closure, strict=True):
+            if _is_filled(before):
+                after.cell_contents = deepcopy(before.cell_contents, memo)
+        new.__defaults__ = deepcopy(old.__defaults__, memo)
+        new.__kwdefaults__ = deepcopy(old.__kwdefaults__, memo)
+        for name, value in held.items():
+            scope[name] = deepcopy(value, memo)
+
+    finish.append(fill)
+    return new
+
+
+def _held(function: FunctionType, own: set[nn.Module]) -> dict[str, object]:
+    """Return the containers and modules of the network that a function reaches by global names."""
+    found = {name: function.__globals__.get(name) for name in _names(function.__code__)}
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, list | dict | set | deque) or (isinstance(value, nn.Module) and value in own)
+    }
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = (_names(one) for one in code.co_consts if isinstance(one, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  # an empty cell raises
+    except ValueError:
+        return False
+    return True
