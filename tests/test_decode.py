@@ -89,7 +89,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"se": {"reduction": 2.5}}, "se.reduction = 2.5", "valid integer"),
     ({"se": {"reduction": [8, "2"]}}, "se.reduction[1] = '2'", "valid integer"),
     ({"se": [{}, {"reduction": [8, 2, None]}]}, "se[1].reduction[2] = None", "valid integer"),
-    ({"se": "standard:reduction=8-x"}, "se = 'standard:reduction=8-x': reduction[1] = 'x'", "valid integer"),
+    ({"se": "standard:reduction=8-x"}, "se = 'standard:reduction=8-x': reduction = (8, 'x')", "is not a ratio"),
     # values out of range
     ({"seed": -1}, "seed = -1", "give a whole number from 0"),
     ({"schema": 2}, "schema = 2", "is of another version of senet"),

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from senet.errors import SenetError, SpecError
-from senet.spec import SESpec
+from senet.spec import ACTIVATION_NAMES, GATE_NAMES, SLOTS, SQUEEZE_NAMES, VARIANTS, SESpec
 
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from senet.surgery import Folded, Insertion, find, fold, insert, plan, remove
     from senet.timm_zoo import timm_attention, timm_models
     from senet.version import __version__
-    from senet.weights import load_weights, state_dict_as
+    from senet.weights import ORIGINS, load_weights, state_dict_as
     from senet.weights.pretrained import from_pretrained, save_pretrained
 
 __all__ = [
+    "ACTIVATION_NAMES",
+    "GATE_NAMES",
+    "ORIGINS",
+    "SLOTS",
+    "SQUEEZE_NAMES",
+    "VARIANTS",
     "Cost",
     "Folded",
     "Insertion",
@@ -52,6 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ORIGINS": "senet.weights",
     "Cost": "senet.costs",
     "Folded": "senet.surgery",
     "Insertion": "senet.surgery",

@@ -7,7 +7,7 @@ from senet import models
 from senet.errors import CheckpointError, SpecError
 from senet.models import Network
 from senet.nn import Gates
-from senet.spec import SESpec
+from senet.spec import SESpec, designs
 
 __all__ = ["create_model"]
 
@@ -15,7 +15,7 @@ __all__ = ["create_model"]
 def create_model(
     name: str,
     *,
-    se: SESpec | Sequence[SESpec] | Gates | None = None,
+    se: SESpec | Sequence[SESpec | str] | Gates | str | bool | None = None,
     num_classes: int | None = None,
     in_chans: int = 3,
     image_size: int | None = None,
@@ -27,7 +27,8 @@ def create_model(
 
     Args:
         name: a name of `list_models()`.
-        se: one design, several, your own `Site -> blocks`, or None for the plain network.
+        se: one design, several, words as on the command line (`"standard:reduction=8"`), True for the default
+            design, your own `Site -> blocks`, or None for the plain network.
         num_classes: outputs; 0 gives the features; None stands for the network's own number.
         in_chans: channels of the input.
         image_size: side of the input [pixels], for networks whose classifier depends on it (cnn3, vgg16_bn); others
@@ -48,7 +49,7 @@ def create_model(
     if not isinstance(weights, str | Path | None):
         raise SpecError(f"weights = {weights!r} is no place; give the path of a file or folder, or 'hf:owner/name'.")
     model = models.create_model(
-        name, se=se, num_classes=num_classes, in_chans=in_chans, image_size=image_size, options=options
+        name, se=designs(se), num_classes=num_classes, in_chans=in_chans, image_size=image_size, options=options
     )
     if weights is not None:
         _load(model, weights, origin)

@@ -1,6 +1,7 @@
 """From TOML, JSON and command-line words to frozen records; what does not fit is refused with its dotted place."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -186,21 +187,13 @@ def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
 
 
 def _se_word(word: str, place: str) -> SESpec:
-    name, _, rest = word.partition(":")
-    fields: dict[str, Any] = {}
-    for pair in filter(None, rest.split(",")):
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise SpecError(f"{place} = {word!r}: {pair!r} is no assignment; write {name}:reduction=8,bias=false.")
-        many = key == "stages" or (key == "reduction" and any(mark in text.lstrip("-") for mark in "-."))
-        fields[key] = [_ratio(part) for part in text.split("-")] if many else value(text)
+    name = re.split("[: ]", word, maxsplit=1)[0]
     if name not in VARIANTS:
         raise unknown(place, name, [*VARIANTS, "plain"])
-    return record(SESpec, {"variant": name, **fields}, place=f"{place} = {word!r}")
-
-
-def _ratio(part: str) -> Any:
-    return [value(ratio) for ratio in part.split(".")] if "." in part else value(part)
+    try:
+        return SESpec.parse(word)
+    except SpecError as error:
+        raise SpecError(f"{place} = {word!r}: {error}") from None
 
 
 def run(values: Mapping[str, Any], *, place: str = "") -> Run:

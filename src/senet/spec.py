@@ -6,10 +6,11 @@ channels and ratio `r`: `h = max(1, C // r)` and `m`, the wider of the two slow 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, cast, get_args
 
 from senet.errors import SpecError, unknown
+from senet.spec_words import ratio_word, read_words
 
 __all__ = [
     "ACTIVATION_NAMES",
@@ -21,7 +22,30 @@ __all__ = [
     "Ratios",
     "SESpec",
     "Widths",
+    "designs",
 ]
+
+Variants = Literal["standard", "slow_squeeze", "slow_excite", "slow_both", "bump", "bump_conv"]
+Squeezes = Literal["avg", "max", "none"]
+Gating = Literal["sigmoid", "tanh", "relu", "hard_sigmoid", "unit_sigmoid", "unit_tanh", "residual_sigmoid"]
+Activations = Literal["relu", "silu", "gelu", "leaky_relu", "hard_swish", "none"]
+Slots = Literal["standard", "pre", "post", "identity", "inner"]
+if TYPE_CHECKING:  # editors complete the names; at run time the spec refuses a wrong one and names the nearest
+    Variant: TypeAlias = Variants
+    Squeeze: TypeAlias = Squeezes
+    Gate: TypeAlias = Gating
+    Activation: TypeAlias = Activations
+    Slot: TypeAlias = Slots
+
+    class Function(Protocol):
+        """What stands in the place of a name; it may be compared with one."""
+
+        def __call__(self, *args: Any, **kwargs: Any) -> object: ...
+
+        def __eq__(self, other: object) -> bool: ...
+else:
+    Variant = Squeeze = Gate = Activation = Slot = str
+    Function = Callable[..., object]
 
 Widths = Callable[[int, int, int], tuple[int, ...]]
 """`(C, h, m) -> (C, ..., C)`: the widths of an excitation from its channels and its two hidden widths."""
@@ -52,10 +76,10 @@ ROUNDINGS: Mapping[str, Callable[[int, int], int]] = {
     "mmlab": lambda C, r: _at_least_nine_tenths(C // r),
 }
 
-SQUEEZE_NAMES = ("avg", "max", "none")
-GATE_NAMES = ("sigmoid", "tanh", "relu", "hard_sigmoid", "unit_sigmoid", "unit_tanh", "residual_sigmoid")
-ACTIVATION_NAMES = ("relu", "silu", "gelu", "leaky_relu", "hard_swish", "none")
-SLOTS = ("standard", "pre", "post", "identity", "inner")
+SQUEEZE_NAMES: tuple[str, ...] = get_args(Squeezes)
+GATE_NAMES: tuple[str, ...] = get_args(Gating)
+ACTIVATION_NAMES: tuple[str, ...] = get_args(Activations)
+SLOTS: tuple[str, ...] = get_args(Slots)
 
 
 def _at_least_nine_tenths(width: int) -> int:
@@ -95,13 +119,13 @@ class SESpec:
         (64, 8, 4, 8, 64)
     """
 
-    variant: str | Widths = "standard"
+    variant: Variant | Widths = "standard"
     reduction: Ratios = 16
-    squeeze: str | Callable[..., object] = "avg"
-    gate: str | Callable[..., object] = "sigmoid"
-    activation: str | Callable[..., object] = "relu"
+    squeeze: Squeeze | Function = "avg"
+    gate: Gate | Function = "sigmoid"
+    activation: Activation | Function = "relu"
     bias: bool = True
-    slot: str = "standard"
+    slot: Slot = "standard"
     stages: tuple[int, ...] = ()
     slow_rule: str = "half_ratio"
     rounding: str = "exact"
@@ -121,8 +145,30 @@ class SESpec:
                 continue
             if not isinstance(value, str) or value not in known:
                 raise unknown(name, value, known)
+        if not isinstance(self.bias, bool):
+            raise SpecError(f"bias = {self.bias!r} is not possible; give true or false.")
         object.__setattr__(self, "reduction", _ratios(self.reduction))
         object.__setattr__(self, "stages", _stages(self.stages))
+
+    @classmethod
+    def parse(cls, text: str) -> "SESpec":
+        """Read a design in words, as the command line takes it or as a spec prints itself.
+
+        Args:
+            text: `standard`, `slow_both:reduction=8,bias=false`, or `slow_both r=8 no-bias`. Ratios of stages are
+                joined by dashes and those of the blocks of a stage by dots: `standard:reduction=8.8.4-2-16`.
+
+        Raises:
+            SpecError: if a name or a value does not fit.
+
+        Example:
+            >>> SESpec.parse("slow_both:reduction=8-2,bias=false")
+            SESpec(variant='slow_both', reduction=(8, 2), squeeze='avg', gate='sigmoid', activation='relu', \
+bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact')
+        """
+        if not isinstance(text, str):
+            raise SpecError(f"{text!r} is not a design in words; write e.g. 'standard:reduction=8'.")
+        return cls(**cast("dict[str, Any]", read_words(text, fields=[field.name for field in fields(cls)])))
 
     def widths(self, channels: int, *, stage: int = 1, unit: int = 1) -> tuple[int, ...]:
         """Give the widths of the excitation for a map of `channels` channels.
@@ -187,7 +233,7 @@ class SESpec:
 
     def __str__(self) -> str:
         """Say what differs from the default: `standard r=16`, `slow_both r=8-2-16 no-bias`, `standard r=8.8.4-2-16`."""
-        words = [_name(self.variant), f"r={_word(self.reduction)}"]
+        words = [_name(self.variant), f"r={ratio_word(self.reduction)}"]
         for field, default in (("squeeze", "avg"), ("gate", "sigmoid"), ("activation", "relu"), ("slot", "standard")):
             value = _name(getattr(self, field))
             if value != default:
@@ -205,13 +251,6 @@ class SESpec:
 
 def _name(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
-
-
-def _word(ratios: Ratios) -> str:
-    """Write ratios as one word: stages are joined by dashes, the blocks of a stage by dots."""
-    if isinstance(ratios, int):
-        return str(ratios)
-    return "-".join(str(r) if isinstance(r, int) else ".".join(map(str, r)) for r in ratios)
 
 
 def _ratios(value: object) -> Ratios:
@@ -247,3 +286,26 @@ def _stages(value: object) -> tuple[int, ...]:
     raise SpecError(
         f"stages = {value!r} is not a list of stages; give different whole numbers from 1, or leave it out."
     )
+
+
+def designs(se: object) -> Any:
+    """Read designs in words wherever they stand for blocks; anything else passes as it is.
+
+    Args:
+        se: `"standard"`, `"standard:reduction=8+standard:slot=pre"`, `"plain"`, True for the default design, False for
+            none, or a list with words in it.
+
+    Returns:
+        What a network takes as `se`: None, specs, or a function of the site.
+
+    Example:
+        >>> [str(spec) for spec in designs("standard:reduction=8+bump:slot=pre")]
+        ['standard r=8', 'bump r=16 slot=pre']
+    """
+    if isinstance(se, bool):
+        return SESpec() if se else None
+    if isinstance(se, str):
+        return None if se == "plain" else tuple(map(SESpec.parse, se.split("+")))
+    if isinstance(se, Sequence) and any(isinstance(one, str) for one in se):
+        return tuple(spec for one in se for spec in (designs(one) or () if isinstance(one, str) else (one,)))
+    return se

@@ -9,11 +9,10 @@ from functools import partial
 import torch
 from torch import nn
 
-from senet import decode
 from senet.errors import CheckpointError, SpecError, UsageError
 from senet.models import ZOO, Network, create_model
 from senet.nn import Gates, SqueezeExcite
-from senet.spec import SESpec
+from senet.spec import SESpec, designs
 
 __all__ = ["timm_attention", "timm_models"]
 
@@ -76,7 +75,7 @@ def _create(
     pretrained_cfg: object = None,
     pretrained_cfg_overlay: object = None,
     cache_dir: object = None,
-    se: SESpec | Sequence[SESpec] | Gates | str | None = None,
+    se: SESpec | Sequence[SESpec | str] | Gates | str | bool | None = None,
     num_classes: int | None = None,
     in_chans: int = 3,
     image_size: int | None = None,
@@ -94,7 +93,7 @@ def _create(
         )
     model = create_model(
         name,
-        se=decode.se_designs(se) if isinstance(se, str) else se,
+        se=designs(se),
         num_classes=num_classes,
         in_chans=in_chans,
         image_size=image_size,

@@ -4,7 +4,7 @@ Letters in shapes: n images, c channels, *s the sizes of the map, *t either ones
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
@@ -16,7 +16,7 @@ from senet.errors import SpecError
 from senet.nn.excite import layers, pointwise
 from senet.nn.gate import ACTIVATIONS, GATES
 from senet.nn.squeeze import SQUEEZES
-from senet.spec import SESpec
+from senet.spec import Ratios, SESpec
 
 __all__ = ["SqueezeExcite", "without_autocast"]
 
@@ -28,6 +28,16 @@ AUTOCASTS = frozenset(
     for kind in ("cpu", "cuda", "hpu", "maia", "mps", "mtia", "xla", "xpu")
     if torch.amp.is_autocast_available(kind)
 )
+OTHERS_WORDS: Mapping[str, str] = {
+    "rd_ratio": "give reduction=R with R = 1 / rd_ratio, e.g. reduction=16 for rd_ratio=1/16",
+    "rd_channels": "give the ratio: reduction=channels // rd_channels",
+    "rd_divisor": "give SESpec(rounding='timm') for timm's multiples of 8",
+    "squeeze_channels": "give the ratio: reduction=channels // squeeze_channels",
+    "ratio": "give reduction=16",
+    "gate_layer": "give SESpec(gate='hard_sigmoid')",
+    "act_layer": "give SESpec(activation='silu')",
+    "scale_activation": "give SESpec(gate='hard_sigmoid')",
+}
 
 
 class SqueezeExcite(nn.Module):
@@ -40,6 +50,7 @@ class SqueezeExcite(nn.Module):
     Args:
         channels: channels of the map.
         spec: the design; None stands for `SESpec()`.
+        reduction: short for `SESpec(reduction=...)`; None stands for the ratio of the spec.
         stage: which of several reduction ratios holds, from 1.
         unit: likewise, of those of the stage.
         excitation: your own module `(n, c, 1, 1) -> (n, c, 1, 1)` in place of the layers of the spec; its
@@ -47,6 +58,7 @@ class SqueezeExcite(nn.Module):
         dims: spatial dimensions of the map; matters to variants with wide kernels only.
         device: of the weights; None stands for torch's default.
         dtype: of the weights; None stands for torch's default.
+        others: refused, with our word for it where timm or torchvision have another.
 
     Raises:
         SpecError: if the channels, the stage or the unit do not fit the spec.
@@ -64,17 +76,26 @@ class SqueezeExcite(nn.Module):
         channels: int,
         spec: SESpec | None = None,
         *,
+        reduction: Ratios | None = None,
         stage: int = 1,
         unit: int = 1,
         excitation: nn.Module | None = None,
         dims: int = 2,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        **others: object,
     ) -> None:
         super().__init__()
+        for name in others:  # timm's and torchvision's words for the same things
+            hint = OTHERS_WORDS.get(name, "give the design as SESpec(...)")
+            raise SpecError(f"{name} = {others[name]!r} is not an argument of SqueezeExcite; {hint}.")
         if not isinstance(spec, SESpec | None):
-            raise SpecError(f"spec = {spec!r} is no design; give SESpec(reduction=8), or leave it out for the default.")
-        self.spec = spec = spec or SESpec()
+            raise SpecError(
+                f"spec = {spec!r} is not a design; give SESpec(reduction=8) or reduction=8, or leave it out for the "
+                "default."
+            )
+        spec = spec or SESpec()
+        self.spec = spec = spec if reduction is None else spec.but(reduction=reduction)
         self.channels = channels
         self.widths = spec.widths(channels, stage=stage, unit=unit)
         self.squeeze = _function(spec.squeeze, SQUEEZES)

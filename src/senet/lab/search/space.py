@@ -201,7 +201,7 @@ class Space(_File):
     def holds(self, design: Design) -> bool:
         """Say whether a design is one of the space."""
         choices = self.choices
-        if len(design) != 1 or design[0].variant not in choices.variant or design[0].slot not in choices.slot:
+        if len(design) != 1 or str(design[0].variant) not in choices.variant or design[0].slot not in choices.slot:
             return False
         try:
             ratios = self.ratios(design)

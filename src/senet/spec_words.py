@@ -1,0 +1,77 @@
+"""Designs in words: `slow_both:reduction=8-2,bias=false` of a user, `slow_both r=8-2 no-bias` of a spec.
+
+Ratios of stages are joined by dashes and those of the blocks of a stage by dots; a dash or a dot at the end says that
+there is one stage, or one block: `8-`, `8.-2`.
+"""
+
+from collections.abc import Sequence
+
+from senet.errors import SpecError, unknown
+
+__all__ = ["ratio_word", "read_words"]
+
+SHORT = {"r": "reduction"}
+BOOLEANS = {"true": True, "false": False}
+
+
+def read_words(text: str, *, fields: Sequence[str]) -> dict[str, object]:
+    """Read the fields of one design; their values are checked by the design itself.
+
+    Args:
+        text: `variant:name=value,...` or `variant name=value ...`.
+        fields: the names that are allowed.
+
+    Raises:
+        SpecError: if a part is not an assignment, a name is not known or is there twice.
+
+    Example:
+        >>> read_words("slow_both r=8-2-16 no-bias", fields=("variant", "reduction", "bias"))
+        {'variant': 'slow_both', 'reduction': (8, 2, 16), 'bias': False}
+    """
+    variant, colon, rest = text.strip().partition(":") if ":" in text else text.strip().partition(" ")
+    read: dict[str, object] = {"variant": variant}
+    for word in filter(None, map(str.strip, rest.split(",") if colon == ":" else rest.split())):
+        name, equals, value = ("bias", "=", "false") if word == "no-bias" else word.partition("=")
+        name = SHORT.get(name, name)
+        if not equals:
+            raise SpecError(f"{word!r} is not an assignment; write {variant}:reduction=8,bias=false.")
+        if name not in fields:
+            raise SpecError(str(unknown("", name, fields)).replace(f" = {name!r}", name, 1))
+        if name in read:
+            raise SpecError(f"{name} is there twice; keep one.")
+        read[name] = _value(name, value)
+    return read
+
+
+def ratio_word(ratios: int | Sequence[int | Sequence[int]]) -> str:
+    """Write ratios as one word.
+
+    Example:
+        >>> [ratio_word(ratios) for ratios in (8, (8,), (8, 2), ((8, 4), 2), ((8,), 2))]
+        ['8', '8-', '8-2', '8.4-2', '8.-2']
+    """
+    if isinstance(ratios, int):
+        return str(ratios)
+    stages = [str(r) if isinstance(r, int) else f"{r[0]}." if len(r) == 1 else ".".join(map(str, r)) for r in ratios]
+    alone = len(stages) == 1 and "." not in stages[0]
+    return "-".join(stages) + "-" * alone
+
+
+def _value(name: str, text: str) -> object:
+    if name == "bias":
+        return BOOLEANS.get(text.lower(), text)
+    if name == "stages":
+        return tuple(map(_number, text.replace(",", "-").split("-")))
+    if name == "reduction":
+        many = any(mark in text.lstrip("-") for mark in "-.")
+        return tuple(map(_stage, text.removesuffix("-").split("-"))) if many else _number(text)
+    return text.strip("\"'")
+
+
+def _stage(text: str) -> object:
+    return tuple(map(_number, text.removesuffix(".").split("."))) if "." in text else _number(text)
+
+
+def _number(text: str) -> object:
+    """Read a whole number as people write it; anything else is left for the design to refuse."""
+    return int(text) if text.lstrip("-").isdecimal() and text.isascii() and len(text) < 20 else text
