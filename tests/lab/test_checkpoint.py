@@ -1,26 +1,31 @@
 """Checkpoints against kills, bit rot, full disks and odd places."""
 
+import hashlib
+import io
+import json
 import os
 import random
 import resource
-import shutil
 import signal
+import struct
 import subprocess
 import sys
+import tracemalloc
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from senet.errors import CheckpointError, SpecError, StorageError
 from senet.lab.checkpoint import FAILPOINTS, Checkpoint, Checkpoints, CheckpointWarning
-
-FILES = ("model.safetensors", "state.pt", "manifest.json")
+from senet.lab.packing import pack
 
 
 def contents(step: int, size: int = 2000) -> dict[str, Any]:
@@ -38,11 +43,11 @@ def assert_whole(found: Checkpoint | None, step: int) -> None:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_checkpoint_comes_back_and_older_ones_go(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.latest() is None
     for step in (0, 3, 123):
         path = checkpoints.save(step, **contents(step))
@@ -50,13 +55,20 @@ def test_a_checkpoint_comes_back_and_older_ones_go(tmp_path: Path) -> None:
         assert found is not None
         assert found.path == path
         assert_whole(found, step)
-    assert names(checkpoints.folder) == ["step-00000003", "step-00000123"]
-    assert names(path) == sorted(FILES)
+    assert names(checkpoints.folder) == ["step-00000003.pt", "step-00000123.pt"]
+    assert torch.load(path, weights_only=True)["step"] == 123  # an ordinary file of torch
     checkpoints.clear()
-    assert names(checkpoints.folder) == []
+    assert not checkpoints.folder.exists()
     assert checkpoints.latest() is None
     Checkpoints(tmp_path / "none").clear()
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_has_gone_is_not_made_anew(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    with pytest.raises(StorageError, match="the folder is missing"):
+        checkpoints.save(1, **contents(1))
+    assert not (tmp_path / "run").exists()
 
 
 def test_shared_strided_and_channels_last_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
@@ -86,10 +98,12 @@ def test_shared_strided_and_channels_last_weights_come_back_bit_for_bit(tmp_path
         got = found.weights[name]
         assert got.dtype == tensor.dtype
         assert got.shape == tensor.shape
-        assert got.is_contiguous()
+        assert got.stride() == tensor.stride()
         assert got.numpy(force=True).tobytes() == tensor.numpy(force=True).tobytes() if name != "half" else True
     assert torch.equal(found.weights["half"], weights["half"])
-    assert len({t.data_ptr() for t in found.weights.values() if t.numel()}) == len(weights) - 1
+    found.weights["tied"].zero_()
+    assert not found.weights["view"].any()  # what shared memory shares it again
+    assert found.weights["base"].data_ptr() == found.weights["tied"].data_ptr() != base.data_ptr()
 
 
 def test_a_network_keeps_its_memory_format_and_its_ties(tmp_path: Path) -> None:
@@ -155,6 +169,9 @@ def test_an_optimizer_comes_back_bit_for_bit(tmp_path: Path, make: Callable[...,
         ({"a": [{"b": {1, 2}}]}, r"state\.a\[0\]\.b is of type set"),
         ({"a": {("b", 1j): 1}}, r"\[1\] is of type complex"),
         ({"number": __import__("numpy").float64(1)}, "state.number is of type float64"),
+        ({"deep": [(torch.zeros(2, dtype=torch.uint16),)]}, r"state\.deep\[0\]\[0\] is torch.strided torch.uint16"),
+        ({"meta": torch.empty(2, device="meta")}, "state.meta is torch.strided torch.float32 on meta"),
+        ({"complex": torch.zeros(2, dtype=torch.complex64)}, "state.complex is torch.strided torch.complex64"),
     ],
 )
 def test_a_state_that_could_never_be_read_again_is_refused(tmp_path: Path, state: dict[Any, Any], place: str) -> None:
@@ -168,7 +185,7 @@ def test_values_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         Checkpoints(tmp_path, keep=0)
     with pytest.raises(SpecError, match="step = -1"):
         Checkpoints(tmp_path).save(-1, weights={}, state={})
-    with pytest.raises(SpecError, match=r"weights\['w'\] is torch.sparse_coo"):
+    with pytest.raises(SpecError, match=r"weights\.w is torch.sparse_coo"):
         Checkpoints(tmp_path).save(1, weights={"w": torch.eye(2).to_sparse()}, state={})
 
 
@@ -176,7 +193,7 @@ def test_checkpoints_of_a_future_that_was_given_up_go(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 5, 9, 6):
         checkpoints.save(step, **contents(step))
-    assert names(tmp_path) == ["step-00000005", "step-00000006"]
+    assert names(tmp_path) == ["step-00000005.pt", "step-00000006.pt"]
 
 
 # One process imports torch and forks the victims: real processes, real SIGKILL, one import.
@@ -221,15 +238,8 @@ def victims() -> Iterator[Callable[..., int]]:
     process.communicate()
 
 
-PLACES = [place for place in FAILPOINTS if place != "mid_write"] + [f"mid_write:{n}" for n in (1, 2, 3)]
-
-
-def test_there_are_enough_failpoints() -> None:
-    assert len(FAILPOINTS) == len(set(FAILPOINTS)) >= 8
-
-
 @pytest.mark.parametrize(("new", "keep"), [(2, 1), (3, 1), (3, 2)])
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", FAILPOINTS)
 def test_a_kill_anywhere_leaves_the_previous_checkpoint_or_the_new_one(
     tmp_path: Path, victims: Callable[..., int], place: str, new: int, keep: int
 ) -> None:
@@ -237,24 +247,17 @@ def test_a_kill_anywhere_leaves_the_previous_checkpoint_or_the_new_one(
     for step in (1, 2):
         Checkpoints(folder, keep=keep).save(step, **contents(step))
     code = victims(folder, place, keep=keep, steps=[new])  # step 2 is there already, 3 is not
-    reached = (new == 2) if place == "mid_rename" else (new == 3 or place != "mid_prune")
+    reached = new == 3 or place != "mid_prune"  # what is replaced is not pruned
     assert code == (-signal.SIGKILL if reached else 0)
     found = Checkpoints(folder, keep=keep).latest()
     assert found is not None
-    renamed = not reached or place in ("after_rename", "before_prune", "mid_prune", "after_prune")
-    assert_whole(found, new if renamed else 2)
+    replaced = not reached or place in ("after_replace", "before_prune", "mid_prune", "after_prune")
+    assert_whole(found, new if replaced else 2)
     Checkpoints(folder, keep=keep).save(4, **contents(4))
     assert_whole(Checkpoints(folder, keep=keep).latest(), 4)
-    assert all(name.startswith("step-") for name in names(folder))
-    assert len(names(folder)) == keep
-
-
-def test_a_reader_leaves_no_stray_of_a_killed_process(tmp_path: Path, victims: Callable[..., int]) -> None:
-    Checkpoints(tmp_path).save(1, **contents(1))
-    victims(tmp_path, "state_written", keep=2, steps=[2])
-    assert any(name.startswith(".tmp-") for name in names(tmp_path))
-    Checkpoints(tmp_path)
-    assert names(tmp_path) == ["step-00000001"]
+    strays = [name for name in names(folder) if not name.startswith("step-")]  # removed with the run folder's others
+    assert len(strays) == (place in ("mid_write", "before_replace"))
+    assert len(names(folder)) == keep + len(strays)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -266,22 +269,8 @@ def test_a_kill_at_any_time_loses_no_checkpoint(tmp_path: Path, victims: Callabl
     found = checkpoints.latest()
     assert found is not None
     assert_whole(found, found.step)
-    assert all(name.startswith("step-") for name in names(tmp_path))
     checkpoints.save(found.step + 1, **contents(found.step + 1))
-    assert names(tmp_path) == [f"step-{found.step + 1:08d}"]
-
-
-def test_a_reader_leaves_a_live_save_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, **contents(1))
-
-    def look(place: str) -> None:
-        if place == "model_written":
-            assert_whole(Checkpoints(tmp_path).latest(), 1)
-
-    monkeypatch.setattr("senet.lab.checkpoint.failpoint", look)
-    checkpoints.save(2, **contents(2))
-    assert_whole(checkpoints.latest(), 2)
+    assert [name for name in names(tmp_path) if not name.startswith(".tmp-")] == [f"step-{found.step + 1:08d}.pt"]
 
 
 def flip_a_bit(data: bytearray, chance: random.Random) -> None:
@@ -306,19 +295,17 @@ def test_bit_rot_is_found_and_the_previous_checkpoint_is_used(
     for step in (1, 2):
         checkpoints.save(step, **contents(step))
     chance = random.Random(0)
-    found = 0
-    for trial in range(300):
-        file = tmp_path / "step-00000002" / FILES[trial % 3]
-        good = file.read_bytes()
+    file = tmp_path / "step-00000002.pt"
+    good = file.read_bytes()
+    for _ in range(300):
         bad = bytearray(good)
         harm(bad, chance)
         assert bad != good
         file.write_bytes(bad)
-        with pytest.warns(CheckpointWarning, match="step-00000002") as caught:
+        with pytest.warns(CheckpointWarning, match=r"step-00000002.* agree with its own SHA-256") as caught:
             assert_whole(checkpoints.latest(), 1)
-        found += len(caught) == 1
-        file.write_bytes(good)
-    assert found == 300
+        assert len(caught) == 1
+    file.write_bytes(good)
     assert_whole(checkpoints.latest(), 2)
 
 
@@ -326,7 +313,7 @@ def test_when_none_is_whole_that_is_an_error(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 2):
         path = checkpoints.save(step, **contents(step))
-        (path / "state.pt").unlink()
+        path.write_bytes(path.read_bytes()[:-1])
     with pytest.warns(CheckpointWarning) as caught, pytest.raises(CheckpointError, match="none of 2 checkpoints"):
         checkpoints.latest()
     assert len(caught) == 2
@@ -335,7 +322,7 @@ def test_when_none_is_whole_that_is_an_error(tmp_path: Path) -> None:
 
 def test_a_whole_checkpoint_under_another_name_is_refused(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, **contents(1)).rename(tmp_path / "step-00000009")
+    checkpoints.save(1, **contents(1)).rename(tmp_path / "step-00000009.pt")
     with pytest.warns(CheckpointWarning), pytest.raises(CheckpointError, match="none of 1"):
         checkpoints.latest()
 
@@ -343,10 +330,10 @@ def test_a_whole_checkpoint_under_another_name_is_refused(tmp_path: Path) -> Non
 def test_a_newer_format_is_passed_over_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, **contents(1))
-    monkeypatch.setattr("senet.lab.checkpoint.FORMAT", 2)
+    monkeypatch.setattr("senet.lab.checkpoint.FORMAT", 3)
     checkpoints.save(2, **contents(2))
     monkeypatch.undo()
-    with pytest.warns(CheckpointWarning, match="format 2, this senet reads 1"):
+    with pytest.warns(CheckpointWarning, match="format 3 and step 2; this senet reads format 2"):
         assert_whole(checkpoints.latest(), 1)
 
 
@@ -361,9 +348,9 @@ def test_a_full_disk_leaves_the_previous_checkpoint_and_nothing_else(tmp_path: P
                 checkpoints.save(2, **contents(2, 100_000 if limit < 20_000 else 130_000))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        assert "step-00000002: cannot write " in str(caught.value)
+        assert "step-00000002.pt: cannot write " in str(caught.value)
         assert " bytes: no space" in str(caught.value)
-        assert names(tmp_path) == ["step-00000001"]
+        assert names(tmp_path) == ["step-00000001.pt"]
         assert_whole(checkpoints.latest(), 1)
 
 
@@ -381,7 +368,7 @@ def test_a_small_disk_leaves_the_previous_checkpoint_and_nothing_else(tmp_path: 
         checkpoints.save(1, **contents(1))
         with pytest.raises(StorageError, match="no space left on the disk"):
             checkpoints.save(step, **contents(2, 40_000))
-        assert names(folder) == ["step-00000001"]
+        assert names(folder) == ["step-00000001.pt"]
         assert_whole(checkpoints.latest(), 1)
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         with pytest.raises(StorageError, match="mounted read-only"):
@@ -397,18 +384,20 @@ def test_a_stop_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, **contents(1))
     for place in FAILPOINTS:
-        if place in ("mid_write", "after_rename", "before_prune", "mid_prune", "after_prune"):
+        if place not in ("before_save", "mid_write", "before_replace"):
             continue
 
         def interrupt(name: str, place: str = place) -> None:
             if name == place:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr("senet.lab.checkpoint.failpoint", interrupt)
+        for module in ("lab.checkpoint", "files.atomic"):
+            monkeypatch.setattr(f"senet.{module}.failpoint", interrupt)
+        monkeypatch.setenv("SENET_FAILPOINT", place)
         with pytest.raises(KeyboardInterrupt):
             checkpoints.save(1, **contents(5))
         monkeypatch.undo()
-        assert names(tmp_path) == ["step-00000001"]
+        assert names(tmp_path) == ["step-00000001.pt"]
         assert_whole(checkpoints.latest(), 1)
 
 
@@ -426,7 +415,7 @@ def test_odd_places_work(tmp_path: Path, name: str) -> None:
             assert_whole(checkpoints.latest(), step)
     finally:
         os.umask(before)
-    assert names(folder) == ["step-00000002"]
+    assert names(folder) == ["step-00000002.pt"]
     assert all(file.stat().st_mode & 0o077 == 0 for file in folder.rglob("*"))
 
 
@@ -440,12 +429,102 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(
     read = module._read
 
     def overtaken(path: Path) -> Checkpoint:
-        if path.name == "step-00000001":
+        if path.name == "step-00000001.pt":
             checkpoints.save(2, **contents(2))
-            shutil.rmtree(path)
+            path.unlink()
         return read(path)
 
     monkeypatch.setattr(module, "_read", overtaken)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_whole(checkpoints.latest(), 2)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read_and_makes_room(tmp_path: Path) -> None:
+    wanted = contents(7)
+    earlier(tmp_path / "step-00000007", 7)
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    assert_whole(checkpoints.latest(), 7)
+    weights = tmp_path / "step-00000007" / "model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    with (
+        pytest.warns(CheckpointWarning, match="SHA-256 of model.safetensors"),
+        pytest.raises(CheckpointError, match="none of 1"),
+    ):
+        checkpoints.latest()
+    weights.write_bytes(good)
+    checkpoints.save(8, **wanted)
+    assert names(tmp_path) == ["step-00000008.pt"]
+
+
+def earlier(folder: Path, step: int) -> None:
+    """Write a checkpoint as senet wrote it before a checkpoint was one file."""
+    folder.mkdir()
+    wanted = contents(step)
+    state = io.BytesIO()
+    torch.save(wanted["state"], state)
+    files = {"model.safetensors": safetensors.torch.save(wanted["weights"]), "state.pt": state.getvalue()}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, "step": step, "torch": "2.11", "files": digests}))
+
+
+def sealed(zipped: bytes) -> bytes:
+    """Return a zip with the digest that a checkpoint carries."""
+    body = zipped[:-2]
+    return body + struct.pack("<H", 64) + hashlib.sha256(body).hexdigest().encode()
+
+
+def forged(pickle: bytes = b"", *, compression: int = zipfile.ZIP_STORED, twice: bool = False) -> bytes:
+    """Return a checkpoint whose digest is right, with another pickle, another compression, or an entry twice."""
+    made = io.BytesIO(bytes(pack({"format": 2, "step": 1, "weights": {}, "state": {"zeros": torch.zeros(2**20)}})))
+    forgery = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(made) as real, zipfile.ZipFile(forgery, "w", compression) as false:
+        warnings.simplefilter("ignore")  # of a name twice
+        for entry in real.infolist():
+            is_pickle = entry.filename.endswith("data.pkl")
+            for _ in range(1 + (twice and is_pickle)):
+                false.writestr(entry.filename, pickle if pickle and is_pickle else real.read(entry))
+    return sealed(forgery.getvalue())
+
+
+HUGE = b"J\x00\x00\x00\x7f\x85R."  # called with 2 ** 31 less a little
+
+
+@pytest.mark.parametrize(
+    ("forgery", "reason"),
+    [
+        (forged(compression=zipfile.ZIP_DEFLATED), "its zip is compressed"),
+        (forged(twice=True), "two entries of one name"),
+        (forged(b"\x80\x02cbuiltins\nbytearray\n" + HUGE), "names builtins bytearray"),
+        (forged(b"\x80\x02ctorch\nFloatTensor\n" + HUGE), "names torch FloatTensor"),
+        (forged(b"\x80\x02ctorch.storage\nUntypedStorage\n" + HUGE), "names torch.storage UntypedStorage"),
+        (forged(b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R."), "names posix system"),
+        (forged(b"\x80\x02N."), "holds a NoneType, not a dict"),
+        (forged(b"\x80\x02}."), "it lacks 'format'"),
+        (sealed(b"no zip at all"), "not a zip"),
+    ],
+)
+def test_a_forged_checkpoint_with_a_right_digest_is_refused_before_memory_is_spent(
+    forgery: bytes, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "step-00000001.pt").write_bytes(forgery)
+    tracemalloc.start()
+    try:
+        with pytest.warns(CheckpointWarning, match=reason), pytest.raises(CheckpointError, match="none of 1"):
+            Checkpoints(tmp_path).latest()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * 2**20  # 4 MB of zeros in the largest
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_not_a_file_is_passed_over(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, **contents(1))
+    make(tmp_path / "step-00000002.pt")
+    with pytest.warns(CheckpointWarning, match="not a regular file"):
+        assert_whole(checkpoints.latest(), 1)

@@ -14,8 +14,6 @@ from senet.lab.checkpoint import FAILPOINTS
 from senet.lab.recipe import Optim
 from senet.lab.run import Run
 
-REACHED = [*(point for point in FAILPOINTS if point != "mid_rename"), "before_replace", "after_replace"]
-
 
 @dataclass
 class Life:
@@ -149,7 +147,7 @@ def test_a_hundred_kills_over_twenty_runs_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("failpoint", REACHED)
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
 def test_a_run_that_is_killed_at_any_failpoint_ends_with_the_same_bits(failpoint: str, tmp_path: Path) -> None:
     die_at(failpoint, tmp_path / "run", times=5)
 
@@ -160,7 +158,21 @@ def test_a_run_that_is_killed_while_it_replaces_a_checkpoint_ends_with_the_same_
     stopped = tmp_path / "stopped"
     first = start(tmp_path / "said", train_digits, run, stopped, stop_at_test=2)  # in the last test: all steps are done
     assert first.join() == 75, first.said
-    env = {"SENET_FAILPOINT": "mid_rename"}
+    env = {"SENET_FAILPOINT": "before_replace:2"}  # the first one is the curve
     assert start(tmp_path / "said", train_digits, run, stopped, stop_at_test=1, env=env).join() == -signal.SIGKILL
     train_digits(run, stopped)
     assert digest(stopped) == digest(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("kill", ["mid_write", "before_replace", "after_replace"])
+def test_a_kill_behind_the_last_step_leaves_nothing_at_the_next_look(kill: str, tmp_path: Path) -> None:
+    run = replace(RUN, recipe=replace(RECIPE, batch_size=100))
+    train_digits(run, tmp_path / "undisturbed")
+    finished = {"run.json", "run.lock", "metrics.jsonl", "model.safetensors", "result.json"}
+    for count in range(1, 5):  # run.json, the curve, the weights, the result
+        folder = tmp_path / str(count)
+        env = {"SENET_FAILPOINT": f"{kill}:{count}"}
+        assert start(tmp_path / "said", train_digits, run, folder, env=env).join() == -signal.SIGKILL
+        train_digits(run, folder)
+        assert {path.name for path in folder.iterdir()} == finished
+        assert digest(folder) == digest(tmp_path / "undisturbed")

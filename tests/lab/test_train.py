@@ -235,9 +235,8 @@ def test_a_finished_run_leaves_weights_curve_and_result_and_is_read_not_trained(
     said: list[Progress] = []
     result = train(RUN, DATA, tmp_path, watch=said.append, save_every=0.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "checkpoints", "metrics.jsonl", "model.safetensors", "result.json", "run.json", "run.lock"
+        "metrics.jsonl", "model.safetensors", "result.json", "run.json", "run.lock"
     ]  # fmt: skip
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [".lock"]
     assert train_digits(RUN, tmp_path, log=tmp_path / "log") == result == read_result(tmp_path)
     assert drawn(tmp_path / "log") == []
     assert [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2]

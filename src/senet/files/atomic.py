@@ -88,7 +88,7 @@ def storage_error(path: Path, cause: OSError, *, needed: int | None = None) -> S
     return error
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Put `data` in the place of the file `path`: afterwards it holds all of the new bytes or all of the old ones.
 
     A link is followed; the folder must exist.
@@ -144,7 +144,7 @@ def append_line(path: Path, line: str) -> None:
     """
     data = (line + "\n").encode("utf-8")
     try:
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             size = os.fstat(file).st_size
             try:

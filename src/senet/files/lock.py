@@ -4,10 +4,12 @@ The lock is the kernel's (`flock`): it ends with the process that holds it, howe
 file is only there to say who that is.
 """
 
+import errno
 import fcntl
 import os
 import re
 import socket
+import stat
 import time
 import warnings
 from datetime import datetime
@@ -33,6 +35,7 @@ class RunLock:
     """Keep a second run out of a folder: `with RunLock(folder): ...`.
 
     The file `run.lock` stays when the lock is given back: removing it would let two runs hold two files of one name.
+    What bears this name and is not a plain file of its own is refused, unchanged.
 
     Args:
         folder: the folder of the run; it must exist when the lock is taken.
@@ -44,23 +47,21 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.path = folder / "run.lock"
         self._handle: int | None = None
 
     def __enter__(self) -> "RunLock":
-        path = self.folder / "run.lock"
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as cause:
-            raise storage_error(path, cause) from cause
+        handle = self._open()
         try:
             self._lock(handle)
+            self._check(handle)
             os.ftruncate(handle, 0)
             since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
             os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode(), 0)
         except BaseException as cause:
             os.close(handle)
             if isinstance(cause, OSError) and not isinstance(cause, StorageError):
-                raise storage_error(path, cause) from cause
+                raise storage_error(self.path, cause) from cause
             raise
         _held.add(handle)
         self._handle = handle
@@ -74,6 +75,41 @@ class RunLock:
             os.ftruncate(self._handle, 0)
             os.close(self._handle)
         self._handle = None
+
+    def check(self) -> None:
+        """Check, before anything is written, that the folder is still the one that is held.
+
+        Raises:
+            StorageError: if it was moved, removed or replaced meanwhile: another process could hold the one of its
+                name.
+        """
+        if self._handle is not None:
+            self._check(self._handle)
+
+    def _check(self, handle: int) -> None:
+        try:
+            there = self.path.lstat()
+        except OSError:
+            there = None
+        if there is None or not os.path.samestat(there, os.fstat(handle)):
+            raise StorageError(
+                f"{self.folder} was moved, removed or replaced while a run held it; bring the folder back and start "
+                "the same command again."
+            )
+
+    def _open(self) -> int:
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        except OSError as cause:
+            if cause.errno != errno.ELOOP:
+                raise storage_error(self.path, cause) from cause
+            handle = -1
+        if handle >= 0:
+            found = os.fstat(handle)
+            if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1:  # 0: removed since, which `_check` tells
+                return handle
+            os.close(handle)
+        raise StorageError(f"{self.path} is a link, or not a file; remove it, or choose another folder.")
 
     def _lock(self, handle: int) -> None:
         end = time.monotonic() + PATIENCE

@@ -5,15 +5,17 @@ Its files::
     run.json                the values of the run
     run.lock                who trains here
     metrics.jsonl           a line for each epoch
-    checkpoints/            what a resume needs; empty at the end
+    checkpoints/            what a resume needs; removed at the end
     model.safetensors       the trained weights
     pruned.json             why a search stopped the run before its end, if it did
     result.json             the outcome; a folder that has it is finished
 """
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,15 +24,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from senet import decode
-from senet.errors import CheckpointError
+from senet.errors import CheckpointError, StorageError
 from senet.files.atomic import append_line, ensure_writable, write_bytes, write_json, write_text
+from senet.files.documents import parse_json, read_text
 from senet.files.lock import RunLock
+from senet.lab.checkpoint import Checkpoints
 from senet.lab.early import FILE, Pruned
 from senet.lab.result import Epoch, Result, decode_result, read_about_run
 from senet.lab.run import Run
 
-__all__ = ["RunFolder", "read_result"]
+__all__ = ["RunFolder", "read_result", "read_run"]
 
+STRAYS = (".tmp-*", "checkpoints/.tmp-*", "checkpoints/.del-*", "checkpoints/.old-*", "checkpoints/.lock")
 WAY_OUT = "choose another folder or remove this one."
 
 
@@ -45,16 +50,23 @@ class RunFolder:
     def __init__(self, path: Path, run: Run) -> None:
         self.path = path
         self.run = run
+        self.checkpoints = Checkpoints(path / "checkpoints")
+        self._lock = RunLock(path)
 
     def result(self) -> Result | None:
-        """Read the result; None if the run is not finished.
+        """Read the result, and remove what a kill behind its writing left; None if the run is not finished.
 
         Raises:
-            CheckpointError: if it is no result, or that of another run.
+            CheckpointError: if it is not a result, or that of another run.
         """
         found = read_result(self.path)
-        if found is not None:
-            self._refuse_another(found.run)
+        if found is None:
+            return None
+        self._refuse_another(found.run)
+        if self.checkpoints.folder.exists() or any(self._strays()):
+            with suppress(StorageError), RunLock(self.path):  # another process is about to, or we may not
+                self._sweep()
+                self.checkpoints.clear()
         return found
 
     @contextmanager
@@ -63,35 +75,68 @@ class RunFolder:
 
         Raises:
             CheckpointError: if it belongs to another run.
-            StorageError: if it cannot be written, or another process trains there.
+            StorageError: if it cannot be written, another process trains there, or a link leads out of it.
         """
         ensure_writable(self.path)
-        with RunLock(self.path):
+        with self._lock:
+            self._refuse_links()
+            self._sweep()
             file = self.path / "run.json"
             if file.exists():
-                self._refuse_another(_read_run(file))
+                self._refuse_another(read_run(file))
             else:
                 write_json(file, self.run.as_dict())
             yield
 
+    def save(self, step: int, *, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Write a checkpoint, see `Checkpoints.save`."""
+        self._lock.check()
+        self.checkpoints.save(step, weights=weights, state=state)
+
     def write_curve(self, curve: Sequence[Epoch]) -> None:
         """Put the curve so far in the place of what is there: it may be ahead of the checkpoint."""
+        self._lock.check()
         write_text(self.path / "metrics.jsonl", "".join(_line(epoch) + "\n" for epoch in curve))
 
     def append(self, epoch: Epoch) -> None:
         """Add an epoch to the curve."""
+        self._lock.check()
         append_line(self.path / "metrics.jsonl", _line(epoch))
 
     def finish(self, weights: Mapping[str, Tensor], result: Result) -> None:
-        """Write the weights and then the result, which makes the run finished."""
+        """Write the weights and then the result, which makes the run finished; the checkpoints go."""
+        self._lock.check()
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         write_bytes(self.path / "model.safetensors", save(ready, metadata={"run": self.run.id}))
         write_json(self.path / "result.json", result.as_dict())
         (self.path / FILE).unlink(missing_ok=True)
+        self.checkpoints.clear()
 
     def prune(self, pruned: Pruned) -> None:
         """Write why the run is stopped before its end."""
+        self._lock.check()
         write_json(self.path / FILE, pruned.as_dict())
+
+    def _refuse_links(self) -> None:
+        """Refuse a folder in which a name leads elsewhere: what is written there would be written somewhere else."""
+        for folder in (self.path, self.checkpoints.folder):
+            for entry in os.scandir(folder) if folder.is_dir() else ():
+                if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                    raise StorageError(
+                        f"{entry.path} is a link or a pipe, and a run folder holds plain files; remove it, or choose "
+                        "another folder."
+                    )
+
+    def _strays(self) -> Iterator[Path]:
+        """Return what killed processes of this and of earlier versions left half written."""
+        return (path for pattern in STRAYS for path in self.path.glob(pattern))
+
+    def _sweep(self) -> None:
+        for path in self._strays():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _refuse_another(self, before: Run) -> None:
         old, new = (json.loads(json.dumps(run.as_dict())) for run in (before, self.run))
@@ -111,9 +156,14 @@ def read_result(folder: Path) -> Result | None:
     return None if text is None else decode_result(text, place=str(path))
 
 
-def _read_run(file: Path) -> Run:
+def read_run(file: Path) -> Run:
+    """Read the values of a run.
+
+    Raises:
+        CheckpointError: if the file is not a run of this version of senet.
+    """
     try:
-        return decode.run(json.loads(file.read_text(encoding="utf-8")), place=str(file))
+        return decode.run(parse_json(read_text(file)), place=str(file))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} is no run of this version of senet: {error} {WAY_OUT.capitalize()}") from None
 

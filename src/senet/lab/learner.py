@@ -131,19 +131,37 @@ class Learner:
         return {"optimizer": {**optimizer, "param_groups": groups}, "averaged": self.averaged}
 
     def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Go back to where `model` had these weights and `state` gave this."""
+        """Go back to where `model` had these weights and `state` gave this.
+
+        Raises:
+            ValueError, LookupError, TypeError, RuntimeError: if they are not of this network and optimiser.
+        """
         check_values(weights, self.model.state_dict())
         self.model.load_state_dict(weights)
-        saved, own = state["optimizer"], self.optimizer.param_groups
-        # how this device computes the update is not the state's to say: it may come from another
-        groups = [
-            {**group, **{name: mine[name] for name in ("fused", "foreach", "capturable") if name in mine}}
-            for group, mine in zip(saved["param_groups"], own, strict=True)
-        ]
-        self.optimizer.load_state_dict({**saved, "param_groups": groups})
-        self._set_lr(groups[0]["lr"])
+        saved = state["optimizer"]
+        self._refuse_misfits(saved["state"])
+        # the numbers of the optimiser are the recipe's, and how this device computes the update is its own
+        own = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
+        self._set_lr(float(saved["param_groups"][0]["lr"]))
         for name, value in self.averaged.items():
+            if state["averaged"][name].shape != value.shape:
+                raise ValueError(f"the average of {name} has another shape")
             value.copy_(state["averaged"][name])
+
+    def _refuse_misfits(self, kept: Mapping[int, Mapping[str, Any]]) -> None:
+        """Refuse a state that this optimiser would stumble over in its next step."""
+        probe = nn.Linear(1, 1, bias=False, device=self.device)
+        probe.weight.grad = torch.zeros_like(probe.weight)
+        twin = make_optimizer(probe, self.recipe.optim)
+        twin.step()
+        names = twin.state[probe.weight].keys()
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        for number, values in kept.items():
+            if values.keys() != names:
+                raise ValueError(f"the optimiser keeps {', '.join(names)}, not {', '.join(map(str, values))}")
+            if any(value.shape not in (torch.Size(), parameters[number].shape) for value in values.values()):
+                raise ValueError(f"the optimiser's state of parameter {number} has another shape")
 
     def _set_lr(self, lr: float) -> None:
         self.lr = lr

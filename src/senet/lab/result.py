@@ -1,14 +1,14 @@
 """What a training gave: curves, counts, confusion, time, and where it was made. No torch here."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from senet import decode
 from senet.errors import CheckpointError, SpecError
+from senet.files.documents import DocumentError, parse_json, read_text
 from senet.lab.environment import Environment
 from senet.lab.run import Run
 
@@ -105,7 +105,8 @@ class Result:
         train_images: images of an epoch.
         train_seconds: time in training steps, without testing and saving.
         data: fingerprint of the data set.
-        environment: where it was made.
+        environment: where it was made: the last part of it, if it was stopped and went on elsewhere.
+        before: where the parts before that were made, in their order.
         notes: what the data reader and the trainer had to say.
     """
 
@@ -119,6 +120,7 @@ class Result:
     train_seconds: float
     data: str
     environment: Environment = field(default_factory=Environment)
+    before: tuple[Environment, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -217,24 +219,15 @@ def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out
         CheckpointError: if it is none.
     """
     try:
-        values = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+        values = parse_json(text)
         if not isinstance(values, dict) or not isinstance(values.get("run"), Mapping) or not values["run"]:
             raise SpecError("a table with a table `run` in it is needed.")
         json.dumps(values, ensure_ascii=False).encode()  # halves of a character cannot be written anywhere
         values["run"] = asdict(decode.run(values["run"], place="run"))
         return decode.record(kind, values)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        said = "it is nested too deeply." if isinstance(error, RecursionError) else " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{place} is not a {what} of this version of senet: {said}{way_out}") from None
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _refuse_number(text)
-
-
-def _refuse_number(text: str) -> NoReturn:
-    raise SpecError(f"{text[:24]} is not a finite number.")
 
 
 def read_about_run(path: Path) -> str | None:
@@ -244,8 +237,8 @@ def read_about_run(path: Path) -> str | None:
         CheckpointError: if it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}.") from None
+    except (OSError, DocumentError) as error:
+        raise CheckpointError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None

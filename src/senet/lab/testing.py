@@ -1,13 +1,12 @@
 """Testing what exists: a finished run, or a network with weights from elsewhere."""
 
-import json
 from pathlib import Path
 
-from senet import decode
 from senet.data.loading import load
 from senet.errors import CheckpointError, DataError
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.execute import Setup
+from senet.lab.folder import read_run as folder_run
 from senet.lab.run import Run
 from senet.lab.train import build
 from senet.weights import load_weights
@@ -26,10 +25,7 @@ def read_run(folder: Path) -> Run:
     path = folder / "run.json"
     if not path.exists():
         raise DataError(f"{path} does not exist; give the folder of a run, e.g. runs/0123456789ab.")
-    try:
-        return decode.run(json.loads(path.read_text(encoding="utf-8")), place=str(path))
-    except ValueError as error:
-        raise CheckpointError(f"{path} is no run: {error}") from None
+    return folder_run(path)
 
 
 def evaluate_run(folder: Path, setup: Setup) -> Evaluation:

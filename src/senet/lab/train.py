@@ -11,19 +11,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from senet import decode
 from senet.costs import cost
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, UsageError
 from senet.lab.build import build
-from senet.lab.checkpoint import Checkpoint, Checkpoints
+from senet.lab.checkpoint import Checkpoint
 from senet.lab.early import Judge, Pruned, read_pruned
-from senet.lab.environment import environment
+from senet.lab.environment import Environment, environment
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import WAY_OUT, RunFolder, read_result
 from senet.lab.group import Group, joined
@@ -164,8 +166,8 @@ class _Trainer:
         self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused, graph=graph)
         self.moment = Moment()
         self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=graph)
-        self.checkpoints = Checkpoints(home.path / "checkpoints")
-        if (found := group.share(self.checkpoints.latest)) is not None:
+        self.before: list[Environment] = []  # of the parts that were trained elsewhere
+        if (found := group.share(home.checkpoints.latest)) is not None:
             self._restore(found)
         self.loss = torch.tensor(self.moment.loss, dtype=torch.float64, device=device)
         group.share(lambda: home.write_curve(self._curve()))
@@ -204,7 +206,7 @@ class _Trainer:
         raise StoppedEarly(f"{self.home.path}: {pruned}")
 
     def finish(self, confusion: tuple[tuple[int, ...], ...]) -> Result:
-        """Write weights and result, remove the checkpoints."""
+        """Write weights and result."""
         channels, height, width = self.data.shape
         counted = cost(self.learner.model, shape=(1, channels, height, width))
         result = Result(
@@ -218,11 +220,16 @@ class _Trainer:
             train_seconds=self.moment.train_seconds,
             data=self.data.fingerprint,
             environment=self.environment,
-            notes=self.data.notes,
+            before=tuple(self.before),
+            notes=(*self.data.notes, *self._moves()),
         )
         self.group.share(lambda: self.home.finish(self.learner.weights, result))
-        self.group.share(self.checkpoints.clear)
         return result
+
+    def _moves(self) -> list[str]:
+        """Say what changed between the parts of the training."""
+        parts = [asdict(part) for part in (*self.before, self.environment)]
+        return [f"a stopped training went on elsewhere: {_changes(*pair)}" for pair in pairwise(parts)]
 
     def _train_epoch(self) -> None:
         """Take the steps of the epoch that are left."""
@@ -335,23 +342,33 @@ class _Trainer:
         state = {
             "run": self.run.id,
             "data": self.data.fingerprint,
-            "environment": asdict(self.environment),
+            "environments": [asdict(part) for part in (*self.before, self.environment)],
             "moment": asdict(self.moment),
             **self.learner.state(),
         }
         step = self.moment.epoch * self.steps + self.moment.step
-        self.checkpoints.save(step, weights=self.learner.model.state_dict(), state=state)
+        self.home.save(step, weights=self.learner.model.state_dict(), state=state)
 
     def _restore(self, found: Checkpoint) -> None:
         state = found.state
-        if state["run"] != self.run.id:
+        if state.get("run") != self.run.id:
             raise CheckpointError(f"{found.path} is of another run; {WAY_OUT}")
-        _refuse_other_images(found.path, state["data"], self.data)
-        changed = _changes(state["environment"], asdict(self.environment))
-        if changed and self.group.leads:
+        _refuse_other_images(found.path, str(state.get("data")), self.data)
+        try:
+            # an earlier version wrote the last one alone
+            parts = state["environments"] if "environments" in state else [state["environment"]]
+            self.before = [decode.record(Environment, part) for part in parts]
+            self.learner.restore(found.weights, state)
+            self.moment = Moment(**state["moment"])
+            self._curve()
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise CheckpointError(f"{found.path} does not fit its run ({reason}); {WAY_OUT}") from error
+        changed = _changes(asdict(self.before[-1]), asdict(self.environment))
+        if not changed:
+            self.before.pop()
+        elif self.group.leads:
             warnings.warn(f"{self.home.path}: resumed elsewhere, the bits will differ: {changed}.", stacklevel=2)
-        self.learner.restore(found.weights, state)
-        self.moment = Moment(**state["moment"])
 
     def _tell(self) -> None:
         now = time.monotonic()

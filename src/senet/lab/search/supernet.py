@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, NumericError, SpecError
+from senet.files.atomic import ensure_writable
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.optimize import make_optimizer
 from senet.lab.plan import epoch_plan
@@ -149,6 +150,7 @@ def train_shared(
     network = shared_network(space, data).to(device).to(memory_format=shape)
     optimizer = make_optimizer(network, recipe.optim)
     home = folder / f"shared-{_id(space, epochs)}"
+    ensure_writable(home)
     checkpoints, done, seconds = Checkpoints(home / "checkpoints"), 0, 0.0
     if (found := checkpoints.latest()) is not None:
         if found.state["data"] != data.fingerprint:

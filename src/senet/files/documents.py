@@ -1,0 +1,91 @@
+"""Text, JSON and TOML that came from a disk: read from plain files only, and refused in one kind of error.
+
+Python's parsers raise more than they document: `RecursionError` where a document is nested too deeply, `ValueError`
+for a number of too many digits. Everything that reads JSON or TOML reads it here, and expects `DocumentError`.
+"""
+
+import errno
+import json
+import math
+import os
+import stat
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+__all__ = ["DocumentError", "parse_json", "parse_toml", "read_bytes", "read_text"]
+
+
+class DocumentError(ValueError):
+    """A text that is not what its format allows; the message is the reason alone, without a path."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a regular file; links, pipes, devices and folders are refused at once, without waiting for them.
+
+    Raises:
+        OSError: as `open` raises it, or with the number `EINVAL` if the path is not a regular file.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
+            raise OSError(errno.EINVAL, "it is a link or a socket, not a regular file", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is a pipe, a device or a folder, not a regular file", str(path))
+    with os.fdopen(handle, "rb") as file:
+        return file.read()
+
+
+def read_text(path: Path) -> str:
+    """Read a regular file as UTF-8.
+
+    Raises:
+        DocumentError: if it is not UTF-8.
+        OSError: see `read_bytes`.
+    """
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"it is not UTF-8: {error.reason} at byte {error.start:,}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text; `NaN`, `Infinity` and `1e999`, which Python would accept, are refused.
+
+    Raises:
+        DocumentError: if it is not JSON, nested too deeply, or holds a number that is not finite or of too many digits.
+    """
+    return _parsed(lambda: json.loads(text, parse_constant=_refuse, parse_float=_finite))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return the tables of a TOML text.
+
+    Raises:
+        DocumentError: if it is not TOML, nested too deeply, or holds a number of too many digits.
+    """
+    tables: dict[str, Any] = _parsed(lambda: tomllib.loads(text))
+    return tables
+
+
+def _parsed(parse: Callable[[], Any]) -> Any:
+    try:
+        return parse()
+    except RecursionError:
+        raise DocumentError("it is nested too deeply") from None
+    except ValueError as error:  # both parsers' own errors are ValueErrors
+        digits = "integer string conversion" in str(error)
+        raise DocumentError("it holds a number of too many digits" if digits else str(error)) from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+def _refuse(number: str) -> NoReturn:
+    raise DocumentError(f"{number[:24]} is not a finite number")
