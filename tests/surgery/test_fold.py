@@ -281,7 +281,7 @@ def test_a_gate_at_every_position_is_measured_and_not_taken_for_a_constant():
 def test_a_dry_run_draws_the_whole_curve_and_changes_nothing():
     model, x = real(), torch.randn(16, 3, 12, 12)
     before = model(x)
-    report = fold(model, [(x, torch.arange(16))], tolerance=0, dry_run=True)
+    report = fold(model, [(x, torch.arange(16) % 10)], tolerance=0, dry_run=True)
     assert [step.blocks for step in report.steps] == [0, 1, 2, 3]
     assert report.dry_run
     assert len(find(model)) == 3
@@ -417,16 +417,6 @@ def test_wrong_arguments_are_named(options, message):
         fold(real(), [torch.randn(2, 3, 8, 8)], **options)
 
 
-def test_batches_that_fit_nothing_are_named(unchecked):
-    x = torch.randn(2, 3, 8, 8)
-    with pytest.raises(SpecError, match="once only"):
-        fold(real(), iter([x]))
-    with pytest.raises(SpecError, match="a batch is str"):
-        fold(real(), ["picture"])
-    with pytest.raises(SpecError, match="no images"):
-        fold(real(), [])
-
-
 def test_numbers_that_are_none_are_refused():
     with pytest.raises(NumericError, match=r"stage1\.unit1\.se"):
         fold(real(), [torch.full((2, 3, 8, 8), float("nan"))])
@@ -455,3 +445,77 @@ def test_an_error_on_the_way_leaves_the_network_as_it_was():
         fold(model, [x], watch=stop, tolerance=None)
     assert len(find(model)) == 3
     assert torch.equal(model(x), before)
+
+
+class SELayer(nn.Module):
+    """Writes into its map, as a statement or as an expression."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.fc1, self.fc2, self.how = nn.Linear(8, 4), nn.Linear(4, 8), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = torch.sigmoid(4 * self.fc2(torch.relu(self.fc1(x.mean((2, 3))))))[:, :, None, None]
+        if self.how == "x *= s":
+            x *= s
+            return x
+        if self.how == "torch.mul(out=x)":
+            return torch.mul(x, s, out=x)
+        return x.mul_(s) if self.how == "x.mul_(s)" else x * s
+
+
+class AsStatement(nn.Module):
+    """Reads the map under its old name after the block wrote into it."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.conv, self.se, self.out = conv(3, 8), SELayer(how), nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        self.se(y)
+        return self.out(y)
+
+
+@pytest.mark.parametrize("how", ["x.mul_(s)", "x *= s", "torch.mul(out=x)"])
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_block_that_writes_into_its_map_folds_as_one_that_does_not(how, labels):
+    reports, outputs = [], []
+    x = torch.randn(16, 3, 6, 6)
+    for kind in ("x * s", how):
+        torch.manual_seed(0)
+        model = ready(Net(chain(c=conv(3, 8), n=nn.BatchNorm2d(8), se=SELayer(kind), a=nn.ReLU()), 8), constant=False)
+        reports.append(fold(model, [(x, torch.arange(16) % 5) if labels else x], tolerance=None))
+        outputs.append(model(x))
+    one, other = (report.blocks[0] for report in reports)
+    assert (one.gate_mean, one.variation, one.error, one.where) == (
+        other.gate_mean, other.variation, other.error, other.where,
+    )  # fmt: skip
+    assert torch.equal(*outputs)
+
+
+def test_a_block_that_is_a_statement_is_folded_as_one():
+    torch.manual_seed(0)
+    model = ready(Net(AsStatement("x.mul_(s)"), 8))
+    report = folded_exactly(model, torch.randn(4, 3, 6, 6))
+    assert report.blocks[0].where == "body.conv (before)"
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("made", ["outside", "inside"])
+def test_the_mode_around_it_changes_nothing(mode, made):
+    x = torch.randn(8, 3, 12, 12)
+    wanted, model = fold(real(), [x], tolerance=None), real()
+    with mode():
+        images = x.clone() if made == "inside" else x
+        report = fold(model, [images], tolerance=None)
+    assert [block.where for block in report.blocks] == [block.where for block in wanted.blocks]
+    model.train()(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_network_made_in_inference_mode_is_refused():
+    with torch.inference_mode():
+        model = create_model("resnet8", se=SESpec(reduction=4))
+    with pytest.raises(SpecError, match=r"model\..* was made in inference_mode"):
+        fold(model, [torch.randn(2, 3, 8, 8)])

@@ -471,3 +471,21 @@ def test_new_checkpoints_load_into_a_fresh_insertion_and_half_of_a_block_is_an_e
         fresh.load_state_dict(part)
     with pytest.raises(RuntimeError, match=r"Unexpected key.*unit1.bn2.se.fc1.weight"):
         resnet().load_state_dict(model.state_dict())
+
+
+def test_a_checkpoint_without_blocks_lacks_them_where_they_have_no_values():
+    with torch.device("meta"):
+        model = resnet()
+    senet.insert(model, SESpec(reduction=4), shape=(1, 3, 16, 16))
+    with pytest.raises(RuntimeError, match=r"Missing key.*unit1.bn2.se.fc1.weight"):
+        model.load_state_dict(resnet().state_dict(), strict=True, assign=True)
+    model.to_empty(device="cpu")
+    model.load_state_dict(resnet().state_dict(), strict=True, assign=True)
+
+
+def test_the_mode_around_an_insertion_leaves_blocks_that_train():
+    model = resnet()
+    with torch.inference_mode():
+        senet.insert(model, SESpec(reduction=4), shape=(1, 3, 16, 16))
+    model.train()(picture()).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())

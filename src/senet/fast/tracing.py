@@ -10,6 +10,7 @@ from torch import fx, nn
 
 from senet.errors import SpecError
 from senet.surgery.hooks import insertions
+from senet.surgery.watch import repair
 
 __all__ = ["Tracer", "trace"]
 
@@ -89,6 +90,7 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
             f"{type(model).__name__}.{taken} has a name that torch.fx uses itself; call this part otherwise, or give "
             "a network that holds this one."
         )
+    repair(model)
     try:
         graph = Tracer(leaves).trace(model)
         for module in model.modules():  # they are in the graph now

@@ -157,6 +157,13 @@ class SqueezeExcite(nn.Module):
         parameter = next(self.parameters(), None)
         return x.dtype if parameter is None else parameter.dtype
 
+    def __prepare_scriptable__(self) -> "SqueezeExcite":
+        """Refuse `torch.jit.script`, which asks every module for what is to be scripted in its place."""
+        raise SpecError(
+            "torch.jit.script, deprecated by PyTorch, does not take squeeze-and-excitation blocks of senet; use "
+            "torch.jit.trace or torch.export."
+        )
+
     def extra_repr(self) -> str:
         """Show the data path in the order in which it runs."""
         return f"{' -> '.join(map(str, self.widths))}, {self.spec}"

@@ -1,6 +1,6 @@
 """What a network says to a set of images, kept for comparison. Letters in shapes: n images, k outputs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
@@ -9,13 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from senet.errors import NumericError, SpecError
+from senet.errors import NumericError, SenetError, SpecError
+from senet.surgery.batches import Batches, Passes, labels_of
 from senet.surgery.folded import Measure, Step, Z, paired_interval, share_interval
 
-__all__ = ["Answers", "Batches", "answers", "compare", "evaluated", "images_of"]
-
-Batches = Iterable[Tensor | Sequence[Tensor]]
-"""Something to go through again and again: a list or a DataLoader of images, or of (images, labels)."""
+__all__ = ["Answers", "answers", "compare", "evaluated"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +23,12 @@ class Answers:
     Attributes:
         outputs: of every batch, on the CPU; logits `(n, k)` where the network classifies.
         labels: of all images; None if they are not known.
+        notes: why labels that were given are not used.
     """
 
     outputs: tuple[Tensor, ...]
     labels: Tensor | None
+    notes: tuple[str, ...] = ()
 
     @property
     def images(self) -> int:
@@ -53,48 +53,65 @@ class Answers:
 
 
 @torch.no_grad()
-def answers(model: nn.Module, batches: Batches) -> Answers:
-    """Run a network over all batches; the batches are moved to where its parameters are.
+def answers(model: nn.Module, batches: Batches, *, place: str = "batches") -> Answers:
+    """Run a network over all batches; the batches are moved to where its parameters are, and are not changed.
+
+    Args:
+        model: in the mode in which it is to answer.
+        batches: as `senet.surgery.batches.parts_of` takes them apart; `Passes` are held to be the same every time.
+        place: what they are called in errors.
 
     Raises:
         NumericError: if an output is not finite.
-        SpecError: if a batch is no tensor of images, or the network gives no tensor.
+        SpecError: if a batch holds no images, its labels are no classes of the network, or the network gives no tensor.
     """
-    place = next(model.parameters()).device
     outputs: list[Tensor] = []
     labels: list[Tensor] = []
-    for batch in batches:
-        x, y = images_of(batch)
-        out = model(x.to(place))
-        if isinstance(out, list | tuple) and out:
-            out = out[0]
-        if not isinstance(out, Tensor) or len(out) != len(x):
-            raise SpecError(
-                f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; fold compares outputs, so "
-                "wrap the network to give one tensor with a row for every image."
-            )
-        if not bool(out.isfinite().all()):
-            raise NumericError(f"outputs of {type(model).__name__} are not finite; test it on these images first.")
+    notes: dict[str, None] = {}
+    images = 0
+    for x, given in batches if isinstance(batches, Passes) else Passes(batches, place=place):
+        out = _output(model, x)
+        images += len(x)
         outputs.append(out.float().cpu())
-        if y is not None:
-            labels.append(y.cpu())
-    if not outputs:
-        raise SpecError("batches hold no images; give at least one batch.")
-    if labels and sum(map(len, labels)) != sum(map(len, outputs)):
+        if given is None:
+            continue
+        found = labels_of(given, len(x), out.shape[1] if out.ndim > 1 else 1)
+        if isinstance(found, Tensor):
+            labels.append(found)
+        elif out.ndim == 2 and out.shape[1] > 1:
+            raise SpecError(
+                f"labels {found}; give one class for each image, from 0, or images alone: changed answers are then "
+                "counted in place of accuracy."
+            )
+        else:
+            notes[f"labels {found}, so outputs are compared and no accuracy"] = None
+    if labels and sum(map(len, labels)) != images and not notes:
         raise SpecError("some batches have labels and some have none; give (images, labels) in all, or in none.")
-    return Answers(tuple(outputs), torch.cat(labels) if labels else None)
+    return Answers(tuple(outputs), torch.cat(labels) if labels and not notes else None, tuple(notes))
 
 
-def images_of(batch: Tensor | Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Take a batch apart into images and labels.
-
-    Raises:
-        SpecError: if it is neither a tensor nor images with labels.
-    """
-    x, y = (batch, None) if isinstance(batch, Tensor) else (batch[0], batch[1] if len(batch) > 1 else None)
-    if not isinstance(x, Tensor) or x.ndim < 2 or not len(x):
-        raise SpecError(f"a batch is {type(x).__name__}; give tensors of images (n, c, h, w), or (images, labels).")
-    return x, y if isinstance(y, Tensor) and y.shape == (len(x),) else None
+def _output(model: nn.Module, x: Tensor) -> Tensor:
+    """Run a network on a copy of a batch: a forward pass may write into its input."""
+    try:
+        out = model(x.to(next(model.parameters()).device, copy=True))
+    except (SenetError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise SpecError(
+            f"{type(model).__name__} does not run on a batch of shape {tuple(x.shape)}, {x.dtype} ({reason}); give "
+            "images as it was trained with, (n, c, h, w)."
+        ) from error
+    if isinstance(out, list | tuple) and out:
+        out = out[0]
+    if not isinstance(out, Tensor) or out.ndim < 1 or len(out) != len(x):
+        raise SpecError(
+            f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; fold compares outputs, so "
+            "wrap the network to give one tensor with a row for every image."
+        )
+    if not bool(out.isfinite().all()):
+        raise NumericError(f"outputs of {type(model).__name__} are not finite; test it on these images first.")
+    return out
 
 
 def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:

@@ -7,15 +7,19 @@ import torch
 from torch import nn
 
 from senet.errors import SpecError, unknown
-from senet.surgery.answers import Batches, evaluated
+from senet.surgery.answers import evaluated
+from senet.surgery.batches import Batches, Passes
 from senet.surgery.find import find
 from senet.surgery.folded import Bounds, Folded, Step, paired_interval, share_interval
+from senet.surgery.refuse import refuse_wrapped, see_changes
 from senet.surgery.removal import PER, Removal, Watch
 from senet.surgery.scale import ChannelScale, put, take_out
+from senet.surgery.watch import repair
 
 __all__ = ["fold", "skeleton"]
 
 
+@torch.inference_mode(False)  # in it no flow can be recorded, and no tensor made that could be trained
 def fold(
     model: nn.Module,
     batches: Batches,
@@ -44,7 +48,9 @@ def fold(
     Args:
         model: any network with blocks that `find` knows; changed in place. It is measured in evaluation mode and
             gets its modes back.
-        batches: representative images for the statistics, as tensors or (images, labels); gone through several times.
+        batches: representative images for the statistics, alone or with labels, see `senet.surgery.batches.parts_of`:
+            a list of batches, or a DataLoader that neither shuffles nor augments. They are gone through several times,
+            and have to be the same every time.
         test: the images on which steps are measured; None takes `batches` (then the order was chosen on them).
         tolerance: largest loss, see `Folded.measure` [percentage points]; None for no bound.
         sure: hold the upper end of the loss's 95 % interval against the tolerance, not the loss as measured.
@@ -59,7 +65,8 @@ def fold(
         What was measured, what was removed, and where it went. Nothing that can be folded is no error.
 
     Raises:
-        SpecError: if an argument does not fit, or the batches cannot be gone through twice.
+        SpecError: if an argument does not fit, the network is wrapped or compiled, or the batches are not the same in
+            every pass.
         NumericError: if a gate or an output is not finite.
 
     Source:
@@ -70,6 +77,13 @@ def fold(
     """
     bounds = Bounds(tolerance=tolerance, sure=sure, blocks=blocks, params=params)
     _check(batches, test, bounds, per)
+    refuse_wrapped(model)
+    repair(model)
+    for name, parameter in model.named_parameters():
+        if parameter.is_inference():
+            raise SpecError(
+                f"model.{name} was made in inference_mode and cannot change; build the network outside of it."
+            )
     found = {one.name: one for one in find(model)}
     eligible = {name: one for name, one in found.items() if fnmatchcase(name, at)}
     if not eligible:
@@ -83,6 +97,7 @@ def fold(
         chosen = bounds.longest(steps)
         removed = removal.mark(chosen)
         rounding = 0.0 if dry_run else removal.apply(removed)
+    see_changes()
     return Folded(
         blocks=tuple(removal.reports.values()),
         steps=tuple(steps),
@@ -98,6 +113,7 @@ def fold(
     )
 
 
+@torch.inference_mode(False)
 def skeleton(model: nn.Module, removed: Sequence[str], *, scaled: Sequence[str] = ()) -> None:
     """Give a network the layers of its folded twin, so that the twin's state dict fits.
 
@@ -110,6 +126,7 @@ def skeleton(model: nn.Module, removed: Sequence[str], *, scaled: Sequence[str] 
     Raises:
         SpecError: if the network does not have these blocks.
     """
+    refuse_wrapped(model)
     there = {one.name: one for one in find(model)}
     for name in (*removed, *scaled):
         if name not in there:
@@ -120,12 +137,13 @@ def skeleton(model: nn.Module, removed: Sequence[str], *, scaled: Sequence[str] 
             put(model, name, ChannelScale(torch.ones(there[name].channels, dtype=weight.dtype, device=weight.device)))
         else:
             take_out(model, name)
+    see_changes()
 
 
 def _check(batches: Batches, test: Batches | None, bounds: Bounds, per: str) -> None:
     for place, given in (("batches", batches), ("test", test)):
-        if isinstance(given, Iterator):
-            raise SpecError(f"{place} can be gone through once only; give a list of batches, or a DataLoader.")
+        if given is not None:
+            Passes(given, place=place)
     for place, value in (("tolerance", bounds.tolerance), ("blocks", bounds.blocks), ("params", bounds.params)):
         if value is not None and not value >= 0:
             raise SpecError(f"{place} = {value} is not possible; give 0 or more, or None for no bound.")
@@ -135,6 +153,9 @@ def _check(batches: Batches, test: Batches | None, bounds: Bounds, per: str) -> 
 
 def _notes(steps: Sequence[Step], chosen: int, bounds: Bounds, removal: Removal) -> Iterator[str]:
     images = removal.before.images
+    yield from dict.fromkeys((*removal.seen.notes, *removal.before.notes))
+    if removal.test is not None and (shared := removal.test.shared(removal.batches)):
+        yield f"{shared:,} of the {images:,} test images are among those that the order was chosen on"
     if removal.test is None and removal.before.measure != "output":
         yield "steps were measured on the images that the order was chosen on; give `test` for a fair number"
     if len(steps) == 1 and not removal.order():

@@ -3,13 +3,15 @@
 All of it is functions of this module and plain values, so that a network copies, pickles and exports as before.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["attach", "attached", "detach", "free_name", "insertions"]
+from senet.errors import SpecError
+
+__all__ = ["attach", "attached", "detach", "free_name", "hang", "insertions"]
 
 
 def gate_output(module: nn.Module, args: object, output: Tensor, *, child: str, last: bool) -> Tensor:
@@ -23,6 +25,11 @@ def gate_input(module: nn.Module, args: tuple[Tensor, ...], *, child: str, last:
 
 
 def _scale(module: nn.Module, x: Tensor, child: str, *, last: bool) -> Tensor:
+    if not hasattr(module, child):
+        raise SpecError(
+            f"the block {child!r} of a {type(module).__name__} is gone and its hook is not: the module was fused or "
+            "replaced after the insertion; do that first and insert afterwards."
+        )
     block = module.get_submodule(child)
     if not last:
         scaled: Tensor = block(x)
@@ -33,10 +40,11 @@ def _scale(module: nn.Module, x: Tensor, child: str, *, last: bool) -> Tensor:
 def keep_values(block: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Let a checkpoint from before the insertion load: a block it knows nothing of keeps its values.
 
-    A checkpoint that has some tensors of the block and lacks others is an error as usual.
+    A checkpoint that has some tensors of the block and lacks others is an error as usual, and so is one that lacks a
+    block on the meta device, which has no values to keep.
     """
     own = block.state_dict(prefix=prefix, keep_vars=True)
-    if own.keys().isdisjoint(state_dict):
+    if own.keys().isdisjoint(state_dict) and not any(value.is_meta for value in own.values()):
         state_dict.update(own)
 
 
@@ -62,18 +70,25 @@ def attach(host: nn.Module, child: str, block: nn.Module, *, side: str, last: bo
     """
     host.add_module(child, block)
     block.register_load_state_dict_pre_hook(keep_values)  # type: ignore[no-untyped-call]  # torch has none
+    hang(host, child, side=side, last=last)
+
+
+def hang(host: nn.Module, child: str, *, side: str, last: bool) -> None:
+    """Let a module apply a block that is its child, see `attach`."""
     if side == "output":
         host.register_forward_hook(partial(gate_output, child=child, last=last))
     else:
         host.register_forward_pre_hook(partial(gate_input, child=child, last=last))
 
 
-def attached(host: nn.Module) -> Iterator[str]:
-    """Give the names of the children of a module that `attach` hung there."""
-    for hooks in (host._forward_hooks, host._forward_pre_hooks):
-        for hook in hooks.values():
-            if isinstance(hook, partial) and hook.func in (gate_output, gate_input):
-                yield hook.keywords["child"]
+def attached(host: nn.Module) -> dict[str, int]:
+    """Give the names of the children of a module that `attach` hung there, with the key of the hook of each."""
+    return {
+        hook.keywords["child"]: key
+        for hooks in (host._forward_hooks, host._forward_pre_hooks)
+        for key, hook in hooks.items()
+        if isinstance(hook, partial) and hook.func in (gate_output, gate_input)
+    }
 
 
 def insertions(hooks: Mapping[int, Callable[..., Any]]) -> list[Callable[..., Any]]:
@@ -83,8 +98,7 @@ def insertions(hooks: Mapping[int, Callable[..., Any]]) -> list[Callable[..., An
 
 def detach(host: nn.Module, child: str) -> None:
     """Take a block and its hook away."""
+    key = attached(host)[child]
     for hooks in (host._forward_hooks, host._forward_pre_hooks):
-        for key, hook in list(hooks.items()):
-            if isinstance(hook, partial) and hook.func in (gate_output, gate_input) and hook.keywords["child"] == child:
-                del hooks[key]
+        hooks.pop(key, None)  # keys are unique in the process
     delattr(host, child)

@@ -15,11 +15,14 @@ from senet.surgery.hooks import attach, detach
 from senet.surgery.insertion import Insertion, PlannedBlock
 from senet.surgery.optimizer import Groups
 from senet.surgery.plan import plan
+from senet.surgery.refuse import see_changes
 from senet.surgery.shape import observe
+from senet.surgery.watch import Hung, watch
 
 __all__ = ["insert"]
 
 
+@torch.inference_mode(False)  # tensors made in it could not be trained
 def insert(
     model: nn.Module,
     spec: SESpec | None = None,
@@ -94,6 +97,8 @@ def insert(
         raise
     if groups is not None:
         groups.add(model)
+    watch(model, (Hung(block.name, block.side, block.channels_last) for block in planned))
+    see_changes()
     _warn_of_narrow(planned)
     return planned
 

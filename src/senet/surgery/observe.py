@@ -3,14 +3,13 @@
 Letters in shapes: n images, c channels, *s the sizes of the map.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from senet.errors import NumericError
 from senet.surgery.find import Found
@@ -36,6 +35,7 @@ class GateSums:
         squares: sum of their squares.
         calls: how often the block ran.
         strange: whether it ever gave a map of another shape.
+        inplace: whether it writes its output over its input.
         dim: where the map has its channels.
     """
 
@@ -48,6 +48,7 @@ class GateSums:
         self.gates, self.squares = zeros(), zeros()
         self.calls = 0
         self.strange = False
+        self.inplace = False
         self.dim = dim
 
     @torch.no_grad()
@@ -124,27 +125,38 @@ def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[st
         NumericError: while a batch runs, if a block gives values that are no numbers.
     """
     sums: dict[str, GateSums] = {}
+    inputs: dict[str, Tensor] = {}
 
-    def watch(name: str, found: Found) -> RemovableHandle:
+    def keep(name: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
+        def hook(_: nn.Module, args: tuple[object, ...]) -> None:
+            if args and isinstance(args[0], Tensor):
+                inputs[name] = args[0].clone()  # the block may write into its input
+
+        return hook
+
+    def add(name: str, found: Found) -> Callable[[nn.Module, tuple[object, ...], object], None]:
         def hook(_: nn.Module, args: tuple[object, ...], y: object) -> None:
-            x = args[0] if args else None
-            dim = _channel_dim(found, x) if isinstance(x, Tensor) else 1
+            x = inputs.pop(name, None)
             if name not in sums:
-                place = x.device if isinstance(x, Tensor) else torch.device("cpu")
-                sums[name] = GateSums(found.channels, place, dim=dim)
-            if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.shape != y.shape:
-                sums[name].strange = True
+                dim = _channel_dim(found, x) if x is not None else 1
+                sums[name] = GateSums(found.channels, torch.device("cpu") if x is None else x.device, dim=dim)
+            own = sums[name]
+            if x is None or not isinstance(y, Tensor) or x.shape != y.shape:
+                own.strange = True
                 return
-            sums[name].add(x.movedim(dim, 1), y.movedim(dim, 1))
-            if not bool(sums[name].output.isfinite().all()):
+            own.inplace |= y is args[0]
+            own.add(x.movedim(own.dim, 1), y.movedim(own.dim, 1))
+            if not bool(own.output.isfinite().all()):
                 raise NumericError(
                     f"{name} gives values that are no finite numbers; test the network on these images before it is "
                     "folded."
                 )
 
-        return blocks[name][1].register_forward_hook(hook)
+        return hook
 
-    handles = [watch(name, found) for name, (found, _) in blocks.items()]
+    handles = []
+    for name, (found, block) in blocks.items():
+        handles += [block.register_forward_pre_hook(keep(name)), block.register_forward_hook(add(name, found))]
     try:
         yield sums
     finally:

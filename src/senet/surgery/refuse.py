@@ -12,23 +12,58 @@ from senet.surgery.flow import Flow, Op
 from senet.surgery.places import Place
 from senet.surgery.units import ATTENTION, TOKENS, Skipped, Unit
 
-__all__ = ["check_ratios", "check_stages", "refuse_if_nowhere", "refuse_without_maps", "refuse_wrapped"]
+__all__ = ["check_ratios", "check_stages", "refuse_if_nowhere", "refuse_without_maps", "refuse_wrapped", "see_changes"]
 
-WRAPPERS = ("DistributedDataParallel", "DataParallel", "FullyShardedDataParallel", "OptimizedModule")
+WRAPPERS = {
+    "DistributedDataParallel": "module",
+    "DataParallel": "module",
+    "FullyShardedDataParallel": "module",
+    "FSDPModule": "",  # a class that fully_shard mixes in
+    "OptimizedModule": "_orig_mod",
+}
+"""Classes that wrap a network or a part of one, and the attribute that holds what is inside."""
+
+QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
 
 def refuse_wrapped(model: nn.Module) -> None:
-    """Refuse what wraps a network: blocks belong into the network itself, before it is wrapped.
+    """Refuse networks whose modules cannot be changed any more, or that would not run what is hung on them.
+
+    Compiled code does not look at hooks that came after its first call, neither do scripted and quantized modules;
+    wrappers for several devices keep their own list of the parameters.
 
     Raises:
-        SpecError: if the model is a wrapper, or compiled code.
+        SpecError: if the model or a part of it is wrapped, compiled, scripted or quantized.
     """
-    title = type(model).__name__
-    if title in WRAPPERS:
-        inner = "_orig_mod" if title == "OptimizedModule" else "module"
-        raise SpecError(f"model is a {title}; work on model.{inner}, and wrap it afterwards.")
-    if isinstance(model, torch.jit.ScriptModule):
-        raise SpecError(f"model is a {title}, which takes no new modules; give the network it was made from.")
+    for name, module in model.named_modules():
+        place, title = f"model.{name}" if name else "model", type(module).__name__
+        kinds = {kind.__name__ for kind in type(module).__mro__}
+        wrapper = next((kind for kind in WRAPPERS if kind in kinds), None)
+        if wrapper is not None and not WRAPPERS[wrapper]:
+            raise SpecError(f"{place} is sharded over devices; work on the network before fully_shard.")
+        if wrapper is not None and not name:
+            raise SpecError(f"model is a {title}; work on model.{WRAPPERS[wrapper]}, and wrap it afterwards.")
+        if wrapper is not None:
+            raise SpecError(
+                f"{place} is a {title}; take it out by {place} = {place}.{WRAPPERS[wrapper]}, and wrap it afterwards."
+            )
+        if module._compiled_call_impl is not None:
+            raise SpecError(
+                f"{place}.compile() was called, and compiled code does not see what changes; undo it by "
+                f"{place}._compiled_call_impl = None, and compile afterwards."
+            )
+        if isinstance(module, torch.jit.ScriptModule):
+            raise SpecError(
+                f"{place} is a {title}, which takes no new modules; give the network it was made from, and script or "
+                "trace it afterwards."
+            )
+        if type(module).__module__.startswith(QUANTIZED):
+            raise SpecError(f"{place} is a quantized {title}; work on the network before it is quantized.")
+
+
+def see_changes() -> None:
+    """Let compiled networks look at their modules again: torch.compile does not notice hooks that come and go."""
+    torch.compiler.reset()
 
 
 def refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped: list[Skipped]) -> None:

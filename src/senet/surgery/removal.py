@@ -10,7 +10,8 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from senet.surgery.absorb import Absorber, Refusal, absorbers
-from senet.surgery.answers import Answers, Batches, answers, compare, images_of
+from senet.surgery.answers import Answers, answers, compare
+from senet.surgery.batches import Batches, Passes
 from senet.surgery.find import Found
 from senet.surgery.folded import Bounds, FoldedBlock, Step
 from senet.surgery.observe import GateSums, observing
@@ -49,7 +50,9 @@ class Removal:
     def __init__(
         self, model: nn.Module, found: Mapping[str, Found], batches: Batches, test: Batches | None, watch: Watch | None
     ) -> None:
-        self.model, self.found, self.batches, self.test, self.watch = model, found, batches, test, watch
+        self.model, self.found, self.watch = model, found, watch
+        self.batches = Passes(batches, place="batches")
+        self.test = None if test is None else Passes(test, place="test")
         self.blocks = {name: model.get_submodule(name) for name in found}
         self.reports: dict[str, FoldedBlock] = {}
         self.constants: dict[str, Float64[Tensor, " c"]] = {}
@@ -64,7 +67,7 @@ class Removal:
         with observing({name: (self.found[name], block) for name, block in self.blocks.items()}) as self.sums:
             self.seen = self._answers(self.batches, "gates")
         place = next(self.model.parameters())
-        self.probe = images_of(next(iter(self.batches)))[0].to(place.device)
+        self.probe = next(iter(self.batches))[0].to(place.device, copy=True)
         costs = profile(self.model, self.blocks, self.probe[:32])
         for name, found in self.found.items():
             report = FoldedBlock(
@@ -200,9 +203,10 @@ class Removal:
 
     def _scale(self, name: str) -> ChannelScale:
         like = next(self.model.parameters())
-        return ChannelScale(self.constants[name].to(like.device, like.dtype), dim=self.dims[name])
+        constant = self.constants[name].to(like.device, like.dtype)
+        return ChannelScale(constant, dim=self.dims[name], inplace=self.sums[name].inplace)
 
-    def _answers(self, images: Batches, what: str) -> Answers:
+    def _answers(self, images: Passes, what: str) -> Answers:
         if self.watch is not None:
             self.watch(what, self.passes, self.planned)
         self.passes += 1

@@ -9,6 +9,9 @@ from torch.optim import Optimizer
 from senet.errors import SpecError
 from senet.surgery.hooks import attached, detach
 from senet.surgery.optimizer import forget
+from senet.surgery.refuse import refuse_wrapped, see_changes
+from senet.surgery.watch import forget as watch_no_more
+from senet.surgery.watch import repair
 
 __all__ = ["remove"]
 
@@ -29,7 +32,7 @@ def remove(
         The names of the removed blocks.
 
     Raises:
-        SpecError: if a name matches no inserted block.
+        SpecError: if a name matches no inserted block, or the network is wrapped or compiled.
 
     Example:
         >>> model = create_model("resnet8")
@@ -38,6 +41,8 @@ def remove(
         >>> remove(model) == names, list(model.state_dict()) == keys
         (True, True)
     """
+    refuse_wrapped(model)
+    repair(model)
     inserted = [
         (f"{name}.{child}" if name else child, module, child)
         for name, module in model.named_modules()
@@ -56,4 +61,7 @@ def remove(
         if optimizer is not None:
             forget(optimizer, host.get_submodule(child))
         detach(host, child)
-    return tuple(name for name, _, _ in gone)
+    removed = tuple(name for name, _, _ in gone)
+    watch_no_more(model, removed)
+    see_changes()
+    return removed

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.nn import Residual
+from senet.surgery.hooks import attached, detach
+from senet.surgery.watch import forget
 
 __all__ = ["ChannelScale", "put", "take_out"]
 
@@ -18,18 +20,23 @@ class ChannelScale(nn.Module):
     Args:
         scale: the constants.
         dim: where the channels are: 1, or -1 for maps with the channels last.
+        inplace: whether to write into the map, as the block did: the network may read it under its old name.
     """
 
-    def __init__(self, scale: Float[Tensor, " c"], *, dim: int = 1) -> None:
+    inplace = False  # for networks that were pickled before there was a choice
+
+    def __init__(self, scale: Float[Tensor, " c"], *, dim: int = 1, inplace: bool = False) -> None:
         super().__init__()
         self.scale = nn.Parameter(scale)
         self.dim = dim
+        self.inplace = inplace
 
     def forward(self, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n *s"]:
         """Scale."""
         shape = [1] * x.ndim
         shape[self.dim] = len(self.scale)
-        return x * self.scale.to(x.dtype).view(shape)
+        scale = self.scale.to(x.dtype).view(shape)
+        return x.mul_(scale) if self.inplace else x * scale
 
     def extra_repr(self) -> str:
         """Show how many channels."""
@@ -54,8 +61,9 @@ def put(model: nn.Module, name: str, module: nn.Module) -> None:
 def take_out(model: nn.Module, name: str) -> None:
     """Take a module out that gives back what it gets; the names of all others stay.
 
-    A slot of our residual units becomes empty and a named part of a sequence goes, as in the network that never had
-    it. Anywhere else an `nn.Identity` stays, which has no tensors: positions in a sequence are names too.
+    An inserted block goes with its hook, a slot of our residual units becomes empty and a named part of a sequence
+    goes, as in the network that never had it. Anywhere else an `nn.Identity` stays, which has no tensors: positions in
+    a sequence are names too.
 
     Args:
         model: the network; changed in place.
@@ -63,6 +71,10 @@ def take_out(model: nn.Module, name: str) -> None:
     """
     path, _, child = name.rpartition(".")
     parent = model.get_submodule(path)
+    if child in attached(parent):
+        detach(parent, child)
+        forget(model, [name])
+        return
     put(model, name, nn.Identity())
     if isinstance(parent, Residual):
         del parent._modules[child]
