@@ -8,8 +8,7 @@ import threading
 
 import pytest
 
-from senet.lab.stop import stoppable
-from senet.signals import SIGNALS, held
+from senet.signals import SIGNALS, held, stoppable
 
 BLOCKED_INSIDE = """
 import signal

@@ -22,7 +22,7 @@ import senet
 import senet.version
 senet.SqueezeExcite
 print("torch" in sys.modules)
-import senet.lab.train, senet.lab.execute
+import senet.lab.train, senet.execution.execute
 """
 
 

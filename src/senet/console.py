@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from senet.lab.early import Pruned
+from senet.lab.failed import Failed
 from senet.lab.result import Result
 from senet.lab.study import Study
 from senet.lab.summary import Line
@@ -39,7 +40,8 @@ class Board:
         self.total = total
         self.quiet = quiet or os.environ.get("RANK", "0") != "0"
         self.done = 0
-        self.started = time.monotonic()
+        self.trained = 0
+        self.began = math.inf  # the first training
         self.live = not self.quiet and sys.stderr.isatty()
         self.bars = Progress(
             TextColumn("{task.description}"),
@@ -69,38 +71,35 @@ class Board:
         if not math.isnan(p.accuracy):  # type: ignore[attr-defined]
             said += f"  {p.accuracy:.1f} %"  # type: ignore[attr-defined]
         run, epoch, epochs = p.run, p.epoch, p.epochs  # type: ignore[attr-defined]
+        self.began = min(self.began, time.monotonic())
         if run not in self.tasks:
             self.tasks[run] = self.bars.add_task(f"  {p.design}", total=epochs, said=said)  # type: ignore[attr-defined]
         self.bars.update(self.tasks[run], completed=epoch, said=said)
         self.parts[run] = epoch / epochs
         self.bars.update(self.all, completed=self.done + sum(self.parts.values()))
 
-    def finish(self, result: Result) -> None:
-        """Count a finished run and say its number."""
+    def end(self, ended: Result | Pruned | Failed) -> None:
+        """Count a run that has ended, and say how."""
         self.done += 1
-        run = result.run.id
-        self.parts.pop(run, None)
-        if (task := self.tasks.pop(run, None)) is not None:
-            self.bars.remove_task(task)
-        self.bars.update(self.all, completed=self.done + sum(self.parts.values()), said=f"{self.done} of {self.total}")
-        if not self.live and not self.quiet:
-            left = (time.monotonic() - self.started) / self.done * (self.total - self.done)
-            print(
-                f"{self.done}/{self.total} {result.run.model} {result.run.design} seed {result.run.seed}: "
-                f"{result.accuracy:.2f} % in {result.seconds:.0f} s, about {left:.0f} s left",
-                file=sys.stderr,
-                flush=True,
-            )
-
-    def drop(self, pruned: Pruned) -> None:
-        """Count a run that was stopped early, and say where."""
-        self.done += 1
-        run = pruned.run
-        self.parts.pop(run.id, None)
+        run = ended.run
+        trained_here = self.parts.pop(run.id, None) is not None
+        self.trained += trained_here
         if (task := self.tasks.pop(run.id, None)) is not None:
             self.bars.remove_task(task)
         self.bars.update(self.all, completed=self.done + sum(self.parts.values()), said=f"{self.done} of {self.total}")
-        self.note(f"{self.done}/{self.total} {run.model} {run.design} seed {run.seed}: stopped early, {pruned}")
+        name = f"{self.done}/{self.total} {run.model} {run.design} seed {run.seed}"
+        if isinstance(ended, Failed):
+            self.note(f"{name}: {'failed' if trained_here else f'failed at {ended.when}'}: {ended.reason}")
+        elif isinstance(ended, Pruned):
+            self.note(f"{name}: stopped early, {ended}")
+        elif not self.live:
+            spent = f"in {ended.seconds:.0f} s{self._left()}" if trained_here else "(already there)"
+            self.note(f"{name}: {ended.accuracy:.2f} % {spent}")
+
+    def _left(self) -> str:
+        """Estimate the time left by the runs that are trained now, whole and in part."""
+        trained, left = self.trained + sum(self.parts.values()), self.total - self.done - sum(self.parts.values())
+        return f", about {(time.monotonic() - self.began) / trained * left:.0f} s left" if left > 0 else ""
 
     def note(self, text: str) -> None:
         """Say something in a line of its own."""

@@ -31,7 +31,7 @@ from senet import cli
 from senet.data import Augment, DataSpec, load
 from senet.data.dataset import Data, Split
 from senet.errors import SenetError
-from senet.lab import workers
+from senet.execution import processes
 from senet.lab.recipe import Optim, Recipe, Schedule
 from senet.lab.result import Result
 from senet.lab.run import Run
@@ -197,7 +197,7 @@ def _call(output: Path, target: Callable[..., Any], args: Any, kw: Any, env: dic
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
-    workers.CONTEXT = CONTEXT  # workers that start in milliseconds
+    processes.CONTEXT = CONTEXT  # workers that start in milliseconds
     try:
         target(*args, **kw)
     except SenetError as error:

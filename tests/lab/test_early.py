@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from senet.data import DataSpec, load
 from senet.errors import CheckpointError, SpecError, StoppedEarly
+from senet.execution.execute import execute
+from senet.execution.setup import Setup
 from senet.lab.early import FILE, Judge, Pruned, Rule, Verdict, read_pruned
-from senet.lab.execute import Setup, execute
 from senet.lab.recipe import Optim, Recipe
-from senet.lab.result import Epoch
+from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
 from senet.lab.store import Store
 from senet.lab.study import read_study
@@ -198,39 +199,31 @@ def test_another_rule_decides_anew(tmp_path: Path) -> None:
     assert (read_pruned(folder) or pytest.fail("no record")).epoch == 3
 
 
-def test_execute_tells_what_was_stopped_and_yields_what_was_not(tmp_path: Path) -> None:
-    stop, told = hopeless(tmp_path), list[Pruned]()
+def test_execute_yields_what_was_stopped_and_what_was_not(tmp_path: Path) -> None:
     plain = replace(RUN, se=())
-    results = list(execute([RUN, plain], Store(tmp_path), Setup(threads=1), judge=stop, pruned=told.append))
-    assert [result.run for result in results] == [plain]
-    assert [pruned.run for pruned in told] == [RUN]
+    pruned, result = execute([RUN, plain], Store(tmp_path), Setup(threads=1), judge=hopeless(tmp_path))
+    assert isinstance(pruned, Pruned)
+    assert pruned.run == RUN
+    assert isinstance(result, Result)
+    assert result.run == plain
 
 
 @pytest.mark.slow
 def test_processes_stop_what_one_process_stops(tmp_path: Path) -> None:
-    stop, told = hopeless(tmp_path), list[Pruned]()
     plain = replace(RUN, se=())
-    results = list(execute([RUN, plain], Store(tmp_path), Setup(jobs=2, threads=1), judge=stop, pruned=told.append))
-    assert [result.run for result in results] == [plain]
-    assert [(pruned.run, pruned.epoch) for pruned in told] == [(RUN, 2)]
+    ended = list(execute([RUN, plain], Store(tmp_path), Setup(jobs=2, threads=1), judge=hopeless(tmp_path)))
+    assert {one.run for one in ended if isinstance(one, Result)} == {plain}
+    assert [(one.run, one.epoch) for one in ended if isinstance(one, Pruned)] == [(RUN, 2)]
 
 
-def test_workers_of_a_storage_see_that_a_run_was_stopped(tmp_path: Path) -> None:
-    pytest.importorskip("optuna", reason="optuna is not installed (extra `search`)")
-    from senet.lab.shift import work
-    from senet.lab.trials import Trials
-
+def test_another_command_reads_that_a_run_was_stopped(tmp_path: Path) -> None:
     stop = hopeless(tmp_path)
-    for worker in range(2):
-        told: list[Pruned] = []
-        with Trials.open("sqlite", "a search", runs=tmp_path) as trials:
-            if worker:
-                (tmp_path / RUN.id / "checkpoints").rename(tmp_path / "away")  # so it could only begin anew
-            found = list(work([RUN], Store(tmp_path), trials, Setup(threads=1), judge=stop, pruned=told.append))
-            assert found == []
-            assert [(pruned.run, pruned.epoch) for pruned in told] == [(RUN, 2)]
-            seen = trials.overview([RUN])
-            assert (seen.pruned, seen.complete, seen.waiting, seen.failed) == ([RUN], [], [], {})
+    for command in range(2):
+        if command:
+            (tmp_path / RUN.id / "checkpoints").rename(tmp_path / "away")  # so it could only begin anew
+        (pruned,) = execute([RUN], Store(tmp_path), Setup(threads=1), judge=stop)
+        assert isinstance(pruned, Pruned)
+        assert (pruned.run, pruned.epoch) == (RUN, 2)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:

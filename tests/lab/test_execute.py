@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import warnings
 from collections.abc import Iterator
@@ -11,15 +12,27 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from forks import CONTEXT, DATA, RECIPE, RUN, digest, holder, left_of, start_server, wait_until
 
 from senet import SESpec
 from senet.data import DataSpec
-from senet.errors import CheckpointError, DataError, Interrupted, NumericError, SenetError
-from senet.lab import execute as executing
-from senet.lab import workers
+from senet.errors import (
+    CheckpointError,
+    DataError,
+    Interrupted,
+    NumericError,
+    SenetError,
+    SpecError,
+    StorageError,
+    UsageError,
+)
+from senet.execution import processes, workers
+from senet.execution.execute import execute
+from senet.execution.setup import Setup, cores
+from senet.files.lock import InUse
 from senet.lab.checkpoint import Checkpoints
-from senet.lab.execute import Setup, execute
+from senet.lab.failed import Failed, is_of_the_run, read_failed
 from senet.lab.recipe import Optim, Schedule
 from senet.lab.run import Run
 from senet.lab.store import Store, write_results
@@ -34,7 +47,7 @@ def run(seed: int = 0, **recipe: Any) -> Run:
 def two(monkeypatch: pytest.MonkeyPatch) -> Setup:
     """Two workers that start in milliseconds."""
     start_server()
-    monkeypatch.setattr(workers, "CONTEXT", CONTEXT)
+    monkeypatch.setattr(processes, "CONTEXT", CONTEXT)
     return Setup(jobs=2, threads=1)
 
 
@@ -47,7 +60,7 @@ def test_what_exists_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.Mo
     write_results(tmp_path / "list.jsonl", [replace(made, run=listed)])
     store = Store(tmp_path / "runs", lists=[tmp_path / "list.jsonl"])
     trained: list[Run] = []
-    monkeypatch.setattr(executing, "train", lambda *args, **kw: trained.append(args[0]) or train(*args, **kw))
+    monkeypatch.setattr(workers, "train", lambda *args, **kw: trained.append(args[0]) or train(*args, **kw))
     results = list(execute([second, first, second, listed], store, ONE))
     assert trained == [second]
     assert {result.run for result in results} == {first, second, listed}
@@ -58,7 +71,8 @@ def test_what_exists_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_nothing_is_loaded_when_nothing_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = train(run(), DATA, tmp_path / run().id)
-    monkeypatch.setattr(executing, "load", lambda *args, **kw: pytest.fail("it was loaded"))
+    workers.loaded.cache_clear()
+    monkeypatch.setattr(workers, "load", lambda *args, **kw: pytest.fail("it was loaded"))
     assert list(execute([run()], Store(tmp_path), ONE)) == [made]
 
 
@@ -77,16 +91,6 @@ def test_results_of_other_images_are_not_mixed_with_these(tmp_path: Path) -> Non
     store = Store(tmp_path / "none", lists=[tmp_path / "list.jsonl"])
     with pytest.raises(CheckpointError, match=f"saw other images than there are now: 0123456789abcdef -> {made.data}"):
         next(execute([run(), run(seed=1)], store, ONE))
-
-
-def test_a_failure_names_the_run_and_keeps_what_was_done(tmp_path: Path) -> None:
-    bad = run(seed=1, optim=Optim(lr=1e9), schedule=Schedule())
-    results = execute([run(), bad, run(seed=2)], Store(tmp_path), ONE)
-    assert next(results).run == run()
-    with pytest.raises(NumericError) as caught:
-        next(results)
-    assert caught.value.__notes__ == ["resnet8 plain seed 1"]
-    assert not (tmp_path / run(seed=2).id).exists()
 
 
 def test_the_watcher_is_told_of_every_run(two: Setup, tmp_path: Path) -> None:
@@ -108,25 +112,91 @@ def test_results_come_as_they_are_ready(two: Setup, tmp_path: Path) -> None:
     assert [result.run for result in results] == [last, long]
 
 
-def test_a_failure_in_a_worker_saves_the_others(two: Setup, tmp_path: Path) -> None:
-    long, bad = run(epochs=200), run(seed=1, epochs=9, optim=Optim(lr=1e9), schedule=Schedule())
-    with pytest.raises(NumericError, match=r"lower optim\.lr") as caught:
-        list(execute([long, bad, run(seed=2)], Store(tmp_path), two))
-    assert caught.value.__notes__ == ["resnet8 plain seed 1"]
-    assert caught.value.exit_code == 6
-    assert not (tmp_path / run(seed=2).id).exists()
-    if (tmp_path / long.id).exists():  # it may have been stopped before its first step
-        assert holder(tmp_path / long.id) == 0
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_that_fails_by_itself_is_remembered_and_the_others_go_on(
+    jobs: int, two: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup, store = (ONE, two)[jobs - 1], Store(tmp_path)
+    bad = run(seed=1, optim=Optim(lr=1e9), schedule=Schedule())
+    unfit = replace(run(seed=2), model="no such network")
+    wanted = [bad, unfit, run(), run(seed=3)]
+    ended = {one.run: one for one in execute(wanted, store, setup)}
+    assert {r for r, one in ended.items() if isinstance(one, Failed)} == {bad, unfit}
+    assert store.get(run()) == ended[run()]
+    lost = ended[bad]
+    assert isinstance(lost, Failed)
+    assert (lost.kind, lost.exit_code, lost.traceback) == ("NumericError", 6, "")
+    assert "lower optim.lr" in lost.reason
+    assert re.fullmatch(r"process \d+ on \S+", lost.where)
+    assert read_failed(store.folder(bad)) == lost
+    assert holder(store.folder(bad)) == 0
+    monkeypatch.setattr(workers, "train", lambda *args, **kw: pytest.fail("it was trained"))
+    assert list(execute(wanted, store, setup)) == [ended[r] for r in wanted]
 
 
-def test_a_bug_in_a_worker_comes_with_its_traceback(two: Setup, tmp_path: Path) -> None:
-    wrong = replace(run(), model="no such network")
-    with pytest.raises(SenetError, match="no such network"):
-        list(execute([wrong, run(seed=1)], Store(tmp_path), two))
-    (tmp_path / "runs").mkdir()
+def test_a_failed_run_is_trained_again_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kw: Any) -> Any:
+        raise RuntimeError("a bug\nof two lines")
+
+    store = Store(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("senet.lab.train.build", fail)
+        (failed,) = execute([run()], store, ONE)
+    assert isinstance(failed, Failed)
+    assert (failed.kind, failed.exit_code) == ("RuntimeError", 1)
+    assert failed.reason == "unexpected RuntimeError: a bug"
+    assert "in build" in failed.traceback or "in fail" in failed.traceback
+    assert list(execute([run()], store, ONE)) == [failed]
+    (result,) = execute([run()], store, ONE, retry_failed=True)
+    assert result == store.get(run())
+    assert read_failed(store.folder(run())) is None
+
+
+def test_a_bug_in_a_process_comes_with_its_traceback(two: Setup, tmp_path: Path) -> None:
     odd = replace(two, device="meta")
-    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*in train"):
-        list(execute([run(seed=2), run(seed=3)], Store(tmp_path / "runs"), odd))
+    for failed in execute([run(seed=2), run(seed=3)], Store(tmp_path / "runs"), odd):
+        assert isinstance(failed, Failed)
+        assert "Traceback" in failed.traceback
+        assert "in train" in failed.traceback
+
+
+@pytest.mark.parametrize(
+    ("error", "of_the_run"),
+    [
+        (NumericError("diverged"), True),
+        (SpecError("an image size that does not fit"), True),
+        (CheckpointError("damaged"), True),
+        (UsageError("the batch does not fit into the memory of cuda"), True),
+        (ZeroDivisionError("a bug"), True),
+        (DataError("no data"), False),
+        (StorageError("no space left"), False),
+        (InUse("claimed"), False),
+        (Interrupted("stopped"), False),
+        (SenetError("the process was killed"), False),
+        (MemoryError(), False),
+        (OSError(24, "too many open files"), False),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), False),
+        (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (ImportError("no module"), False),
+        (KeyboardInterrupt(), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_failures_of_the_run_and_of_the_machine_are_told_apart(error: BaseException, of_the_run: bool) -> None:
+    assert is_of_the_run(error) == of_the_run
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_machine_that_cannot_train_saves_what_trains_and_blames_no_run(jobs: int, two: Setup, tmp_path: Path) -> None:
+    store, long = Store(tmp_path), run(epochs=300)
+    blocked = store.folder(run(seed=1))
+    blocked.write_text("a file where a folder is needed")
+    with pytest.raises(StorageError, match="there is a file where a folder is needed") as caught:
+        list(execute([run(seed=1), long], store, (ONE, two)[jobs - 1]))
+    assert caught.value.__notes__ == ["resnet8 plain seed 1"]
+    assert store.ended(run(seed=1)) is None
+    if store.folder(long).exists():
+        assert holder(store.folder(long)) == 0
 
 
 def test_who_stops_listening_stops_the_workers(two: Setup, tmp_path: Path) -> None:
@@ -157,7 +227,7 @@ def test_a_signal_behind_the_last_step_of_a_run_stops_before_the_next_one(
         os.kill(os.getpid(), signal.SIGINT)
         return made
 
-    monkeypatch.setattr(executing, "train", late)
+    monkeypatch.setattr(workers, "train", late)
     store = Store(tmp_path / "runs")
     with pytest.raises(Interrupted, match="the same command goes on") as caught:
         list(execute([run(), run(seed=1)], store, ONE))
@@ -166,12 +236,15 @@ def test_a_signal_behind_the_last_step_of_a_run_stops_before_the_next_one(
     assert store.get(run(seed=1)) is None
 
 
-def test_cores_are_shared_among_jobs() -> None:
-    cores = os.cpu_count() or 1
+def test_cores_are_shared_among_jobs_unless_somebody_said_how_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert Setup().threads_each() == 0
     assert Setup(jobs=2, threads=3).threads_each() == 3
-    assert Setup(jobs=2).threads_each() == max(1, cores // 2)
-    assert Setup(jobs=10 * cores).threads_each() == 1
+    assert Setup(jobs=2).threads_each() == max(1, cores() // 2)
+    assert Setup(jobs=10 * cores()).threads_each() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert Setup(jobs=2).threads_each() == 0  # torch's own number, which is 7
+    assert Setup(jobs=2, threads=3).threads_each() == 3
 
 
 def test_the_curve_of_a_worker_is_on_the_disk(two: Setup, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from forks import (
 from PIL import Image
 
 from senet.lab.checkpoint import Checkpoints
-from senet.lab.stop import Stop, stoppable
 from senet.lab.train import train
+from senet.signals import Stop, stoppable
 
 CODES = {signal.SIGTERM: 75, signal.SIGINT: 130, signal.SIGUSR1: 75}
 WORDS = ("--epochs", "3", "--batch-size", "4", "data.train_size=200", "data.test_size=50")  # 150 steps
@@ -184,7 +184,10 @@ def test_a_signal_to_the_group_waits_for_workers_that_come_from_a_fork_server(ph
     os.killpg(process.pid, signal.SIGTERM)
     _, said = process.communicate(timeout=patient(60))
     assert process.returncode == 75, said
-    assert said.splitlines() == [f"senet: {folder}: stopped and saved; the same command goes on from here."]
+    assert said.splitlines() == [
+        "senet: stopping: what trains is saved after its step; a second signal ends at once.",
+        f"senet: {folder}: stopped and saved; the same command goes on from here.",
+    ]
     assert not left_of(members)
 
 

@@ -23,8 +23,10 @@ from senet.cli.options import (
     Output,
     Preset,
     Rate,
+    RetryFailed,
     Runs,
     TensorBoard,
+    Threads,
     Words,
     Workers,
 )
@@ -52,9 +54,11 @@ def compare(
     device: Device = "auto",
     jobs: Jobs = 0,
     workers: Workers = 0,
+    threads: Threads = 0,
     fused: Fused = True,
     graph: Graph = False,
     runs: Runs = Path("runs"),
+    retry_failed: RetryFailed = False,
     output: Output = None,
     as_json: Json = False,
     tensorboard: TensorBoard = False,
@@ -88,6 +92,7 @@ def compare(
         device,
         jobs,
         workers,
+        threads=threads,
         tensorboard=tensorboard,
         download=download,
         on_bad_image=on_bad_image,
@@ -96,5 +101,5 @@ def compare(
     )
     folder = output or Path("out") / study.name
     ensure_writable(folder)  # before hours of training, not after
-    results = train_all(study, runs, setup, quiet=as_json)
-    finish(study, results, folder, as_json=as_json)
+    results, failed = train_all(study, runs, setup, quiet=as_json, retry_failed=retry_failed)
+    finish(study, results, folder, as_json=as_json, failed=failed)

@@ -2,11 +2,12 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from senet.lab.failed import Failed
     from senet.lab.result import Result
     from senet.lab.run import Run
     from senet.lab.study import Study
@@ -15,7 +16,13 @@ __all__ = ["command_line", "finish", "print_json", "say_result", "show_study"]
 
 
 def finish(
-    study: "Study", results: "dict[Run, Result]", folder: Path, *, as_json: bool, command: str | None = None
+    study: "Study",
+    results: "dict[Run, Result]",
+    folder: Path,
+    *,
+    as_json: bool,
+    command: str | None = None,
+    failed: "Sequence[Failed]" = (),
 ) -> None:
     """Print the table and write the report; without any result nothing is written: missing numbers help nobody.
 
@@ -25,7 +32,12 @@ def finish(
         folder: of table, figure and report.
         as_json: print a document in place of the table.
         command: what made the results, None for this command.
+        failed: runs that failed by themselves.
+
+    Raises:
+        RunFailed: behind all else, if there are such runs.
     """
+    from senet.lab.failed import failures
     from senet.lab.report import write_report
 
     command = command or command_line()
@@ -36,14 +48,17 @@ def finish(
                 "study": study.name,
                 "files": [str(f) for f in files],
                 "results": [results[r].as_dict() for r in study.runs() if r in results],
+                "failed": [one.as_dict() for one in failed],
             }
         )
-        return
-    show_study(study, results)
-    if files:
-        print("\nwritten: " + ", ".join(str(f) for f in files))
     else:
-        print(f"\nno results yet, nothing written; `{command}` trains them")
+        show_study(study, results)
+        if files:
+            print("\nwritten: " + ", ".join(str(f) for f in files))
+        elif not failed:
+            print(f"\nno results yet, nothing written; `{command}` trains them")
+    if failed:
+        raise failures(failed, len(study.runs()))
 
 
 def show_study(study: "Study", results: "Mapping[Run, Result]") -> None:
@@ -72,11 +87,9 @@ def print_json(values: Any) -> None:
 
 
 def command_line() -> str:
-    """Give the command as a reader elsewhere could type it: places of this machine are not theirs, nor passwords."""
+    """Give the command as a reader elsewhere could type it: places of this machine are not theirs."""
     return " ".join(["senet", *map(_anywhere, sys.argv[1:])])
 
 
 def _anywhere(word: str) -> str:
-    if "://" in word:
-        return "--storage=URL" if word.startswith("--storage=") else "URL"
     return "DIR" if Path(word).is_absolute() else word

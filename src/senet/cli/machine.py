@@ -1,13 +1,13 @@
 """On what the runs go: device, processes, places."""
 
-import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from senet.errors import UsageError
 
 if TYPE_CHECKING:
-    from senet.lab.execute import Setup
+    from senet.execution.setup import Setup
 
 __all__ = ["make_setup"]
 
@@ -18,6 +18,7 @@ def make_setup(
     jobs: int,
     workers: int,
     *,
+    threads: int = 0,
     tensorboard: bool = False,
     download: bool = False,
     on_bad_image: str = "error",
@@ -31,6 +32,7 @@ def make_setup(
         device: `auto`, `cpu`, `cuda`, or `cuda:1`.
         jobs: runs at a time; 0 is one a core on the CPU and one on a GPU.
         workers: processes that decode images, for each run.
+        threads: of one operator in each run; 0 is what the environment or the number of jobs says.
         tensorboard: write curves for it.
         download: fetch a data set that is not there.
         on_bad_image: `error` or `skip`.
@@ -38,11 +40,18 @@ def make_setup(
         graph: record training steps on the GPU.
 
     Raises:
-        UsageError: if the device is not known, not there or cannot record, or `on_bad_image` is not known.
+        UsageError: if a number is negative, the device is not known, not there or cannot record, `on_bad_image` is not
+            known, or tensorboard is missing.
     """
     import torch
 
-    from senet.lab.execute import Setup
+    from senet.execution.setup import Setup, cores
+
+    for flag, number in (("--jobs", jobs), ("--workers", workers), ("--threads", threads)):
+        if number < 0:
+            raise UsageError(f"{flag} {number} is negative; give 0 or more.")
+    if tensorboard and find_spec("tensorboard") is None:
+        raise UsageError("--tensorboard needs tensorboard; pip install 'senet[track]'.")
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -57,7 +66,8 @@ def make_setup(
     return Setup(
         data_dir=data_dir,
         device=device,
-        jobs=jobs or (_cores() if device == "cpu" else 1),
+        jobs=jobs or (cores() if device == "cpu" else 1),
+        threads=threads,
         workers=workers,
         tensorboard=tensorboard,
         download=download,
@@ -65,8 +75,3 @@ def make_setup(
         fused=fused,
         graph=graph,
     )
-
-
-def _cores() -> int:
-    """Count the cores that this process may use, where the system says so."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

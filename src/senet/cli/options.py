@@ -25,9 +25,10 @@ __all__ = [
     "Preset",
     "Quick",
     "Rate",
+    "RetryFailed",
     "Runs",
-    "Storage",
     "TensorBoard",
+    "Threads",
     "Words",
     "Workers",
 ]
@@ -69,6 +70,9 @@ Quick = Annotated[bool, typer.Option("--quick", help="At the study's quick scale
 # machine
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Runs at a time; 0: one a core on the CPU, one on a GPU")]
+Threads = Annotated[
+    int, typer.Option("--threads", help="Of one operator in each run; 0: OMP_NUM_THREADS, or the cores shared by jobs")
+]
 Fused = Annotated[
     bool, typer.Option("--fused/--no-fused", help="Run norms and blocks as one operation where that is faster")
 ]
@@ -77,13 +81,7 @@ Workers = Annotated[int, typer.Option("--workers", help="Processes that decode i
 
 # what is written and printed
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs: checkpoints, curves, results")]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        "--storage",
-        help="Share the runs with other workers: sqlite (a file in --runs), sqlite:///FILE, postgresql://USER@HOST/NAME",
-    ),
-]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Train runs again that failed by themselves")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of table, figure and report")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table")]
 TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too")]

@@ -19,14 +19,14 @@ from senet.cli.options import (
     Json,
     Output,
     Quick,
+    RetryFailed,
     Runs,
-    Storage,
     TensorBoard,
+    Threads,
     Words,
     Workers,
 )
 from senet.cli.training import train_all
-from senet.errors import UsageError
 
 __all__ = ["run"]
 
@@ -41,13 +41,11 @@ def run(
     device: Device = "auto",
     jobs: Jobs = 0,
     workers: Workers = 0,
+    threads: Threads = 0,
     fused: Fused = True,
     graph: Graph = False,
     runs: Runs = Path("runs"),
-    storage: Storage = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="With --storage: try again what was given up")
-    ] = False,
+    retry_failed: RetryFailed = False,
     output: Output = None,
     as_json: Json = False,
     tensorboard: TensorBoard = False,
@@ -56,10 +54,10 @@ def run(
 ) -> None:
     """Train what a study lacks and report it. Start it again after a stop: it goes on where it was.
 
-    With `--storage`, start it as often as you like, on as many machines as you like: each takes the next run.
+    Several commands on one folder of runs (--runs), also on several machines, share the work.
     """
-    if retry_failed and storage is None:
-        raise UsageError("--retry-failed is about a storage that remembers failures; give --storage too.")
+    from senet.files.atomic import ensure_writable
+
     study = asked_study(study_file, words, quick=quick)
     check_models(study)
     setup = make_setup(
@@ -67,6 +65,7 @@ def run(
         device,
         jobs,
         workers,
+        threads=threads,
         tensorboard=tensorboard,
         download=download,
         on_bad_image=on_bad_image,
@@ -75,12 +74,6 @@ def run(
     )
     committed = report_folder(study_file, study)
     lists, folder = (committed / "results.jsonl",), output or committed
-    if storage is None:
-        finish(study, train_all(study, runs, setup, quiet=as_json, lists=lists), folder, as_json=as_json)
-        return
-    from senet.lab.share import share
-
-    results, failed = share(study, runs, setup, storage, quiet=as_json, lists=lists, retry_failed=retry_failed)
-    finish(study, results, folder, as_json=as_json)
-    if failed is not None:
-        raise failed
+    ensure_writable(folder)  # before hours of training, not after
+    results, failed = train_all(study, runs, setup, quiet=as_json, lists=lists, retry_failed=retry_failed)
+    finish(study, results, folder, as_json=as_json, failed=failed)

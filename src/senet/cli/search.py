@@ -16,8 +16,9 @@ from senet.cli.options import (
     Jobs,
     Json,
     Output,
+    RetryFailed,
     Runs,
-    Storage,
+    Threads,
     Words,
     Workers,
 )
@@ -52,9 +53,10 @@ def search(
     device: Device = "auto",
     jobs: Jobs = 0,
     workers: Workers = 0,
+    threads: Threads = 0,
     graph: Graph = False,
     runs: Runs = Path("runs"),
-    storage: Storage = None,
+    retry_failed: RetryFailed = False,
     output: Output = None,
     as_json: Json = False,
     download: Download = False,
@@ -83,9 +85,18 @@ def search(
         made = command_line().replace(" --report-only", "")
         files = write_report(found, folder, command=made, again=command_line())
     else:
-        setup = make_setup(data_dir, device, jobs, workers, download=download, on_bad_image=on_bad_image, graph=graph)
+        setup = make_setup(
+            data_dir,
+            device,
+            jobs,
+            workers,
+            threads=threads,
+            download=download,
+            on_bad_image=on_bad_image,
+            graph=graph,
+        )
         ensure_writable(folder)
-        found = run_search(space, strategy, Store(runs), setup, storage=storage, lists=lists, quiet=as_json)
+        found = run_search(space, strategy, Store(runs), setup, retry_failed=retry_failed, lists=lists, quiet=as_json)
         files = write_report(found, folder, command=command_line())
     if as_json:
         print_json({**findings_dict(found), "files": [str(file) for file in files]})

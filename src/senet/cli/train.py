@@ -24,6 +24,7 @@ from senet.cli.options import (
     Rate,
     Runs,
     TensorBoard,
+    Threads,
     Workers,
 )
 from senet.cli.training import train_one
@@ -49,6 +50,7 @@ def train(
     recipe: Preset = None,
     device: Device = "auto",
     workers: Workers = 0,
+    threads: Threads = 0,
     fused: Fused = True,
     graph: Graph = False,
     runs: Runs = Path("runs"),
@@ -80,6 +82,7 @@ def train(
         device,
         1,
         workers,
+        threads=threads,
         tensorboard=tensorboard,
         download=download,
         on_bad_image=on_bad_image,

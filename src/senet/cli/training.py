@@ -1,11 +1,13 @@
 """Runs with their progress on the terminal: all of a study, or one."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from senet.lab.execute import Setup
+    from senet.execution.setup import Setup
+    from senet.lab.failed import Failed
     from senet.lab.result import Result
     from senet.lab.run import Run
     from senet.lab.study import Study
@@ -14,9 +16,15 @@ __all__ = ["train_all", "train_one"]
 
 
 def train_all(
-    study: "Study", runs: Path, setup: "Setup", *, quiet: bool, lists: tuple[Path, ...] = ()
-) -> "dict[Run, Result]":
-    """Train what a study lacks.
+    study: "Study",
+    runs: Path,
+    setup: "Setup",
+    *,
+    quiet: bool,
+    lists: tuple[Path, ...] = (),
+    retry_failed: bool = False,
+) -> "tuple[dict[Run, Result], list[Failed]]":
+    """Train what a study lacks, together with all other commands on the same folder of runs.
 
     Args:
         study: what is wanted.
@@ -24,22 +32,35 @@ def train_all(
         setup: device, processes, paths.
         quiet: no progress.
         lists: results that were committed, read beside those of `runs`.
+        retry_failed: train again what failed before.
+
+    Returns:
+        The results there are, and the runs that failed by themselves.
+
+    Raises:
+        SenetError: as `execute` does.
     """
     from senet.console import Board
-    from senet.lab.execute import execute
+    from senet.execution.execute import execute
+    from senet.lab.failed import Failed
+    from senet.lab.result import Result
     from senet.lab.store import Store
 
-    wanted = study.runs()
+    wanted, store = study.runs(), Store(runs, lists=lists)
     results: dict[Run, Result] = {}
+    failed: list[Failed] = []
     with Board(len(wanted), quiet=quiet) as board:
-        for result in execute(wanted, Store(runs, lists=lists), setup, watch=board.watch):
-            results[result.run] = result
-            board.finish(result)
-    return results
+        for ended in execute(wanted, store, setup, watch=board.watch, say=board.note, retry_failed=retry_failed):
+            board.end(ended)
+            if isinstance(ended, Result):
+                results[ended.run] = ended
+            elif isinstance(ended, Failed):
+                failed.append(ended)
+    return results, failed
 
 
 def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float, quiet: bool) -> "Result":
-    """Train one run in a folder, or go on with it.
+    """Train one run in a folder, or go on with it; one that failed before is tried again.
 
     Args:
         planned: the run.
@@ -49,11 +70,12 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float
         quiet: no progress.
     """
     from senet.console import Board
-    from senet.data.loading import load
-    from senet.lab.execute import train_as
+    from senet.execution.workers import Job, loaded
+    from senet.signals import stoppable
 
-    data = load(planned.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
-    with Board(1, quiet=quiet) as board:
-        result = train_as(replace(setup, save_every=save_every), planned, data, folder, watch=board.watch)
-        board.finish(result)
+    setup = replace(setup, save_every=save_every)
+    loaded(planned.data, setup)  # where Ctrl-C still ends at once
+    with Board(1, quiet=quiet) as board, stoppable(announce=os.environ.get("RANK", "0") == "0"):
+        result = Job(setup, retry_failed=True)(planned, folder, board.watch)
+        board.end(result)
     return result

@@ -19,7 +19,7 @@ from types import TracebackType
 from senet.errors import StorageError
 from senet.files.atomic import storage_error
 
-__all__ = ["InUse", "RunLock"]
+__all__ = ["InUse", "RunLock", "holder"]
 
 
 class InUse(StorageError):  # noqa: N818 (it may be no error: whoever asked can wait)
@@ -118,10 +118,10 @@ class RunLock:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                holder = os.pread(handle, 1000, 0).decode(errors="replace")
-                if not _has_ended(holder) or time.monotonic() > end:
+                name = os.pread(handle, 1000, 0).decode(errors="replace")
+                if not _has_ended(name) or time.monotonic() > end:
                     raise InUse(
-                        f"{self.folder} is in use by {holder or 'another process'}; wait for that run, stop it, or "
+                        f"{self.folder} is in use by {name or 'another process'}; wait for that run, stop it, or "
                         "choose another folder."
                     ) from None
                 time.sleep(0.02)
@@ -131,9 +131,32 @@ class RunLock:
                 return
 
 
-def _has_ended(holder: str) -> bool:
-    """Say whether the process that wrote its name is gone, so that only a fork of it can still have the lock."""
-    found = re.match(r"process (\d+) on (.+) since ", holder)
+def holder(folder: Path) -> str:
+    """Return who holds the lock of a folder: `process 12 on host since TIME`; empty if it is free or cannot be asked.
+
+    Where the disk has no locks, the name in the file counts, unless it is of a process of this machine that has ended.
+    """
+    try:
+        handle = os.open(folder / "run.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    name = ""
+    try:
+        name = os.pread(handle, 1000, 0).decode(errors="replace")
+        if name:  # a killed holder leaves its name behind
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return ""
+    except BlockingIOError:
+        return name
+    except OSError:
+        return "" if _has_ended(name) else name
+    finally:
+        os.close(handle)
+
+
+def _has_ended(name: str) -> bool:
+    """Return whether the process that wrote its name is gone, so that only a fork of it can still have the lock."""
+    found = re.match(r"process (\d+) on (.+) since ", name)
     if not found or found[2] != socket.gethostname():
         return False
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from senet.console import console, show_rows
+from senet.execution.setup import Setup
 from senet.files.atomic import ensure_writable
-from senet.lab.execute import Setup
 from senet.lab.fold_report import block_rows, sentence, step_rows
 from senet.lab.folding import finite, prepare, write_folded
 from senet.lab.run import Run

@@ -8,6 +8,7 @@ Its files::
     checkpoints/            what a resume needs; removed at the end
     model.safetensors       the trained weights
     pruned.json             why a search stopped the run before its end, if it did
+    failed.json             why the run failed by itself, if it did
     result.json             the outcome; a folder that has it is finished
 """
 
@@ -30,6 +31,7 @@ from senet.files.documents import parse_json, read_text
 from senet.files.lock import RunLock
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.early import FILE, Pruned
+from senet.lab.failed import FAILED, Failed, is_of_the_run
 from senet.lab.result import Epoch, Result, decode_result, read_about_run
 from senet.lab.run import Run
 
@@ -73,6 +75,8 @@ class RunFolder:
     def claimed(self) -> Iterator[None]:
         """Hold the folder for this run: make it, prove that it can be written, keep others out.
 
+        An error of the run is written down before the folder is free again.
+
         Raises:
             CheckpointError: if it belongs to another run.
             StorageError: if it cannot be written, another process trains there, or a link leads out of it.
@@ -86,7 +90,15 @@ class RunFolder:
                 self._refuse_another(read_run(file))
             else:
                 write_json(file, self.run.as_dict())
-            yield
+            (self.path / FAILED).unlink(missing_ok=True)
+            list(self.path.iterdir())  # a network disk may have kept it that there was no result
+            try:
+                yield
+            except Exception as error:
+                if is_of_the_run(error):
+                    with suppress(StorageError):
+                        write_json(self.path / FAILED, Failed.of(self.run, error).as_dict())
+                raise
 
     def save(self, step: int, *, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Write a checkpoint, see `Checkpoints.save`."""
@@ -109,7 +121,8 @@ class RunFolder:
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         write_bytes(self.path / "model.safetensors", save(ready, metadata={"run": self.run.id}))
         write_json(self.path / "result.json", result.as_dict())
-        (self.path / FILE).unlink(missing_ok=True)
+        for other_end in (FILE, FAILED):
+            (self.path / other_end).unlink(missing_ok=True)
         self.checkpoints.clear()
 
     def prune(self, pruned: Pruned) -> None:

@@ -15,8 +15,8 @@ from senet.data.loading import load
 from senet.data.normalize import Normalize
 from senet.data.subset import balanced
 from senet.errors import DataError, SpecError, UsageError
+from senet.execution.setup import Setup
 from senet.files.atomic import write_bytes, write_json, write_text
-from senet.lab.execute import Setup
 from senet.lab.fold_report import as_csv, as_markdown, draw
 from senet.lab.hosts import Named, host, named
 from senet.lab.pixels import norm_of

@@ -6,8 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from senet.errors import CheckpointError
-from senet.files.atomic import write_text
+from senet.files.atomic import storage_error, write_text
 from senet.lab.comparable import refuse_other_images
+from senet.lab.early import Pruned, Rule, read_pruned
+from senet.lab.failed import FAILED, Failed, read_failed
 from senet.lab.folder import RunFolder, read_result
 from senet.lab.result import Result, decode_result
 from senet.lab.run import Run
@@ -44,6 +46,37 @@ class Store:
             CheckpointError: if its file is no result, or that of another run.
         """
         return RunFolder(self.folder(run), run).result() or self._listed.get(run.id)
+
+    def ended(self, run: Run, rule: Rule | None = None) -> Result | Pruned | Failed | None:
+        """Read how a run has ended; None if it has not.
+
+        Args:
+            run: which.
+            rule: by which it may have been stopped early; None takes no such end.
+
+        Raises:
+            CheckpointError: if a file of its folder cannot be read.
+        """
+        if (result := self.get(run)) is not None:
+            return result
+        folder = self.folder(run)
+        if rule and (pruned := read_pruned(folder)) is not None and pruned.rule == rule:
+            return pruned
+        return read_failed(folder)
+
+    def forget_failure(self, run: Run) -> None:
+        """Let a run that failed by itself wait again.
+
+        Raises:
+            StorageError: if its record cannot be removed.
+        """
+        path = self.folder(run) / FAILED
+        try:
+            path.unlink(missing_ok=True)
+        except NotADirectoryError:
+            pass
+        except OSError as cause:
+            raise storage_error(path, cause) from cause
 
     def all(self) -> list[Result]:
         """Read every result there is, in the order of the ids; what is no result is passed over."""

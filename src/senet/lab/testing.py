@@ -4,8 +4,8 @@ from pathlib import Path
 
 from senet.data.loading import load
 from senet.errors import CheckpointError, DataError
+from senet.execution.setup import Setup
 from senet.lab.evaluate import Evaluation, evaluate
-from senet.lab.execute import Setup
 from senet.lab.folder import read_run as folder_run
 from senet.lab.run import Run
 from senet.lab.train import build

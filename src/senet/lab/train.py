@@ -34,7 +34,7 @@ from senet.lab.memory import keep_memory
 from senet.lab.plan import epoch_plan
 from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
-from senet.lab.stop import Stop, stoppable
+from senet.signals import Stop, stoppable
 
 __all__ = ["Progress", "build", "epoch_plan", "read_result", "train"]
 
@@ -116,6 +116,9 @@ def train(
         if where.type == "cuda" and group.size > 1:
             where = torch.device("cuda", group.rank % torch.cuda.device_count())
         group.share(lambda: stack.enter_context(home.claimed()))
+        if (finished := group.share(home.result)) is not None:  # by another process, since the last look
+            _refuse_other_images(folder, finished.data, data)
+            return finished
         stop = stack.enter_context(stoppable())
         options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "judge": judge}
         trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)

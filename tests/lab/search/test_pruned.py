@@ -10,12 +10,12 @@ import pytest
 from test_drive import SPACE, Laboratory, names, params
 
 from senet.console import Board
-from senet.errors import SpecError, UsageError
+from senet.errors import SpecError
+from senet.execution.setup import Setup
 from senet.lab.early import Pruned, Rule, Verdict, decode_pruned
-from senet.lab.execute import Setup
 from senet.lab.result import Result
 from senet.lab.run import Run
-from senet.lab.search.command import run_search, with_options
+from senet.lab.search.command import with_options
 from senet.lab.search.drive import search
 from senet.lab.search.grid import grid
 from senet.lab.search.outcome import Outcome
@@ -146,12 +146,3 @@ def test_nothing_stops_early_unless_asked(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(text.replace("100", "0") + "[stop_early]\nrule = 'median'\n")
     with pytest.raises(SpecError, match="would choose by the test set; hold out training images"):
         read_space(tmp_path / "a.toml")
-
-
-def test_workers_that_would_walk_apart_are_refused(tmp_path: Path) -> None:
-    timed = replace(
-        SPACE, objectives=("accuracy", "latency_ms"), choices=replace(SPACE.choices, reduction=((2,), (2,), (2,)))
-    )
-    space = replace(timed, base=replace(timed.base, data=replace(timed.base.data, name="digits")))
-    with pytest.raises(UsageError, match="--storage with latency_ms among the objectives"):
-        run_search(space, "grid", Store(tmp_path), Setup(), storage="sqlite", quiet=True)

@@ -197,26 +197,16 @@ def test_a_report_holds_no_files_of_the_search_that_was_there_before(call, tmp_p
 
 
 @pytest.mark.slow
-def test_workers_of_a_storage_walk_together(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    pytest.importorskip("optuna", reason="optuna is not installed (extra `search`)")
+def test_two_commands_on_one_folder_of_runs_walk_together(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "stop.toml").write_text(STOPPING, encoding="utf-8")
-    words = ("search", "stop.toml", "-s", "random", "--budget-trials", "7", "-j", "1", "--storage", "sqlite")
-    workers = [
+    words = ("search", "stop.toml", "-s", "random", "--budget-trials", "7", "-j", "1")
+    commands = [
         subprocess.Popen([sys.executable, "-m", "senet", *words, "-o", f"out{n}"], stderr=subprocess.PIPE)
         for n in range(2)
     ]
-    for worker in workers:
-        _, err = worker.communicate(timeout=240)
-        assert worker.returncode == 0, err
+    for command in commands:
+        _, err = command.communicate(timeout=240)
+        assert command.returncode == 0, err
     one, other = (json.loads((tmp_path / f"out{n}" / "search.json").read_text()) for n in range(2))
     assert one == other
     assert len(one["trials"]) + len(one["pruned"]) == 7
-    import optuna
-
-    (study,) = optuna.get_all_study_summaries(f"sqlite:///{tmp_path / 'runs' / 'trials.db'}")
-    trials = optuna.load_study(
-        study_name=study.study_name, storage=f"sqlite:///{tmp_path / 'runs' / 'trials.db'}"
-    ).trials
-    states = [trial.state.name for trial in trials]
-    assert (states.count("COMPLETE"), states.count("PRUNED")) == (len(one["trials"]), len(one["pruned"]))
-    assert len(states) == 7  # nothing was trained twice

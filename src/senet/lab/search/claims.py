@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from senet.data.loading import load
+from senet.execution.setup import Setup
 from senet.lab.build import build
 from senet.lab.evaluate import evaluate
-from senet.lab.execute import Setup
 from senet.lab.search.outcome import Outcome
 from senet.lab.search.strategy import Design
 from senet.lab.store import Store

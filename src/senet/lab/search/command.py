@@ -2,16 +2,15 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from senet.console import Board
 from senet.data.loading import load
-from senet.errors import SenetError, SpecError, UsageError, unknown
-from senet.lab.execute import Setup
+from senet.errors import SenetError, SpecError, unknown
+from senet.execution.setup import Setup
 from senet.lab.listing import count
 from senet.lab.result import Result
 from senet.lab.search.blocks import place_by_place, with_blocks
@@ -31,9 +30,6 @@ from senet.lab.search.supernet import SharedScores, score_space, train_shared
 from senet.lab.search.training import Bench
 from senet.lab.store import Store
 from senet.models import create_model
-
-if TYPE_CHECKING:
-    from senet.lab.trials import Trials
 
 __all__ = ["STRATEGIES", "pool", "ready", "run_search", "with_options"]
 
@@ -74,7 +70,7 @@ def run_search(
     store: Store,
     setup: Setup,
     *,
-    storage: str | None = None,
+    retry_failed: bool = False,
     lists: Sequence[Path] = (),
     quiet: bool = False,
 ) -> Findings:
@@ -85,13 +81,12 @@ def run_search(
         strategy: a name of `STRATEGIES`, or `shared`.
         store: where results are and go.
         setup: device, processes, paths.
-        storage: shares the trainings with all workers that were started alike; None trains here alone.
+        retry_failed: train runs again that failed before.
         lists: files of results in which the confirmation is looked for too: equal runs need no second training.
         quiet: no progress.
 
     Raises:
         SpecError: if the strategy is not known, or a design does not fit the network.
-        UsageError: if the storage is no address, or workers would not walk alike.
     """
     space = ready(space, strategy)
     _check(space)
@@ -118,26 +113,25 @@ def run_search(
     else:
         walk = STRATEGIES[strategy](space)
     study, results = None, {}
-    with ExitStack() as stack:
-        trials = None if storage is None else stack.enter_context(_trials(space, strategy, store, storage))
-        with Board(_at_most(space, strategy), quiet=quiet) as board:
-            by = "loss" if space.objectives[0] == "loss" else "accuracy"
-            bench = Bench(store=store, setup=setup, board=board, rule=space.stop_early, by=by, trials=trials)
-            outcome = search(
-                space,
-                walk,
-                bench,
-                name=strategy,
-                count=params,
-                latency=latency if "latency_ms" in space.objectives else None,
-                chunk=max(1, setup.jobs // len(space.seeds)),
-            )
-        tests = tested(outcome, store, setup)
-        if space.confirm_seeds and outcome.chosen is not None:
-            study = confirmation(space, [outcome.chosen])
-            with Board(len(study.runs()), quiet=quiet) as board:
-                bench = Bench(store=Store(store.root, lists=lists), setup=setup, board=board, trials=trials)
-                results = {found.run: found for found in bench(study.runs()) if isinstance(found, Result)}
+    with Board(_at_most(space, strategy), quiet=quiet) as board:
+        by = "loss" if space.objectives[0] == "loss" else "accuracy"
+        bench = Bench(store=store, setup=setup, board=board, rule=space.stop_early, by=by, retry_failed=retry_failed)
+        outcome = search(
+            space,
+            walk,
+            bench,
+            name=strategy,
+            count=params,
+            latency=latency if "latency_ms" in space.objectives else None,
+            chunk=max(1, setup.jobs // len(space.seeds)),
+        )
+    tests = tested(outcome, store, setup)
+    if space.confirm_seeds and outcome.chosen is not None:
+        study = confirmation(space, [outcome.chosen])
+        with Board(len(study.runs()), quiet=quiet) as board:
+            known = Store(store.root, lists=lists)
+            bench = Bench(store=known, setup=setup, board=board, retry_failed=retry_failed)
+            results = {found.run: found for found in bench(study.runs()) if isinstance(found, Result)}
     return Findings(
         outcome=outcome,
         tests=tests,
@@ -176,20 +170,6 @@ def _check(space: Space) -> None:
                 except SenetError as error:
                     error.add_note(f"in the space {space.name}")
                     raise
-
-
-def _trials(space: Space, strategy: str, store: Store, storage: str) -> "Trials":
-    """Open the trials of a search; those of another rule are others, since it stops others."""
-    if "latency_ms" in space.objectives:
-        raise UsageError(
-            "--storage with latency_ms among the objectives: every worker would measure another latency and walk "
-            "elsewhere; leave one of the two out."
-        )
-    try:
-        from senet.lab.trials import Trials
-    except ImportError as error:
-        raise UsageError(f"--storage needs optuna ({error}); pip install 'senet[search]'.") from None
-    return Trials.open(storage, f"{space.name} {strategy} {space.stop_early.rule}", runs=store.root)
 
 
 def _at_most(space: Space, strategy: str) -> int:

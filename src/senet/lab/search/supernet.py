@@ -28,11 +28,11 @@ from senet.lab.search.space import Space
 from senet.lab.search.strategy import Design, Score
 from senet.lab.search.tree import score_schemes, select
 from senet.lab.seeds import mix
-from senet.lab.stop import stoppable
 from senet.lab.train import Progress
 from senet.models import Network, create_model
 from senet.nn import Site
 from senet.nn.nested import NestedSqueezeExcite
+from senet.signals import stoppable
 from senet.spec import SESpec
 
 __all__ = ["SharedScores", "sandwich", "score_space", "shared_network", "train_shared"]

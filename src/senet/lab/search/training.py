@@ -1,19 +1,16 @@
-"""What trains for a search: this process alone or all workers of a storage, with or without stopping early."""
+"""What trains for a search, with or without stopping early."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from senet.console import Board
-from senet.errors import SenetError
+from senet.execution.execute import execute
+from senet.execution.setup import Setup
 from senet.lab.early import Judge, Pruned, Rule
-from senet.lab.execute import Setup, execute
+from senet.lab.failed import Failed, failures
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.store import Store
-
-if TYPE_CHECKING:
-    from senet.lab.trials import Trials
 
 __all__ = ["Bench"]
 
@@ -28,7 +25,7 @@ class Bench:
         board: shows how it goes.
         rule: stops trainings that fall behind; the plain network is never stopped, and never held against others.
         by: `accuracy` or `loss`: what the rule looks at.
-        trials: shares the runs with other workers; None trains here alone.
+        retry_failed: train runs again that failed before.
     """
 
     store: Store
@@ -36,39 +33,38 @@ class Bench:
     board: Board
     rule: Rule = field(default_factory=Rule)
     by: str = "accuracy"
-    trials: "Trials | None" = None
+    retry_failed: bool = False
     order: dict[int, list[str]] = field(default_factory=dict)
 
     def __call__(self, runs: Sequence[Run]) -> Iterator[Result | Pruned]:
-        """Train runs, or read what there is of them.
+        """Train runs, or read what there is of them; those that were stopped early come last.
 
         Raises:
-            SenetError: of the first that failed; with other workers at the end, after the runs that did not.
+            RunFailed: at the end, if runs failed by themselves.
         """
         self.board.total = max(self.board.total, self.board.done + len(set(runs)))
+        judge = self._judge(runs) if self.rule else None
         stopped: list[Pruned] = []
-        for result in self._results(runs, self._judge(runs) if self.rule else None, stopped.append):
-            self.board.finish(result)
-            yield result
-        for pruned in stopped:
-            self.board.drop(pruned)
+        failed: list[Failed] = []
+        for ended in execute(
+            runs,
+            self.store,
+            self.setup,
+            watch=self.board.watch,
+            say=self.board.note,
+            judge=judge,
+            retry_failed=self.retry_failed,
+        ):
+            self.board.end(ended)
+            if isinstance(ended, Result):
+                yield ended
+            elif isinstance(ended, Pruned):
+                stopped.append(ended)
+            else:
+                failed.append(ended)
         yield from stopped
-        if self.trials is not None and (failed := self.trials.overview(runs).failed):
-            (run, first), *_ = failed.items()
-            raise SenetError(
-                f"{len(failed)} of {len(runs)} runs were given up; the first is {run.model} {run.design} seed "
-                f"{run.seed}: {first.line} The same command tries them again."
-            )
-
-    def _results(self, runs: Sequence[Run], judge: Judge | None, tell: Callable[[Pruned], None]) -> Iterator[Result]:
-        watch = self.board.watch
-        if self.trials is None:
-            return execute(runs, self.store, self.setup, watch=watch, judge=judge, pruned=tell)
-        from senet.lab.shift import work
-
-        self.trials.again(runs)
-        say = self.board.note
-        return work(runs, self.store, self.trials, self.setup, watch=watch, say=say, judge=judge, pruned=tell)
+        if failed:
+            raise failures(failed, len(runs))
 
     def _judge(self, runs: Sequence[Run]) -> Judge:
         for run in runs:

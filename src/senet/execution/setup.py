@@ -1,0 +1,49 @@
+"""How runs are carried out: device, processes, threads, paths. No torch here."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Setup", "cores"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How runs are carried out; nothing here changes what they mean.
+
+    Attributes:
+        data_dir: where data sets lie; None for the embedded digits.
+        device: `cpu`, `cuda`, `cuda:1`.
+        jobs: runs at a time, each in a process of its own if more than one.
+        threads: of one operator in each run; 0 leaves it to `OMP_NUM_THREADS`, or shares the cores among the jobs.
+        workers: processes that decode image files, for each run.
+        save_every: seconds between two checkpoints.
+        tensorboard: write curves for TensorBoard.
+        on_bad_image: `error` or `skip`.
+        download: fetch a missing data set where the network allows.
+        fused: train with fused norms and blocks (`senet.accelerate`).
+        graph: record training steps as CUDA graphs.
+    """
+
+    data_dir: Path | None = None
+    device: str = "cpu"
+    jobs: int = 1
+    threads: int = 0
+    workers: int = 0
+    save_every: float = 60.0
+    tensorboard: bool = False
+    on_bad_image: str = "error"
+    download: bool = False
+    fused: bool = True
+    graph: bool = False
+
+    def threads_each(self) -> int:
+        """Return the threads of one run; 0 leaves torch's own number, which heeds `OMP_NUM_THREADS`."""
+        if self.threads or self.jobs == 1 or os.environ.get("OMP_NUM_THREADS"):
+            return self.threads
+        return max(1, cores() // self.jobs)
+
+
+def cores() -> int:
+    """Count the cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
