@@ -1,11 +1,15 @@
 """The networks by name: one table, and the two functions that read it."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import partial
 
+import torch
+
 from senet.errors import SpecError, unknown
+from senet.models.arguments import builds_on_host, check_arguments, ensure_memory, is_large
 from senet.models.bn_inception import BNInception
 from senet.models.cnn3 import CNN3
 from senet.models.inception_resnet_v2 import InceptionResNetV2
@@ -118,7 +122,8 @@ def create_model(
         options: further arguments of the family, e.g. `{"shortcut": "B"}` for `resnet20`.
 
     Raises:
-        SpecError: if the name, an option or a design does not fit.
+        SpecError: if the name, an option or a design does not fit, a number is out of its range, or the network is
+            larger than the memory of this machine.
 
     Example:
         >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
@@ -126,24 +131,38 @@ def create_model(
     """
     if not isinstance(name, str) or name not in ZOO:
         raise unknown("model", name, ZOO, listed_by="senet models")
-    outputs = 0 if num_classes is None else num_classes
-    if not isinstance(in_chans, int) or not isinstance(outputs, int) or in_chans < 1 or outputs < 0:
-        raise SpecError(
-            f"in_chans = {in_chans!r}, num_classes = {num_classes!r}: give channels from 1 and classes from 0."
-        )
     family = ZOO[name]
     known = inspect.signature(family).parameters
-    arguments: dict[str, object] = {"se": se, "in_chans": in_chans}
-    if num_classes is not None:
-        arguments["num_classes"] = num_classes
-    if image_size is not None and "image_size" in known:
-        arguments["image_size"] = image_size
-    for option, value in (options or {}).items():
-        if option not in known or option in ("se", "num_classes", "in_chans"):
-            raise unknown(f"{name} options", option, set(known) - {"se", "num_classes", "in_chans"})
-        arguments[option] = value
+    own = ("se", "num_classes", "in_chans")
+    if not isinstance(options, Mapping | None):
+        raise SpecError(f"options = {options!r:.80} are not a table; give e.g. {{'shortcut': 'B'}}.")
+    for option in options or {}:
+        if option not in known or option in own:
+            raise unknown(f"{name} options", option, set(known) - set(own))
+    arguments: dict[str, object] = {"in_chans": in_chans, "num_classes": num_classes, "image_size": image_size}
+    arguments = {**arguments, **(options or {})}
     try:
-        return family(**arguments)
+        check_arguments(arguments, defaults={p.name: p.default for p in known.values()})
+        arguments = {key: value for key, value in arguments.items() if value is not None and key in known}
+        if is_large(arguments):
+            twin = _rehearsed(family, arguments, None if callable(se) else se)
+            if builds_on_host():
+                ensure_memory(twin, name=name)
+        return family(se=se, **arguments)
     except SpecError as error:
         error.add_note(f"while building {name}")
         raise
+
+
+def _rehearsed(family: Callable[..., Network], arguments: Mapping[str, object], se: object) -> Network:
+    """Build a network without memory; what torch has against its numbers becomes one sentence."""
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the warnings of the design come when it is built
+            return family(se=se, **arguments)
+    except SpecError:
+        raise
+    except (RuntimeError, TypeError, ValueError, IndexError, ArithmeticError) as error:
+        said = ", ".join(f"{key} = {value!r:.40}" for key, value in arguments.items())
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        raise SpecError(f"no network has {said}: {reason}.") from error
