@@ -7,6 +7,7 @@ blocks need no tracing. What follows works on the values, never on the names of 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,10 @@ __all__ = ["WEIGHTED", "Call", "Flow", "Op", "Value", "record"]
 WEIGHTED = frozenset({"convolution", "addmm", "mm"})
 """Operations with a weight, when one of their inputs is no value of the image."""
 
-VIEWS = ("view", "reshape", "unsafe_view")
+VIEWS = ("view", "reshape", "unsafe_view", "unsqueeze", "squeeze")
+GONE = ("select", "mean", "sum", "amax", "max", "unbind")
+"""Operations that lose the axes they name, unless told to keep them."""
+
 SPLIT = -1
 
 
@@ -224,7 +228,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
             ancestors = 1 << len(self.values)
             for value in inputs:
                 ancestors |= value.ancestors
-            made = Value(len(self.values), shape, _axis(kind, args, inputs[0], shape), None, ancestors)
+            made = Value(len(self.values), shape, _axis(kind, args, _leading(inputs), shape), None, ancestors)
             if op is None:
                 op = Op(len(self.ops), kind, self.open[-1][0] if self.open else "", inputs, made)
                 if kind == "convolution":
@@ -236,6 +240,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
                     value.users.append(op)
             made.op = op
             self.bind(output, made)
+
+
+def _leading(inputs: Sequence[Value]) -> Value:
+    """Return the input whose channels an operation goes on with: the first of which they are known."""
+    return next((value for value in inputs if value.axis is not None), inputs[0])
 
 
 def _without_data(tensor: Tensor) -> Tensor:
@@ -250,19 +259,47 @@ def _axis(kind: str, args: Sequence[object], source: Value, shape: tuple[int, ..
         return len(shape) - 1
     axis, before = source.axis, source.shape
     if axis is None:
-        return None
+        return _as_it_was(source, shape) if kind in VIEWS else None
     if axis == SPLIT:
         return _joined(kind, before, shape)
     if kind in ("permute", "transpose", "t"):
         return _order(kind, args, len(before)).index(axis)
-    if kind in VIEWS and len(shape) != len(before):
-        if before[: axis + 1] == shape[: axis + 1] and axis:
-            return axis
-        if axis == 1 and len(shape) == len(before) + 1 and shape[3:] == before[2:]:
-            return SPLIT
-        last = axis - len(before)
-        return len(shape) + last if before[last:] == shape[last:] else None
+    if kind in VIEWS:
+        found = _same_place(before, axis, shape)
+        split = axis == 1 and len(shape) == len(before) + 1 and shape[3:] == before[2:]
+        return SPLIT if found is None and split else found
+    if kind in GONE and len(shape) < len(before):
+        gone = {dim % len(before) for dim in _dims(args)} or ({0} if kind == "unbind" else set(range(len(before))))
+        return None if axis in gone else axis - sum(dim < axis for dim in gone)
+    if kind == "stack":
+        return axis + (len(args) < 2 or int(str(args[1])) % len(shape) <= axis)
+    if kind in ("expand", "repeat"):  # new axes come first
+        return axis + len(shape) - len(before)
     return axis if len(shape) == len(before) else None
+
+
+def _same_place(before: tuple[int, ...], axis: int, shape: tuple[int, ...]) -> int | None:
+    """Find an axis again after a view: as long as it was, with as many numbers in the axes before it."""
+    ways = [
+        new
+        for new in range(1, len(shape))
+        if shape[new] == before[axis] and prod(shape[:new]) == prod(before[:axis])
+    ]
+    return axis if axis in ways else ways[0] if ways else None
+
+
+def _as_it_was(value: Value, shape: tuple[int, ...]) -> int | None:
+    """Find an axis that a view had merged with others, where a later view has the images and channels from before."""
+    while value.axis is None and value.op is not None and len(value.op.inputs) == 1:
+        value = value.op.inputs[0]
+    kept = value.channels and len(value.shape) == len(shape) and value.shape[0] == shape[0]
+    return value.axis if value.axis and kept and shape[value.axis] == value.channels else None
+
+
+def _dims(args: Sequence[object]) -> list[int]:
+    """Return the axes that an operation names; none stands for all."""
+    given = args[1] if len(args) > 1 else None
+    return [given] if isinstance(given, int) else list(given) if isinstance(given, list | tuple) else []
 
 
 def _joined(kind: str, before: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
