@@ -16,7 +16,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from senet.errors import SpecError, unknown
-from senet.surgery.find import CONVS, LAYERS, Found, find
+from senet.surgery.find import Found, find
+from senet.surgery.layers import CONVS, LAYERS
 from senet.surgery.rehearsal import UnrehearsableError, rehearse
 
 __all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
@@ -66,10 +67,12 @@ class BlockCost(Counts):
     """Numbers of one SE block.
 
     Attributes:
-        name: path of the block in the network.
+        name: path of the block in the network; of an inline block, of the module in whose forward pass it runs. Of
+            that one the layers alone are counted.
         channels: channels of the map it gates.
         widths: widths of its excitation, `(channels, hidden, ..., channels)`.
-        resolution: sizes of that map at the last call [pixels]; empty if the network never calls the block.
+        resolution: sizes of that map at the last call [pixels]; empty if the network never calls the block, and for
+            an inline block.
     """
 
     name: str
@@ -175,28 +178,28 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
     ):
         raise SpecError(f"shape = {shape} is no input; give whole numbers above 0 as (n, c, h, w).")
     found = find(model)
-    modules = {one.name: model.get_submodule(one.name) for one in found}
-    meter = _Meter({module: name for name, module in modules.items()})
+    modules = {one: [model.get_submodule(name) for name in one.modules] for one in found}
+    meter = _Meter({module: one for one, parts in modules.items() for module in parts})
     try:
         _run_without_data(model, meter, shape)
     except UnrehearsableError:
         raise
     except Exception as error:
         raise _misfit(model, shape, error) from error
-    blocks = tuple(_block_cost(one, modules[one.name], meter, shape[0]) for one in found)
+    blocks = tuple(_block_cost(one, nn.ModuleList(modules[one]), meter, shape[0]) for one in found)
     inside = Counter[str]()
-    for block in blocks:
-        inside.update(meter.counts[block.name])
+    for one in found:
+        inside.update(meter.counts[one])
     total = inside + meter.counts[None]
-    se = _counts(nn.ModuleList(modules.values()), inside, shape[0])
+    se = _counts(nn.ModuleList(module for parts in modules.values() for module in parts), inside, shape[0])
     return Cost(**vars(_counts(model, total, shape[0])), se=se, blocks=blocks)
 
 
 def _block_cost(found: Found, module: nn.Module, meter: "_Meter", images: int) -> BlockCost:
-    size = meter.sizes.get(found.name, ())
+    size = () if found.parts else meter.sizes.get(found, ())
     channels_first = size[1:2] == (found.channels,)
     return BlockCost(
-        **vars(_counts(module, meter.counts[found.name], images)),
+        **vars(_counts(module, meter.counts[found], images)),
         name=found.name,
         channels=found.channels,
         widths=found.widths,
@@ -247,15 +250,15 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's cla
     """Count what reaches aten, and follow the image: a weight that is added or multiplied is no map and no gate.
 
     Args:
-        blocks: the SE blocks by module; what runs inside one counts for its name, the rest for None.
+        blocks: the SE blocks by module; what runs inside one counts for it, the rest for None.
     """
 
-    def __init__(self, blocks: Mapping[nn.Module, str]) -> None:
+    def __init__(self, blocks: Mapping[nn.Module, Found]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.blocks = blocks
-        self.counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
-        self.sizes: dict[str, tuple[int, ...]] = {}
-        self.open: list[str] = []
+        self.counts: defaultdict[Found | None, Counter[str]] = defaultdict(Counter)
+        self.sizes: dict[Found, tuple[int, ...]] = {}
+        self.open: list[Found] = []
         self.images: dict[int, torch.UntypedStorage] = {}  # storages that depend on the input, alive so ids stay theirs
         self.kept: set[int] = set()
 
@@ -268,10 +271,10 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's cla
         return isinstance(value, Tensor) and id(value.untyped_storage()) in self.images
 
     def enter(self, module: nn.Module, args: tuple[object, ...]) -> None:
-        if (name := self.blocks.get(module)) is not None:
-            self.open.append(name)
+        if (block := self.blocks.get(module)) is not None:
+            self.open.append(block)
             if args and isinstance(args[0], Tensor):
-                self.sizes[name] = tuple(args[0].shape)
+                self.sizes[block] = tuple(args[0].shape)
 
     def leave(self, module: nn.Module, args: object, output: object) -> None:
         if module in self.blocks:

@@ -3,20 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 from torch import nn
 
 from senet.errors import SpecError
 from senet.nn import SqueezeExcite
+from senet.surgery.alone import Alone
+from senet.surgery.inline import Chain, chains_of, confirmed
+from senet.surgery.layers import CONTAINERS, LAYERS, widths
 
 __all__ = ["Found", "Kind", "find"]
 
 Kind = Literal["senet", "timm", "torchvision", "monai", "other"]
 ORIGINS: tuple[Kind, ...] = ("timm", "torchvision", "monai")
-CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-LAYERS = (*CONVS, nn.Linear)
 
 # class names in lower case without underscores: SELayer, SE_Block, ChannelSELayer, SqueezeExcitation, SqueezeExciteCl
 NAME = re.compile(
@@ -24,6 +24,8 @@ NAME = re.compile(
     r"(cl|[123]d)?"
 )
 ONE_LAYER = re.compile(r"(effective|e)se(layer|block|module)?")
+WORD = re.compile(r"(?:^|(?<=[a-z0-9_]))SE(?=$|[A-Z0-9_][a-z]|_)|[Ss]queeze(?:And|_?[Nn])?_?[Ee]xcit")
+"""The word in longer names: RegNetSELayer, SEWeightModule, EfficientNetSqueezeExciteLayer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +33,13 @@ class Found:
     """One block of a network.
 
     Attributes:
-        name: path of the block in the network, as `model.get_submodule` takes it; empty for the network itself.
+        name: path of the block in the network, as `model.get_submodule` takes it; empty for the network itself. Of an
+            inline block, path of the module in whose forward pass it runs.
         channels: channels of the map it gates.
         widths: widths of its excitation, `(channels, hidden, ..., channels)`.
         kind: the library its class comes from; copies and classes of your own are `other`.
-        module_class: its class.
+        module_class: its class; of an inline block, that of the module named.
+        parts: paths of the layers of an inline block, which has no module of its own; else empty.
     """
 
     name: str
@@ -43,26 +47,37 @@ class Found:
     widths: tuple[int, ...]
     kind: Kind
     module_class: type[nn.Module]
+    parts: tuple[str, ...] = ()
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Paths of the modules that make it up: itself, or the layers of an inline block."""
+        return self.parts or (self.name,)
 
 
 def find(model: nn.Module) -> tuple[Found, ...]:
     """Find the squeeze-and-excitation blocks of any network.
 
-    A block is ours, or a module that is one by its name and by its layers: the class is called like one (the words
-    SE or squeeze-excite with layer, block, module or unit; timm, torchvision, MONAI, mmpretrain, pytorchcv and the
-    usual copies do so), and its only layers are 1x1 convolutions or linear maps from C channels over one or more
-    hidden widths back to C. "Effective" SE has one layer from C to C and counts. A residual unit that is called
-    SEBlock has other layers, so the block inside it is found.
+    A block is ours, or a module whose only layers are 1x1 convolutions or linear maps from C channels over one or more
+    hidden widths back to C, and which is one by its name (the words SE or squeeze-excite, as in timm, torchvision,
+    MONAI, transformers and the usual copies) or by what it does: run alone on tensors without data, it averages its
+    input over all positions, computes a gate from that, and multiplies. "Effective" SE has one layer from C to C and
+    counts by its name. A residual unit that is called SEBlock has other layers, so the block inside it is found.
+
+    The same steps in the forward pass of a larger module are an inline block (lukemelas' and MONAI's EfficientNet):
+    it is found where layers that follow each other lead from C channels back to C, and the module around them, or
+    the network, runs on an input that is guessed from its layers.
 
     Other gates do not count, since their cost and their descriptor are not those of Eq. 2-4: the attentions of CBAM
     (its channel branch runs the excitation twice), BAM, ECA, gather-excite, global context, coordinate, split and
-    spatial attention, layer scale. Nor does a plain `nn.Sequential`, which has no name of its own.
+    spatial attention, layer scale.
 
     Args:
-        model: any network; it is neither run nor changed.
+        model: any network; it is not changed.
 
     Returns:
-        The blocks in the order of the module tree, a shared one once. Of nested candidates the innermost counts.
+        The blocks in the order of the module tree, a shared one once; inline ones come last. Of nested candidates the
+        innermost counts.
 
     Raises:
         SpecError: if `model` is no module.
@@ -76,10 +91,13 @@ def find(model: nn.Module) -> tuple[Found, ...]:
     """
     if not isinstance(model, nn.Module):
         raise SpecError(f"model = {model!r} is no network; give a torch.nn.Module, e.g. create_model('resnet20').")
-    return tuple(_walk(model, "", set()))
+    alone = Alone(model)
+    blocks = tuple(_walk(model, "", set(), alone))
+    chains = chains_of(model, [block.name for block in blocks])
+    return (*blocks, *(_inline(model, home, chain) for home, chain in confirmed(model, chains, alone)))
 
 
-def _walk(module: nn.Module, name: str, seen: set[nn.Module]) -> Iterator[Found]:
+def _walk(module: nn.Module, name: str, seen: set[nn.Module], alone: Alone) -> Iterator[Found]:
     if module in seen:
         return
     seen.add(module)
@@ -87,9 +105,9 @@ def _walk(module: nn.Module, name: str, seen: set[nn.Module]) -> Iterator[Found]
         yield _found(module, name, module.widths, "senet")
         return
     prefix = f"{name}." if name else ""
-    inner = [found for child, part in module.named_children() for found in _walk(part, prefix + child, seen)]
-    if not inner and (widths := _widths(module)):
-        inner = [_found(module, name, widths, _origin(module))]
+    inner = [found for child, part in module.named_children() for found in _walk(part, prefix + child, seen, alone)]
+    if not inner and (found := _widths(module, alone)):
+        inner = [_found(module, name, found, _origin(module))]
     yield from inner
 
 
@@ -97,29 +115,34 @@ def _found(module: nn.Module, name: str, widths: tuple[int, ...], kind: Kind) ->
     return Found(name=name, channels=widths[0], widths=widths, kind=kind, module_class=type(module))
 
 
+def _inline(model: nn.Module, home: str, chain: Chain) -> Found:
+    module = model.get_submodule(home)
+    return Found(
+        name=home,
+        channels=chain.widths[0],
+        widths=chain.widths,
+        kind=_origin(module),
+        module_class=type(module),
+        parts=chain.names,
+    )
+
+
 def _origin(module: nn.Module) -> Kind:
     package = type(module).__module__.partition(".")[0]
     return next((kind for kind in ORIGINS if kind == package), "other")
 
 
-def _widths(module: nn.Module) -> tuple[int, ...] | None:
-    """Give the widths of a foreign block; None if the module is none by its name or by its layers."""
-    title = type(module).__name__.lower().replace("_", "")
-    fewest = 1 if ONE_LAYER.fullmatch(title) else 2 if NAME.fullmatch(title) else None
-    if fewest is None:
+def _widths(module: nn.Module, alone: Alone) -> tuple[int, ...] | None:
+    """Return the widths of a foreign block; None if the module is none by its layers, or by name and flow."""
+    if isinstance(module, LAYERS) or type(module) in CONTAINERS:
         return None
-    sizes = [_sizes(layer) for layer in module.modules() if isinstance(layer, LAYERS)]
-    if len(sizes) < fewest or None in sizes:
+    layers = [layer for layer in module.modules() if isinstance(layer, LAYERS)]
+    found = widths(layers) if layers else None
+    if found is None:
         return None
-    ends = [size for size in sizes if size is not None]
-    closed = ends[0][0] == ends[-1][1] and all(left[1] == right[0] for left, right in pairwise(ends))
-    return (ends[0][0], *(size[1] for size in ends)) if closed else None
-
-
-def _sizes(layer: nn.Module) -> tuple[int, int] | None:
-    """Give the input and output channels of a 1x1 layer; None if it looks at neighbours or at groups."""
-    if isinstance(layer, nn.Linear):
-        return layer.in_features, layer.out_features
-    assert isinstance(layer, CONVS)
-    pointwise = set(layer.kernel_size) == {1} and layer.groups == 1
-    return (layer.in_channels, layer.out_channels) if pointwise else None
+    title = type(module).__name__
+    plain = title.lower().replace("_", "")
+    if ONE_LAYER.fullmatch(plain):
+        return found
+    named = NAME.fullmatch(plain) or WORD.search(title)
+    return found if len(layers) > 1 and (named or alone.is_block(module)) else None

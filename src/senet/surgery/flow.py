@@ -16,10 +16,15 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from senet.surgery.rehearsal import rehearse
 
-__all__ = ["WEIGHTED", "Call", "Flow", "Op", "Value", "record"]
+__all__ = ["ACTIVATIONS", "WEIGHTED", "Call", "Flow", "Op", "Value", "record"]
 
 WEIGHTED = frozenset({"convolution", "addmm", "mm"})
 """Operations with a weight, when one of their inputs is no value of the image."""
+
+ACTIVATIONS = frozenset({
+    *("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "silu", "mish", "gelu", "elu", "celu", "selu"),
+    *("leaky_relu", "rrelu", "prelu", "prelu_kernel", "sigmoid", "tanh", "softplus", "clamp", "clamp_min", "threshold"),
+})  # fmt: skip
 
 VIEWS = ("view", "reshape", "unsafe_view", "unsqueeze", "squeeze")
 GONE = ("select", "mean", "sum", "amax", "max", "unbind")
@@ -147,23 +152,24 @@ class Flow:
 
 
 @torch.inference_mode(False)
-def record(model: nn.Module, *, shape: tuple[int, ...], device: torch.device | str = "meta") -> Flow:
+def record(model: nn.Module, *, shape: tuple[int, ...], device: torch.device | str = "meta", axis: int = 1) -> Flow:
     """Run a network on an image of zeros and keep what it did.
 
     Args:
         model: any network that takes one tensor; it is not changed.
         shape: of the input, `(n, c, ...)`.
         device: `meta` runs on shapes alone; another one computes, for networks that ask for values.
+        axis: of the channels in the input.
     """
     dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
     x = torch.zeros(shape, device=device, dtype=next(dtypes, torch.float32))
-    recorder = _Recorder({module: name for name, module in model.named_modules()}, x)
+    recorder = _Recorder({module: name for name, module in model.named_modules()}, x, axis)
     rehearse(model, x, contexts=(torch.no_grad(), recorder), enter=recorder.enter, leave=recorder.leave)
     return Flow(shape, recorder.ops, recorder.values, recorder.calls, recorder.times)
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
-    def __init__(self, names: Mapping[nn.Module, str], image: Tensor) -> None:
+    def __init__(self, names: Mapping[nn.Module, str], image: Tensor, axis: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.names = names
         self.ops: list[Op] = []
@@ -174,7 +180,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         self.current: dict[int, Value] = {}
         self.alive: list[Tensor] = []  # so that no id is given twice
         self.meta = image.is_meta
-        self.bind(image, Value(0, tuple(image.shape), 1, None, 1))
+        self.bind(image, Value(0, tuple(image.shape), axis, None, 1))
 
     def bind(self, tensor: Tensor, value: Value) -> None:
         if not self.values or self.values[-1] is not value:
@@ -281,9 +287,7 @@ def _axis(kind: str, args: Sequence[object], source: Value, shape: tuple[int, ..
 def _same_place(before: tuple[int, ...], axis: int, shape: tuple[int, ...]) -> int | None:
     """Find an axis again after a view: as long as it was, with as many numbers in the axes before it."""
     ways = [
-        new
-        for new in range(1, len(shape))
-        if shape[new] == before[axis] and prod(shape[:new]) == prod(before[:axis])
+        new for new in range(1, len(shape)) if shape[new] == before[axis] and prod(shape[:new]) == prod(before[:axis])
     ]
     return axis if axis in ways else ways[0] if ways else None
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 from torch import nn
 from torch.jit import ScriptModule
 
-from senet.surgery.flow import Call, Flow, Op, Value
+from senet.surgery.flow import ACTIVATIONS, Call, Flow, Op, Value
 from senet.surgery.hooks import attached
-from senet.surgery.units import ACTIVATIONS, Skipped, Unit, inside
+from senet.surgery.units import Skipped, Unit, inside
 
 __all__ = ["Place", "Placer", "chains"]
 

@@ -67,7 +67,7 @@ def plan(
     spec = (spec or SESpec()).but(**({} if slot is None else {"slot": slot}))
     spec = with_unit_gate(spec) if preserve else spec
     refuse_wrapped(model)
-    existing = {found.name for found in find(model)}
+    existing = {name for found in find(model) for name in found.modules}
     flow = observe(model, shape)
     units, skipped = find_units(flow, blocks=existing, chains=chains(model))
     refuse_without_maps(model, flow, units, skipped)

@@ -83,7 +83,8 @@ def refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped
 
 def _keeps_size(op: Op) -> bool:
     """Tell a convolution that mixes positions from one that cuts patches or strides."""
-    return all(3 * after > 2 * before for after, before in zip(op.output.sizes, op.inputs[0].sizes, strict=True))
+    after, before = op.output.sizes, op.inputs[0].sizes
+    return len(after) == len(before) and all(3 * new > 2 * old for new, old in zip(after, before, strict=True))
 
 
 def refuse_if_nowhere(model: nn.Module, spec: SESpec, places: list[Place | str]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from senet.errors import SpecError
-from senet.surgery.find import CONVS
 from senet.surgery.flow import Flow, record
+from senet.surgery.layers import CONVS
 from senet.surgery.rehearsal import UnrehearsableError
 
 __all__ = ["guesses", "observe"]

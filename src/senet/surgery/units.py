@@ -4,14 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from senet.surgery.flow import Flow, Op, Value
+from senet.surgery.flow import ACTIVATIONS, Flow, Op, Value
 
-__all__ = ["ACTIVATIONS", "ATTENTION", "TOKENS", "Skipped", "Unit", "find_units", "inside"]
+__all__ = ["ATTENTION", "TOKENS", "Skipped", "Unit", "find_units", "inside"]
 
-ACTIVATIONS = frozenset({
-    *("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "silu", "mish", "gelu", "elu", "celu", "selu"),
-    *("leaky_relu", "rrelu", "prelu", "prelu_kernel", "sigmoid", "tanh", "softplus", "clamp", "clamp_min", "threshold"),
-})  # fmt: skip
 TOKENS = "it adds sequences of tokens, not maps"
 ATTENTION = "its branch is an attention over positions"
 

@@ -1,0 +1,30 @@
+"""Layers that act on one position at a time: what excitations are made of."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+__all__ = ["CONTAINERS", "CONVS", "LAYERS", "pointwise", "widths"]
+
+CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LAYERS = (*CONVS, nn.Linear)
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+def pointwise(layer: nn.Module) -> tuple[int, int] | None:
+    """Return the input and output channels of a 1x1 layer; None if it looks at neighbours or at groups."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features, layer.out_features
+    assert isinstance(layer, CONVS)
+    single = set(layer.kernel_size) == {1} and layer.groups == 1
+    return (layer.in_channels, layer.out_channels) if single else None
+
+
+def widths(layers: Sequence[nn.Module]) -> tuple[int, ...] | None:
+    """Return the widths of a chain of 1x1 layers that leads from C channels back to C; None if it does not."""
+    sizes = [size for layer in layers if (size := pointwise(layer)) is not None]
+    if not sizes or len(sizes) < len(layers) or sizes[0][0] != sizes[-1][1]:
+        return None
+    fits = all(left[1] == right[0] for left, right in pairwise(sizes))
+    return (sizes[0][0], *(size[1] for size in sizes)) if fits else None
