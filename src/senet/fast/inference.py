@@ -18,7 +18,7 @@ from senet.fast.folding import spell_out
 from senet.fast.hooks import QUIET, modes
 from senet.fast.rewriting import Rewriter
 from senet.fast.tracing import input_of, trace
-from senet.fast.treated import Report
+from senet.fast.treated import Report, Treated
 from senet.surgery import find
 
 __all__ = ["Optimized", "optimize"]
@@ -93,14 +93,16 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise SpecError(f"model = {title} is scripted or traced by torch.jit; give the network it was made from.")
     copy = _copied(model)
-    names = [found.name for found in find(copy)]
+    found = find(copy)
+    names = [one.name for one in found if not one.left]
     if "" in names:
         raise SpecError(f"model = {title} is a block alone; give the network it belongs to.")
     input_of(copy)  # refused before anything runs
     rewriter = Rewriter(trace(copy, leaves=names))
     norms, left = rewriter.fold_norms()
     rewriter.rectify_in_place()
-    blocks = tuple(rewriter.treat_blocks(names))
+    left_blocks = [Treated(name=one.name, why=f"left, {one.left}") for one in found if one.left]
+    blocks = (*rewriter.treat_blocks(names), *left_blocks)
     rewriter.treat_sums()
     rewriter.rectify_in_place()
     if not norms and not any(block.joined for block in blocks):

@@ -54,6 +54,13 @@ class Found:
         """Paths of the modules that make it up: itself, or the layers of an inline block."""
         return self.parts or (self.name,)
 
+    @property
+    def left(self) -> str:
+        """Why what works on modules leaves it alone; empty for a block that is one."""
+        if not self.parts:
+            return ""
+        return f"it is no module of its own: {' and '.join(self.parts)} run in the forward pass of {self.name}"
+
 
 def find(model: nn.Module) -> tuple[Found, ...]:
     """Find the squeeze-and-excitation blocks of any network.

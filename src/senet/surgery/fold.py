@@ -84,11 +84,14 @@ def fold(
             raise SpecError(
                 f"model.{name} was made in inference_mode and cannot change; build the network outside of it."
             )
-    found = {one.name: one for one in find(model)}
+    every = find(model)
+    left = tuple(f"an inline block of {one.name} stays: {one.left}" for one in every if one.left)
+    found = {one.name: one for one in every if not one.left}
     eligible = {name: one for name, one in found.items() if fnmatchcase(name, at)}
     if not eligible:
-        note = f"none of the {len(found)} blocks has a name like {at!r}" if found else "the network has no SE blocks"
-        return Folded(blocks=(), bounds=bounds, dry_run=dry_run, notes=(note,))
+        none = "the network has no SE blocks" + (" that are modules" if left else "")
+        note = f"none of the {len(found)} blocks has a name like {at!r}" if found else none
+        return Folded(blocks=(), bounds=bounds, dry_run=dry_run, notes=(note, *left))
     with evaluated(model):
         removal = Removal(model, eligible, batches, test, watch)
         removal.observe()
@@ -109,7 +112,7 @@ def fold(
         bounds=bounds,
         rounding=rounding,
         dry_run=dry_run,
-        notes=tuple(_notes(steps, chosen, bounds, removal)),
+        notes=(*_notes(steps, chosen, bounds, removal), *left),
     )
 
 
@@ -127,7 +130,7 @@ def skeleton(model: nn.Module, removed: Sequence[str], *, scaled: Sequence[str] 
         SpecError: if the network does not have these blocks.
     """
     refuse_wrapped(model)
-    there = {one.name: one for one in find(model)}
+    there = {one.name: one for one in find(model) if not one.left}
     for name in (*removed, *scaled):
         if name not in there:
             raise SpecError(f"{name} is no block of this network; build it as it was before it was folded.")
