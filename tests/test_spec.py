@@ -336,7 +336,10 @@ def test_specs_that_differ_differ_in_words() -> None:
         ({"slot": "identiy"}, "slot = 'identiy' is not known; choose one of: identity, inner, post, pre, standard."),
         ({"slow_rule": "half"}, "slow_rule = 'half' is not known; choose one of: geometric, half_ratio, half_size"),
         ({"rounding": "tim"}, "rounding = 'tim' is not known; choose one of: exact, mmlab, timm. Did you mean 'timm'?"),
-        ({"reduction": 0}, "reduction = 0 is not a ratio; give one whole number >= 1, one for each stage, or"),
+        (
+            {"reduction": 0},
+            "reduction = 0 is not a ratio; give one whole number >= 1 (at most 1,000,000), one for each stage, or",
+        ),
         ({"reduction": -16}, "reduction = -16 is not a ratio"),
         ({"reduction": ()}, "reduction = () is not a ratio"),
         ({"reduction": (8, 0)}, "reduction = (8, 0) is not a ratio"),

@@ -2,23 +2,32 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from senet.errors import DataError, SpecError, UsageError, unknown
-from senet.lab.recipe import RECIPES
+from senet.data.spec import Augment, DataSpec
+from senet.errors import DataError, SpecError, UsageError, shown, unknown
+from senet.files.documents import DocumentError, parse_toml
+from senet.lab.recipe import RECIPES, Optim, Recipe, Schedule
 from senet.lab.run import SCHEMA, Run
 from senet.spec import VARIANTS, SESpec
 
-__all__ = ["assign", "merge", "record", "run", "se_designs", "toml_file", "value"]
+__all__ = ["assign", "merge", "record", "run", "se_designs", "tables", "toml_file", "value"]
 
 T = TypeVar("T")
+HOMES: Mapping[str, type[Any]] = {
+    "optim": Optim,
+    "schedule": Schedule,
+    "augment": Augment,
+    "data": DataSpec,
+    "recipe": Recipe,
+    "se": SESpec,
+}
 
 
 @cache
@@ -33,10 +42,10 @@ def _close(kind: Any, seen: set[Any]) -> None:
     if kind in seen:
         return
     seen.add(kind)
-    fields = getattr(kind, "__dataclass_fields__", None)
-    if fields is not None:
+    entries = getattr(kind, "__dataclass_fields__", None)
+    if entries is not None:
         kind.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)
-        for field in fields.values():
+        for field in entries.values():
             _close(field.type, seen)
     for part in getattr(kind, "__args__", ()):
         _close(part, seen)
@@ -55,11 +64,14 @@ def record(kind: type[T], values: Mapping[str, Any], *, place: str = "") -> T:
     """
     where = f"{place}: " if place else ""
     try:
-        return _adapter(kind).validate_json(json.dumps(values), strict=True)  # type: ignore[no-any-return, arg-type]
+        text = json.dumps(values)
+    except (TypeError, ValueError, RecursionError) as error:  # a date; a number of 5,000 digits; nested too deeply
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SpecError(f"{where}{why}; give numbers, strings, true or false, lists and tables.") from None
+    try:
+        return _adapter(kind).validate_json(text, strict=True)  # type: ignore[no-any-return, arg-type]
     except ValidationError as error:
         raise SpecError(where + _sentence(error, kind)) from None
-    except TypeError as error:
-        raise SpecError(f"{where}{error}; give numbers, strings, true or false, lists and tables.") from None
 
 
 def _sentence(error: ValidationError, kind: type[Any]) -> str:
@@ -70,7 +82,7 @@ def _sentence(error: ValidationError, kind: type[Any]) -> str:
     path = _path(first)
     dotted = _dotted(path)
     if first["type"] == "unexpected_keyword_argument":
-        return dotted + str(unknown("", path[-1], _fields(kind, path[:-1]))).removeprefix(f" = {path[-1]!r}")
+        return dotted + _unknown_key(path[-1], _fields(kind, path[:-1]))
     if first["type"] in ("missing", "missing_argument"):
         return f"{dotted} is missing."
     if first["type"] == "value_error":  # our own: of a record, which may name itself: `optim.lr = -1 is ...`
@@ -78,7 +90,14 @@ def _sentence(error: ValidationError, kind: type[Any]) -> str:
         if path and own.startswith(f"{path[-1]}."):
             return _dotted(path[:-1]) + "." * (len(path) > 1) + own
         return f"{dotted}.{own}" if dotted else own
-    return f"{dotted or 'this'} = {first['input']!r} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}."
+    return f"{dotted or 'this'} = {shown(first['input'])} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}."
+
+
+def _unknown_key(key: int | str, known: Sequence[str]) -> str:
+    """Say what stands there instead, and where a field of this name belongs."""
+    sentence = str(unknown("", key, known)).removeprefix(f" = {shown(key)}")
+    places = [f"{home}.{key}" for home, kind in HOMES.items() if key in {entry.name for entry in fields(kind)}]
+    return f"{sentence} {' or '.join(places)} is the name in full." if places else sentence
 
 
 def _path(error: Mapping[str, Any]) -> list[int | str]:
@@ -113,12 +132,12 @@ def toml_file(path: Path) -> dict[str, Any]:
         SpecError: if it is not TOML, with the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; give the path of a TOML file.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (DocumentError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} is not TOML: {error}.") from None
 
 
@@ -134,12 +153,39 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 def value(text: str) -> Any:
     """Read a value as TOML would: a number, true, a list, a string with or without quotes."""
     try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"v = {text}")["v"]
+    except DocumentError:
         return text
 
 
-IN_RECIPE = ("optim", "schedule", "augment")
+def tables(values: object, *, place: str) -> dict[str, Any]:
+    """Return the tables of a run in which a name may stand for the table with that name.
+
+    Args:
+        values: `{"data": "cifar10", "recipe": "wrn"}`, or with tables there.
+        place: where they come from, for errors.
+
+    Raises:
+        SpecError: if something else than a table stands where one belongs.
+
+    Example:
+        >>> tables({"data": "digits", "seed": 1}, place="base")
+        {'data': {'name': 'digits'}, 'seed': 1}
+    """
+    where = f"{place}: " if place else ""
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{where}{shown(values)} is not a table; give names and values.")
+    found = dict(values)
+    for name, short in (("recipe", "preset"), ("data", "name")):
+        if isinstance(found.get(name), str):
+            found[name] = {short: found[name]}
+        if not isinstance(found.get(name, {}), Mapping):
+            raise SpecError(f"{where}{name} = {shown(found[name])} is not a name or a table.")
+    return found
+
+
+IN_RECIPE = ("preset", *Recipe.__dataclass_fields__)
+DEEPEST = 10  # parts of a dotted name
 
 
 def assign(words: Sequence[str]) -> dict[str, Any]:
@@ -149,14 +195,14 @@ def assign(words: Sequence[str]) -> dict[str, Any]:
         UsageError: if a word has no `=` or no name before it.
 
     Example:
-        >>> assign(["optim.lr=0.05", "seed=1"])
-        {'recipe': {'optim': {'lr': 0.05}}, 'seed': 1}
+        >>> assign(["optim.lr=0.05", "epochs=3", "seed=1"])
+        {'recipe': {'optim': {'lr': 0.05}, 'epochs': 3}, 'seed': 1}
     """
     tables: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
-        if not equals or not all(name.split(".")):
-            raise UsageError(f"{word!r} is no assignment; write name=value with dotted names, e.g. optim.lr=0.05.")
+        if not equals or not all(name.split(".")) or name.count(".") >= DEEPEST:
+            raise UsageError(f"{shown(word)} is no assignment; write name=value with dotted names, e.g. optim.lr=0.05.")
         nested: Any = value(text)
         for part in reversed(name.split(".")):
             nested = {part: nested}
@@ -183,7 +229,7 @@ def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
             raise SpecError(f"{place}.{error}") from None
     if isinstance(words, Sequence):
         return tuple(s for i, word in enumerate(words) for s in se_designs(word, place=f"{place}[{i}]"))
-    raise SpecError(f"{place} = {words!r} is no design; give a name, a table or a list of tables.")
+    raise SpecError(f"{place} = {shown(words)} is no design; give a name, a table or a list of tables.")
 
 
 def _se_word(word: str, place: str) -> SESpec:
@@ -193,7 +239,7 @@ def _se_word(word: str, place: str) -> SESpec:
     try:
         return SESpec.parse(word)
     except SpecError as error:
-        raise SpecError(f"{place} = {word!r}: {error}") from None
+        raise SpecError(f"{place} = {shown(word)}: {error}") from None
 
 
 def run(values: Mapping[str, Any], *, place: str = "") -> Run:
@@ -206,24 +252,22 @@ def run(values: Mapping[str, Any], *, place: str = "") -> Run:
     Raises:
         SpecError: with the dotted place of what does not fit.
     """
-    values = dict(values)
     where = f"{place}: " if place else ""
+    values = tables(values, place=place)
     schema = values.pop("schema", SCHEMA)
     if schema != SCHEMA:
         raise SpecError(
-            f"{where}schema = {schema} is of another version of senet, this one reads {SCHEMA}; run it again."
+            f"{where}schema = {shown(schema)} is of another version of senet, this one reads {SCHEMA}; run it again."
         )
-    if isinstance(values.get("data"), str):
-        values["data"] = {"name": values["data"]}
-    recipe = values.get("recipe", {})
-    if isinstance(recipe, str):
-        recipe = {"preset": recipe}
-    if isinstance(recipe, Mapping) and "preset" in recipe:
-        recipe = dict(recipe)
+    recipe = dict(values.get("recipe", {}))
+    if "preset" in recipe:
         preset = recipe.pop("preset")
         if not isinstance(preset, str) or preset not in RECIPES:
             raise unknown(f"{where}recipe.preset", preset, RECIPES)
         recipe = merge(asdict(RECIPES[preset]), recipe)
     values["recipe"] = recipe
-    values["se"] = [asdict(spec) for spec in se_designs(values.get("se", []), place=f"{where}se")]
+    try:
+        values["se"] = [asdict(spec) for spec in se_designs(values.get("se", []), place=f"{where}se")]
+    except RecursionError:
+        raise SpecError(f"{where}se is nested too deeply; give a name, a table or a list of tables.") from None
     return record(Run, values, place=place)

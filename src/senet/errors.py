@@ -19,6 +19,7 @@ __all__ = [
     "StoppedEarly",
     "StorageError",
     "UsageError",
+    "shown",
     "unknown",
 ]
 
@@ -84,6 +85,21 @@ class StoppedEarly(SenetError):  # noqa: N818 (it is no error: the search goes o
 
 
 LONG = 12  # names that a sentence still lists
+LONGEST = 80  # characters of a value that a sentence still shows
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, on one line and cut where it would hide the sentence it stands in.
+
+    Example:
+        >>> print(shown("x" * 1000))
+        'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+    """
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits; a value that is nested too deeply
+        return f"<{type(value).__name__} too long to show>"
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
 def unknown(
@@ -103,7 +119,7 @@ def unknown(
         gate = 'sigmod' is not known; choose one of: relu, sigmoid. Did you mean 'sigmoid'?
     """
     names = sorted(known)
-    given = str(value)
+    given = str(value)[:LONGEST]
 
     def nearness(name: str) -> tuple[float, int]:
         same_start = takewhile(lambda pair: pair[0] == pair[1], zip(given, name, strict=False))
@@ -112,5 +128,5 @@ def unknown(
     close = max(get_close_matches(given, names, n=8), key=nearness, default="")
     hint = f" Did you mean {close!r}?" if close else ""
     if listed_by and len(names) > LONG:
-        return error(f"{place} = {value!r} is not known.{hint} `{listed_by}` lists all {len(names)}.")
-    return error(f"{place} = {value!r} is not known; choose one of: {', '.join(names)}.{hint}")
+        return error(f"{place} = {shown(value)} is not known.{hint} `{listed_by}` lists all {len(names)}.")
+    return error(f"{place} = {shown(value)} is not known; choose one of: {', '.join(names)}.{hint}")

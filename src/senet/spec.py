@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, cast, get_args
 
-from senet.errors import SpecError, unknown
+from senet.bounds import RANGES
+from senet.errors import SpecError, shown, unknown
 from senet.spec_words import ratio_word, read_words
 
 __all__ = [
@@ -263,13 +264,13 @@ def _ratios(value: object) -> Ratios:
         ):
             return stages
     raise SpecError(
-        f"reduction = {value!r} is not a ratio; give one whole number >= 1, one for each stage, or for a stage one for "
-        f"each of its blocks: [[8, 8, 4], 2, 16]."
+        f"reduction = {shown(value)} is not a ratio; give one whole number >= 1 (at most 1,000,000), one for "
+        f"each stage, or for a stage one for each of its blocks: [[8, 8, 4], 2, 16]."
     )
 
 
 def _is_ratio(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return value in RANGES["reduction"]
 
 
 def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
@@ -279,12 +280,10 @@ def _is_list(value: object) -> TypeGuard[Sequence[Any]]:
 def _stages(value: object) -> tuple[int, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         stages = tuple(value)
-        if all(isinstance(s, int) and not isinstance(s, bool) and s >= 1 for s in stages) and len(set(stages)) == len(
-            stages
-        ):
+        if all(s in RANGES["stages"] for s in stages) and len(set(stages)) == len(stages):
             return stages
     raise SpecError(
-        f"stages = {value!r} is not a list of stages; give different whole numbers from 1, or leave it out."
+        f"stages = {shown(value)} is not a list of stages; give different whole numbers from 1, or leave it out."
     )
 
 

@@ -99,8 +99,8 @@ def test_without_a_number_a_third_of_the_epochs_is_left_alone() -> None:
     ("values", "says"),
     [
         ({"rule": "medain"}, "stop_early.rule = 'medain' is not known; .* Did you mean 'median'"),
-        ({"startup": 0}, "stop_early.startup = 0 is too few; give 1 or more"),
-        ({"factor": 1}, "stop_early.factor = 1 is too few; give 2 or more"),
+        ({"startup": 0}, "stop_early.startup = 0 is out of range; give a whole number from 1 to"),
+        ({"factor": 1}, "stop_early.factor = 1 is out of range; give a whole number from 2 to"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(values: dict[str, object], says: str) -> None:

@@ -292,5 +292,5 @@ def test_a_function_in_a_design_cannot_be_written_down(name: str) -> None:
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(SpecError, match="seed = -1 is negative; give a whole number from 0"):
+    with pytest.raises(SpecError, match="seed = -1 is out of range; give a whole number from 0"):
         Run(seed=-1)

@@ -339,7 +339,7 @@ def test_rows_are_compared_with_the_row_they_name(tmp_path: Path) -> None:
         ('[[rows]]\nid = "a"\nepochs = 3\n', "rows[0]: epochs is not known"),
         ('[[rows]]\nid = "a"\n[[rows]]\nid = "b"\nse = { gate = "x" }\n', "rows[1]: se.gate = 'x' is not known"),
         ('[base]\nrecipe = "none"\n[[rows]]\nid = "a"\n', "rows[0]: recipe.preset = 'none' is not known"),
-        ('[base.recipe.optim]\nlr = -1\n[[rows]]\nid = "a"\n', "rows[0]: recipe.optim.lr = -1.0 is not"),
+        ('[base.recipe.optim]\nlr = -1\n[[rows]]\nid = "a"\n', "rows[0]: recipe.optim.lr = -1.0 is out of range"),
         ('[axes]\nse = ["standrad"]\n', "axes: se = 'standrad' is not known"),
         ("[axes]\nmodel = []\n", "no rows; give [[rows]] or [axes]."),
         ('[axes]\nmodel = ["a", "a"]\n', "rows: the id 'model=a' stands twice"),

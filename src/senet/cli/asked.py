@@ -21,9 +21,9 @@ DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where 
 }
 
 
-def defaults(data: str) -> tuple[str, str, tuple[str, ...]]:
+def defaults(data: object) -> tuple[str, str, tuple[str, ...]]:
     """Give network, recipe and designs of a data set; a name that is not known is refused where it is decoded."""
-    return DEFAULTS.get(data, DEFAULTS["cifar10"])
+    return DEFAULTS.get(data, DEFAULTS["cifar10"]) if isinstance(data, str) else DEFAULTS["cifar10"]
 
 
 def asked_values(
@@ -36,7 +36,7 @@ def asked_values(
     lr: float | None = None,
     recipe: str | None = None,
     se: str | None = None,
-    base: dict[str, Any] | None = None,
+    base: Any = None,
 ) -> dict[str, Any]:
     """Put flags and words over a base; what nobody said comes from the data set's defaults.
 
@@ -49,7 +49,7 @@ def asked_values(
         lr: learning rate before the schedule.
         recipe: name of a recipe.
         se: a design.
-        base: values of a file.
+        base: values of a file, of which nothing is known.
 
     Returns:
         What `decode.run` takes.
@@ -60,14 +60,10 @@ def asked_values(
     """
     from senet import decode
 
-    asked = dict(base or {})
-    if isinstance(asked.get("data"), str):
-        asked["data"] = {"name": asked["data"]}
-    if isinstance(asked.get("recipe"), str):
-        asked["recipe"] = {"preset": asked["recipe"]}
-    asked.setdefault("data", {})
+    asked = decode.tables(base or {}, place="")
+    asked["data"] = dict(asked.get("data", {}))
     if data is not None:
-        asked["data"] = {**asked["data"], "name": data}
+        asked["data"]["name"] = data
     network, preset, _ = defaults(asked["data"].setdefault("name", "digits"))
     if model is not None or "model" not in asked:
         asked["model"] = model or network
@@ -77,7 +73,7 @@ def asked_values(
     asked["recipe"] = decode.merge(asked["recipe"], {k: v for k, v in flags.items() if v is not None})
     if se is not None:
         asked["se"] = se
-    changes = decode.assign(words or [])
+    changes = decode.tables(decode.assign(words or []), place="")
     if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
         old = decode.se_designs(asked.pop("se", "standard"))
         if len(old) != 1:

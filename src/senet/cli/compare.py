@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from senet.bounds import check_flags
 from senet.cli.asked import asked_values, check_models, defaults
 from senet.cli.ending import finish
 from senet.cli.machine import make_setup
@@ -73,8 +74,7 @@ def compare(
     from senet.files.atomic import ensure_writable
     from senet.lab.study import Row, Study
 
-    if seeds < 1:
-        raise UsageError(f"--seeds {seeds}: give at least 1; intervals need 2, and 5 make them useful.")
+    check_flags(seeds=seeds)
     base = asked_values(words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe)
     if "se" in base:
         raise UsageError("compare takes its designs by --se, e.g. --se standard:reduction=8, not by se.NAME=VALUE.")

@@ -40,19 +40,17 @@ def make_setup(
         graph: record training steps on the GPU.
 
     Raises:
-        UsageError: if a number is negative, the device is not known, not there or cannot record, `on_bad_image` is not
-            known, or tensorboard is missing.
+        UsageError: if a number is out of range, the device is not known, not there or cannot record, `on_bad_image` is
+            not known, or tensorboard is missing.
     """
     import torch
 
+    from senet.bounds import check_flags
     from senet.execution.setup import Setup, cores
 
-    for flag, number in (("--jobs", jobs), ("--workers", workers), ("--threads", threads)):
-        if number < 0:
-            raise UsageError(f"{flag} {number} is negative; give 0 or more.")
+    check_flags(jobs=jobs, workers=workers, threads=threads)
     if tensorboard and find_spec("tensorboard") is None:
         raise UsageError("--tensorboard needs tensorboard; pip install 'senet[track]'.")
-
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.partition(":")[0] not in ("cpu", "cuda"):

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from senet.bounds import check_flags
 from senet.cli.asked import asked_values
 from senet.cli.ending import say_result
 from senet.cli.machine import make_setup
@@ -64,8 +65,9 @@ def train(
     """Train one network, or go on where it was stopped. Under `torchrun` (`-m senet train`) processes share it."""
     from senet import decode
 
+    check_flags(save_every=save_every)
     words = list(words or [])
-    base: dict[str, Any] = {}
+    base: Any = {}
     if words and "=" not in words[0]:
         path = Path(words.pop(0))
         base = decode.toml_file(path).get("base", {})

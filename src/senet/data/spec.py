@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from senet.errors import SpecError, unknown
+from senet.bounds import check_fields
+from senet.errors import unknown
 
 __all__ = ["DATASETS", "NORMALIZATIONS", "PADDINGS", "Augment", "DataSpec"]
 
@@ -38,13 +39,7 @@ class Augment:
     def __post_init__(self) -> None:
         if self.padding not in PADDINGS:
             raise unknown("augment.padding", self.padding, PADDINGS)
-        for name in ("crop", "cutout"):
-            if getattr(self, name) < 0:
-                raise SpecError(f"augment.{name} = {getattr(self, name)} is negative; give pixels, 0 is off.")
-        if not all(0 <= s < 1 for s in self.shift):
-            raise SpecError(f"augment.shift = {self.shift} is not two fractions in [0, 1) of height and width.")
-        if not 0 <= self.resized_crop <= 1:
-            raise SpecError(f"augment.resized_crop = {self.resized_crop} is not an area in [0, 1]; 0 is off.")
+        check_fields(self, "augment")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +75,4 @@ class DataSpec:
             raise unknown("data.name", self.name, DATASETS)
         if self.normalize not in NORMALIZATIONS:
             raise unknown("data.normalize", self.normalize, NORMALIZATIONS)
-        for name in ("size", "train_size", "test_size", "val_size"):
-            if getattr(self, name) < 0:
-                raise SpecError(f"data.{name} = {getattr(self, name)} is negative; give a number of images or pixels.")
+        check_fields(self, "data")

@@ -76,6 +76,11 @@ class RunLock:
             os.close(self._handle)
         self._handle = None
 
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the folder."""
+        return self._handle is not None
+
     def check(self) -> None:
         """Check, before anything is written, that the folder is still the one that is held.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from senet.bounds import check_fields
 from senet.errors import SpecError, unknown
 from senet.lab.result import MOST_IMAGES, Epoch, check_curve, decode_about_run, read_about_run
 from senet.lab.run import Run
@@ -47,9 +48,7 @@ class Rule:
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise unknown("stop_early.rule", self.rule, RULES)
-        for place, least in (("warmup", 0), ("startup", 1), ("factor", 2)):
-            if getattr(self, place) < least:
-                raise SpecError(f"stop_early.{place} = {getattr(self, place)} is too few; give {least} or more.")
+        check_fields(self, "stop_early")
 
     def __bool__(self) -> bool:
         """Whether anything is ever stopped."""

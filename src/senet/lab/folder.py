@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class RunFolder:
             return None
         self._refuse_another(found.run)
         if self.checkpoints.folder.exists() or any(self._strays()):
-            with suppress(StorageError), RunLock(self.path):  # another process is about to, or we may not
+            # refused where another process is about to do it, or this one may not
+            with suppress(StorageError), nullcontext() if self._lock.held else RunLock(self.path):
                 self._sweep()
                 self.checkpoints.clear()
         return found

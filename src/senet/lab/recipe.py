@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from senet.bounds import check, check_fields
 from senet.data.spec import Augment
 from senet.errors import SpecError, unknown
 
@@ -13,6 +14,7 @@ OPTIMIZERS = ("sgd", "adam", "adamw", "adadelta")
 SCHEDULES = ("constant", "exponential", "steps", "cosine")
 DECAYS = ("all", "weights", "kernels")
 AMPS = ("off", "bf16")
+LARGEST = math.log(1e30)  # factor of a schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +49,7 @@ class Optim:
             raise unknown("optim.name", self.name, OPTIMIZERS)
         if self.decay not in DECAYS:
             raise unknown("optim.decay", self.decay, DECAYS)
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise SpecError(f"optim.lr = {self.lr} is not a learning rate; give a number above 0.")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise SpecError(f"optim.weight_decay = {self.weight_decay} is not a decay; give a number from 0.")
-        for name, factors in (("momentum", (self.momentum,)), ("betas", self.betas), ("rho", (self.rho,))):
-            if not all(0 <= factor < 1 for factor in factors):
-                raise SpecError(f"optim.{name} = {getattr(self, name)} is not in [0, 1).")
-        if not (math.isfinite(self.eps) and self.eps >= 0):
-            raise SpecError(f"optim.eps = {self.eps} is not a number from 0.")
+        check_fields(self, "optim")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +72,12 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.name not in SCHEDULES:
             raise unknown("schedule.name", self.name, SCHEDULES)
-        if not (math.isfinite(self.gamma) and self.gamma > 0):
-            raise SpecError(f"schedule.gamma = {self.gamma} is not a factor; give a number above 0.")
-        if not (math.isfinite(self.warmup_epochs) and self.warmup_epochs >= 0):
-            raise SpecError(f"schedule.warmup_epochs = {self.warmup_epochs} is not a time; give epochs, 0 is none.")
+        check_fields(self, "schedule")
+        for epoch, factor in self.steps:
+            check("schedule.steps epoch", epoch)
+            check("schedule.steps factor", factor)
         # floats, as a file gives them: equal runs then have equal ids
         object.__setattr__(self, "steps", tuple((float(epoch), float(factor)) for epoch, factor in self.steps))
-        if not all(math.isfinite(factor) and factor > 0 for _, factor in self.steps):
-            raise SpecError(f"schedule.steps = {self.steps} holds no factors; give pairs (epoch, factor above 0).")
         if list(self.steps) != sorted(self.steps):
             raise SpecError(f"schedule.steps = {self.steps} are out of order; give pairs (epoch, factor) by epoch.")
 
@@ -150,16 +142,14 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.amp not in AMPS:
             raise unknown("recipe.amp", self.amp, AMPS)
-        for name in ("epochs", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"recipe.{name} = {getattr(self, name)} is below 1.")
+        check_fields(self, "recipe")
         if self.accumulate > self.batch_size:
             raise SpecError(f"recipe.accumulate = {self.accumulate} is above the batch size {self.batch_size}.")
-        for name in ("label_smoothing", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise SpecError(f"recipe.{name} = {getattr(self, name)} is not in [0, 1).")
-        if not self.clip >= 0:
-            raise SpecError(f"recipe.clip = {self.clip} is negative; give the largest norm, 0 is off.")
+        if self.schedule.name == "exponential" and self.epochs * math.log(self.schedule.gamma) > LARGEST:
+            raise SpecError(
+                f"schedule.gamma = {self.schedule.gamma} grows beyond all numbers in {self.epochs} epochs; give at "
+                "most 1, or a number little above it."
+            )
 
 
 RECIPES: Mapping[str, Recipe] = {

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from senet.bounds import check_fields
 from senet.data.spec import DataSpec
 from senet.errors import SpecError
 from senet.lab.recipe import Recipe
@@ -35,8 +36,7 @@ class Run:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise SpecError(f"seed = {self.seed} is negative; give a whole number from 0.")
+        check_fields(self, "")
 
     @property
     def id(self) -> str:

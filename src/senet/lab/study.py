@@ -1,13 +1,16 @@
 """A study: rows to compare, seeds to repeat them, the paper's numbers beside them. A file, or made by `compare`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from senet import decode
-from senet.errors import SpecError, unknown
+from senet.bounds import RANGES, check
+from senet.errors import SpecError, shown, unknown
 from senet.lab.metrics import METRICS
 from senet.lab.run import Run
 from senet.lab.scale import differences
@@ -79,21 +82,26 @@ class Study:
         ids = [row.id for row in self.rows]
         if not ids:
             raise SpecError(f"{self.name}: no rows; give [[rows]] or [axes].")
-        if doubled := next((i for i in ids if ids.count(i) > 1), None):
-            raise SpecError(f"{self.name}: rows: the id {doubled!r} stands twice; ids are unique.")
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise SpecError(f"{self.name}: seeds = {self.seeds}; give whole numbers from 0, at least one, each once.")
+        if doubled := next((i for i, count in Counter(ids).items() if count > 1), None):
+            raise SpecError(f"{self.name}: rows: the id {shown(doubled)} stands twice; ids are unique.")
+        fit = all(seed in RANGES["seed"] for seed in self.seeds)
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or not fit:
+            raise SpecError(
+                f"{self.name}: seeds = {shown(self.seeds)}; give whole numbers from 0, at least one, each once."
+            )
+        check("runs of a study", len(ids) * len(self.seeds))
         if not self.baseline:
             object.__setattr__(self, "baseline", ids[0])
-        if self.baseline not in ids:
+        known = set(ids)
+        if self.baseline not in known:
             raise unknown(f"{self.name}: baseline", self.baseline, ids)
         for number, row in enumerate(self.rows):
-            if row.versus and row.versus not in ids:
+            if row.versus and row.versus not in known:
                 raise unknown(f"{self.name}: rows[{number}].versus", row.versus, ids)
-        for kind, shown in self.pictures:
+        for kind, rows in self.pictures:
             if kind not in PICTURES:
                 raise unknown(f"{self.name}: pictures", kind, PICTURES)
-            if strange := set(shown) - set(ids):
+            if strange := set(rows) - known:
                 raise unknown(f"{self.name}: pictures.{kind}", min(strange), ids)
 
     def reference(self, row: Row) -> str | None:
@@ -239,7 +247,7 @@ def _row(
     if strange := set(head.paper) - set(METRICS):
         raise unknown(f"{place}.paper", min(strange), METRICS)
     if quick:
-        over = decode.merge(_tables(over), _tables(head.quick))
+        over = decode.merge(decode.tables(over, place=place), decode.tables(head.quick, place=place))
     run = _run({name: value for name, value in row.items() if name not in own}, base, over, changes, place)
     return Row(
         id=head.id,
@@ -254,6 +262,7 @@ def _row(
 def _combinations(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     if not axes:
         return []
+    check("runs of a study", prod(map(len, axes.values())))
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
@@ -275,21 +284,17 @@ def _run(
     row: Mapping[str, Any], base: Mapping[str, Any], over: Mapping[str, Any], changes: Mapping[str, Any], place: str
 ) -> Run:
     """Put a row over the base, the quick scale and the changes over both; a change of `se` changes every design."""
-    values = decode.merge(decode.merge(_tables(base), _tables(row)), _tables(over))
+    values: dict[str, Any] = {}
+    for part in (base, row, over):
+        values = decode.merge(values, decode.tables(part, place=place))
     if isinstance(changes.get("se"), Mapping):
         designs = decode.se_designs(values.get("se", []), place=f"{place}: se")
         values["se"] = [decode.merge(asdict(design), changes["se"]) for design in designs]
         changes = {name: value for name, value in changes.items() if name != "se"}
-    values = decode.merge(values, _tables(changes))
+    values = decode.merge(values, decode.tables(changes, place=place))
     if "seed" in values:
         raise SpecError(f"{place}: seed = {values['seed']!r} would be passed over; give seeds = [...] of the study.")
     return decode.run(values, place=place)
-
-
-def _tables(values: Mapping[str, Any]) -> dict[str, Any]:
-    # a name is short for a table with that name, so that other tables can be put over it
-    short = {"recipe": "preset", "data": "name"}
-    return {k: {short[k]: v} if k in short and isinstance(v, str) else v for k, v in values.items()}
 
 
 def _flat(tables: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from senet.errors import SpecError, unknown
+from senet.bounds import RANGES
+from senet.errors import SpecError, shown, unknown
 from senet.spec import SLOTS, VARIANTS
 
 __all__ = ["PER", "Choices", "Place"]
@@ -62,9 +63,13 @@ class Choices:
                     raise unknown(f"choices.{place}", name, names)
         if self.per not in PER:
             raise unknown("choices.per", self.per, PER)
-        if self.blocks and (self.per != "block" or len(self.blocks) != len(self.reduction) or min(self.blocks) < 1):
+        if self.blocks and (
+            self.per != "block"
+            or len(self.blocks) != len(self.reduction)
+            or not 1 <= min(self.blocks) <= max(self.blocks) <= 10_000
+        ):
             raise SpecError(
-                f"choices.blocks = {self.blocks} goes with per = 'block' and counts those of each of the "
+                f"choices.blocks = {shown(self.blocks)} goes with per = 'block' and counts those of each of the "
                 f"{len(self.reduction)} stages; leave it out, and the network is asked."
             )
         if not self.constant:
@@ -94,5 +99,5 @@ class Choices:
 
 def _check_ratios(place: str, ratios: tuple[int, ...]) -> None:
     """Refuse what is no ratio before anything is trained."""
-    if len(set(ratios)) != len(ratios) or min(ratios, default=1) < 1:
-        raise SpecError(f"{place} = {ratios}; give ratios from 1, each once.")
+    if len(set(ratios)) != len(ratios) or not all(ratio in RANGES["reduction"] for ratio in ratios):
+        raise SpecError(f"{place} = {shown(ratios)}; give ratios from 1, each once.")

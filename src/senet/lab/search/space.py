@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from senet import decode
-from senet.errors import SpecError, unknown
+from senet.bounds import RANGES, check, check_fields
+from senet.errors import SpecError, shown, unknown
 from senet.lab.early import Rule
 from senet.lab.run import Run
 from senet.lab.search.choices import Choices
@@ -33,11 +34,7 @@ class Budget:
     params: int = 0
 
     def __post_init__(self) -> None:
-        for place in ("trials", "minutes", "params"):
-            if not getattr(self, place) >= 0:
-                raise SpecError(
-                    f"budget.{place} = {getattr(self, place)} is no limit; give a number above 0, or 0 for none."
-                )
+        check_fields(self, "budget")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +58,7 @@ class Shared:
     designs: int = 2000
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 0, "middle": 0, "calibration": 2, "retrain": 1, "probes": 0, "designs": 1}
-        for place, least in lowest.items():
-            if getattr(self, place) < least:
-                raise SpecError(f"shared.{place} = {getattr(self, place)} is too few; give {least} or more.")
+        check_fields(self, "shared")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,23 +111,22 @@ class Space(_File):
             raise SpecError(f"objectives = {self.objectives}: give at least one, each once.")
         for place in ("seeds", "confirm_seeds"):
             seeds = getattr(self, place)
-            if len(set(seeds)) != len(seeds) or min(seeds, default=0) < 0:
-                raise SpecError(f"{place} = {seeds}; give whole numbers from 0, each once.")
+            if len(set(seeds)) != len(seeds) or not all(seed in RANGES["seed"] for seed in seeds):
+                raise SpecError(f"{place} = {shown(seeds)}; give whole numbers from 0, each once.")
         if not self.seeds:
             raise SpecError("seeds = () trains nothing; give at least one.")
         if both := set(self.seeds) & set(self.confirm_seeds):
             raise SpecError(
                 f"confirm_seeds holds {min(both)}, by which the choice was made; a confirmation needs fresh seeds."
             )
-        if not 0 <= self.halving <= 4:
-            raise SpecError(f"halving = {self.halving} is no number of rungs; give 0 (off) to 4.")
+        check("halving", self.halving)
         if self.halving and self.stop_early:
             raise SpecError(
                 f"halving = {self.halving} and stop_early.rule = {self.stop_early.rule!r} both give candidates up; "
                 f"choose one."
             )
-        if min(self.references, default=1) < 1:
-            raise SpecError(f"references = {self.references}; give ratios from 1, or none.")
+        if not all(ratio in RANGES["reduction"] for ratio in self.references):
+            raise SpecError(f"references = {shown(self.references)}; give ratios from 1, or none.")
         if not self.base.data.val_size:
             raise SpecError(
                 "base.data.val_size = 0 would choose by the test set; hold out training images, e.g. val_size = 5000."
@@ -238,7 +231,9 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
         SpecError: with file and dotted place of what does not fit.
     """
     values = decode.toml_file(path)
-    base = decode.merge(_tables(values.pop("base", {})), _tables(changes or {}))
+    base = decode.merge(
+        decode.tables(values.pop("base", {}), place=f"{path}: base"), decode.tables(changes or {}, place="")
+    )
     base.setdefault("se", {})
     values["choices"] = _choices(values.get("choices", {}), str(path))
     if isinstance(values.get("stop_early"), str):
@@ -252,11 +247,6 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
         raise SpecError(f"{path}: {error}") from None
 
 
-def _tables(values: Mapping[str, Any]) -> dict[str, Any]:
-    short = {"recipe": "preset", "data": "name"}
-    return {k: {short[k]: v} if k in short and isinstance(v, str) else v for k, v in values.items()}
-
-
 def _choices(values: Any, place: str) -> Any:
     """Write one list of ratios out for every stage."""
     if not isinstance(values, Mapping) or "stages" not in values:
@@ -264,6 +254,9 @@ def _choices(values: Any, place: str) -> Any:
     values = dict(values)
     stages, ratios = values.pop("stages"), values.get("reduction", [])
     flat = isinstance(ratios, list) and not any(isinstance(r, list) for r in ratios)
-    if type(stages) is not int or stages < 1 or not flat:  # True is no count
-        raise SpecError(f"{place}: choices.stages = {stages!r} goes with one flat list of ratios and counts from 1.")
+    if stages not in RANGES["choices.stages"] or not flat:
+        raise SpecError(
+            f"{place}: choices.stages = {shown(stages)} goes with one flat list of ratios and is "
+            f"{RANGES['choices.stages']}."
+        )
     return {**values, "reduction": [list(ratios)] * stages}

@@ -1,0 +1,153 @@
+"""The range of every number that a user can set, in one table. No torch here.
+
+The upper ends are far beyond sensible values: they end a slip of the keyboard in one line, where it would otherwise
+overflow, fill the memory or never end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from senet.errors import SenetError, SpecError, UsageError, shown
+
+__all__ = ["RANGES", "Range", "check", "check_fields", "check_flags"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers that are allowed in one place.
+
+    Attributes:
+        low: the least.
+        high: the greatest.
+        whole: only whole numbers.
+        above: `low` itself is not allowed.
+        below: `high` itself is not allowed.
+        zero: what 0 stands for, if it is special.
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+    above: bool = False
+    below: bool = False
+    zero: str = ""
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
+            return False
+        enough = self.low < value if self.above else self.low <= value
+        return enough and (value < self.high if self.below else value <= self.high)
+
+    def __str__(self) -> str:
+        """Say what is allowed: `a whole number from 1 to 1,000`, `a number above 0 and at most 1e+30`."""
+        kind = "whole number" if self.whole else "number"
+        low = f"above {self.low:,}" if self.above else f"from {self.low:,}"
+        high = f"{self.high:,.15g}" if self.high < 2**53 else f"{self.high:.3g}"
+        end = f" and below {high}" if self.below else f" and at most {high}" if self.above else f" to {high}"
+        return f"a {kind} {low}{end}" + f" (0 {self.zero})" * bool(self.zero)
+
+
+def _count(low: int, high: int, zero: str = "") -> Range:
+    return Range(low, high, whole=True, zero=zero)
+
+
+_SEED = _count(0, 2**63 - 1)
+_PART = Range(0, 1, below=True)  # of 1
+
+RANGES: Mapping[str, Range] = {
+    "seed": _SEED,
+    "seeds": _SEED,
+    "reduction": _count(1, 1_000_000),
+    "stages": _count(1, 1_000),
+    # data
+    "data.size": _count(0, 8_192, "keeps small sets as they are"),
+    "data.train_size": _count(0, 10**9, "takes all"),
+    "data.test_size": _count(0, 10**9, "takes all"),
+    "data.val_size": _count(0, 10**9, "holds out none"),
+    "data.subset_seed": _SEED,
+    "augment.crop": _count(0, 8_192, "is off"),
+    "augment.shift": _PART,
+    "augment.cutout": _count(0, 8_192, "is off"),
+    "augment.resized_crop": Range(0, 1, zero="is off"),
+    # recipe
+    "recipe.epochs": _count(1, 1_000_000),
+    "recipe.batch_size": _count(1, 1_000_000),
+    "recipe.accumulate": _count(1, 1_000_000),
+    "recipe.label_smoothing": _PART,
+    "recipe.ema": _PART,
+    "recipe.clip": Range(0, 1e30, zero="is off"),
+    "optim.lr": Range(0, 1e30, above=True),  # a step beyond it overflows float32
+    "optim.weight_decay": Range(0, 1e30),
+    "optim.momentum": _PART,
+    "optim.betas": _PART,
+    "optim.rho": _PART,
+    "optim.eps": Range(0, 1e30),
+    "schedule.gamma": Range(0, 1e30, above=True),
+    "schedule.warmup_epochs": Range(0, 1_000_000, zero="is none"),
+    "schedule.steps epoch": Range(0, 1_000_000),
+    "schedule.steps factor": Range(0, 1e30, above=True),
+    # search
+    "stop_early.warmup": _count(0, 1_000_000, "is a third of the epochs"),
+    "stop_early.startup": _count(1, 1_000_000),
+    "stop_early.factor": _count(2, 1_000),
+    "budget.trials": _count(0, 1_000_000, "is no limit"),
+    "budget.minutes": Range(0, 1e9, zero="is no limit"),
+    "budget.params": _count(0, 10**15, "is no limit"),
+    "shared.epochs": _count(0, 1_000_000, "takes those of the recipe"),
+    "shared.middle": _count(0, 1_000),
+    "shared.calibration": _count(2, 1_000_000),
+    "shared.retrain": _count(1, 10_000),
+    "shared.probes": _count(0, 10_000),
+    "shared.designs": _count(1, 1_000_000),
+    "choices.stages": _count(1, 1_000),
+    "choices.blocks": _count(1, 1_000),
+    "halving": _count(0, 4, "is off"),
+    # how much one file may ask for
+    "runs of a study": _count(0, 100_000),
+    # command line
+    "--seeds": _count(1, 1_000),
+    "--save-every": Range(0, 1e9),
+    "--jobs": _count(0, 4_096, "is one a core"),
+    "--threads": _count(0, 4_096, "shares the cores"),
+    "--workers": _count(0, 4_096),
+}
+
+
+def check(place: str, value: Any, *, error: type[SenetError] = SpecError) -> None:
+    """Refuse a number, or a tuple with a number, that is out of the range of its place.
+
+    Raises:
+        SenetError: of the class `error`.
+    """
+    allowed = RANGES[place]
+    for number in value if isinstance(value, tuple) else (value,):
+        if number not in allowed:
+            each = f"{allowed}" if number is value else f"{allowed}, each"
+            raise error(f"{place} = {shown(value)} is out of range; give {each}.")
+
+
+def check_fields(record: Any, place: str) -> None:
+    """Refuse a record of which a number is out of its range.
+
+    Args:
+        record: an instance of a dataclass.
+        place: what its fields are called in `RANGES`, e.g. `optim`; empty for the top.
+
+    Raises:
+        SpecError: with dotted place and value of the first.
+    """
+    for entry in fields(record):
+        name = f"{place}.{entry.name}" if place else entry.name
+        if name in RANGES:
+            check(name, getattr(record, entry.name))
+
+
+def check_flags(**values: float) -> None:
+    """Refuse options of the command line that are out of range: `check_flags(jobs=2)`.
+
+    Raises:
+        UsageError: with the option as it is typed.
+    """
+    for name, value in values.items():
+        check("--" + name.replace("_", "-"), value, error=UsageError)
