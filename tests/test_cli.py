@@ -154,7 +154,7 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("compare", "--se", "standard:reduction=8-2"), 2, "reduction = (8, 2) names 2 stages, resnet8 has 3"),
         (("compare", "recipe.optm.lr=1"), 2, "Did you mean 'optim'?"),
         (("compare", "lr"), 2, "no assignment"),
-        (("compare", "--seeds", "0"), 2, "at least 1"),
+        (("compare", "--seeds", "0"), 2, "--seeds = 0 is out of range; give a whole number from 1 to 1,000"),
         (("compare", "se.reduction=8"), 2, "by --se"),
         (("compare", "-o", "/proc/x"), 5, "/proc/x"),
         (("eval", "run", "--weights", "x.pt"), 2, "its folder alone"),

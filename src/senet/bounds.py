@@ -52,7 +52,7 @@ def _count(low: int, high: int, zero: str = "") -> Range:
     return Range(low, high, whole=True, zero=zero)
 
 
-_SEED = _count(0, 2**63 - 1)
+_SEED = _count(0, 2**64 - 1)
 _PART = Range(0, 1, below=True)  # of 1
 
 RANGES: Mapping[str, Range] = {

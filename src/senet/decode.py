@@ -242,32 +242,32 @@ def _se_word(word: str, place: str) -> SESpec:
         raise SpecError(f"{place} = {shown(word)}: {error}") from None
 
 
-def run(values: Mapping[str, Any], *, place: str = "") -> Run:
+def run(values: object, *, place: str = "") -> Run:
     """Decode a run as studies write it: `data` and `recipe` may be a name, `recipe.preset` starts from a named one.
 
     Args:
-        values: tables `model`, `se`, `data`, `recipe`, `seed`.
+        values: tables `model`, `se`, `data`, `recipe`, `seed`, from a file of which nothing is known.
         place: where they come from, for errors.
 
     Raises:
         SpecError: with the dotted place of what does not fit.
     """
     where = f"{place}: " if place else ""
-    values = tables(values, place=place)
-    schema = values.pop("schema", SCHEMA)
+    found = tables(values, place=place)
+    schema = found.pop("schema", SCHEMA)
     if schema != SCHEMA:
         raise SpecError(
             f"{where}schema = {shown(schema)} is of another version of senet, this one reads {SCHEMA}; run it again."
         )
-    recipe = dict(values.get("recipe", {}))
+    recipe = dict(found.get("recipe", {}))
     if "preset" in recipe:
         preset = recipe.pop("preset")
         if not isinstance(preset, str) or preset not in RECIPES:
             raise unknown(f"{where}recipe.preset", preset, RECIPES)
         recipe = merge(asdict(RECIPES[preset]), recipe)
-    values["recipe"] = recipe
+    found["recipe"] = recipe
     try:
-        values["se"] = [asdict(spec) for spec in se_designs(values.get("se", []), place=f"{where}se")]
+        found["se"] = [asdict(spec) for spec in se_designs(found.get("se", []), place=f"{where}se")]
     except RecursionError:
         raise SpecError(f"{where}se is nested too deeply; give a name, a table or a list of tables.") from None
-    return record(Run, values, place=place)
+    return record(Run, found, place=place)
