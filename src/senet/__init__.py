@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from senet.create import create_model
     from senet.fast import accelerate, decelerate, optimize
     from senet.models import list_models
+    from senet.networks import from_pretrained, save_pretrained
     from senet.nn import SqueezeExcite
     from senet.speed import bench
     from senet.surgery import Folded, Insertion, find, fold, insert, plan, remove
     from senet.timm_zoo import timm_attention, timm_models
     from senet.version import __version__
     from senet.weights import ORIGINS, load_weights, state_dict_as
-    from senet.weights.pretrained import from_pretrained, save_pretrained
 
 __all__ = [
     "ACTIVATION_NAMES",
@@ -72,13 +72,13 @@ _HOMES = {
     "find": "senet.surgery",
     "fold": "senet.surgery",
     "insert": "senet.surgery",
-    "from_pretrained": "senet.weights.pretrained",
+    "from_pretrained": "senet.networks",
     "list_models": "senet.models",
     "load_weights": "senet.weights",
     "optimize": "senet.fast",
     "plan": "senet.surgery",
     "remove": "senet.surgery",
-    "save_pretrained": "senet.weights.pretrained",
+    "save_pretrained": "senet.networks",
     "state_dict_as": "senet.weights",
     "timm_attention": "senet.timm_zoo",
     "timm_models": "senet.timm_zoo",

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from senet import models
 from senet.errors import CheckpointError, SpecError
 from senet.models import Network
 from senet.nn import Gates
 from senet.spec import SESpec, designs
+
+if TYPE_CHECKING:
+    from senet.weights.config import Config
 
 __all__ = ["create_model"]
 
@@ -65,6 +69,31 @@ def _load(model: Network, weights: str | Path, origin: str) -> None:
     file = locate(weights)
     described = beside(weights, CONFIG) if origin == "senet" else None
     config = read_config(described) if described else None
-    if config and (difference := config.difference(model)):  # names and shapes could fit all the same
+    if config and (difference := _difference(config, model)):  # names and shapes could fit all the same
         raise CheckpointError(f"{weights} is of another network: {difference}; from_pretrained builds that one.")
     load_weights(model, read_weights(file), origin=origin)
+
+
+def _difference(config: "Config", model: Network) -> str:
+    """Say where a network is not the one that a folder describes; empty if it is, as far as layers tell."""
+    import torch
+
+    from senet.weights.difference import layers_differ
+
+    if config.model not in models.ZOO:
+        return f"it is {config.model[:80]}"
+    if config.insert or config.removed:
+        return "blocks were inserted or folded away"
+    try:
+        with torch.device("meta"):
+            twin = models.create_model(
+                config.model,
+                se=config.se or None,
+                num_classes=config.num_classes,
+                in_chans=config.in_chans,
+                image_size=config.image_size,
+                options=config.options,
+            )
+    except SpecError as error:
+        raise CheckpointError(f"the description beside the weights does not fit: {error}") from error
+    return layers_differ(model, twin)

@@ -25,24 +25,32 @@ model = senet.from_pretrained("FOLDER")  # or "hf:OWNER/NAME"; in evaluation mod
 """
 
 
-def card(config: Config, *, num_classes: int, params: int, result: Result | None) -> str:
+def card(config: Config, *, params: int, result: Result | None) -> str:
     """Write the card of a network in Markdown.
 
     Args:
         config: what was built.
-        num_classes: its outputs.
         params: its learnable parameters.
         result: its training; None says that none is recorded.
     """
-    design = " + ".join(map(str, config.se)) or "none, the plain network"
+    inserted = dict.fromkeys(str(one.spec) for one in config.insert if one.spec is not None)
+    design = (
+        " + ".join([*map(str, config.se), *(f"{spec}, inserted" for spec in inserted)]) or "none, the plain network"
+    )
     facts = {
         "network": f"`{config.model}`",
         "options": f"`{dict(config.options)}`" if config.options else "none",
         "SE blocks": design,
-        "classes": num_classes,
+        "blocks inserted": len(config.insert) or "none",
+        "blocks folded away": len(config.removed) or "none",
+        "classes": "as it is built" if config.num_classes is None else config.num_classes,
         "input": f"{config.in_chans} channels" + (f", {config.image_size} pixels" if config.image_size else ""),
         "parameters": f"{params:,}",
     }
+    if seen := config.preprocessing:
+        facts["preprocessing"] = (
+            f"{seen.size} pixels, crop {seen.crop:g}, {seen.interpolation}; mean {seen.mean}, std {seen.std}"
+        )
     training = _training(result) if result else "No training is recorded for these weights.\n"
     title = f"# {config.model}, SE: {design}\n"
     return "\n".join([HEAD + title, _table(facts), USE, "## Training\n\n" + training])

@@ -6,31 +6,64 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from senet import decode
 from senet.errors import CheckpointError, SenetError, SpecError
-from senet.models import Network, create_model
+from senet.files.documents import parse_json
 from senet.spec import SESpec
+from senet.surgery.inserted import Inserted
 
-__all__ = ["FORMAT", "Config", "read_config"]
+__all__ = ["FORMAT", "Config", "Preprocessing", "read_config"]
 
-FORMAT = "senet-1"
+FORMAT = "senet-2"
 """Name and version of the meaning of the file."""
+READABLE = ("senet-1", FORMAT)  # the first one knew networks of the zoo only; its fields are these
+LONGEST = 2**20  # [bytes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How pixels in [0, 1] become the input of a network.
+
+    Attributes:
+        mean: of every channel, subtracted.
+        std: of every channel, divided by.
+        size: side of the input [pixels].
+        crop: part of the side that the crop keeps [1].
+        interpolation: of the resize: `bilinear`, `bicubic`, ...
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: int
+    crop: float = 0.875
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        numbers = (*self.mean, *self.std, self.crop)
+        if not all(abs(number) < 1e6 for number in numbers) or min(self.std, default=0) <= 0 or not 0 < self.crop <= 1:
+            raise SpecError(f"preprocessing: mean {self.mean}, std {self.std}, crop {self.crop} are not possible.")
+        if len(self.mean) != len(self.std) or not 1 <= self.size <= 16_384:
+            raise SpecError(
+                f"preprocessing: {len(self.mean)} means, {len(self.std)} deviations, or the size do not fit."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The arguments that build a network.
+    """Where a network comes from and what was done to it.
 
     Attributes:
-        model: a name of `list_models()`.
-        se: designs of blocks; none is the plain network.
+        model: `resnet20` of `list_models()`, `timm:NAME`, `torchvision:NAME`, or a builder of the user's own,
+            `package.module:FUNCTION` or `FILE.py:FUNCTION`.
+        se: designs of blocks of a network of the zoo; none is the plain network.
         num_classes: outputs; None stands for the network's own number.
         in_chans: channels of the input.
         image_size: side of the input [pixels]; None where the network has the same weights for every size.
-        options: further arguments of the family.
+        options: further arguments of the family or the builder.
+        insert: blocks that hang in the network.
+        removed: blocks that `fold` took out, of those the network is built with.
+        scaled: those of them that left a constant for each channel.
+        preprocessing: of its images; None where it is not known.
     """
 
     model: str
@@ -39,43 +72,23 @@ class Config:
     in_chans: int = 3
     image_size: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-
-    def build(self) -> Network:
-        """Build the network with fresh weights."""
-        return create_model(
-            self.model,
-            se=self.se,
-            num_classes=self.num_classes,
-            in_chans=self.in_chans,
-            image_size=self.image_size,
-            options=self.options,
-        )
-
-    def difference(self, model: nn.Module) -> str:
-        """Say where a network is not the one that is described here, layer by layer; empty if it is."""
-        with torch.device("meta"):
-            twin = self.build()
-        here, there = (
-            {name: f"{type(m).__name__}({m.extra_repr()})" for name, m in network.named_modules()}
-            for network in (model, twin)
-        )
-        for name in {**here, **there}:
-            if here.get(name) != there.get(name):
-                return f"{name or 'it'} is {here.get(name, 'nothing')} and not {there.get(name, 'nothing')}"
-        return ""
+    insert: tuple[Inserted, ...] = ()
+    removed: tuple[str, ...] = ()
+    scaled: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give the values as JSON has them.
+        """Return the values as JSON has them.
 
         Raises:
             SpecError: if a design or an option holds a function or an object: it cannot be written down.
         """
-        for number, spec in enumerate(self.se):
+        designs = {f"se[{number}]": spec for number, spec in enumerate(self.se)}
+        designs |= {one.name: one.spec for one in self.insert if one.spec is not None}
+        for place, spec in designs.items():
             for name in ("variant", "squeeze", "gate", "activation"):
                 if not isinstance(getattr(spec, name), str):
-                    raise SpecError(
-                        f"se[{number}].{name} is a function; a file needs names, so that it can be rebuilt."
-                    )
+                    raise SpecError(f"{place}.{name} is a function; a file needs names, so that it can be rebuilt.")
         try:
             return {"format": FORMAT, **json.loads(json.dumps(asdict(self)))}
         except TypeError as error:
@@ -92,15 +105,20 @@ def read_config(path: Path) -> Config | None:
         CheckpointError: if it is ours and does not fit.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}.") from None
-    if not isinstance(values, dict) or not str(values.get("format", "")).startswith("senet-"):
-        return None
-    found = values.pop("format")
-    if found != FORMAT:
-        raise CheckpointError(f"{path}: format = {found!r} is of another version of senet, this one reads {FORMAT!r}.")
-    try:
+        if (size := path.stat().st_size) > LONGEST:
+            raise CheckpointError(f"{path} has {size:,} bytes; at most {LONGEST:,} are read.")
+        values = parse_json(path.read_text(encoding="utf-8"))  # the Hub's cache has links
+        if not isinstance(values, dict) or not str(values.get("format", "")).startswith("senet-"):
+            return None
+        found = values.pop("format")
+        if found not in READABLE:
+            raise CheckpointError(
+                f"{path}: format = {found[:40]!r} is of another version of senet, this one reads {', '.join(READABLE)}."
+            )
         return decode.record(Config, values, place=str(path))
+    except CheckpointError:
+        raise
     except SenetError as error:
-        raise CheckpointError(str(error)) from None
+        raise CheckpointError(" ".join(str(error).split())[:600]) from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON: {' '.join(str(error).split())[:200]}.") from None

@@ -1,0 +1,7 @@
+"""One door for networks: any network by name, builder or folder, with or without blocks, with its weights."""
+
+from senet.networks.create import create
+from senet.networks.names import LIBRARIES, Named, named
+from senet.networks.pretrained import from_pretrained, save_pretrained
+
+__all__ = ["LIBRARIES", "Named", "create", "from_pretrained", "named", "save_pretrained"]

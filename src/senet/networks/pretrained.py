@@ -1,0 +1,169 @@
+"""One format of folder for every network: what it is, its weights and its card, here or on the Hugging Face Hub."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import nn
+
+from senet.errors import CheckpointError, SenetError, SpecError
+from senet.files.atomic import ensure_writable, write_bytes, write_json, write_text
+from senet.lab.result import Result
+from senet.networks.building import Builder, builder_of
+from senet.networks.names import RUN
+from senet.networks.rebuild import described, rebuild
+from senet.networks.runs import config_of_run
+from senet.spec import SESpec, designs
+from senet.weights.card import card
+from senet.weights.config import Config, Preprocessing, read_config
+from senet.weights.safe import read_weights
+from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
+from senet.weights.values import check_values
+
+__all__ = ["description", "from_pretrained", "save_pretrained"]
+
+
+def save_pretrained(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    se: SESpec | Sequence[SESpec | str] | str | bool | None = None,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    builder: Builder | None = None,
+    preprocessing: Preprocessing | None = None,
+    result: Result | None = None,
+) -> Path:
+    """Write a network so that it can be built and loaded again from the folder alone.
+
+    Blocks that `insert` put in and those that `fold` took out are recognised in the network itself. The arguments are
+    those that the network was built with. They are checked by building it again without memory: every layer must be
+    the same, so that pool, stride and gates come back too, which weights alone cannot tell.
+
+    Args:
+        model: the network.
+        folder: made if it is not there; gets `model.safetensors`, `config.json` and the card `README.md`.
+        name: where it comes from: a name of `list_models()`, `timm:NAME`, `torchvision:NAME`, or a function of your own
+            as `package.module:FUNCTION` or `FILE.py:FUNCTION`. None asks the network, which timm's can tell.
+        se: designs of blocks that a network of the zoo was built with; None is the plain network.
+        num_classes: its outputs; None asks the network.
+        in_chans: channels of its input.
+        image_size: side of its input [pixels], for networks whose classifier depends on it.
+        options: further arguments of its family or its builder.
+        builder: the function itself, where `name` cannot be imported here.
+        preprocessing: of its images; None asks the network, which timm's can tell.
+        result: its training, for the card.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SpecError: if the arguments build another network, or a design cannot be written down.
+        StorageError: if the folder cannot be written.
+    """
+    told = getattr(model, "pretrained_cfg", None) or {}
+    if name is None and told.get("architecture"):
+        name = f"timm:{told['architecture']}"
+    if name is None:
+        raise SpecError(
+            f"name is missing: say what builds this {type(model).__name__}, name='resnet20', 'timm:NAME', "
+            "'torchvision:NAME', or for a network of your own the function that returns it, name='mymodule:build'."
+        )
+    specs = designs(se)
+    specs = () if specs is None else (specs,) if isinstance(specs, SESpec) else tuple(specs)
+    if builder is None and ":" in name and not name.startswith(("senet:", "timm:", "torchvision:")):
+        builder = builder_of(name)
+    config = Config(
+        model=name,
+        se=specs,
+        num_classes=_outputs(model) if num_classes is None else num_classes,
+        in_chans=in_chans,
+        image_size=image_size,
+        options=dict(options or {}),
+        preprocessing=preprocessing or _preprocessing(told),
+    )
+    config = described(model, config, builder=builder)
+    values = config.as_json()
+    if result is not None and (result.run.model, result.run.se) != (name, specs):
+        raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; leave it out.")
+    folder = Path(folder)
+    ensure_writable(folder)
+    weights = {key: value.detach().cpu().clone().contiguous() for key, value in model.state_dict().items()}
+    params = sum(parameter.numel() for parameter in model.parameters())
+    write_bytes(folder / WEIGHTS[0], save(weights, metadata={"format": "pt"}))
+    write_json(folder / CONFIG, values)
+    write_text(folder / "README.md", card(config, params=params, result=result))
+    return folder
+
+
+def from_pretrained(source: str | Path, *, builder: Builder | str | None = None) -> nn.Module:
+    """Build and load the network of a folder; it comes in evaluation mode.
+
+    Args:
+        source: path of a folder that `save_pretrained` wrote, or of a finished run, or `hf:owner/name` (with
+            `@revision`) for a repository of the Hub.
+        builder: the function that makes the network, or its name, where the folder says that it is one of your own.
+            Nothing that a folder names is imported by itself.
+
+    Raises:
+        CheckpointError: if the folder is none of ours, is damaged, holds other weights, or is not to be had.
+        UsageError: if huggingface-hub is needed and not installed.
+    """
+    place, config = description(source)
+    tensors = read_weights(locate(source))
+    try:
+        if config is None:
+            config = config_of_run(place, tensors)
+        model = rebuild(config, tensors, builder=builder_of(builder) if isinstance(builder, str) else builder)
+        check_values(tensors, model.state_dict())
+        model.load_state_dict(tensors)
+    except SenetError as error:
+        raise CheckpointError(f"{place}: {' '.join(str(error).split())[:600]}") from error
+    return model.eval()
+
+
+def description(source: str | Path) -> tuple[Path, Config | None]:
+    """Read what a folder says about its network.
+
+    Args:
+        source: as for `from_pretrained`.
+
+    Returns:
+        The file, and what it says; None for a run, whose weights say the rest.
+
+    Raises:
+        CheckpointError: if the folder does not say it.
+    """
+    run = Path(source) / RUN
+    if not str(source).startswith(HUB) and run.is_file() and not (run.parent / CONFIG).is_file():
+        return run, None
+    file = locate(source, (CONFIG,))
+    config = read_config(file)
+    if config is None:
+        raise CheckpointError(
+            f"{file} does not say which network this is; use create_model(name, weights=..., origin=...)."
+        )
+    return file, config
+
+
+def _outputs(model: nn.Module) -> int | None:
+    said = getattr(model, "num_classes", None)
+    if isinstance(said, int):
+        return said
+    return next((m.out_features for m in reversed(list(model.modules())) if isinstance(m, nn.Linear)), None)
+
+
+def _preprocessing(told: Mapping[str, Any]) -> Preprocessing | None:
+    if not told.get("mean") or not told.get("input_size"):
+        return None
+    return Preprocessing(
+        mean=tuple(told["mean"]),
+        std=tuple(told["std"]),
+        size=told["input_size"][-1],
+        crop=told.get("crop_pct") or 0.875,
+        interpolation=told.get("interpolation") or "bilinear",
+    )
