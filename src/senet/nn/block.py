@@ -6,6 +6,7 @@ Letters in shapes: n images, c channels, *s the sizes of the map, *t either ones
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import cast
 
 import torch
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.errors import SpecError
-from senet.nn.excite import layers, pointwise
+from senet.nn.excite import layers, pointwise, sizes
 from senet.nn.gate import ACTIVATIONS, GATES
 from senet.nn.squeeze import SQUEEZES
 from senet.spec import Ratios, SESpec
@@ -55,7 +56,7 @@ class SqueezeExcite(nn.Module):
         unit: likewise, of those of the stage.
         excitation: your own module `(n, c, 1, 1) -> (n, c, 1, 1)` in place of the layers of the spec; its
             parameters are then under `excitation.`.
-        dims: spatial dimensions of the map; matters to variants with wide kernels only.
+        dims: spatial dimensions of the map; matters to wide kernels, and where torch.fx traces, which cannot ask a map.
         device: of the weights; None stands for torch's default.
         dtype: of the weights; None stands for torch's default.
         others: refused, with our word for it where timm or torchvision have another.
@@ -97,7 +98,8 @@ class SqueezeExcite(nn.Module):
         spec = spec or SESpec()
         self.spec = spec = spec if reduction is None else spec.but(reduction=reduction)
         self.channels = channels
-        self.widths = spec.widths(channels, stage=stage, unit=unit)
+        self.dims = dims
+        self.planned = widths = spec.widths(channels, stage=stage, unit=unit)
         self.squeeze = _function(spec.squeeze, SQUEEZES)
         self.activation = _function(spec.activation, ACTIVATIONS)
         self.gate = _function(spec.gate, GATES)
@@ -108,36 +110,51 @@ class SqueezeExcite(nn.Module):
             if spec.ratio(stage, unit) > channels:
                 warnings.warn(
                     f"reduction = {spec.ratio(stage, unit)} is wider than the {channels} channels of this map: "
-                    f"the hidden layer has {min(self.widths)} unit; choose a ratio up to {channels}.",
+                    f"the hidden layer has {min(widths)} unit; choose a ratio up to {channels}.",
                     stacklevel=2,
                 )
-            fcs = layers(
-                self.widths, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims, device=device, dtype=dtype
-            )
+            fcs = layers(widths, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims, device=device, dtype=dtype)
             for number, layer in enumerate(fcs, 1):
                 self.add_module(f"fc{number}", layer)
                 self.layers = (*self.layers, f"fc{number}")
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the excitation as its layers are now: a tool that prunes channels may have cut them."""
+        found = [pair for name in self.layers if (pair := sizes(getattr(self, name)))]
+        known = len(found) == len(self.planned) - 1  # not so with an excitation or a layer of your own
+        return (found[0][0], *(outputs for _, outputs in found)) if known else self.planned
+
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
         """Scale every channel of `x` by its weight."""
-        return x * self.weights(x).to(x.dtype)
+        s = self.weights(x)
+        return x * (s if is_symbolic(x) else s.to(x.dtype))
 
     def weights(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *t"]:
-        """Give the weight of every channel, `(n, c, 1, 1)`; `(n, c, h, w)` where nothing is squeezed.
+        """Return the weight of every channel, `(n, c, 1, 1)`; `(n, c, h, w)` where nothing is squeezed.
 
         Raises:
             SpecError: if `x` is no floating-point map with the channels of this block.
         """
-        if x.ndim < 3 or x.shape[1] != self.channels or 0 in x.shape[2:] or not x.is_floating_point():
+        if is_symbolic(x):  # has no type, no sizes and no device to ask for; the graph then suits every type
+            return self._weights(x, self.dims, None)
+        inputs = self.widths[0]
+        if x.ndim < 3 or x.shape[1] != inputs or 0 in x.shape[2:] or not x.is_floating_point():
             raise SpecError(
-                f"input of shape {tuple(x.shape)} and type {x.dtype} does not fit a block of {self.channels} "
-                f"channels; give a floating-point map (n, {self.channels}, ...) with 1 to 3 sizes from 1."
+                f"input of shape {tuple(x.shape)} and type {x.dtype} does not fit a block of {inputs} "
+                f"channels; give a floating-point map (n, {inputs}, ...) with 1 to 3 sizes from 1."
             )
         with without_autocast(x):
-            dtype = self._dtype(x)
-            for name in self.layers[: self.num_map_layers]:
-                x = self.activation(pointwise(getattr(self, name), x.to(dtype)))
-            return self.excite(self.squeeze(x).to(dtype))
+            return self._weights(x, None, self._dtype(x))
+
+    def _weights(self, x: Tensor, dims: int | None, dtype: torch.dtype | None) -> Tensor:
+        layer = pointwise if dims is None else partial(pointwise, dims=dims)
+        squeeze: Callable[..., Tensor] = self.squeeze
+        if dims is not None and squeeze in SQUEEZES.values():  # one of your own takes the map alone
+            squeeze = partial(squeeze, dims=dims)
+        for name in self.layers[: self.num_map_layers]:
+            x = self.activation(layer(getattr(self, name), _cast(x, dtype)))
+        return self.excite(_cast(squeeze(x), dtype), layer=layer)
 
     def excite(self, z: Float[Tensor, "n c *t"], *, layer: Layer = pointwise) -> Float[Tensor, "n d *t"]:
         """Turn a descriptor into weights: the layers after the squeeze, then the gate.
@@ -167,6 +184,15 @@ class SqueezeExcite(nn.Module):
     def extra_repr(self) -> str:
         """Show the data path in the order in which it runs."""
         return f"{' -> '.join(map(str, self.widths))}, {self.spec}"
+
+
+def is_symbolic(x: object) -> bool:
+    """Return whether a map only stands for one, as under `torch.fx.symbolic_trace`."""
+    return not isinstance(x, Tensor)
+
+
+def _cast(x: Tensor, dtype: torch.dtype | None) -> Tensor:
+    return x if dtype is None else x.to(dtype)
 
 
 def _function(value: object, table: object) -> Callable[[Tensor], Tensor]:

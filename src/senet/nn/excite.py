@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from senet.errors import SpecError
 
-__all__ = ["layers", "pointwise"]
+__all__ = ["layers", "pointwise", "sizes"]
 
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -46,10 +46,30 @@ def layers(
             yield CONVS[dims](inputs, outputs, k, padding=k // 2, bias=bias, device=device, dtype=dtype)
 
 
-def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *s"]:
-    """Apply a layer of an excitation to a descriptor or a map of any number of dimensions."""
-    if z.ndim == 4 or not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1):
+def sizes(layer: nn.Module) -> tuple[int, int] | None:
+    """Return the channels that go into a layer and come out of it, as its weights have them; None for other modules.
+
+    What cuts channels away changes weights; not every tool changes `in_channels` too.
+    """
+    weight = getattr(layer, "weight", None)
+    if isinstance(weight, Tensor) and weight.ndim > 1:
+        return weight.shape[1] * getattr(layer, "groups", 1), weight.shape[0]
+    for names in (("in_channels", "out_channels"), ("in_features", "out_features")):  # quantised: no tensor
+        if all(isinstance(getattr(layer, name, None), int) for name in names):
+            return getattr(layer, names[0]), getattr(layer, names[1])
+    return None
+
+
+def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"], *, dims: int | None = None) -> Float[Tensor, "n d *s"]:
+    """Apply a layer of an excitation to a descriptor or a map of any number of dimensions.
+
+    Args:
+        layer: a convolution, or a module in its place.
+        z: what it is applied to.
+        dims: spatial dimensions of `z`; None asks it.
+    """
+    dims = z.ndim - 2 if dims is None else dims
+    if dims == 2 or not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1):
         mapped: Tensor = layer(z)
         return mapped
-    flat: Tensor = layer(z.flatten(2).unsqueeze(-1))
-    return flat.reshape(z.shape[0], flat.shape[1], *z.shape[2:])
+    return layer(z.flatten(2).unsqueeze(-1)).squeeze(-1).unflatten(2, z.shape[2:])  # type: ignore[no-any-return]

@@ -77,6 +77,11 @@ class NestedSqueezeExcite(SqueezeExcite):
             setattr(self, name, SlicedConv2d(inputs, outputs, bias=wider.bias))
         self.select(wider)
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the design in use."""
+        return self.planned
+
     def select(self, spec: SESpec) -> None:
         """Use the excitation of a design from now on.
 
@@ -90,7 +95,7 @@ class NestedSqueezeExcite(SqueezeExcite):
                 f"the design {spec} has the widths {widths}; this block holds designs {self.spec.variant} up to "
                 f"{self.largest}."
             )
-        self.spec, self.widths = spec, widths
+        self.spec, self.planned = spec, widths
         for name, (inputs, outputs) in zip(self.layers, pairwise(widths), strict=True):
             layer = getattr(self, name)
             layer.inputs, layer.outputs = inputs, outputs

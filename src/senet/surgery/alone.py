@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from senet.nn.excite import sizes as sizes_of
 from senet.surgery.flow import Flow, record
 from senet.surgery.layers import CONVS, LAYERS
 from senet.surgery.shape import observe
@@ -71,7 +72,7 @@ def _shapes(module: nn.Module, sizes: tuple[int, ...]) -> list[tuple[tuple[int, 
     layers = [layer for layer in module.modules() if isinstance(layer, LAYERS)]
     conv = next((layer for layer in layers if isinstance(layer, CONVS)), None)
     first = layers[0]
-    channels = first.in_channels if isinstance(first, CONVS) else first.in_features
+    channels = (sizes_of(first) or (0, 0))[0]
     assert isinstance(channels, int)
     if conv is not None:
         return [((2, channels, *sizes[: len(conv.kernel_size)]), 1)]

@@ -5,6 +5,8 @@ from itertools import pairwise
 
 from torch import nn
 
+from senet.nn.excite import sizes as sizes_of
+
 __all__ = ["CONTAINERS", "CONVS", "LAYERS", "pointwise", "widths"]
 
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -15,10 +17,10 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 def pointwise(layer: nn.Module) -> tuple[int, int] | None:
     """Return the input and output channels of a 1x1 layer; None if it looks at neighbours or at groups."""
     if isinstance(layer, nn.Linear):
-        return layer.in_features, layer.out_features
+        return sizes_of(layer)
     assert isinstance(layer, CONVS)
     single = set(layer.kernel_size) == {1} and layer.groups == 1
-    return (layer.in_channels, layer.out_channels) if single else None
+    return sizes_of(layer) if single else None
 
 
 def widths(layers: Sequence[nn.Module]) -> tuple[int, ...] | None:
