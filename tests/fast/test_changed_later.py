@@ -1,6 +1,5 @@
 """What a user does to an accelerated or optimized network later counts: weights trained, cut, parametrized, moved."""
 
-import atexit
 import copy
 import tempfile
 from collections.abc import Callable
@@ -14,11 +13,10 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 from senet import SESpec, accelerate, create_model, decelerate, optimize
 from senet.errors import SpecError
-from senet.fast import convolution
-from senet.fast import native as native_module
+from senet.fast import compiled, convolution
 from senet.fast.chain import Chain
+from senet.fast.compiled import compiler
 from senet.fast.convolution import PackedConv2d, TiledConv2d, is_available
-from senet.fast.native import compiler
 from senet.fast.winograd import LAST
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
@@ -291,12 +289,7 @@ def test_a_library_that_cannot_be_kept_leaves_nothing_behind(tmp_path: Path, mon
     file.touch()
     source = tmp_path / "small.cpp"
     source.write_text('extern "C" int senet_seven() { return 7; }')
-    at_exit: list[tuple[Callable[..., object], tuple[object, ...]]] = []
     monkeypatch.setenv("XDG_CACHE_HOME", str(file))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(atexit, "register", lambda do, *args: at_exit.append((do, args)))
-    assert native_module.load(source).senet_seven() == 7
-    assert list(tmp_path.glob("senet-*"))
-    for do, args in at_exit:
-        do(*args)
+    assert compiled.load(source).senet_seven() == 7
     assert not list(tmp_path.glob("senet-*"))

@@ -17,9 +17,9 @@ from senet import SESpec, SqueezeExcite, create_model, optimize
 from senet.fast import ends
 from senet.fast.chain import FUNCTIONS, Chain, Layer
 from senet.fast.commuted import CommutedTail, GatedTail, PlainTail, Tail
+from senet.fast.compiled import compiler
 from senet.fast.ends import End
 from senet.fast.folding import Pointwise
-from senet.fast.native import compiler
 
 pytestmark = [
     pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler"),

@@ -10,7 +10,8 @@ from torch import Tensor
 from senet.errors import BackendError
 from senet.fast import native as native_module
 from senet.fast.backends import passes
-from senet.fast.native import compiler, native
+from senet.fast.compiled import compiler
+from senet.fast.native import native
 from senet.fast.passes import REFERENCE
 
 FORMATS = (torch.channels_last, torch.contiguous_format)

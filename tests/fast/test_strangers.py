@@ -14,7 +14,7 @@ from senet.errors import BackendError
 from senet.fast import backends
 from senet.fast import native as native_module
 from senet.fast.backends import passes
-from senet.fast.native import compiler
+from senet.fast.compiled import compiler
 from senet.nn import Residual
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
@@ -194,14 +194,14 @@ def fresh() -> object:
 
 
 @needs_compiler
-def test_a_cached_library_without_its_functions_is_named(
+def test_a_source_without_its_functions_is_named(
     fresh: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     source = tmp_path / "empty.cpp"
     source.write_text("int nothing;")
     monkeypatch.setattr(native_module, "SOURCE", source)
-    with pytest.raises(BackendError, match=r"is not what it should be .*; delete it"):
+    with pytest.raises(BackendError, match=r"empty\.cpp lacks a function .*; install senet again"):
         passes("native")
 
 

@@ -61,7 +61,7 @@ def test_parts_of_ones_own_are_traced(block: nn.Module) -> None:
     same(block, torch.randn(2, 16, 5, 5, dtype=next(block.parameters()).dtype))
 
 
-@pytest.mark.parametrize("name", ["resnet8", "mobilenet_v1", "preact_resnet110"])
+@pytest.mark.parametrize("name", ["resnet8", "mobilenet_v1", "cnn3"])
 def test_whole_networks_are_traced_built_or_inserted(name: str) -> None:
     for model in (create_model(name, se=SESpec(reduction=4)), create_model(name)):
         if not find(model):

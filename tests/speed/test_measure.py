@@ -9,7 +9,7 @@ from torch import nn
 
 from senet import SESpec, bench
 from senet.errors import SpecError, UsageError
-from senet.fast.native import compiler
+from senet.fast.compiled import compiler
 from senet.lab.speed_report import save
 from senet.speed.memory import bandwidth, moved_bytes, peak_bytes, saved_bytes
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from senet.errors import BackendError, SpecError, unknown
-from senet.fast.backends import BACKENDS, backend_for, passes
+from senet.fast.backends import BACKENDS, backend_for, obstacle, passes
 from senet.fast.convolution import TiledConv2d, is_available, is_tileable
 from senet.fast.modules import FusedResidual, FusedSequential, excite_of, is_norm, parts
 from senet.nn import Residual, SqueezeExcite
@@ -55,7 +55,7 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
         What was fused and what was not, with the reason.
 
     Raises:
-        BackendError: if the machine cannot run the backend.
+        BackendError: if the machine cannot run the backend, or it computes wrong values there.
         SpecError: if the backend is not known, or `model` is no network.
     """
     if not isinstance(model, nn.Module):
@@ -68,6 +68,8 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
             return Accelerated(fused=(), left=tuple(_everything(model, "no backend can run")), backend="")
         backend = chosen
     passes(backend)  # compiles
+    if why := obstacle(backend, _device(model)):
+        raise BackendError(f"{why}; choose the backend 'reference', or leave it out.")
     tiled = backend == "native" and is_available()
     for module in model.modules():
         if fused := FUSED.get(type(module)):
@@ -99,17 +101,20 @@ def decelerate(model: nn.Module) -> None:
 
 
 def _automatic(model: nn.Module) -> str | None:
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    backend = backend_for(device)
+    """Return the backend for the device of a network; None, with a warning, if there is none."""
+    device = _device(model)
     try:
-        if backend is not None:
-            passes(backend)
+        if (backend := backend_for(device)) is not None:
             return backend
-        why = f"there is no C++ compiler (install g++ or clang, or set CXX) for {device}"
+        why = f"no backend runs on {device}"
     except BackendError as error:
         why = str(error)
     warnings.warn(f"the network is left as it is: {why}", stacklevel=3)
     return None
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def _everything(model: nn.Module, why: str) -> Iterator[tuple[str, str]]:

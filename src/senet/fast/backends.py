@@ -1,20 +1,25 @@
-"""Who runs the passes over the maps: a name for each, and which one suits a device."""
+"""Who runs the passes over the maps: a name for each, which one suits a device, and whether it can be trusted there."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from senet.fast.native import TYPES, compiler, native
+from senet.errors import BackendError
+from senet.fast.compiled import identity
+from senet.fast.native import SOURCE, TYPES, native
 from senet.fast.passes import REFERENCE, Passes
+from senet.fast.selfcheck import passes_fault, verdict
 
-__all__ = ["BACKENDS", "backend_for", "is_suited", "passes"]
+__all__ = ["BACKENDS", "backend_for", "is_suited", "live", "obstacle", "passes"]
 
 # values of a map, below which several operators of torch cost less than one of Python (docs/speed.md)
 SMALL, SMALL_GATED = 2**19, 2**16
+SUITED = {"cpu": "native", "cuda": "triton"}  # by type of device
 
 
 @cache
@@ -25,9 +30,15 @@ def inductor() -> Passes:
 
 @cache
 def triton() -> Passes:
-    """Give the passes in Triton."""
-    from senet.fast.triton_passes import TRITON
+    """Return the passes in Triton.
 
+    Raises:
+        BackendError: if Triton is not installed.
+    """
+    try:
+        from senet.fast.triton_passes import TRITON
+    except ImportError as error:
+        raise BackendError(f"backend = 'triton' needs Triton ({error}); pip install triton.") from error
     return TRITON
 
 
@@ -45,7 +56,7 @@ def passes(backend: str) -> Passes:
     Raises:
         BackendError: if this machine cannot run it.
     """
-    if backend == "native" and torch.compiler.is_compiling():
+    if backend in ("native", "triton") and torch.compiler.is_compiling():
         from senet.fast.operators import OPERATORS
 
         return OPERATORS
@@ -53,14 +64,66 @@ def passes(backend: str) -> Passes:
 
 
 def backend_for(device: torch.device) -> str | None:
-    """Give the backend that suits a device; None if this machine has none that pays off."""
-    if device.type == "cuda":
-        return "triton" if find_spec("triton") else "inductor"
-    return "native" if device.type == "cpu" and compiler() else None
+    """Return the backend that suits a device; None if there is none for it.
+
+    Raises:
+        BackendError: if it cannot run on this machine, with the reason.
+    """
+    if device.type not in SUITED:
+        return None
+    if why := obstacle(SUITED[device.type], device):
+        raise BackendError(why)
+    return SUITED[device.type]
+
+
+def obstacle(backend: str, device: torch.device) -> str:
+    """Return why a backend cannot run on a device: a part that is missing, or wrong results; empty if it can.
+
+    Its results are compared with those of plain torch before it is used for the first time (`senet.fast.selfcheck`).
+    """
+    if SUITED.get(device.type) != backend:
+        return ""  # the plain passes and their compilation run wherever torch does
+    try:
+        ours = BACKENDS[backend]()
+        words = (str(device), *_described(backend, device))
+        fault = verdict(backend, words, lambda: passes_fault(ours, device))
+    except BackendError as error:
+        return str(error)
+    except Exception as error:  # an architecture that Triton does not know, a full device: torch may still run
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return f"backend = {backend!r} fails on {device} ({type(error).__name__}: {reason})"
+    return f"backend = {backend!r} computes wrong values on {device}: {fault}" if fault else ""
+
+
+def _described(backend: str, device: torch.device) -> tuple[str, ...]:
+    """Return what the results of a backend depend on."""
+    if backend == "native":
+        return (identity(SOURCE),)  # with compiler and processor
+    import triton
+
+    sources = [
+        Path(__file__).with_name(f"triton_{part}.py").read_text(encoding="utf-8") for part in ("kernels", "passes")
+    ]
+    return triton.__version__, str(torch.cuda.get_device_properties(device)), str(torch.version.cuda), *sources
+
+
+@cache
+def _is_usable(backend: str, device: torch.device) -> bool:
+    """Return whether a backend can run on a device; if not, warn once."""
+    why = obstacle(backend, device)
+    if why:
+        warnings.warn(f"{why}; the network runs as torch runs it.", stacklevel=2)
+    return not why
+
+
+def live(u: Tensor) -> Passes:
+    """Return who runs the passes over a map of a compiled network: whoever suits its device, otherwise plain torch."""
+    backend = SUITED.get(u.device.type, "")
+    return BACKENDS[backend]() if backend and _is_usable(backend, u.device) else REFERENCE
 
 
 def is_suited(backend: str, u: Any, *, gated: bool) -> bool:
-    """Say whether a backend can run on a map and pays off; otherwise torch's own operations do.
+    """Return whether a backend can run on a map and pays off; otherwise torch's own operations do.
 
     Args:
         backend: of `BACKENDS`.
@@ -69,10 +132,13 @@ def is_suited(backend: str, u: Any, *, gated: bool) -> bool:
     """
     if not isinstance(u, Tensor) or u.ndim != 4 or u.numel() == 0 or not u.is_floating_point():
         return False
-    if not torch.compiler.is_compiling() and type(u) not in (Tensor, nn.Parameter):  # e.g. a fake tensor
+    compiling = torch.compiler.is_compiling()  # the operators then ask when they run
+    if not compiling and type(u) not in (Tensor, nn.Parameter):  # e.g. a fake tensor
         return False
     if backend == "native":
-        return u.device.type == "cpu" and u.dtype in TYPES and u.numel() >= (SMALL_GATED if gated else SMALL)
-    if backend == "triton":
-        return u.device.type == "cuda" and u.dtype in (*TYPES, torch.float16)
-    return True
+        fits = u.device.type == "cpu" and u.dtype in TYPES and u.numel() >= (SMALL_GATED if gated else SMALL)
+    elif backend == "triton":
+        fits = u.device.type == "cuda" and u.dtype in (*TYPES, torch.float16)
+    else:
+        return True
+    return fits and (compiling or _is_usable(backend, u.device))

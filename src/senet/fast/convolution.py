@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from senet.errors import BackendError
 from senet.fast.hooks import is_followed, is_watched
-from senet.fast.winograd import LAST, convolved, is_wide, library, tiles, transformed, turned, weight_gradient
+from senet.fast.selfcheck import is_sound
+from senet.fast.winograd import LAST, SOURCE, convolved, fault, is_wide, tiles, transformed, turned, weight_gradient
 
 __all__ = ["PackedConv2d", "TiledConv2d", "is_available", "is_tileable"]
 
@@ -132,12 +133,11 @@ def is_tileable(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
 
 @cache
 def is_available() -> bool:
-    """Say whether the library is on this machine, and was measured on one like it."""
+    """Return whether the library is on this machine, was measured on one like it, and computes what torch does."""
     try:
-        library()
+        return is_wide() and is_sound("the 3x3 convolutions", SOURCE, fault)
     except BackendError:
         return False
-    return is_wide()
 
 
 def _fits(module: nn.Conv2d) -> bool:

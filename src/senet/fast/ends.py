@@ -10,6 +10,7 @@ Letters in shapes: n images, c and d channels, h and w sizes.
 import ctypes
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +20,11 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 
 from senet.errors import BackendError
-from senet.fast.chain import FUNCTIONS, Chain
+from senet.fast.chain import FUNCTIONS, Chain, Layer
+from senet.fast.compiled import load
+from senet.fast.folding import Pointwise
 from senet.fast.hooks import QUIET, is_plain, modes
-from senet.fast.native import load
+from senet.fast.selfcheck import LAYOUTS, apart, is_sound
 
 __all__ = ["End", "library"]
 
@@ -33,13 +36,38 @@ ABSENT = (0, 0, 0, 0)  # a map that is not there
 
 @cache
 def library() -> Callable[..., None] | None:
-    """Compile the library, unless it has been on this machine, and load it; None where no compiler can."""
+    """Load the library, compiled unless it has been on this machine; None where no compiler can, or it is wrong."""
     try:
         run: Any = load(SOURCE).senet_end
     except (BackendError, AttributeError):  # torch computes the same, a little later
         return None
     run.argtypes, run.restype = (ctypes.c_void_p,) * 6, None
-    return run  # type: ignore[no-any-return]
+    return run if is_sound("the ends of units", SOURCE, lambda: fault(run)) else None
+
+
+def fault(run: Callable[..., None]) -> str:
+    """Return the first case in which the library is wrong, and by how much; empty if there is none."""
+    random = torch.Generator().manual_seed(0)
+    for (n, d, h, w), dtype in product(((2, 5, 3, 7), (3, 33, 9, 5)), BF16):
+        given = [torch.randn(out, inner, generator=random).to(dtype) for out, inner in ((3, 7), (d, 3))]
+        for (memory, layout), name in product(LAYOUTS.items(), FUNCTIONS):
+            chain = Chain(
+                [Layer(Pointwise(given[0], None), name), Layer(Pointwise(given[1], given[1][:, 0].clone()), name)]
+            )
+            maps = [torch.randn(n, c, *size, generator=random) for c, size in ((d, (h, w)), (d, (h, w)), (7, (3, 5)))]
+            u, r, m = (x.to(dtype).contiguous(memory_format=layout) for x in maps)
+            s = torch.rand(n, d, 1, 1, generator=random)
+            for weights, shortcut, averaged in ((None, r, None), (s, None, None), (s, r, None), (None, r, m)):
+                excite = None if averaged is None else chain
+                y = torch.empty_like(u)
+                words = _prepared(u, weights, shortcut, averaged, excite, True, torch.get_num_threads())
+                assert words is not None
+                run(words, *(None if x is None else x.data_ptr() for x in (u, weights, shortcut, averaged, y)))
+                gate = chain.float()(m.float().mean((2, 3)))[..., None, None] if excite else weights
+                wanted = torch.relu((u.float() if gate is None else gate * u.float()) + (0 if shortcut is None else r))
+                if why := apart(y, wanted.to(dtype), dtype):
+                    return f"{n}x{d}x{h}x{w}, {dtype}, {memory}, {name if excite else 'no excitation'}: {why}"
+    return ""
 
 
 class Plan(NamedTuple):

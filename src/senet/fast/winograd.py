@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from senet.errors import BackendError
-from senet.fast.native import load
+from senet.fast.compiled import load
+from senet.fast.selfcheck import apart
 
-__all__ = ["convolved", "is_wide", "tiles", "transformed", "turned", "weight_gradient"]
+__all__ = ["SOURCE", "convolved", "fault", "is_wide", "tiles", "transformed", "turned", "weight_gradient"]
 
 SOURCE = Path(__file__).with_name("winograd.cpp")
 SIDE = 4  # of a tile
@@ -103,6 +105,28 @@ def weight_gradient(x: Map, dy: Convolved, *, like: Weight, padding: int) -> tup
     return dg, dbias
 
 
+def fault() -> str:
+    """Return the first case in which the library is wrong, and by how much; empty if there is none."""
+    random = torch.Generator().manual_seed(0)
+    for n, c, k, h, w, padding in ((2, 16, 17, 7, 5, 1), (1, 19, 16, 6, 9, 0), (3, 33, 40, 5, 12, 1)):
+        x = torch.randn(n, c, h, w, generator=random).contiguous(memory_format=LAST)
+        weight, bias = torch.randn(k, c, 3, 3, generator=random), torch.randn(k, generator=random)
+        y = F.conv2d(x, weight, bias, padding=padding)
+        dy = torch.randn(y.shape, generator=random).contiguous(memory_format=LAST)
+        asked = ([k], [1, 1], [padding] * 2, [1, 1], False, [0, 0], 1, [True] * 3)
+        wanted = (torch.relu(y), *torch.ops.aten.convolution_backward(dy, x, weight, *asked))
+        found = (
+            convolved(x, transformed(weight), channels=k, bias=bias, padding=padding, relu=True),
+            convolved(dy, turned(weight), channels=c, bias=None, padding=2 - padding),
+            *weight_gradient(x, dy, like=weight, padding=padding),
+        )
+        names = ("the result", "the gradient of the map", "that of the weights", "that of the bias")
+        for name, one, other in zip(names, found, wanted, strict=True):
+            if why := apart(one, other, torch.float32):
+                return f"{name} of {n}x{c}x{h}x{w} to {k} channels, padding {padding}, {why}"
+    return ""
+
+
 def _scratch(layer: tuple[int, ...], *, gradient: bool) -> Tensor:
     return _floats(library().senet_winograd_scratch(*layer, int(gradient)))
 
@@ -133,6 +157,6 @@ def library() -> Any:
         try:
             function = getattr(loaded, f"senet_winograd_{name}")
         except AttributeError as error:
-            raise BackendError(f"{loaded._name} is not what it should be ({error}); delete it.") from error
+            raise BackendError(f"{SOURCE.name} lacks a function ({error}); install senet again.") from error
         function.argtypes, function.restype = arguments, result
     return loaded
