@@ -117,15 +117,13 @@ def test_wrong_passes_are_left_out_with_one_warning_and_training_goes_on(monkeyp
     monkeypatch.setitem(backends.BACKENDS, "native", lambda: wrong)
     start = "backend = 'native' computes wrong values on cpu: apply of 2x5x3x7, float32, contiguous"
     with pytest.warns(UserWarning, match=rf"^{start} [^\n]*; the network runs as torch runs it\.$") as seen:
-        logits = [good(images()) for _ in range(3)][0]
+        logits = sum(good(images()) for _ in range(3))
     assert len(seen) == 1
-    logits.sum().backward()
+    logits.sum().backward()  # type: ignore[union-attr]
     assert logits.isfinite().all()
     with pytest.warns(UserWarning, match="the network is left as it is: backend = 'native' computes wrong values"):
         assert accelerate(network()).backend == ""
-    with pytest.raises(
-        BackendError, match=r"computes wrong values on cpu: apply of .*; choose the backend 'reference'"
-    ):
+    with pytest.raises(BackendError, match=r"wrong values on cpu: apply of .*; choose the backend 'reference'"):
         accelerate(network(), backend="native")
 
 
