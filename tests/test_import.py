@@ -11,7 +11,7 @@ import senet.version
 
 HELP = """
 from typer.testing import CliRunner
-from senet.cli import app
+from senet.cli.commands import app
 assert CliRunner().invoke(app, ["--help"]).exit_code == 0
 """
 
@@ -37,7 +37,7 @@ def loaded_after(code: str) -> set[str]:
     "code",
     [
         "import senet; senet.SESpec(reduction=8)",
-        "import senet.cli",
+        "import senet.cli.commands",
         "import senet.data; senet.data.DataSpec()",
         "import senet.lab.study, senet.lab.recipe, senet.lab.run, senet.lab.summary, senet.lab.table, senet.decode",
         HELP,

@@ -1,21 +1,21 @@
 """Squeeze-and-excitation for people who own a convolutional network.
 
-`import senet` loads no torch; the first use of a name that needs it does.
+`import senet` loads no torch; the first use of a name that needs it does. Nothing is imported here, so that Ctrl-C in
+the first moments of a command ends in one line (`senet.cli`).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from senet.errors import SenetError, SpecError
-from senet.spec import ACTIVATION_NAMES, GATE_NAMES, SLOTS, SQUEEZE_NAMES, VARIANTS, SESpec
-
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
     from senet.create import create_model
+    from senet.errors import SenetError, SpecError
     from senet.fast import accelerate, decelerate, optimize
     from senet.models import list_models
     from senet.networks import from_pretrained, save_pretrained
     from senet.nn import SqueezeExcite
+    from senet.spec import ACTIVATION_NAMES, GATE_NAMES, SLOTS, SQUEEZE_NAMES, VARIANTS, SESpec
     from senet.speed import bench
     from senet.surgery import Folded, Insertion, find, fold, insert, plan, remove
     from senet.timm_zoo import timm_attention, timm_models
@@ -58,10 +58,18 @@ __all__ = [
 ]
 
 _HOMES = {
+    "VARIANTS": "senet.spec",
+    "SQUEEZE_NAMES": "senet.spec",
+    "SLOTS": "senet.spec",
+    "GATE_NAMES": "senet.spec",
+    "ACTIVATION_NAMES": "senet.spec",
     "ORIGINS": "senet.weights",
     "Cost": "senet.costs",
     "Folded": "senet.surgery",
     "Insertion": "senet.surgery",
+    "SESpec": "senet.spec",
+    "SenetError": "senet.errors",
+    "SpecError": "senet.errors",
     "SqueezeExcite": "senet.nn",
     "__version__": "senet.version",
     "accelerate": "senet.fast",

@@ -228,6 +228,6 @@ def test_another_command_reads_that_a_run_was_stopped(tmp_path: Path) -> None:
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('{"run": {}}')
-    with pytest.raises(CheckpointError, match=r"pruned\.json is no record"):
+    with pytest.raises(CheckpointError, match=r"pruned\.json is not a record"):
         read_pruned(tmp_path)
     assert read_pruned(tmp_path / "nowhere") is None

@@ -1,86 +1,43 @@
-"""The command line: a module for each command. Torch is imported where a command needs it, never for `--help`."""
+"""The command line. This module is light, so that Ctrl-C is heeded from the first moment on."""
 
-import sys
-import warnings
-from typing import Annotated
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
-import typer
+__all__ = ["main"]
 
-from senet.cli import (
-    bench,
-    compare,
-    cost,
-    evaluate,
-    fold,
-    insert,
-    models,
-    report,
-    run,
-    search,
-    studies,
-    train,
-)
-from senet.cli.failure import in_one_line, show_warning
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    help="Does channel attention pay off in your network - which kind, where, at what ratio, at what cost?",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-# in the order of `senet --help`
-app.command("compare")(compare.compare)
-app.command("run")(run.run)
-app.command("report")(report.report)
-app.command("studies")(studies.studies)
-app.command("search")(search.search)
-app.command("train")(train.train)
-app.command("eval")(evaluate.evaluate)
-app.command("fold")(fold.fold)
-app.command("models")(models.models)
-app.command("cost")(cost.cost)
-app.command("bench")(bench.bench)
-app.command("insert")(insert.insert)
-
-_debug = False
-
-
-def _version(asked: bool | None) -> None:
-    if asked:
-        from senet.version import __version__
-
-        print(f"senet {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def settings(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks")] = False,
-    version: Annotated[
-        bool | None, typer.Option("--version", help="Print the version and leave", callback=_version, is_eager=True)
-    ] = None,
-) -> None:
-    """Hold what all commands share."""
-    global _debug
-    _debug = debug
+Handler = Callable[[int, FrameType | None], Any] | int | None
+STOPPED = "senet: stopped by Ctrl-C; the same command starts again.\n"
 
 
 def main() -> None:
-    """Run the command line; every error that a user can mend is one line and an exit code."""
-    global _debug
-    _debug, warnings.showwarning = False, show_warning
+    """Run the command line; every error that a user can mend, and Ctrl-C, is one line and an exit code."""
+    before = signal.getsignal(signal.SIGINT)
+    _set(_interrupt)
     try:
-        raise SystemExit(app(standalone_mode=False))  # else typer frames its errors and calls an EOFError "Aborted."
+        from senet.cli.commands import call
+
+        raise SystemExit(call())
     except KeyboardInterrupt:
+        os.write(2, STOPPED.encode())
         raise SystemExit(130) from None
-    except Exception as error:
-        if _debug:
-            raise
-        sentence, code = in_one_line(error)
-        if sentence:
-            print(f"senet: {sentence}", file=sys.stderr)
-        raise SystemExit(code) from None
+    finally:
+        _set(before)
+
+
+def _set(handler: Handler) -> None:
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python allows none
+        signal.signal(signal.SIGINT, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise `KeyboardInterrupt`; while a module is imported, which may swallow or disguise it, leave at once."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            os.write(2, STOPPED.encode())
+            os._exit(130)
+        frame = frame.f_back
+    raise KeyboardInterrupt

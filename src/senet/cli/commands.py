@@ -1,0 +1,89 @@
+"""A module for each command. Torch is imported where a command needs it, never for `--help`."""
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from senet.cli import (
+    bench,
+    compare,
+    cost,
+    evaluate,
+    fold,
+    insert,
+    models,
+    report,
+    run,
+    search,
+    studies,
+    train,
+)
+from senet.cli.failure import in_one_line, show_warning
+
+__all__ = ["app", "call"]
+
+app = typer.Typer(
+    help="Does channel attention pay off in your network - which kind, where, at what ratio, at what cost?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# in the order of `senet --help`
+app.command("compare")(compare.compare)
+app.command("run")(run.run)
+app.command("report")(report.report)
+app.command("studies")(studies.studies)
+app.command("search")(search.search)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("fold")(fold.fold)
+app.command("models")(models.models)
+app.command("cost")(cost.cost)
+app.command("bench")(bench.bench)
+app.command("insert")(insert.insert)
+
+_debug = False
+
+
+def _version(asked: bool | None) -> None:
+    if asked:
+        from senet.version import __version__
+
+        print(f"senet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def settings(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks")] = False,
+    version: Annotated[
+        bool | None, typer.Option("--version", help="Print the version and leave", callback=_version, is_eager=True)
+    ] = None,
+) -> None:
+    """Hold what all commands share."""
+    global _debug
+    _debug = debug
+
+
+def call() -> int:
+    """Run the command that was typed and return its exit code; every error that a user can mend is one line."""
+    global _debug
+    _debug, warnings.showwarning = False, show_warning
+    try:
+        code: int = app(standalone_mode=False) or 0  # else typer frames its errors and calls an EOFError "Aborted."
+        if code == 130:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        return code
+    except Exception as error:
+        if isinstance(error, typer.Abort) and isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        if _debug:
+            raise
+        sentence, code = in_one_line(error)
+        if sentence:
+            print(f"senet: {sentence}", file=sys.stderr)
+        return code
