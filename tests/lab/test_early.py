@@ -231,3 +231,24 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"pruned\.json is not a record"):
         read_pruned(tmp_path)
     assert read_pruned(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe\n",
+        b"[1, 2]\n",
+        b"null\n",
+        b'{"epoch": 1}\n',
+        b'{"epoch": 2, "lr": 1, "train_loss": 1, "test_loss": 1, "correct": 1, "correct5": 1, "seconds": 1}\n',
+        b'{"epoch": 1, "lr": 1, "train_loss": 1, "test_loss": NaN, "correct": 1, "correct5": 1, "seconds": 1}\n',
+        b'{"epoch": 1, "lr": 1, "train_loss": 1, "test_loss": 1, "correct": "1", "correct5": 1, "seconds": 1}\n',
+        b'{"epoch": 1, "lr": 1, "train_loss": 1, "test_loss": 1, "correct": 41, "correct5": 41, "seconds": 1}\n',
+        b"[" * 100_000 + b"\n",
+    ],
+)
+def test_the_damaged_curve_of_another_training_is_left_out_with_a_note(damage: bytes, tmp_path: Path) -> None:
+    found = judge(tmp_path, {run: epochs(10, 20) for run in OTHERS})
+    (tmp_path / OTHERS[0].id / "metrics.jsonl").write_bytes(damage)
+    with pytest.warns(UserWarning, match=rf"{OTHERS[0].id}/metrics\.jsonl is damaged and left out"):
+        assert found(RUN, epochs(1, 1), 40) == Verdict(level=50.0, others=2)

@@ -17,6 +17,7 @@ from senet.cli import (
     report,
     run,
     search,
+    status,
     studies,
     train,
 )
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("compare")(compare.compare)
 app.command("run")(run.run)
 app.command("report")(report.report)
+app.command("status")(status.status)
 app.command("studies")(studies.studies)
 app.command("search")(search.search)
 app.command("train")(train.train)

@@ -69,13 +69,14 @@ def search(
     """
     from senet import decode
     from senet.files.atomic import ensure_writable
-    from senet.lab.search.command import run_search, with_options
+    from senet.lab.search.command import check_strategy, run_search, with_options
     from senet.lab.search.report import findings_dict, write_report
     from senet.lab.search.reread import lists_beside, reread
     from senet.lab.search.show import show
     from senet.lab.search.space import read_space
     from senet.lab.store import Store
 
+    check_strategy(strategy)
     space = read_space(space_file, changes=decode.assign(words or []))
     space = with_options(space, trials=trials, minutes=minutes, params=params, stop_early=stop_early)
     folder = output or Path("out") / f"{space.name}-{strategy}"

@@ -10,20 +10,22 @@ Source:
     resumption of stopped trainings.
 """
 
-import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from senet import decode
 from senet.bounds import check_fields
 from senet.errors import SpecError, unknown
+from senet.files.documents import DocumentError, parse_json, read_text
 from senet.lab.result import MOST_IMAGES, Epoch, check_curve, decode_about_run, read_about_run
 from senet.lab.run import Run
 
-__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "Verdict", "decode_pruned", "read_pruned"]
+__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "Verdict", "curve_of", "decode_pruned", "read_pruned"]
 
 RULES = ("off", "median", "halving")
 FILE = "pruned.json"
@@ -131,17 +133,15 @@ class Judge:
         epoch, before = len(curve), self.order.get(run.seed, ())
         if not curve or epoch >= run.recipe.epochs or run.id not in before:
             return None
-        curves = (_curve(self.root / other) for other in before[: before.index(run.id)])
+        curves = (curve_of(self.root / other, total=total) for other in before[: before.index(run.id)])
         others = [self._best(other[:epoch], total) for other in curves if len(other) >= epoch]
-        level = self.rule.to_reach(
-            epoch, self._best([asdict(line) for line in curve], total), others, epochs=run.recipe.epochs
-        )
+        level = self.rule.to_reach(epoch, self._best(curve, total), others, epochs=run.recipe.epochs)
         return None if level is None else Verdict(level=level, others=len(others))
 
-    def _best(self, curve: Sequence[Mapping[str, Any]], total: int) -> float:
+    def _best(self, curve: Sequence[Epoch], total: int) -> float:
         if self.by == "loss":
-            return max(-float(line["test_loss"]) for line in curve)
-        return max(100 * int(line["correct"]) / total for line in curve)
+            return max(-line.test_loss for line in curve)
+        return max(100 * line.correct / total for line in curve)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,16 +221,23 @@ def decode_pruned(text: str, *, place: str) -> Pruned:
     return decode_about_run(Pruned, text, place=place, what="record", way_out=" Remove it.")
 
 
-def _curve(folder: Path) -> list[dict[str, Any]]:
-    """Read the epochs of another training; the last line may be half written, and there may be none."""
+def curve_of(folder: Path, *, total: int = MOST_IMAGES) -> tuple[Epoch, ...]:
+    """Read the epochs that any training has ended so far, while it is at work; there may be none.
+
+    What another process wrote must not end this one: a damaged file counts as no epochs, with a warning.
+
+    Args:
+        folder: of its run.
+        total: images that it is tested on.
+    """
+    path = folder / "metrics.jsonl"
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    curve = []
-    for line in lines:
-        try:
-            curve.append(json.loads(line))
-        except ValueError:
-            break
+        whole = read_text(path).rpartition("\n")[0]  # the last line may be half written
+        curve = tuple(decode.record(Epoch, parse_json(line)) for line in whole.splitlines())
+        check_curve(curve, total=total, epochs=len(curve))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except (OSError, DocumentError, SpecError) as error:
+        warnings.warn(f"{path} is damaged and left out: {error}", stacklevel=2)
+        return ()
     return curve

@@ -31,7 +31,7 @@ from senet.lab.search.training import Bench
 from senet.lab.store import Store
 from senet.models import create_model
 
-__all__ = ["STRATEGIES", "pool", "ready", "run_search", "with_options"]
+__all__ = ["STRATEGIES", "check_strategy", "pool", "ready", "run_search", "with_options"]
 
 STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
     "greedy": lambda space: greedy(space, merit=merit(space.objectives)),
@@ -143,14 +143,23 @@ def run_search(
     )
 
 
+def check_strategy(strategy: str) -> None:
+    """Check the name of a strategy.
+
+    Raises:
+        SpecError: if it is not known.
+    """
+    if strategy not in (*STRATEGIES, "shared"):
+        raise unknown("--strategy", strategy, [*STRATEGIES, "shared"])
+
+
 def ready(space: Space, strategy: str) -> Space:
     """Fill in what a space leaves open: the blocks of the network, a budget for what would not end.
 
     Raises:
         SpecError: if the strategy is not known, or the space has other stages than the network.
     """
-    if strategy not in (*STRATEGIES, "shared"):
-        raise unknown("--strategy", strategy, [*STRATEGIES, "shared"])
+    check_strategy(strategy)
     if strategy in ("tpe", "nsga2", "random") and not (space.budget.trials or space.budget.minutes):
         space = replace(space, budget=replace(space.budget, trials=DEFAULT_TRIALS))
     return with_blocks(space)

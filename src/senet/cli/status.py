@@ -1,0 +1,70 @@
+"""`senet status`: who does what in a folder of runs."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from senet.cli.asked import asked_study, report_folder
+from senet.cli.ending import print_json
+from senet.cli.options import Json, Quick, Runs, Words
+
+if TYPE_CHECKING:
+    from senet.execution.status import Status
+
+__all__ = ["status"]
+
+
+def status(
+    study_file: Annotated[
+        Path | None, typer.Argument(metavar="[STUDY]", help="A TOML file of studies/; without one all runs are listed")
+    ] = None,
+    words: Words = None,
+    quick: Quick = False,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Show which runs are done, running, waiting or failed, also while commands are at work on them.
+
+    Runs of `compare` and `search` are found by their folder: `senet status --runs DIR`.
+    """
+    from senet.console import show_rows
+    from senet.execution.status import STATES, runs_in
+    from senet.execution.status import status as look
+    from senet.lab.store import Store
+
+    if study_file is None:
+        found = look(runs_in(runs), Store(runs))
+    else:
+        study = asked_study(study_file, words, quick=quick)
+        store = Store(runs, lists=(report_folder(study_file, study) / "results.jsonl",))
+        found = look(study.runs(), store)
+    counted = Counter(one.state for one in found)
+    counts = {state: counted[state] for state in STATES}
+    if as_json:
+        print_json({"counts": counts, "runs": [one.as_dict() for one in found]})
+        return
+    if found:
+        heads = ("run", "network", "design", "seed", "state", "epoch", "top-1 [%]", "left [s]", "where")
+        show_rows(heads, [_row(one) for one in found], words=("network", "design", "state", "where"))
+    for one in found:
+        if one.why:
+            print(f"- {one.run.id}: {one.why}")
+    parts = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
+    print(f"{len(found)} runs: {parts}" if found else f"no runs in {runs}")
+
+
+def _row(one: "Status") -> list[str]:
+    run = one.run
+    return [
+        run.id,
+        run.model,
+        run.design,
+        str(run.seed),
+        one.state,
+        f"{one.epoch}/{run.recipe.epochs}",
+        "" if one.accuracy is None else f"{one.accuracy:.2f}",
+        "" if one.left is None else f"{one.left:.0f}",
+        one.where.partition(" since ")[0],
+    ]

@@ -1,0 +1,105 @@
+"""How runs stand, from their folders alone, while any number of processes are at work on them."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from senet.errors import CheckpointError, SenetError
+from senet.files.lock import holder
+from senet.lab.early import curve_of, read_pruned
+from senet.lab.failed import Failed
+from senet.lab.folder import read_run
+from senet.lab.result import Epoch, Result
+from senet.lab.run import Run
+from senet.lab.store import Store
+
+__all__ = ["STATES", "Status", "runs_in", "status"]
+
+STATES = ("done", "running", "waiting", "failed", "stopped early")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How one run stands.
+
+    Attributes:
+        run: which.
+        state: one of `STATES`.
+        epoch: whole epochs done.
+        accuracy: top-1 [%] of a run that is done or was stopped early; None otherwise.
+        where: process and machine that train it, or on which it failed; empty otherwise.
+        left: estimated time to its end [s], of a run that is trained and has ended an epoch; None otherwise.
+        why: reason of a failure or of an early stop; empty otherwise.
+    """
+
+    run: Run
+    state: str
+    epoch: int = 0
+    accuracy: float | None = None
+    where: str = ""
+    left: float | None = None
+    why: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as JSON has them, the run by its id, network, design and seed."""
+        run = self.run
+        named = {"run": run.id, "model": run.model, "design": run.design, "seed": run.seed}
+        return {**named, **asdict(self), "run": run.id, "epochs": run.recipe.epochs}
+
+
+def status(runs: Sequence[Run], store: Store) -> list[Status]:
+    """Look at runs once, each in its folder, and return how they stand, in their order.
+
+    A run with a result is done, and one that is trained now is running, whatever happened to it before.
+
+    Args:
+        runs: which.
+        store: their folders, and lists of results.
+    """
+    return [_status(run, store) for run in dict.fromkeys(runs)]
+
+
+def runs_in(root: Path) -> list[Run]:
+    """Return the runs that have a folder of their own in a folder of runs, in the order of their ids."""
+    found: list[Run] = []
+    for path in sorted(root.glob("*/run.json")):
+        with suppress(CheckpointError):
+            run = read_run(path)
+            found += [run] if run.id == path.parent.name else []
+    return found
+
+
+def _status(run: Run, store: Store) -> Status:
+    folder = store.folder(run)
+    name = holder(folder)  # before the look at its end, which comes before the lock is given back
+    try:
+        ended, pruned = store.ended(run), read_pruned(folder)
+    except SenetError as error:
+        return Status(run=run, state="failed", why=str(error))
+    if isinstance(ended, Result):
+        return Status(run=run, state="done", epoch=len(ended.curve), accuracy=ended.accuracy)
+    curve = curve_of(folder)
+    if name:
+        return Status(run=run, state="running", epoch=len(curve), where=name, left=_left(run, curve, folder))
+    if isinstance(ended, Failed):
+        return Status(run=run, state="failed", epoch=len(curve), where=ended.where, why=ended.reason)
+    if pruned is not None:
+        return Status(
+            run=run, state="stopped early", epoch=pruned.epoch, accuracy=pruned.accuracy, why=f"stopped early, {pruned}"
+        )
+    return Status(run=run, state="waiting", epoch=len(curve))
+
+
+def _left(run: Run, curve: Sequence[Epoch], folder: Path) -> float | None:
+    """Estimate the time to the end of a training, with what its present epoch has taken already [s]."""
+    if not curve:
+        return None
+    each = fmean(epoch.seconds for epoch in curve)
+    spent = 0.0
+    with suppress(OSError):  # the clock of another machine may be ahead
+        spent = min(each, max(0.0, time.time() - (folder / "metrics.jsonl").stat().st_mtime))
+    return each * (run.recipe.epochs - len(curve)) - spent
