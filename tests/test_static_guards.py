@@ -90,7 +90,7 @@ def says(call: ast.Call, keyword: str, value: object) -> bool:
 def is_restricted_unpickler(node: ast.AST, names: dict[str, str]) -> bool:
     return (
         isinstance(node, ast.ClassDef)
-        and any(dotted(base, names) == "pickle.Unpickler" for base in node.bases)
+        and any(dotted(base, names) in ("pickle.Unpickler", "pickle._Unpickler") for base in node.bases)
         and any(isinstance(part, ast.FunctionDef) and part.name == "find_class" for part in node.body)
     )
 

@@ -9,7 +9,7 @@ from conftest import encoded, pixels
 from PIL import Image
 
 from senet.data import DataSpec, Files, Tensors, load
-from senet.errors import DataError, SpecError
+from senet.errors import DataError
 
 LARGE = DataSpec(name="folder", size=96)
 
@@ -22,13 +22,6 @@ def test_classes_and_order_are_those_of_torchvision(tree):
     assert list(data.classes) == theirs.classes
     assert [str(item) for item in data.train.items] == [path for path, _ in theirs.samples]
     assert data.train.labels.tolist() == theirs.targets
-
-
-def test_large_pictures_stay_on_disk_and_small_ones_come_into_memory(tree):
-    assert isinstance(load(LARGE, root=tree).train, Files)
-    small = load(DataSpec(name="folder", size=24), root=tree)
-    assert isinstance(small.train, Tensors)
-    assert small.shape == (3, 24, 24)
 
 
 def test_mean_and_deviation_are_those_of_the_centres_the_network_sees(tree):
@@ -51,9 +44,10 @@ def test_pictures_of_one_small_size_stay_as_they_are_with_size_zero(tmp_path):
     assert torch.equal(data.train.images[4], torch.from_numpy(pixels(1, ord("b") + 15, side=20)[0][:, :, :12]))
 
 
-def test_size_zero_with_different_sizes_asks_for_a_size(tree):
-    with pytest.raises(SpecError, match=r"data\.size = 0 .* here are \d+ sizes .* give data\.size"):
-        load(DataSpec(name="folder"), root=tree)
+def test_photographs_of_any_sizes_become_224_pixels_where_no_size_is_given_and_a_note_says_so(tree):
+    data = load(DataSpec(name="folder"), root=tree)
+    assert data.shape == (3, 224, 224)
+    assert any("resized to 256 and cut to 224 pixels" in note for note in data.notes)
 
 
 def test_class_folders_alone_get_the_same_split_every_time_and_a_note(tree):
@@ -124,7 +118,7 @@ def test_the_same_picture_in_both_splits_is_noted(tree):
     assert any("val/cat/1.png = train/dog/1.png" in note for note in load(LARGE, root=tree).notes)
 
 
-def test_the_fingerprint_knows_names_sizes_and_labels_but_not_the_place(tree, tmp_path):
+def test_the_fingerprint_knows_names_contents_and_labels_but_not_the_place(tree, tmp_path):
     shutil.copytree(tree, tmp_path / "copy")
     first = load(LARGE, root=tree).fingerprint
     assert load(LARGE, root=tmp_path / "copy").fingerprint == first

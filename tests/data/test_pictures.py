@@ -92,7 +92,8 @@ def test_of_an_animation_the_first_frame_counts():
         (b"\n <HTML>", "a web page, not a picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "none of JPEG, PNG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of JPEG, PNG"),
-        (saved(Image.fromarray(noise()), "TIFF"), "none of JPEG, PNG"),
+        (saved(Image.fromarray(noise()), "ICO"), "none of JPEG, PNG"),
+        (saved(Image.fromarray(noise()[..., 0].astype(np.float32)), "TIFF"), "pixels of 32 bits have no known range"),
         (saved(Image.fromarray(noise()), "JPEG")[:300], "(?i)truncated|broken"),
         (saved(Image.fromarray(noise()), "PNG")[:300], "(?i)truncated|broken"),
         (saved(Image.fromarray(noise(1, 120)), "PNG"), "longer than 100 times"),
@@ -100,7 +101,7 @@ def test_of_an_animation_the_first_frame_counts():
         (huge_png(13_000, 13_000), "more than 50 million pixels"),
         (huge_png(20_000, 20_000), "more than 50 million pixels"),
     ],
-    ids=["empty", "html", "html2", "svg", "eps", "tiff", "jpeg", "png", "strip", "60MP", "169MP", "400MP"],
+    ids=["empty", "html", "html2", "svg", "eps", "ico", "floats", "jpeg", "png", "strip", "60MP", "169MP", "400MP"],
 )
 def test_what_is_no_whole_picture_says_why(content, reason, tmp_path):
     path = tmp_path / "picture.jpg"
@@ -126,7 +127,7 @@ def test_a_bomb_is_refused_before_it_takes_memory():
 
 
 @settings(deadline=None, max_examples=150)
-@given(form=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "GIF"]), data=st.data())
+@given(form=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"]), data=st.data())
 def test_a_damaged_picture_is_decoded_or_refused(form, data):
     content = bytearray(saved(Image.fromarray(noise()), form))
     for _ in range(data.draw(st.integers(1, 4))):

@@ -1,7 +1,7 @@
 """Random changes of a whole batch at once: plain functions of pixels and drawn numbers, and the draw itself.
 
-`n` images, `c` channels, `h` rows, `w` columns, `r` rows and `s` columns of a result of another size. All numbers are
-drawn on the CPU, so that they do not depend on the device.
+`n` images, `c` channels, `h` rows, `w` columns. All numbers are drawn on the CPU, so that they do not depend on the
+device.
 
 Source:
     The papers behind each change are in `senet.data.spec.Augment`.
@@ -19,18 +19,17 @@ from senet.data.spec import Augment
 __all__ = [
     "crop",
     "cutout",
-    "draw_boxes",
+    "draw_box",
     "draw_cutout",
     "flip",
     "generator",
     "move",
-    "resized_crop",
     "shift",
-    "stretch",
 ]
 
 
 _DRAWS = 10
+_ASPECT = 4 / 3
 
 
 def generator(seed: int, index: int = 0) -> Generator:
@@ -88,26 +87,6 @@ def shift(x: Num[Tensor, "n c h w"], steps: Float[Tensor, "n 2"]) -> Float[Tenso
     return read(x, rows, cols)
 
 
-def resized_crop(
-    x: Num[Tensor, "n c h w"], boxes: Float[Tensor, "n 4"], *, size: tuple[int, int]
-) -> Float[Tensor, "n c r s"]:
-    """Cut a box out of each image and stretch it, bilinear with pixel centres aligned.
-
-    Args:
-        x: images.
-        boxes: top, left, height, width of each box [pixels], inside the image.
-        size: rows and columns of the result [pixels]; far fewer than the box has would alias.
-    """
-    h, w = size
-    top, left, height, width = (column[:, None] for column in boxes.unbind(1))
-    rows = top + (torch.arange(h, device=x.device) + 0.5) * height / h - 0.5
-    cols = left + (torch.arange(w, device=x.device) + 0.5) * width / w - 0.5
-    # a box reads no pixel outside itself
-    rows = rows.clamp(min=top, max=top + height - 1)
-    cols = cols.clamp(min=left, max=left + width - 1)
-    return read(x, rows, cols)
-
-
 def cutout(x: Float[Tensor, "n c h w"], centres: Int64[Tensor, "n 2"], *, side: int) -> Float[Tensor, "n c h w"]:
     """Set a square of each image to zero; what falls outside the image is lost, as in the paper.
 
@@ -125,24 +104,18 @@ def cutout(x: Float[Tensor, "n c h w"], centres: Int64[Tensor, "n 2"], *, side: 
     return x * ~(in_rows[:, None, :, None] & in_cols[:, None, None, :])
 
 
-def move(x: Num[Tensor, "n c h w"], augment: Augment, random: Generator, *, size: int = 0) -> Num[Tensor, "n c r s"]:
-    """Apply what comes before normalisation, in its order: resized crop, shift, crop, flip.
+def move(x: Num[Tensor, "n c h w"], augment: Augment, random: Generator) -> Num[Tensor, "n c h w"]:
+    """Apply the changes of place that keep the size, in their order: shift, crop, flip.
 
     Args:
         x: images, bytes or floats; bytes stay bytes where no pixel is interpolated.
         augment: what to do.
         random: generator on the CPU.
-        size: side to which the images are stretched first [pixels]; 0 keeps theirs.
 
     Returns:
         Changed images.
     """
-    n, _, h, w = x.shape
-    if augment.resized_crop:
-        boxes = draw_boxes(n, h, w, smallest=augment.resized_crop, random=random).to(x.device)
-        x = resized_crop(x, boxes, size=(size or h, size or w))
-    else:
-        x = stretch(x, size)
+    n = len(x)
     if any(augment.shift):
         largest = torch.tensor([augment.shift[0] * x.shape[2], augment.shift[1] * x.shape[3]])
         x = shift(x, ((2 * torch.rand(n, 2, generator=random) - 1) * largest).to(x.device))
@@ -154,24 +127,15 @@ def move(x: Num[Tensor, "n c h w"], augment: Augment, random: Generator, *, size
     return x
 
 
-def stretch(x: Num[Tensor, "n c h w"], size: int) -> Num[Tensor, "n c r s"]:
-    """Stretch whole images to a square of another size; 0 keeps theirs."""
-    n, _, h, w = x.shape
-    if size in (0, h) and size in (0, w):
-        return x
-    whole = torch.tensor([0.0, 0.0, h, w], device=x.device).expand(n, 4)
-    return resized_crop(x, whole, size=(size, size))
+def draw_box(height: int, width: int, *, smallest: float, random: Generator) -> tuple[int, int, int, int]:
+    """Draw a box of a share of the area (uniform) and an aspect of 3/4 to 4/3 (log-uniform), in whole pixels.
 
-
-def draw_boxes(n: int, h: int, w: int, *, smallest: float, random: Generator) -> Float[Tensor, "n 4"]:
-    """Draw boxes of a share of the area (uniform) and an aspect of 3/4 to 4/3 (log-uniform), in whole pixels.
-
-    Of ten draws the first that fits into the image counts; if none does, the last is cut to the image.
+    Of ten draws the first that fits into the image counts; if none does, it is the largest middle part of an allowed
+    aspect.
 
     Args:
-        n: number of boxes.
-        h: rows of the image.
-        w: columns of the image.
+        height: rows of the image.
+        width: columns of the image.
         smallest: smallest share of the area [1].
         random: generator on the CPU.
 
@@ -179,21 +143,17 @@ def draw_boxes(n: int, h: int, w: int, *, smallest: float, random: Generator) ->
         Top, left, height, width [pixels].
 
     Source:
-        Szegedy et al., arXiv:1409.4842, section 6; ten draws as in torchvision.
+        Szegedy et al., arXiv:1409.4842, section 6; draws and fallback as in torchvision's `RandomResizedCrop`.
     """
-    share, aspect = torch.rand(2, n, _DRAWS, generator=random)
-    area = (smallest + (1 - smallest) * share) * (h * w)
-    ratio = torch.exp((2 * aspect - 1) * math.log(4 / 3))
-    height, width = (area / ratio).sqrt().round(), (area * ratio).sqrt().round()
-    fits = (height <= h) & (width <= w) & (height >= 1) & (width >= 1)
-    fits[:, -1] = True
-    chosen = fits.int().argmax(1, keepdim=True)
-    height = height.gather(1, chosen)[:, 0].clamp(1, h)
-    width = width.gather(1, chosen)[:, 0].clamp(1, w)
-    down, right = torch.rand(2, n, generator=random)
-    top = (down * (h - height + 1)).floor().clamp(max=h - height)
-    left = (right * (w - width + 1)).floor().clamp(max=w - width)
-    return torch.stack([top, left, height, width], dim=1)
+    *draws, (down, right) = torch.rand(_DRAWS + 1, 2, generator=random).double().tolist()
+    for share, aspect in draws:
+        area = (smallest + (1 - smallest) * share) * height * width
+        ratio = _ASPECT ** (2 * aspect - 1)
+        rows, cols = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
+        if 0 < rows <= height and 0 < cols <= width:
+            return int(down * (height - rows + 1)), int(right * (width - cols + 1)), rows, cols
+    rows, cols = min(height, round(width * _ASPECT)), min(width, round(height * _ASPECT))
+    return (height - rows) // 2, (width - cols) // 2, rows, cols
 
 
 def draw_cutout(n: int, h: int, w: int, *, random: Generator) -> Int64[Tensor, "n 2"]:

@@ -3,9 +3,11 @@
 import numpy as np
 import torch
 
+from senet.data.dataset import Data
 from senet.data.places import need
-from senet.data.source import Pixels, Source
+from senet.data.spec import DataSpec
 from senet.data.subset import proportional
+from senet.data.tensors import Tensors
 
 __all__ = ["NUM_TEST", "read_digits"]
 
@@ -13,8 +15,11 @@ NUM_TEST = 500
 _SPLIT_SEED = 0
 
 
-def read_digits() -> Source:
+def read_digits(spec: DataSpec) -> Data:
     """Read the digits; 500 of them, chosen once for all and by class, are the test set.
+
+    Args:
+        spec: what was asked for.
 
     Raises:
         UsageError: if scikit-learn is not installed.
@@ -25,7 +30,7 @@ def read_digits() -> Source:
     datasets = need("sklearn.datasets", package="scikit-learn", purpose="reading the digits")
     digits = datasets.load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # they come as 0 to 16
-    everything = Pixels(torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target).long())
+    everything = Tensors(torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target).long())
     test = proportional(everything.labels, NUM_TEST, seed=_SPLIT_SEED)
     train = torch.ones(len(everything.labels), dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
-    return Source(tuple(str(digit) for digit in range(10)), everything[train], everything[test])
+    return Data(spec, tuple(str(digit) for digit in range(10)), everything[train], everything[test])

@@ -1,9 +1,10 @@
 """Digests of images: the proof that two runs saw the same set, and the search for test images in the training set."""
 
 import hashlib
-from pathlib import Path
 
-from senet.data.source import Encoded, Pixels
+from senet.data.dataset import Split
+from senet.data.files import Files
+from senet.data.labels import printable
 
 __all__ = ["duplicates", "fingerprint"]
 
@@ -11,29 +12,28 @@ _DIGITS = 16
 _SHOWN = 3
 
 
-def fingerprint(*parts: Pixels | Encoded) -> str:
-    """Digest images and labels, or the names, sizes and labels of files, in their order.
+def fingerprint(*parts: Split) -> str:
+    """Digest images and labels in their order; what came from files by names and contents.
 
     Args:
-        parts: the splits, each in memory or on disk.
+        parts: the splits.
 
     Returns:
         First 16 hex digits of a SHA-256.
     """
     total = hashlib.sha256()
     for part in parts:
-        if isinstance(part, Pixels):
+        if isinstance(part, Files) or part.digests:
+            for name, digest in zip(part.names, part.digests, strict=True):
+                total.update(f"{name!r} {digest}\n".encode())
+        else:
             total.update(repr(tuple(part.images.shape)).encode())
             total.update(part.images.contiguous().numpy().data)
-        else:
-            for name, item in zip(part.names, part.items, strict=True):
-                size = item.stat().st_size if isinstance(item, Path) else len(item)
-                total.update(f"{name!r} {size}\n".encode())
         total.update(part.labels.numpy().data)
     return total.hexdigest()[:_DIGITS]
 
 
-def duplicates(train: Pixels | Encoded, test: Pixels | Encoded) -> tuple[str, ...]:
+def duplicates(train: Split, test: Split) -> tuple[str, ...]:
     """Look for test images that are training images too, byte for byte.
 
     Args:
@@ -47,16 +47,16 @@ def duplicates(train: Pixels | Encoded, test: Pixels | Encoded) -> tuple[str, ..
     twins = [(i, known[digest]) for i, digest in enumerate(_digests(test)) if digest in known]
     if not twins:
         return ()
-    shown = ", ".join(f"{_name(test, i)} = {_name(train, j)}" for i, j in twins[:_SHOWN])
+    listed = ", ".join(f"{_name(test, i)} = {_name(train, j)}" for i, j in twins[:_SHOWN])
     more = f" and {len(twins) - _SHOWN} more" if len(twins) > _SHOWN else ""
-    return (f"{len(twins)} test images are training images too (test = train): {shown}{more}",)
+    return (f"{len(twins)} test images are training images too (test = train): {listed}{more}",)
 
 
-def _digests(part: Pixels | Encoded) -> list[bytes]:
-    if isinstance(part, Pixels):
-        return [hashlib.sha256(image.data).digest() for image in part.images.contiguous().numpy()]
-    return [hashlib.sha256(item.read_bytes() if isinstance(item, Path) else item).digest() for item in part.items]
+def _digests(part: Split) -> list[str]:
+    if isinstance(part, Files) or part.digests:
+        return list(part.digests)
+    return [hashlib.sha256(image.data).hexdigest() for image in part.images.contiguous().numpy()]
 
 
-def _name(part: Pixels | Encoded, index: int) -> str:
-    return part.names[index] if isinstance(part, Encoded) else str(index)
+def _name(part: Split, index: int) -> str:
+    return printable(part.names[index]) if part.digests else str(index)

@@ -1,25 +1,27 @@
 """Pictures of one's own: `train/CLASS/*.jpg` beside `val/CLASS/*.jpg` or `test/`, class folders alone, or Parquet."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from senet.data.parquet import find_shards, read_shards
+from senet.data.dataset import Data
+from senet.data.files import Files
+from senet.data.labels import MAX_CLASSES, check_labels, printable, renumbered
+from senet.data.parquet import find_shards, has_labels, read_shards
 from senet.data.places import missing
-from senet.data.source import Encoded, Source
+from senet.data.spec import TESTS, DataSpec
 from senet.data.subset import proportional
+from senet.data.walk import READ, Passed, class_folders, pictures
 from senet.errors import DataError, SpecError
 
-__all__ = ["SUFFIXES", "read_folder"]
+__all__ = ["read_folder"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TEST_SHARE = 0.2
 """Share of the images that become the test set where a folder has no split."""
 
 _SPLIT_SEED = 0
-_TESTS = ("test", "val", "validation")
 # what people call splits, but we do not: taking them for classes would train a network on the split
 _LIKELY_SPLITS: Mapping[str, str] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -29,10 +31,11 @@ _LIKELY_SPLITS: Mapping[str, str] = {
 _FEWEST = 3  # images of a class, so that both sides of a split get some
 
 
-def read_folder(root: Path | None) -> Source:
+def read_folder(spec: DataSpec, root: Path | None) -> Data:
     """Find the pictures of a tree, in the order of their names, and their classes.
 
     Args:
+        spec: what was asked for; `split` names the test split.
         root: with `train` and one of `test`, `val`, `validation`; or with class folders only, of which 20 % of each
             class become the test set; or with Parquet shards of these names.
 
@@ -50,104 +53,124 @@ def read_folder(root: Path | None) -> Source:
         raise missing("a folder of images", (root,), _LAYOUTS, remedy="Give the path of your images.")
     for place in (root, root / "data"):
         if shards := find_shards(place):
-            return _from_shards(place, shards)
-    return _from_tree(root)
+            return _from_shards(spec, place, shards)
+    return _from_tree(spec, root)
 
 
 _LAYOUTS = ("train/CLASS/*.jpg with val or test beside train", "CLASS/*.jpg", "train-*.parquet")
 
 
-def _from_tree(root: Path) -> Source:
-    folders = _folders(root)
+def _from_tree(spec: DataSpec, root: Path) -> Data:
+    passed = Passed()
+    folders = class_folders(root, passed)
     misnamed = {name: _LIKELY_SPLITS[name.lower()] for name in folders if name.lower() in _LIKELY_SPLITS}
     if not misnamed:
-        return _without_split(root, folders)
-    wrong = {name: right for name, right in misnamed.items() if name not in ("train", *_TESTS)}
+        return _without_split(spec, root, folders, passed)
+    wrong = {name: right for name, right in misnamed.items() if name not in ("train", *TESTS)}
     if wrong:
         name, right = next(iter(wrong.items()))
         raise DataError(f"{root}: {name!r} looks like a split under another name; rename it to {right!r}.")
     if "train" not in misnamed:
         raise DataError(f"{root} has {', '.join(misnamed)} but no train; add train/CLASS/*.jpg.")
-    tests = [name for name in _TESTS if name in misnamed and _folders(root / name)]
+    classes = class_folders(root / "train", passed)
+    if not classes:
+        raise DataError(f"{root / 'train'} has no class folders; sort the images into train/CLASS/.")
+    tests = {name: found for name in TESTS if name in misnamed and (found := class_folders(root / name))}
     if not tests:
         raise DataError(
             f"{root} has train but no val or test with class folders; add one, or give {root / 'train'} itself as the "
             f"root, of which {TEST_SHARE:.0%} then become the test set."
         )
-    notes = tuple(f"{root.name}/{name} is not used, {tests[0]} is the test set" for name in tests[1:])
-    classes = _folders(root / "train")
-    if not classes:
-        raise DataError(f"{root / 'train'} has no class folders; sort the images into train/CLASS/.")
-    other = _folders(root / tests[0])
-    for these, those, here in ((classes, other, tests[0]), (other, classes, "train")):
+    chosen, notes = _test_split(
+        spec,
+        root,
+        list(tests),
+        {name: "its folders are not the classes of train" for name in tests if tests[name] != classes},
+    )
+    for these, those, here in ((classes, tests[chosen], chosen), (tests[chosen], classes, "train")):
         if absent := [name for name in these if name not in those]:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-            raise DataError(f"{root / here} has no class {absent[0]!r}{more}, the other split has; both need the same.")
-    train, test = (_pictures(root, root / name, classes) for name in ("train", tests[0]))
-    return Source(tuple(classes), train, test, notes)
+            raise DataError(
+                f"{root / here} has no class '{printable(absent[0])}'{more}, the other split has; both need the same."
+            )
+    train, test = (_pictures(root, root / name, classes, passed) for name in ("train", chosen))
+    return Data(spec, tuple(classes), train, test, notes=notes + passed.notes(root))
 
 
-def _without_split(root: Path, folders: list[str]) -> Source:
+def _test_split(spec: DataSpec, root: Path, there: list[str], unfit: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Choose the test set among the splits that are there: the one asked for, or the first that has labels.
+
+    Args:
+        spec: `split` names one.
+        root: for messages and notes.
+        there: the splits, in order of preference.
+        unfit: why some of them cannot be used.
+
+    Returns:
+        The split and what a reader should know.
+    """
+    if spec.split and spec.split not in there:
+        raise SpecError(f"data.split = {spec.split!r} is not in {root}; choose one of: {', '.join(there)}.")
+    fit = [name for name in there if name not in unfit]
+    chosen = spec.split or (fit or there)[0]
+    return chosen, tuple(
+        f"{root.name}: {name} is not used, {chosen} is the test set" + (f" ({unfit[name]})" if name in unfit else "")
+        for name in there
+        if name != chosen
+    )
+
+
+def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passed) -> Data:
     if len(folders) < 2:
         raise missing("a folder of images", (root,), _LAYOUTS, remedy=f"It has {len(folders)} class folders.")
-    everything = _pictures(root, root, folders)
-    return _split(tuple(folders), everything, place=str(root))
-
-
-def _split(classes: tuple[str, ...], everything: Encoded, *, place: str) -> Source:
-    counts = torch.bincount(everything.labels, minlength=len(classes))
+    everything = _pictures(root, root, folders, passed)
+    counts = torch.bincount(everything.labels, minlength=len(folders))
     if int(counts.min()) < _FEWEST:
-        name = classes[int(counts.argmin())]
+        name = printable(folders[int(counts.argmin())])
         raise DataError(
-            f"{place}: class {name!r} has {int(counts.min())} images, a split needs {_FEWEST}; add some or a test set."
+            f"{root}: class '{name}' has {int(counts.min())} images, a split needs {_FEWEST}; add some or a test set."
         )
-    total = len(everything.labels)
+    total = len(everything)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
     train = torch.ones(total, dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
-    note = f"{Path(place).name} has no split: {len(test)} of {total} images, the same ones every time, are the test set"
-    return Source(classes, everything[train], everything[test], (note,))
+    note = f"{root.name} has no split: {len(test)} of {total} images, the same ones every time, are the test set"
+    return Data(spec, tuple(folders), everything[train], everything[test], notes=(note, *passed.notes(root)))
 
 
-def _folders(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _pictures(root: Path, split: Path, classes: list[str]) -> Encoded:
+def _pictures(root: Path, split: Path, classes: list[str], passed: Passed) -> Files:
     items: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = list(_walk(split / name))
+        found = list(pictures(split / name, passed))
         if not found:
             raise DataError(
-                f"{split / name}: class without images; add some ({', '.join(SUFFIXES)}), or remove the class "
+                f"{split / name}: class without images; add some ({', '.join(READ)}), or remove the class "
                 "from every split."
             )
         items += found
         labels += [label] * len(found)
     names = tuple(item.relative_to(root).as_posix() for item in items)
-    return Encoded(tuple(items), names, torch.tensor(labels, dtype=torch.int64))
+    return Files(tuple(items), names, torch.tensor(labels, dtype=torch.int64))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()  # links are followed, as people link to disks; a ring of links is walked once
-    for place, inner, files in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        inner[:] = sorted(name for name in inner if os.path.realpath(Path(place, name)) not in seen)
-        for file in sorted(files):
-            if file.lower().endswith(SUFFIXES) and not file.startswith("."):
-                yield Path(place, file)
-
-
-def _from_shards(place: Path, shards: dict[str, tuple[Path, ...]]) -> Source:
-    tests = [name for name in _TESTS if name in shards]
-    if "train" not in shards or not tests:
+def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]]) -> Data:
+    there = [name for name in TESTS if name in shards]
+    if "train" not in shards or not there:
         raise DataError(
             f"{place} has only {', '.join(sorted(shards))} shards; add the missing ones, train-*.parquet and "
             "validation-*.parquet or test-*.parquet."
         )
     train, names = read_shards(shards["train"])
-    test, _ = read_shards(shards[tests[0]])
+    read = {name: read_shards(shards[name]) for name in there if has_labels(shards[name][0])}
+    unfit = {name: "it has no labels" for name in there if name not in read or bool((read[name][0].labels < 0).all())}
+    chosen, notes = _test_split(spec, place, there, unfit)
+    test, others = read.get(chosen) or read_shards(shards[chosen])
     # shards without names: as many classes as the labels ask for
-    classes = names or tuple(str(number) for number in range(max(train.labels.tolist(), default=-1) + 1))
-    notes = tuple(f"{place.name}: {name} shards are not used, {tests[0]} is the test set" for name in tests[1:])
-    return Source(classes, train, test, notes)
+    highest = int(train.labels.max()) if len(train) else -1
+    if not names and highest >= MAX_CLASSES:
+        raise DataError(f"{place}: label {highest} asks for more than {MAX_CLASSES:,} classes; number them from 0.")
+    classes = names or others or tuple(str(number) for number in range(highest + 1))
+    if others:
+        test = replace(test, labels=renumbered(test.labels, others, classes, place=f"{place.name}/{chosen}"))
+    check_labels(test.labels, len(classes), place=f"{place}/{chosen}")
+    return Data(spec, classes, train, test, notes=notes)

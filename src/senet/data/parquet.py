@@ -4,18 +4,24 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
-from senet.data.places import need
-from senet.data.source import Encoded
+from senet.data.files import Files
+from senet.data.labels import class_names, printable, renumbered, whole_numbers
+from senet.data.places import ensure_plain, need
 from senet.errors import DataError
 
-__all__ = ["LARGEST", "find_shards", "read_shards"]
+__all__ = ["LARGEST", "class_names_of", "find_shards", "has_labels", "read_shards"]
 
 LARGEST = 8 * 2**30
 """Shards are held in memory as they are on disk; more than this many bytes are refused."""
+
+_RATIO, _FREE = 16, 2**24  # columns may be so many times as large as the file, and this many bytes more
+_ROW = 16  # bytes of a file for each of its rows, at least
 
 _IMAGES = ("img", "image")
 _LABELS = ("fine_label", "label", "labels")
@@ -47,30 +53,30 @@ def find_shards(folder: Path) -> dict[str, tuple[Path, ...]]:
             )
         found.setdefault(match["split"], {})[number] = path
     for split, shards in found.items():
-        absent = [number for number in range(counts[split]) if number not in shards]
-        if absent:
+        if absent := counts[split] - len(shards):
+            first = next(number for number in range(len(shards) + 1) if number not in shards)
             raise DataError(
-                f"{folder}: {split} shard {absent[0]:05d} of {counts[split]:05d} is missing "
-                f"({len(absent)} of {counts[split]} are); copy the rest of the files."
+                f"{folder}: {split} shard {first:05d} of {counts[split]:05d} is missing "
+                f"({absent} of {counts[split]} are); copy the rest of the files."
             )
     return {split: tuple(shards[number] for number in sorted(shards)) for split, shards in found.items()}
 
 
-def read_shards(paths: Sequence[Path]) -> tuple[Encoded, tuple[str, ...] | None]:
+def read_shards(paths: Sequence[Path]) -> tuple[Files, tuple[str, ...] | None]:
     """Read the encoded images and the labels of one split.
 
     Args:
         paths: shards in order, with a column `img` or `image` of bytes and `fine_label` or `label` of whole numbers.
 
     Returns:
-        Images in the order of the files, and the class names where the hub's metadata has them.
+        Images in the order of the files, and the class names where the hub's metadata has them. The labels are indices
+        of these names, also where a shard has them in another order; -1 is a picture without a label.
 
     Raises:
-        DataError: if a file is damaged or has no such columns.
+        DataError: if a file is damaged, claims more than it can hold, or has no such columns.
         UsageError: if pyarrow is not installed.
     """
-    parquet = need("pyarrow.parquet", package="pyarrow", purpose="reading Parquet")
-    total = sum(path.stat().st_size for path in paths)
+    total = sum(ensure_plain(path, largest=LARGEST) for path in paths)
     if total > LARGEST:
         raise DataError(
             f"{paths[0].parent}: {total / 2**30:.0f} GiB of shards are more than the {LARGEST / 2**30:.0f} GiB "
@@ -78,49 +84,119 @@ def read_shards(paths: Sequence[Path]) -> tuple[Encoded, tuple[str, ...] | None]
         )
     items: list[bytes] = []
     names: list[str] = []
-    labels: list[int] = []
-    classes = None
+    labels: list[Int64[Tensor, " m"]] = []
+    classes: tuple[str, ...] | None = None
     for path in paths:
-        table = _read_table(parquet, path)
-        image, label = _column(table, _IMAGES, path), _column(table, _LABELS, path)
-        classes = classes or _class_names(table.schema.metadata, label)
-        content, numbers = _contents(table, image), table.column(label).to_pylist()
-        for row, (blob, number) in enumerate(zip(content, numbers, strict=True)):
-            if not isinstance(blob, bytes) or not isinstance(number, int):
-                raise DataError(
-                    f"{path}: row {row} has {'no image bytes' if isinstance(number, int) else 'no whole-number label'} "
-                    f"in columns {image}, {label}; write the bytes of the picture and its class into the file."
-                )
-            items.append(blob)
-            names.append(f"{path.name}[{row}]")
-            labels.append(number)
-    return Encoded(tuple(items), tuple(names), torch.tensor(labels, dtype=torch.int64)), classes
+        content, numbers, own = _read(path)
+        classes = classes or own
+        items += content
+        names += [f"{path.name}[{row}]" for row in range(len(content))]
+        labels.append(renumbered(numbers, own, classes, place=str(path)) if own and classes else numbers)
+    return Files(tuple(items), tuple(names), torch.cat(labels)), classes
 
 
-def _read_table(parquet: Any, path: Path) -> Any:
+def has_labels(path: Path) -> bool:
+    """Return whether a shard has a column of labels, from its footer alone."""
+    return _column(_opened(path).schema_arrow, _LABELS) is not None
+
+
+def class_names_of(path: Path) -> tuple[str, ...] | None:
+    """Return the class names of a shard, from its footer alone; None if it has none."""
+    schema = _opened(path).schema_arrow
+    return _class_names(schema.metadata, _column(schema, _LABELS), path)
+
+
+def _column(schema: Any, known: tuple[str, ...]) -> str | None:
+    return next((name for name in known if name in schema.names), None)
+
+
+def _opened(path: Path, **options: Any) -> Any:
+    parquet = need("pyarrow.parquet", package="pyarrow", purpose="reading Parquet")
+    ensure_plain(path, largest=LARGEST)
     try:
-        file = parquet.ParquetFile(path)
-        return file.read(columns=[name for name in file.schema_arrow.names if name in (*_IMAGES, *_LABELS)])
-    except (OSError, ValueError) as error:  # pyarrow's errors are children of these two
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again.") from error
+        return parquet.ParquetFile(path, **options)
+    except Exception as error:  # damaged files make the reader raise nearly anything
+        raise _damaged(path, error) from error
 
 
-def _column(table: Any, names: tuple[str, ...], path: Path) -> str:
-    for name in names:
-        if name in table.column_names:
-            return name
-    raise DataError(f"{path} has no column {' or '.join(names)}; rename the column that holds it.")
+def _damaged(path: Path, error: Exception) -> DataError:
+    reason = printable((str(error).splitlines() or [""])[0]) or type(error).__name__
+    return DataError(f"{path} is not a whole Parquet file ({reason}); copy it again.")
 
 
-def _contents(table: Any, column: str) -> list[object]:
-    rows: list[object] = table.column(column).to_pylist()
-    return [row.get("bytes") if isinstance(row, dict) else row for row in rows]
-
-
-def _class_names(metadata: dict[bytes, bytes] | None, column: str) -> tuple[str, ...] | None:
+def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...] | None]:
+    """Read the contents of the pictures, the labels and the class names of one shard."""
+    types = need("pyarrow.types", package="pyarrow", purpose="reading Parquet")
+    schema = _opened(path).schema_arrow
+    image, label = _column(schema, _IMAGES), _column(schema, _LABELS)
+    for name, known in ((image, _IMAGES), (label, _LABELS)):
+        if name is None:
+            raise DataError(f"{path} has no column {' or '.join(known)}; rename the column that holds it.")
+        if schema.names.count(name) > 1:
+            raise DataError(f"{path} has the column {name} twice; keep one.")
+    assert image is not None
+    assert label is not None
+    if not types.is_integer(kind := schema.field(label).type):
+        raise DataError(f"{path}: column {label} is of type {kind}, not whole numbers; number the classes from 0.")
+    kind = schema.field(image).type
+    leaf = f"{image}.bytes" if types.is_struct(kind) else image
+    if types.is_struct(kind):
+        kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else kind
+    if not (types.is_binary(kind) or types.is_large_binary(kind) or types.is_null(kind)):
+        raise DataError(
+            f"{path}: column {image} holds no bytes of pictures but {printable(str(kind))[:80]}; write bytes."
+        )
+    file = _opened(path, read_dictionary=[leaf])  # equal pictures are kept once, however often the file repeats them
+    _check_claims(file.metadata, (leaf, label), path)
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(str(name) for name in features[column]["names"])
-    except (KeyError, TypeError, ValueError):  # files from elsewhere carry no such note
+        tables = [file.read_row_group(i, columns=[leaf, label]) for i in range(file.metadata.num_row_groups)]
+        blobs = [blob for table in tables for blob in _blobs(table.column(image))]
+        numbers = [number for table in tables for number in table.column(label).to_pylist()]
+    except Exception as error:
+        raise _damaged(path, error) from error
+    for row, (blob, number) in enumerate(zip(blobs, numbers, strict=True)):
+        if blob is None or number is None:
+            raise DataError(
+                f"{path}: row {row} has {'no image bytes' if blob is None else 'no whole-number label'} "
+                f"in columns {image}, {label}; write the bytes of the picture and its class into the file."
+            )
+    return (
+        cast("list[bytes]", blobs),
+        whole_numbers(numbers, place=str(path)),
+        _class_names(schema.metadata, label, path),
+    )
+
+
+def _check_claims(metadata: Any, leaves: tuple[str, ...], path: Path) -> None:
+    """Refuse a file that claims more rows or bytes than it can hold."""
+    size = path.stat().st_size
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
+    if _ROW * rows > size:
+        raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes; write it again, every picture once.")
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    claimed = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in leaves)
+    if claimed > _RATIO * size + _FREE:
+        raise DataError(f"{path} claims {claimed:,} bytes in {size:,}; write the pictures as JPEG or PNG.")
+
+
+def _blobs(column: Any) -> list[bytes | None]:
+    """List the contents of a column of bytes, or of the field `bytes` of a column of structures."""
+    compute = need("pyarrow.compute", package="pyarrow", purpose="reading Parquet")
+    found: list[bytes | None] = []
+    for chunk in column.chunks:
+        values = compute.struct_field(chunk, "bytes") if hasattr(chunk, "field") else chunk
+        if hasattr(values, "dictionary"):
+            known = values.dictionary.to_pylist()
+            found += [None if i is None else known[i] for i in values.indices.to_pylist()]
+        else:
+            found += values.to_pylist()
+    return found
+
+
+def _class_names(metadata: dict[bytes, bytes] | None, column: str | None, path: Path) -> tuple[str, ...] | None:
+    try:
+        names = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):  # files from elsewhere carry no such note
         return None
+    return None if names is None else class_names(names, place=str(path))

@@ -6,6 +6,7 @@ of an animation the first frame.
 """
 
 import io
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from senet.data.labels import printable
+
 __all__ = [
     "FORMATS",
     "MAX_ASPECT",
@@ -25,13 +28,13 @@ __all__ = [
     "check",
     "decode",
     "header",
-    "plain_square",
     "quiet",
     "to_tensor",
 ]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 50_000_000
+MAX_BYTES = 2**30  # of a file
 MAX_ASPECT = 100  # the short side is what gets resized: 1x50000 pixels would become 256x12800000
 
 _ORIENTATION = 0x0112
@@ -65,28 +68,28 @@ def header(item: Path | bytes) -> tuple[int, int]:
         item: file or its content.
 
     Returns:
-        Width and height [pixels].
+        Rows and columns of the upright picture [pixels].
 
     Raises:
         UnreadableImage: if it is no picture of `FORMATS`, or has more than `MAX_PIXELS`.
     """
     with _opened(item) as picture:
-        return picture.size
+        return _upright(picture)
 
 
-def check(item: Path | bytes) -> None:
-    """Decode a picture as cheaply as its format allows, to know that it is whole.
-
-    Args:
-        item: file or its content.
+def check(item: Path | bytes) -> tuple[int, int]:
+    """Decode a picture as cheaply as its format allows, to know that it is whole; otherwise as `header`.
 
     Raises:
         UnreadableImage: if it cannot be decoded.
     """
     with _opened(item) as picture:
+        size = _upright(picture)
+        _ensure_known_range(picture)
         # JPEG reads all its bits but computes 1/64 of the pixels
         picture.draft("RGB", (1, 1))
         picture.load()
+        return size
 
 
 def decode(item: Path | bytes) -> Image.Image:
@@ -102,6 +105,7 @@ def decode(item: Path | bytes) -> Image.Image:
         UnreadableImage: if it cannot be decoded.
     """
     with _opened(item) as picture:
+        _ensure_known_range(picture)
         picture.load()
         turn = _TRANSPOSE.get(_orientation(picture))
         rgb = _rgb(picture)
@@ -113,23 +117,11 @@ def to_tensor(picture: Image.Image) -> UInt8[Tensor, "3 h w"]:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 
-def plain_square(picture: Image.Image, size: int) -> Image.Image:
-    """Resize the short side and cut the middle out, with no margin; pictures of that size stay as they are.
-
-    Args:
-        picture: any size.
-        size: side of the result [pixels].
-    """
-    if picture.size == (size, size):
-        return picture
-    side = min(picture.size)
-    left, top = (picture.width - side) / 2, (picture.height - side) / 2
-    return picture.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
-
-
 @contextmanager
 def _opened(item: Path | bytes) -> Iterator[Image.Image]:
     try:
+        if isinstance(item, Path):
+            _ensure_plain(item)
         with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item, formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
@@ -144,6 +136,26 @@ def _opened(item: Path | bytes) -> Iterator[Image.Image]:
         raise UnreadableImage(_reason(item, error)) from error
 
 
+def _ensure_plain(path: Path) -> None:
+    """Refuse what is no file with an end: reading a pipe or a device waits for ever."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableImage("not a regular file")
+    if status.st_size > MAX_BYTES:
+        raise UnreadableImage(f"more than {MAX_BYTES >> 20} MiB")
+
+
+def _ensure_known_range(picture: Image.Image) -> None:
+    """Refuse pixels whose black and white nobody says: fractions, and whole numbers of 32 bits."""
+    if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
+        raise UnreadableImage("pixels of 32 bits have no known range; write 8 or 16 bits")
+
+
+def _upright(picture: Image.Image) -> tuple[int, int]:
+    width, height = picture.size
+    return (width, height) if _orientation(picture) >= 5 else (height, width)
+
+
 def _reason(item: Path | bytes, error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {MAX_PIXELS // 10**6} million pixels"
@@ -154,8 +166,11 @@ def _reason(item: Path | bytes, error: Exception) -> str:
         if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
             return "a web page, not a picture"
         return f"none of {', '.join(FORMATS)}"
+    if isinstance(error, OSError) and error.strerror:
+        is_link = isinstance(item, Path) and item.is_symlink()
+        return f"{'broken link: ' if is_link else ''}{error.strerror}"
     text = str(error).splitlines()
-    return text[0] if text else type(error).__name__
+    return printable(text[0]) if text else type(error).__name__
 
 
 def _start(path: Path) -> bytes:

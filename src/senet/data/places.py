@@ -1,14 +1,19 @@
-"""Where data may lie, what a missing set's message says, and the packages a reader needs."""
+"""Where data may lie, what a missing set's message says, plain files and their digests, the packages a reader needs."""
 
+import hashlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from senet.errors import DataError, UsageError
 
-__all__ = ["candidates", "missing", "need"]
+__all__ = ["LARGEST_FILE", "candidates", "differing", "ensure_plain", "missing", "need", "read_bytes"]
+
+LARGEST_FILE = 2**30
+"""Most bytes of a file of CIFAR or SVHN; the largest published one has 182 MB."""
 
 
 def candidates(root: Path | None, name: str) -> tuple[Path, ...]:
@@ -30,6 +35,53 @@ def missing(name: str, places: Iterable[Path], layouts: Iterable[str], *, remedy
     """Make the error for a set that is not there: what was looked for, where, how to get it."""
     where = " or ".join(str(place) for place in places)
     return DataError(f"{name} not found in {where}; looked for {'; '.join(layouts)}. {remedy}")
+
+
+def ensure_plain(path: Path, *, largest: int = LARGEST_FILE) -> int:
+    """Return the size of a file [bytes], and refuse what is no file with an end, or one that is too large.
+
+    Args:
+        path: the file.
+        largest: most bytes.
+
+    Raises:
+        DataError: if it is a pipe, a socket or a device, is too large, or cannot be looked at.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}; mend the link, or copy the file again.") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path} is not a regular file; copy the published file.")
+    if status.st_size > largest:
+        raise DataError(f"{path} has {status.st_size:,} bytes, more than the {largest:,} that are read into memory.")
+    return status.st_size
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file; see `ensure_plain` for what is refused."""
+    ensure_plain(path)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def differing(folder: Path, published: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a note on the files that differ from the published ones.
+
+    Args:
+        folder: where they lie.
+        published: MD5 by name.
+    """
+    others = [file for file, md5 in published.items() if _md5(folder / file) != md5]
+    return (f"{folder.name}: not the published files (MD5): {', '.join(others)}",) if others else ()
+
+
+def _md5(path: Path) -> str:
+    ensure_plain(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def need(module: str, *, package: str, purpose: str) -> ModuleType:

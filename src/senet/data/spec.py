@@ -3,13 +3,27 @@
 from dataclasses import dataclass
 
 from senet.bounds import check_fields
-from senet.errors import unknown
+from senet.errors import SpecError, unknown
 
-__all__ = ["DATASETS", "NORMALIZATIONS", "PADDINGS", "Augment", "DataSpec"]
+__all__ = [
+    "DATASETS",
+    "INTERPOLATIONS",
+    "NORMALIZATIONS",
+    "PADDINGS",
+    "PIXELS",
+    "TESTS",
+    "Augment",
+    "DataSpec",
+]
 
 DATASETS = ("digits", "cifar10", "cifar100", "svhn", "folder")
 NORMALIZATIONS = ("standard", "unit", "kth")
 PADDINGS = ("zero", "reflect")
+INTERPOLATIONS = ("bilinear", "bicubic")
+TESTS = ("test", "val", "validation")
+"""Splits that can be the test set of a folder, in the order in which they are taken."""
+PIXELS = 2
+"""Version of how images are resized. Runs whose images are resized have it in their id; see `Run.id`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,16 +64,26 @@ class DataSpec:
         name: one of `DATASETS`; `folder` is any `train/CLASS/*.jpg`, `val|test/CLASS/*.jpg` tree.
         normalize: `standard` (channel mean and deviation of the training images), `unit` (x/255), or `kth`
             ((x - m) mod 256 / 255 with the KTH authors' overflowed mean m; 32x32 only).
-        size: side to which images of a folder are resized and cropped [pixels]; 0 keeps small sets as they are.
+        size: side of the square that the network sees [pixels]; 0 keeps images that all have one size of at most
+            64x64 as they are, and stands for 224 in a folder of other pictures.
         train_size: use this many training images, a class-balanced seeded subset; 0 is all.
         test_size: likewise for the test images.
         subset_seed: seed of the subsets.
         val_size: hold out this many training images, every class in its share, train on the others and test on the
             held-out ones (all of them, whatever `test_size` is): what is chosen by such a result has not seen the
             test set. They are taken before `train_size` chooses from the rest; 0 is none.
+        crop: share of the short side that the square keeps: the short side is resized to `size / crop`, and the middle
+            is cut out. 0.875 is 224 of 256.
+        interpolation: `bilinear` or `bicubic`, antialiased, as Pillow and torchvision resize.
+        mean: of `x / 255`, one for each channel, in place of the measured one; empty is what `normalize` says.
+        std: likewise.
+        split: the split of a folder that is the test set: `test`, `val` or `validation`; empty takes the first one
+            that has labels.
+        folder: identity of a folder of images, `NAME-DIGITS`, see `senet.data.places.identity`. It keeps the runs of
+            two folders apart, and names them in reports; empty where it is not known.
 
     Source:
-        `kth`: PAPERS section 4; nlindqv/RRs-in-SENets.
+        `kth`: PAPERS section 4; nlindqv/RRs-in-SENets. `crop`: Hu et al., arXiv:1709.01507, section 6.1.
     """
 
     name: str = "digits"
@@ -69,6 +93,12 @@ class DataSpec:
     test_size: int = 0
     subset_seed: int = 0
     val_size: int = 0
+    crop: float = 0.875
+    interpolation: str = "bilinear"
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    split: str = ""
+    folder: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in DATASETS:
@@ -76,3 +106,25 @@ class DataSpec:
         if self.normalize not in NORMALIZATIONS:
             raise unknown("data.normalize", self.normalize, NORMALIZATIONS)
         check_fields(self, "data")
+        if self.interpolation not in INTERPOLATIONS:
+            raise unknown("data.interpolation", self.interpolation, INTERPOLATIONS)
+        if self.split and self.name != "folder":
+            raise SpecError(f"data.split = {self.split!r} is for folders; {self.name} has one test set, leave it out.")
+        if self.split and self.split not in TESTS:
+            raise unknown("data.split", self.split, TESTS)
+        self._check_statistics()
+
+    def _check_statistics(self) -> None:
+        if len(self.mean) != len(self.std) or len(self.mean) not in (0, 1, 3):
+            raise SpecError(
+                f"data.mean = {self.mean} and data.std = {self.std}: give both, one number for each channel, 1 or 3."
+            )
+        if self.mean and self.normalize != "standard":
+            raise SpecError(
+                f"data.normalize = {self.normalize!r} contradicts data.mean and data.std; give one or the other."
+            )
+
+    @property
+    def title(self) -> str:
+        """The set as people call it: a folder by its own name where that is known."""
+        return self.folder.rpartition("-")[0] or self.name

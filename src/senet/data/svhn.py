@@ -6,24 +6,30 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from senet.data.dataset import Data
 from senet.data.download import fetch
-from senet.data.places import candidates, missing
-from senet.data.source import Pixels, Source
+from senet.data.labels import whole_numbers
+from senet.data.matfile import read_matrices
+from senet.data.places import candidates, differing, missing, read_bytes
+from senet.data.spec import DataSpec
+from senet.data.tensors import Tensors
 from senet.errors import DataError
 
-__all__ = ["read_svhn"]
+__all__ = ["SVHN_FILES", "read_svhn"]
 
-_ADDRESS = "http://ufldl.stanford.edu/housenumbers"
-_MD5: Mapping[str, str] = {
+_ADDRESS = "https://ufldl.stanford.edu/housenumbers"
+SVHN_FILES: Mapping[str, str] = {
     "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
     "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
 }
+"""The two files and their published MD5."""
 
 
-def read_svhn(root: Path | None, *, download: bool) -> Source:
+def read_svhn(spec: DataSpec, root: Path | None, *, download: bool) -> Data:
     """Read the two files; the 531,131 extra images are not part of the set.
 
     Args:
+        spec: what was asked for.
         root: folder of the files, or its parent.
         download: fetch what is not there.
 
@@ -34,33 +40,26 @@ def read_svhn(root: Path | None, *, download: bool) -> Source:
         Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS workshop 2011.
     """
     places = candidates(root, "svhn")
-    folder = next((place for place in places if any((place / file).is_file() for file in _MD5)), places[0])
-    absent = [file for file in _MD5 if not (folder / file).is_file()]
+    folder = next((place for place in places if any((place / file).is_file() for file in SVHN_FILES)), places[0])
+    absent = [file for file in SVHN_FILES if not (folder / file).is_file()]
     if download:
         for file in absent:
-            fetch("SVHN", f"{_ADDRESS}/{file}", md5=_MD5[file], into=folder)
-    elif len(absent) == len(_MD5):
+            fetch("SVHN", f"{_ADDRESS}/{file}", md5=SVHN_FILES[file], into=folder)
+    elif len(absent) == len(SVHN_FILES):
         raise missing(
             "SVHN",
             places,
-            _MD5,
+            SVHN_FILES,
             remedy=f"Give its folder (--data-dir), fetch it (--download), or get both from {_ADDRESS}.",
         )
     elif absent:
         raise DataError(f"{folder} is half an SVHN: {absent[0]} is missing; get {_ADDRESS}/{absent[0]}.")
-    train, test = (_read(folder / file) for file in _MD5)
-    return Source(tuple(str(digit) for digit in range(10)), train, test)
+    train, test = (_read(folder / file) for file in SVHN_FILES)
+    return Data(spec, tuple(str(digit) for digit in range(10)), train, test, notes=differing(folder, SVHN_FILES))
 
 
-def _read(path: Path) -> Pixels:
-    from scipy import io  # 0.7 s, and only here
-
-    try:
-        content = io.loadmat(path, variable_names=("X", "y"))
-    except Exception as error:
-        # a damaged file makes the reader raise nearly anything: OSError, ValueError, zlib.error, TypeError, ...
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-        raise DataError(f"{path} cannot be read ({reason}); copy it again.") from error
+def _read(path: Path) -> Tensors:
+    content = read_matrices(read_bytes(path), ("X", "y"), place=str(path))
     images, labels = content.get("X"), content.get("y")
     if (
         images is None
@@ -70,6 +69,8 @@ def _read(path: Path) -> Pixels:
         or labels.size != images.shape[-1]
     ):
         raise DataError(f"{path} is no SVHN file: it needs X (bytes, 32x32x3xN) and y (N labels); get {_ADDRESS}.")
-    digits = torch.from_numpy(labels.reshape(-1).astype(np.int64))
+    if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():  # MATLAB's own numbers are double
+        labels = labels.astype(np.int64)
+    digits = whole_numbers(labels, place=str(path))
     digits[digits == 10] = 0  # the authors call the digit zero 10, as MATLAB's indices begin at 1
-    return Pixels(torch.from_numpy(np.ascontiguousarray(images.transpose(3, 2, 0, 1))), digits)
+    return Tensors(torch.from_numpy(np.ascontiguousarray(images.transpose(3, 2, 0, 1))), digits)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from senet.bounds import check_fields
-from senet.data.spec import DataSpec
+from senet.data.spec import PIXELS, DataSpec
 from senet.errors import SpecError
 from senet.lab.recipe import Recipe
 from senet.spec import SESpec
@@ -42,11 +42,14 @@ class Run:
     def id(self) -> str:
         """Hash of the values that differ from the defaults, 12 hexadecimal digits.
 
-        A field that is added later with the old meaning as its default leaves the ids of old runs as they are.
+        A field that is added later with the old meaning as its default leaves the ids of old runs as they are. Runs
+        whose images are resized carry the version of how that is done.
         """
         values = self.as_dict()
         values["se"] = [_sparse(spec, asdict(SESpec())) for spec in values["se"]]
         said = _sparse(values, asdict(Run()))
+        if self.data.name == "folder" or self.data.size or self.recipe.augment.resized_crop:
+            said["pixels"] = PIXELS
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
