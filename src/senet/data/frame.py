@@ -1,8 +1,8 @@
 """The one image path: what part of a picture the network sees, and at what size.
 
 A test image is what torchvision's `Resize` and `CenterCrop` give, to the last bit; a training image with a resized
-crop is what `RandomResizedCrop` gives for the same box, but for a rounding. Pictures that come from disk go through Pillow, images that
-are kept in memory go through `resample`: the bits are the same.
+crop is what `RandomResizedCrop` gives for the same box, but for a rounding. Pictures that come from disk go through
+Pillow, images that are kept in memory go through `resample`: the bits are the same.
 
 `n` images, `c` channels, `h` rows, `w` columns.
 """
@@ -68,7 +68,7 @@ class Frame:
         return narrow.resize((self.width, self.height), _FILTERS[self.interpolation])
 
     def centres(self, x: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c r s"]:
-        """Do to images in memory what `centre` does to a picture: square ones, of which Pillow resizes columns first."""
+        """Do to square images in memory what `centre` does to a picture (Pillow resizes their columns first)."""
         if not self.short:
             return x
         height, width = self._resized(*x.shape[2:])
