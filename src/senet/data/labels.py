@@ -98,7 +98,7 @@ def renumbered(
     if absent := [name for name in names if name not in number]:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise DataError(
-            f"{place} has the class '{printable(absent[0])}'{more}, which the training set lacks; both need the same names."
+            f"{place} has the class '{printable(absent[0])}'{more}, which the training set lacks; give both the same."
         )
     table = torch.tensor([*(number[name] for name in names), -1])  # -1, no label, is the last
     return table[labels]
