@@ -67,7 +67,7 @@ RANGES: Mapping[str, Range] = {
     "data.val_size": _count(0, 10**9, "holds out none"),
     "data.subset_seed": _SEED,
     "data.crop": Range(0, 1, above=True),
-    "data.mean": Range(-1e6, 1e6),
+    "data.mean": Range(0, 1),
     "data.std": Range(0, 1e6, above=True),
     "augment.crop": _count(0, 8_192, "is off"),
     "augment.shift": _PART,
