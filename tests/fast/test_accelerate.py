@@ -312,6 +312,46 @@ def test_what_is_left_alone_is_named_with_its_reason() -> None:
     assert done.backend == "reference"
 
 
+class Foreign(nn.Module):
+    """A unit as torchvision writes it, with a block as timm does, and a norm of its own."""
+
+    class BatchNormAct2d(nn.BatchNorm2d):
+        pass
+
+    class SqueezeExcitation(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Conv2d(8, 2, 1), nn.Conv2d(2, 8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.fc2(self.fc1(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = nn.BatchNorm2d(8), self.BatchNormAct2d(8), nn.BatchNorm2d(8, affine=False)
+        self.norm4, self.se = nn.BatchNorm2d(8), self.SqueezeExcitation()
+        self.norm4.register_forward_hook(lambda module, x, y: None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.se(self.norm4(self.norm3(self.norm2(self.norm1(x))))))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_norms_and_blocks_of_other_libraries_are_listed_and_the_result_prints_as_text() -> None:
+    done = accelerate(Foreign(), backend="reference")
+    left = dict(done.left)
+    assert left["norm1"] == "it stands in the forward method of Foreign, not in a sequence"
+    assert left["norm2"] == "its class BatchNormAct2d is not one of torch's norms"
+    assert left["norm3"] == "it has no weights, or counts no batches"
+    assert left["norm4"] == "a hook listens to it"
+    assert left["se"].startswith("its class SqueezeExcitation is not senet's")
+    assert done.backend == ""
+    assert str(done).splitlines()[0] == "norms fused: 0; convolutions in fewer products: 0; left: 5"
+    text = str(accelerate(network(DESIGNS["standard"]), backend="reference"))
+    assert "and 1 more: left, there is no ReLU behind it" in text
+    assert "backend: reference" in text
+
+
 def test_a_map_of_one_value_gets_torchs_own_error() -> None:
     model = chain(norm=nn.BatchNorm2d(4), act=nn.ReLU())
     accelerate(model, backend="reference")

@@ -14,11 +14,25 @@ def test_candidates_run_in_turns_after_a_warm_up() -> None:
     assert [len(timing.seconds) for timing in found.values()] == [3, 3]
 
 
-def test_the_ratio_is_that_of_the_medians_and_the_spread_that_of_the_rounds() -> None:
+def test_the_ratio_is_the_median_of_the_rounds_and_the_spread_their_quartiles() -> None:
     base, mine = Timing((1.0, 2.0, 4.0)), Timing((2.0, 2.0, 4.0))
     assert mine.ratio(base) == 1.0
     assert mine.spread(base) == (1.0, 1.5)
     assert base.ratio(base) == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "mine"),
+    [
+        ((1.0, 9.0, 9.0), (2.0, 9.0, 1.0)),  # the ratio of the medians, 2 / 9, would lie outside of the quartiles
+        ((1.0, 1.0, 5.0, 5.0), (5.0, 5.0, 5.0, 5.0)),
+        ((3.0, 1.0, 2.0, 8.0, 4.0), (1.0, 8.0, 2.0, 1.0, 9.0)),
+        ((2.0,), (5.0,)),
+    ],
+)
+def test_a_ratio_never_lies_outside_of_its_quartiles(base: tuple[float, ...], mine: tuple[float, ...]) -> None:
+    low, high = Timing(mine).spread(Timing(base))
+    assert low <= Timing(mine).ratio(Timing(base)) <= high
 
 
 def test_a_slower_candidate_is_slower_and_sleep_does_not_count() -> None:

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from senet.errors import BackendError, SpecError, unknown
 from senet.fast.backends import BACKENDS, backend_for, obstacle, passes
 from senet.fast.convolution import TiledConv2d, is_available, is_tileable
-from senet.fast.modules import FusedResidual, FusedSequential, excite_of, is_norm, parts
+from senet.fast.hooks import is_plain
+from senet.fast.modules import NORMS, FusedResidual, FusedSequential, excite_of, is_norm, parts
 from senet.nn import Residual, SqueezeExcite
+from senet.surgery import find
+from senet.surgery.hooks import insertions
 
 __all__ = ["Accelerated", "accelerate", "decelerate"]
 
@@ -26,8 +30,8 @@ class Accelerated:
 
     Attributes:
         fused: names of the norms that run as one with what follows them.
-        left: names of norms and blocks that run as before, each with the reason.
-        backend: that runs the passes; empty if nothing is fused.
+        left: names of norms and blocks that run as before, each with the reason; those of other libraries too.
+        backend: that runs the passes and convolutions; empty if there are none.
         convolutions: names of the 3x3 convolutions that run in fewer products where a map is large enough.
     """
 
@@ -36,9 +40,25 @@ class Accelerated:
     backend: str
     convolutions: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        counts = f"norms fused: {len(self.fused)}; convolutions in fewer products: {len(self.convolutions)}"
+        lines = [f"{counts}; left: {len(self.left)}{f'; backend: {self.backend}' if self.backend else ''}"]
+        reasons: dict[str, list[str]] = {}
+        for name, why in self.left:
+            reasons.setdefault(why, []).append(name)
+        for why, names in reasons.items():
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            lines.append(f"  {names[0] or 'the network itself'}{others}: left, {why}")
+        return "\n".join(lines)
+
 
 def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
     """Fuse batch norms with the blocks, additions and ReLUs behind them, in place, for training and evaluation.
+
+    Only residual units of ours (`senet.nn.Residual`) and `nn.Sequential` are fused: networks of torchvision and timm
+    write their units as forward methods, so that of those only convolutions gain, and the result lists the rest.
+    Nothing is run and nothing compared: which modules are fused depends on their classes alone, and what the backend
+    computes on this device was compared with plain torch before its first use.
 
     Values and gradients are those of the ordinary network up to rounding; the state dict, running statistics
     included, is the same. The maps between a norm and its ReLU are neither written nor kept. With `native`, 3x3
@@ -79,13 +99,13 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
         if type(module) in ORDINARY:
             module.fused_backend = backend  # type: ignore[assignment]
     found = dict(_norms(model))
-    left = [(name, why) for name, why in found.items() if why]
-    left += [(name, why) for name, why in _blocks(model) if why]
+    done = tuple(name for name, why in found.items() if not why)
+    convolutions = tuple(name for name, each in model.named_modules() if tiled and type(each) is TiledConv2d)
     return Accelerated(
-        fused=tuple(name for name, why in found.items() if not why),
-        left=tuple(left),
-        backend=backend,
-        convolutions=tuple(name for name, each in model.named_modules() if tiled and type(each) is TiledConv2d),
+        fused=done,
+        left=tuple((name, why) for name, why in (*found.items(), *_blocks(model)) if why),
+        backend=backend if done or convolutions else "",
+        convolutions=convolutions,
     )
 
 
@@ -118,9 +138,8 @@ def _device(model: nn.Module) -> torch.device:
 
 
 def _everything(model: nn.Module, why: str) -> Iterator[tuple[str, str]]:
-    for name, module in model.named_modules():
-        if isinstance(module, SqueezeExcite) or is_norm(module):
-            yield name, why
+    yield from ((name, why) for name, module in model.named_modules() if isinstance(module, _BatchNorm))
+    yield from ((block.name, why) for block in find(model))
 
 
 def _norms(model: nn.Module) -> Iterator[tuple[str, str]]:
@@ -129,9 +148,11 @@ def _norms(model: nn.Module) -> Iterator[tuple[str, str]]:
     for parent_name, parent in model.named_modules():
         children = [(name, child) for name, child in parent._modules.items() if child is not None]
         for at, (child, norm) in enumerate(children):
+            name = f"{parent_name}.{child}" if parent_name else child
+            if isinstance(norm, _BatchNorm) and not is_norm(norm):
+                yield name, _strangeness(norm)
             if not is_norm(norm):
                 continue
-            name = f"{parent_name}.{child}" if parent_name else child
             following = children[at + 1][1] if at + 1 < len(children) else None
             if name in ends:
                 yield name, ends[name]
@@ -139,6 +160,15 @@ def _norms(model: nn.Module) -> Iterator[tuple[str, str]]:
                 yield name, f"it stands in the forward method of {type(parent).__name__}, not in a sequence"
             else:
                 yield name, "" if type(following) is nn.ReLU else "there is no ReLU behind it"
+
+
+def _strangeness(norm: nn.Module) -> str:
+    """Return why the passes of a norm are not known."""
+    if type(norm) not in NORMS:
+        return f"its class {type(norm).__name__} is not one of torch's norms"
+    if next(insertions(norm._forward_hooks), None) or next(insertions(norm._forward_pre_hooks), None):
+        return "a block that was inserted hangs on it"
+    return "a hook listens to it" if not is_plain(norm) else "it has no weights, or counts no batches"
 
 
 def _ends(model: nn.Module) -> dict[str, str]:
@@ -174,12 +204,16 @@ def _blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
                 for norm, act, block in zip(steps, steps[1:], steps[2:], strict=False)
                 if is_norm(norm) and type(act) is nn.ReLU
             }
-    for name, block in model.named_modules():
+    for there in find(model):
+        name, block = there.name, model.get_submodule(there.name)
         if not isinstance(block, SqueezeExcite):
-            continue
-        if block.spec.squeeze != "avg":
+            yield name, f"its class {type(block).__name__} is not senet's; senet.optimize takes it, for inference"
+        elif block.spec.squeeze != "avg":
             yield name, f"the squeeze is {block.spec.squeeze!r}; only the average follows from sums"
         elif block.num_map_layers:
             yield name, f"the variant {block.spec.variant!r} acts on the map"
         else:
-            yield name, "" if block in fused else "it does not stand behind a norm, nor at an addition"
+            yield (
+                name,
+                "" if block in fused else "it does not stand behind a norm or at an addition of ours",
+            )

@@ -60,8 +60,9 @@ def caption(bench: Bench) -> str:
     time = "time between CUDA events" if bench.device.startswith("cuda") else "CPU time of the process"
     return (
         f"{bench.model} with {bench.design}, {what}, {size}, {bench.dtype}, {bench.device}, {bench.threads} thread(s): "
-        f"medians of {bench.rounds} interleaved rounds of {time}; ratios to {bench.lines[0].name!r} with the quartiles "
-        f"round by round. A copy moves {bench.copy_gb:.1f} GB/s here; the last column is the time that the inevitable "
+        f"medians of {bench.rounds} interleaved rounds of {time}; of the ratios to {bench.lines[0].name!r} in the same "
+        f"round the median and the quartiles. A copy moves {bench.copy_gb:.1f} GB/s here; the last column is the time "
+        "that the inevitable "
         "bytes of the first variant would take at that speed, as a share."
     )
 

@@ -26,16 +26,19 @@ class Timing:
         return statistics.median(self.seconds)
 
     def ratio(self, base: "Timing") -> float:
-        """Ratio of the medians to another candidate's."""
-        return self.median / base.median
+        """Median of the ratios to another candidate's times, round by round: it lies between the quartiles."""
+        return statistics.median(self._ratios(base))
 
     def spread(self, base: "Timing") -> tuple[float, float]:
         """Quartiles of the ratios round by round: how far the machine lets the ratio be trusted."""
-        ratios = [mine / theirs for mine, theirs in zip(self.seconds, base.seconds, strict=True)]
+        ratios = self._ratios(base)
         if len(ratios) < 2:
             return ratios[0], ratios[0]
         low, _, high = statistics.quantiles(ratios, n=4, method="inclusive")
         return low, high
+
+    def _ratios(self, base: "Timing") -> list[float]:
+        return [mine / theirs for mine, theirs in zip(self.seconds, base.seconds, strict=True)]
 
 
 def interleave(
