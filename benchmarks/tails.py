@@ -2,7 +2,7 @@
 
     python benchmarks/tails.py [--rounds 30] [--figure docs/img/tails.png]
 
-One thread, channels last, float32, CPU time, interleaved; ratios of medians to the plain tail in eager mode.
+One thread, channels last, float32, CPU time, interleaved; medians of the ratios to the plain tail in eager mode.
 """
 
 import argparse

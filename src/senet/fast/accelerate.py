@@ -166,7 +166,7 @@ def _strangeness(norm: nn.Module) -> str:
     """Return why the passes of a norm are not known."""
     if type(norm) not in NORMS:
         return f"its class {type(norm).__name__} is not one of torch's norms"
-    if next(insertions(norm._forward_hooks), None) or next(insertions(norm._forward_pre_hooks), None):
+    if insertions(norm._forward_hooks) or insertions(norm._forward_pre_hooks):
         return "a block that was inserted hangs on it"
     return "a hook listens to it" if not is_plain(norm) else "it has no weights, or counts no batches"
 
