@@ -19,6 +19,7 @@ __all__ = [
     "StoppedEarly",
     "StorageError",
     "UsageError",
+    "not_installed",
     "shown",
     "unknown",
 ]
@@ -84,6 +85,24 @@ class StoppedEarly(SenetError):  # noqa: N818 (it is no error: the search goes o
     exit_code = 75
 
 
+def not_installed(purpose: str, package: str, *, extra: str, install: str = "") -> UsageError:
+    """Make the error for a package that senet can do without elsewhere, with the commands that install it.
+
+    Args:
+        purpose: what cannot be done without it, e.g. `a figure`.
+        package: its name as users know it.
+        extra: the extra of senet that holds it.
+        install: what pip is given where that is not the name.
+
+    Example:
+        >>> print(not_installed("a figure", "matplotlib", extra="plot"))
+        a figure needs matplotlib; run: pip install matplotlib, or pip install 'senet[plot]'.
+    """
+    return UsageError(
+        f"{purpose} needs {package}; run: pip install {install or package}, or pip install 'senet[{extra}]'."
+    )
+
+
 LONG = 12  # names that a sentence still lists
 LONGEST = 80  # characters of a value that a sentence still shows
 
@@ -92,8 +111,8 @@ def shown(value: object) -> str:
     """Return a value as Python writes it, on one line and cut where it would hide the sentence it stands in.
 
     Example:
-        >>> print(shown("x" * 1000))
-        'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+        >>> shown("x" * 1000)[-6:], len(shown("x" * 1000))
+        ('xxx...', 80)
     """
     try:
         text = repr(value)

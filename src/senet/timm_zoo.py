@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from senet.errors import CheckpointError, SpecError, UsageError
+from senet.errors import CheckpointError, SpecError, not_installed
 from senet.models import ZOO, Network, create_model
 from senet.nn import Gates, SqueezeExcite
 from senet.spec import SESpec, designs
@@ -39,7 +39,7 @@ def timm_models() -> list[str]:
     try:
         from timm.models import is_model, register_model
     except ModuleNotFoundError as error:
-        raise UsageError("timm_models needs timm; run: pip install 'senet[timm]'.") from error
+        raise not_installed("timm_models", "timm", extra="timm") from error
     names = {f"senet_{name.replace('.', '_')}": name for name in ZOO}
     for title, name in names.items():
         if not is_model(title):

@@ -205,5 +205,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(module, fi
     root = request.getfixturevalue(fixture)
     monkeypatch.setattr(places, "import_module", absent)
     name = "digits" if package == "scikit-learn" else "cifar10"
-    with pytest.raises(UsageError, match=rf"needs {package}; run: pip install 'senet\[data\]'\."):
+    with pytest.raises(
+        UsageError, match=rf"needs {package}; run: pip install {package}, or pip install 'senet\[data\]'\."
+    ):
         load(DataSpec(name=name), root=root)

@@ -50,7 +50,7 @@ def test_an_unknown_name_is_an_error_with_the_nearest_one(name: str, message: st
 def test_a_library_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    with pytest.raises(UsageError, match=r"timm is not installed; pip install 'senet\[timm\]'"):
+    with pytest.raises(UsageError, match=r"needs timm; run: pip install timm, or pip install 'senet\[timm\]'"):
         named("timm:resnet18")
     with pytest.raises(SpecError, match="as far as they are installed"):
         named("mobilenet_v3_small")

@@ -23,7 +23,13 @@ def made(run: Run, *, correct: int = 1) -> Result:
     epoch = Epoch(epoch=1, lr=0.1, train_loss=1.0, test_loss=2.5, correct=correct, correct5=2, seconds=1.0)
     counts = {"params": 5, "macs": 7, "train_images": 9, "train_seconds": 1.0}
     return Result(
-        run=run, curve=(epoch,), classes=("a", "ü"), confusion=((1, 0), (2 - correct, correct - 1)), data="0123", notes=("n",), **counts
+        run=run,
+        curve=(epoch,),
+        classes=("a", "ü"),
+        confusion=((1, 0), (2 - correct, correct - 1)),
+        data="0123",
+        notes=("n",),
+        **counts,
     )
 
 

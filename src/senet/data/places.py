@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from senet.errors import DataError, UsageError
+from senet.errors import DataError, not_installed
 
 __all__ = ["LARGEST_FILE", "candidates", "differing", "ensure_plain", "missing", "need", "read_bytes"]
 
@@ -98,4 +98,4 @@ def need(module: str, *, package: str, purpose: str) -> ModuleType:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        raise UsageError(f"{purpose} needs {package}; run: pip install 'senet[data]'.") from error
+        raise not_installed(purpose, package, extra="data") from error

@@ -21,7 +21,7 @@ from torch import Tensor
 from senet import decode
 from senet.costs import cost
 from senet.data.dataset import Data
-from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, UsageError
+from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, not_installed
 from senet.lab.build import build
 from senet.lab.checkpoint import Checkpoint
 from senet.lab.early import Judge, Pruned, read_pruned
@@ -408,7 +408,7 @@ def _tensorboard(folder: Path, group: Group, *, epoch: int, images: int) -> Iter
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UsageError("writing for TensorBoard needs tensorboard; pip install 'senet[track]'.") from None
+        raise not_installed("writing for TensorBoard", "tensorboard", extra="track") from None
     if not group.leads:
         yield lambda epoch: None
         return

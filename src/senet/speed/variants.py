@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from senet.errors import SpecError, UsageError, unknown
+from senet.errors import SpecError, UsageError, not_installed, unknown
 from senet.fast import accelerate, optimize
 from senet.models import create_model
 from senet.spec import SESpec
@@ -94,7 +94,7 @@ def _timm(name: str, like: nn.Module) -> nn.Module:
     try:
         import timm
     except ImportError:
-        raise UsageError("comparing with a network of timm needs timm; pip install 'senet[timm]'.") from None
+        raise not_installed("comparing with a network of timm", "timm", extra="timm") from None
     if name not in timm.list_models(name):
         raise UsageError(f"timm knows no model {name!r}; timm.list_models('*se*') lists those with blocks.")
     return cast(nn.Module, timm.create_model(name, num_classes=getattr(like, "num_classes", 1000)))

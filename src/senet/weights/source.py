@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from senet.errors import CheckpointError, UsageError
+from senet.errors import CheckpointError, not_installed
 
 __all__ = ["CONFIG", "HUB", "WEIGHTS", "beside", "locate"]
 
@@ -61,7 +61,7 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
         import huggingface_hub
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     except ModuleNotFoundError as error:
-        raise UsageError(f"{HUB}{repository} needs huggingface-hub; run: pip install 'senet[hub]'.") from error
+        raise not_installed(f"{HUB}{repository}", "huggingface-hub", extra="hub") from error
     name, _, revision = repository.partition("@")
     for file in names:
         try:

@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from senet.errors import UsageError
+from senet.errors import not_installed
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import OBJECTIVES, Batch, Design, Score, Strategy
 
@@ -33,7 +33,9 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise UsageError("the strategies tpe and nsga2 need optuna; pip install 'senet[search]'.") from None
+        raise not_installed(
+            "a search by tpe or nsga2", "optuna", extra="search", install="'optuna>=5,<6' sqlalchemy"
+        ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 
