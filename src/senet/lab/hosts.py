@@ -4,17 +4,10 @@ from pathlib import Path
 
 from torch import nn
 
-<<<<<<< HEAD
 from senet.errors import CheckpointError, UsageError
 from senet.networks import LIBRARIES, Named, from_pretrained, named
 from senet.networks.building import build
 from senet.weights.difference import shapes_differ
-=======
-from senet.create import create_model
-from senet.errors import CheckpointError, SpecError, UsageError, not_installed, unknown
-from senet.models import list_models
-from senet.weights.pretrained import from_pretrained
->>>>>>> 3114537 (Name the missing package and its extra by one function)
 from senet.weights.safe import read_weights
 from senet.weights.source import locate
 from senet.weights.values import check_values
@@ -57,38 +50,5 @@ def host(
     return model.eval()
 
 
-<<<<<<< HEAD
-=======
-def _names(library: str, *, asked: bool) -> Collection[str]:
-    """Give the networks of a library; none if it is not installed and was not asked for."""
-    if library == "senet":
-        return list_models()
-    try:
-        if library == "timm":
-            import timm
-
-            return set(timm.list_models())
-        from torchvision import models
-
-        return set(models.list_models(module=models))  # not those that detect, segment or take films
-    except (ImportError, RuntimeError):  # RuntimeError: a build of torchvision that does not fit torch's
-        if asked:
-            raise not_installed(f"a network of {library}", library, extra=LIBRARIES[library]) from None
-        return ()
-
-
-def _unknown(name: str, library: str, short: str, known: Mapping[str, Collection[str]]) -> SpecError:
-    near = get_close_matches(short, [one for names in known.values() for one in names], n=3)
-    hint = f" Did you mean {', '.join(near)}?" if near else ""
-    if library:
-        where = "`senet models` lists ours" if library == "senet" else "choose a name of its list_models()"
-        return SpecError(f"{library} has no network {short!r}; {where}.{hint}")
-    return SpecError(
-        f"MODEL = {name!r} is known neither here nor to timm or torchvision, as far as they are installed; "
-        f"`senet models` lists ours.{hint}"
-    )
-
-
->>>>>>> 3114537 (Name the missing package and its extra by one function)
 def _build(found: Named, num_classes: int | None) -> nn.Module:
     return from_pretrained(found.name) if found.library == "folder" else build(found, num_classes=num_classes)
