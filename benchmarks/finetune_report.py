@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from senet.lab.figures import COLORS, MARKS, canvas
+from senet.lab.canvas import COLORS, MARKS, canvas, tidy
 from senet.lab.summary import Estimate, Paired, paired
 
 BASES = ("plain", "plain, equal time")
@@ -103,7 +103,11 @@ def difference(found: Mapping[str, Any], way: str, base: str) -> str:
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
     """Draw accuracy over time, and the differences to the plain network with their intervals."""
-    figure = canvas(11, 4.2)
+    with canvas(path, 11, 4.2) as figure:
+        draw_on(figure, found)
+
+
+def draw_on(figure: Any, found: Mapping[str, Any]) -> None:
     curves, against = figure.subplots(1, 2, width_ratios=(3, 2))
     total, start = found["test_images"], 100 * found["pretrained_correct"] / found["test_images"]
     for number, way in enumerate(ways(found)):
@@ -129,11 +133,8 @@ def draw(found: Mapping[str, Any], path: Path) -> None:
     labels = [f"{way}\n- {base}" for way in ways(found)[len(BASES) :] for base in BASES]
     against.set_yticks(range(len(labels)), labels, fontsize=8)
     against.set(xlabel="difference of accuracies [points]", title="paired, with 95 % intervals", ylim=(len(labels), -1))
-    for axes in (curves, against):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
+    tidy(curves, against)
     figure.suptitle("resnet20 on CIFAR-10: fine-tuned plain and with inserted blocks", fontsize=11)
-    figure.savefig(path, dpi=150)
 
 
 def half(value: Paired) -> float:

@@ -1,17 +1,23 @@
-"""What a person sees: progress as bars on a terminal and plain lines elsewhere, tables in one look."""
+"""What a person sees: progress as bars on a terminal and plain lines elsewhere, tables in one look.
+
+All text that comes from outside passes `senet.text.one_line`: it is shown, and nothing in it is obeyed.
+"""
 
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -21,9 +27,10 @@ from senet.lab.failed import Failed
 from senet.lab.result import Result
 from senet.lab.study import Study
 from senet.lab.summary import Line
-from senet.lab.table import cells, columns, footnotes
+from senet.lab.table import SPARE, cells, columns, footnotes
+from senet.text import one_line
 
-__all__ = ["Board", "console", "show_records", "show_rows", "show_table"]
+__all__ = ["Board", "console", "say", "say_written", "show_records", "show_rows", "show_table"]
 
 console = Console(stderr=False, highlight=False)
 
@@ -44,9 +51,9 @@ class Board:
         self.began = math.inf  # the first training
         self.live = not self.quiet and sys.stderr.isatty()
         self.bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[said]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -73,7 +80,7 @@ class Board:
         run, epoch, epochs = p.run, p.epoch, p.epochs  # type: ignore[attr-defined]
         self.began = min(self.began, time.monotonic())
         if run not in self.tasks:
-            self.tasks[run] = self.bars.add_task(f"  {p.design}", total=epochs, said=said)  # type: ignore[attr-defined]
+            self.tasks[run] = self.bars.add_task(f"  {one_line(p.design)}", total=epochs, said=said)  # type: ignore[attr-defined]
         self.bars.update(self.tasks[run], completed=epoch, said=said)
         self.parts[run] = epoch / epochs
         self.bars.update(self.all, completed=self.done + sum(self.parts.values()))
@@ -104,59 +111,144 @@ class Board:
     def note(self, text: str) -> None:
         """Say something in a line of its own."""
         if self.live:
-            self.bars.console.print(text, style="dim", highlight=False, markup=False)
+            self.bars.console.print(Text(one_line(text), style="dim"))
         elif not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(one_line(text), file=sys.stderr, flush=True)
+
+
+def say(text: str, *, dim: bool = True) -> None:
+    """Print a remark; it is wrapped between words where it is longer than a line."""
+    console.print(Text(one_line(text), style="dim" if dim else ""))
+
+
+def say_written(files: Sequence[Path]) -> None:
+    """Print the paths of what was written, one in a line and never wrapped, so that they can be copied."""
+    for file in files:
+        print(f"written: {one_line(file)}")
 
 
 def show_table(study: Study, lines: list[Line]) -> None:
     """Print the table of a study with its footnotes."""
-    show_rows(columns(study), cells(study, lines), title=study.title)
+    show_rows(columns(study), cells(study, lines), title=study.title, spare=SPARE)
     for note in footnotes(study, lines):
-        console.print(f"- {note}", style="dim")
+        say(f"- {note}")
     deviations = [f"quick scale, {line}" for line in study.scaled] + list(study.deviations)
     if study.source and deviations:
-        console.print("deviations from the paper:", style="dim")
+        say("deviations from the paper:")
         for deviation in deviations:
-            console.print(f"- {deviation}", style="dim")
+            say(f"- {deviation}")
 
 
 def show_records(records: Sequence[Mapping[str, object]]) -> None:
     """Print records of equal fields, a line for each; whole numbers get separators."""
     rows = [[f"{v:,}" if isinstance(v, int) else str(v) for v in record.values()] for record in records]
-    show_rows(list(records[0]), rows)
+    heads = list(records[0])
+    words = {head for head, *column in zip(heads, *rows, strict=True) if not all(map(_is_number, column))}
+    show_rows(heads, rows, words=words)
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"[-+]?[\d.,]+( %)?|-|", word) is not None
 
 
 def show_rows(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, words: Collection[str] = ()
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    words: Collection[str] = (),
+    spare: Sequence[str] = (),
 ) -> None:
     """Print a table: the one look of all commands.
 
-    It keeps its own width: a line that the terminal wraps can be read, a cell that is cut cannot.
+    On a terminal, and where `COLUMNS` is set, it is as wide as there is room: spare columns are left out, words are
+    wrapped within their column, and where that is not enough every row becomes a list of its cells. A file and a pipe
+    have all of it.
 
     Args:
         heads: a heading for each column; one of several words takes two lines.
-        rows: a cell for each column; nothing in them is markup.
+        rows: a cell for each column; they are shown as they are, nothing in them is markup.
         title: stands above.
         words: headings of the columns that hold words and stand left, as the first column does; numbers stand right.
+        spare: headings of columns that can be left out, the first one first.
     """
-    table = Table(
-        title=None if title is None else Text(title, style="bold"),
-        title_justify="left",
-        header_style="bold",
-        box=SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-    )
-    left = [at == 0 or head in words for at, head in enumerate(heads)]
-    gaps = [" " * (here and not before) for before, here in pairwise([True, *left])]  # words after numbers
-    for head, gap, is_left in zip(heads, gaps, left, strict=True):
-        lines = Text("\n".join(gap + line for line in _two_lines(head)))
-        table.add_column(lines, justify="left" if is_left else "right", no_wrap=True)
+    body = [[one_line(cell) for cell in row] for row in rows]
+    left = {at for at, head in enumerate(heads) if at == 0 or head in words}
+    shown = list(range(len(heads)))
+    room = _room()
+    gone: list[str] = []
+    said = None if title is None else Text(one_line(title), style="bold")
+    if said is not None:
+        print()
+        console.print(said)
+    for head in (*spare, None):
+        table = _table(heads, body, shown, left, wrapped=False)
+        if room is None or _width(table) <= room or head is None:
+            break
+        if head in heads:
+            shown = [at for at in shown if heads[at] != head]
+            gone.append(head)
+    if room is not None and _width(table) > room:
+        table = _table(heads, body, shown, left, wrapped=True)
+        if _width(table, least=True) > room:
+            _show_lists(heads, body)
+            return
+    Console(highlight=False, width=_width(table) if room is None else room).print(table)
+    if gone:
+        say(f"not shown for want of room: {', '.join(dict.fromkeys(gone))}")
+
+
+def _room() -> int | None:
+    """Return the width of the terminal [letters]; None for a file or a pipe, where lines may have any length."""
+    if console.is_terminal or os.environ.get("COLUMNS", "").isdigit():
+        return console.width
+    return None
+
+
+def _width(table: Table, *, least: bool = False) -> int:
+    found = Measurement.get(console, console.options.update(max_width=10_000), table)
+    return found.minimum if least else found.maximum
+
+
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int], left: Collection[int], *, wrapped: bool
+) -> Table:
+    """Make a table of some columns; with `wrapped` the words of a column may take several lines."""
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    gaps = {  # words after numbers
+        at: int(at in left and before is not None and before not in left)
+        for before, at in pairwise([None, *shown])
+        if at is not None
+    }
+    for at in shown:
+        wrap = wrapped and at in left
+        lines = Text("\n".join(_two_lines(heads[at])))
+        side: Any = "left" if at in left else "right"
+        longest = max((len(word) for row in rows for word in row[at].split()), default=1)
+        fair = min(24, max((len(row[at]) for row in rows), default=1))
+        table.add_column(
+            Padding(lines, (0, 0, 0, gaps[at])) if gaps[at] else lines,
+            justify=side,
+            no_wrap=not wrap,
+            overflow="fold",
+            min_width=gaps[at] + max(longest, fair) if wrap else None,
+        )
     for row in rows:
-        table.add_row(*(Text(gap + cell) for gap, cell in zip(gaps, row, strict=True)))
-    whole = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-    Console(highlight=False, width=max(console.width, whole)).print(table)
+        table.add_row(*(Padding(Text(row[at]), (0, 0, 0, gaps[at])) if gaps[at] else Text(row[at]) for at in shown))
+    return table
+
+
+def _show_lists(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print every row as a list of its cells, for a terminal that has no room for a table."""
+    for first, *rest in rows:
+        console.print(Text(first, style="bold"))
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for head, cell in zip(heads[1:], rest, strict=True):
+            if cell not in ("", "-"):
+                table.add_row(Text(f"  {head}"), Text(cell))
+        console.print(table)
 
 
 def _two_lines(head: str) -> list[str]:

@@ -21,7 +21,7 @@ from senet.cli import (
     studies,
     train,
 )
-from senet.cli.failure import in_one_line, show_warning
+from senet.cli.failure import in_one_line, show_warning, write_in_letters_there_are
 
 __all__ = ["app", "call"]
 
@@ -75,6 +75,7 @@ def call() -> int:
     """Run the command that was typed and return its exit code; every error that a user can mend is one line."""
     global _debug
     _debug, warnings.showwarning = False, show_warning
+    write_in_letters_there_are()
     try:
         code: int = app(standalone_mode=False) or 0  # else typer frames its errors and calls an EOFError "Aborted."
         if code == 130:  # what typer makes of Ctrl-C

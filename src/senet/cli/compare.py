@@ -7,7 +7,7 @@ import typer
 
 from senet.bounds import check_flags
 from senet.cli.asked import asked_values, check_models, defaults
-from senet.cli.ending import finish
+from senet.cli.ending import finish, warn_without_figures
 from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
@@ -31,6 +31,7 @@ from senet.cli.options import (
     Words,
     Workers,
 )
+from senet.cli.place import data_title, place_of_report
 from senet.cli.training import train_all
 from senet.errors import UsageError
 
@@ -71,7 +72,6 @@ def compare(
     The main job. Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
     """
     from senet import decode
-    from senet.files.atomic import ensure_writable
     from senet.lab.study import Row, Study
 
     check_flags(seeds=seeds)
@@ -80,9 +80,10 @@ def compare(
         raise UsageError("compare takes its designs by --se, e.g. --se standard:reduction=8, not by se.NAME=VALUE.")
     designs = list(dict.fromkeys(["plain", *(se or defaults(base["data"]["name"])[2])]))
     rows = [decode.run({**base, "se": design}) for design in designs]
+    title = data_title(rows[0].data.name, data_dir)
     study = Study(
-        name=f"{rows[0].data.name}-{rows[0].model}",
-        title=f"{rows[0].model} on {rows[0].data.name}: plain against squeeze-and-excitation",
+        name=f"{title}-{rows[0].model}",
+        title=f"{rows[0].model} on {title}: plain against squeeze-and-excitation",
         rows=tuple(Row(id=design, label=run.design, run=run) for design, run in zip(designs, rows, strict=True)),
         seeds=tuple(range(rows[0].seed, rows[0].seed + seeds)),
     )
@@ -99,7 +100,8 @@ def compare(
         fused=fused,
         graph=graph,
     )
-    folder = output or Path("out") / study.name
-    ensure_writable(folder)  # before hours of training, not after
+    wanted = set(study.runs())
+    folder = place_of_report(output or Path("out") / study.name, wanted.__contains__, said=output is not None)
+    warn_without_figures()
     results, failed = train_all(study, runs, setup, quiet=as_json, retry_failed=retry_failed)
     finish(study, results, folder, as_json=as_json, failed=failed)

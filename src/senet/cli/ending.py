@@ -1,10 +1,14 @@
 """What stands at the end of a command: a table and a report, a sentence, or one JSON document."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from senet.errors import StorageError
+from senet.text import command_line, counted, one_line
 
 if TYPE_CHECKING:
     from senet.lab.failed import Failed
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
     from senet.lab.run import Run
     from senet.lab.study import Study
 
-__all__ = ["command_line", "finish", "print_json", "say_result", "show_study"]
+__all__ = ["finish", "print_json", "say_files", "say_result", "show_study", "warn_without_figures"]
 
 
 def finish(
@@ -37,28 +41,58 @@ def finish(
     Raises:
         RunFailed: behind all else, if there are such runs.
     """
+    from senet.lab.answer import answer
     from senet.lab.failed import failures
     from senet.lab.report import write_report
+    from senet.lab.summary import summarize
 
-    command = command or command_line()
-    files = write_report(study, results, folder, command=command) if results else []
+    command = command or command_line(sys.argv[1:])
+    files, failure = [], None
+    if not as_json:
+        show_study(study, results)
+    try:
+        files = write_report(study, results, folder, command=command) if results else []
+    except StorageError as error:  # the numbers cost hours, and are shown all the same
+        if not as_json:
+            raise
+        failure = error
     if as_json:
         print_json(
             {
                 "study": study.name,
+                "title": study.title,
+                **answer(study, summarize(study, results)),
                 "files": [str(f) for f in files],
                 "results": [results[r].as_dict() for r in study.runs() if r in results],
                 "failed": [one.as_dict() for one in failed],
             }
         )
     else:
-        show_study(study, results)
+        print()
         if files:
-            print("\nwritten: " + ", ".join(str(f) for f in files))
+            say_files(files)
         elif not failed:
-            print(f"\nno results yet, nothing written; `{command}` trains them")
+            print(f"no results yet, nothing written; `{command}` trains them")
+    if failure is not None:
+        raise failure
     if failed:
         raise failures(failed, len(study.runs()))
+
+
+def say_files(files: "Sequence[Path]") -> None:
+    """Print what was written, and why there is no figure where none can be drawn."""
+    from senet.console import say_written
+
+    say_written(files)
+    warn_without_figures("no figure was drawn")
+
+
+def warn_without_figures(what: str = "there will be no figure") -> None:
+    """Say that no figure can be drawn here: before hours of training, and at their end."""
+    from senet.lab.canvas import no_figures
+
+    if (missing := no_figures()) is not None and os.environ.get("RANK", "0") == "0":
+        print(f"senet: {what}: {missing}", file=sys.stderr)
 
 
 def show_study(study: "Study", results: "Mapping[Run, Result]") -> None:
@@ -75,21 +109,15 @@ def say_result(result: "Result", folder: Path, *, as_json: bool) -> None:
         print_json(result.as_dict())
         return
     print(
-        f"{result.run.model} {result.run.design}: {result.last.correct:,} of {result.total:,} right, "
-        f"top-1 {result.accuracy:.2f} % after {len(result.curve)} epochs, {result.images_per_second:,.0f} images/s"
+        one_line(
+            f"{result.run.model} {result.run.design}: {result.last.correct:,} of {result.total:,} right, top-1 "
+            f"{result.accuracy:.2f} % after {counted(len(result.curve), 'epoch')}, "
+            f"{result.images_per_second:,.0f} images/s"
+        )
     )
-    print(f"weights, curve and result: {folder}")
+    print(f"weights, curve and result: {one_line(folder)}")
 
 
 def print_json(values: Any) -> None:
     """Print one JSON document."""
     print(json.dumps(values, indent=2, default=str))
-
-
-def command_line() -> str:
-    """Give the command as a reader elsewhere could type it: places of this machine are not theirs."""
-    return " ".join(["senet", *map(_anywhere, sys.argv[1:])])
-
-
-def _anywhere(word: str) -> str:
-    return "DIR" if Path(word).is_absolute() else word

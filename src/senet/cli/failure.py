@@ -1,34 +1,46 @@
-"""How a command fails: one line that says the way out, and an exit code."""
+"""How a command fails: one line that says the way out, and an exit code; nothing that it prints is obeyed."""
 
+import contextlib
+import io
 import sys
 
 import typer
 
 from senet.errors import SenetError
+from senet.text import PLAIN, one_line
 
-__all__ = ["in_one_line", "show_warning"]
+__all__ = ["in_one_line", "show_warning", "write_in_letters_there_are"]
+
+
+def write_in_letters_there_are() -> None:
+    """Let the standard streams write what their encoding lacks in letters that it has, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(OSError, ValueError):  # closed or detached: then nothing is written to it
+                stream.reconfigure(errors=PLAIN)
 
 
 def in_one_line(error: Exception) -> tuple[str, int]:
     """Say an error in one line, and give the exit code; nothing is left to say where the help was printed."""
     if isinstance(error, SenetError):
-        return f"{error}" + "".join(f" ({note})" for note in getattr(error, "__notes__", ())), error.exit_code
+        said = f"{error}" + "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        return one_line(said), error.exit_code
     if isinstance(error, typer.BadParameter.__base__ or ()):  # typer's UsageError, which has no public name
         asked = getattr(error, "ctx", None)
         said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         if not said:  # no command was given: the help is printed
             return "", 2
-        return f"{said}; `{asked.command_path if asked else 'senet'} --help` shows what there is.", 2
+        return f"{one_line(said)}; `{asked.command_path if asked else 'senet'} --help` shows what there is.", 2
     if isinstance(error, typer.Abort):
         error = error.__cause__ if isinstance(error.__cause__, Exception) else error
     first = (str(error).splitlines() or ["no message"])[0]
     return (
-        f"unexpected {type(error).__name__}: {first}; `senet --debug ...` shows the traceback: please report it with "
-        "that and the command.",
+        f"unexpected {type(error).__name__}: {one_line(first)}; `senet --debug ...` shows the traceback: please report "
+        "it with that and the command.",
         1,
     )
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one line; takes the place of `warnings.showwarning`."""
-    print(f"senet: warning: {message}", file=sys.stderr)
+    print(f"senet: warning: {one_line(' '.join(str(message).split()))}", file=sys.stderr)

@@ -1,15 +1,17 @@
 """`senet fold`: blocks whose gates are constants."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from senet.cli.asked import asked_values
-from senet.cli.ending import command_line, print_json
+from senet.cli.ending import print_json, warn_without_figures
 from senet.cli.machine import make_setup
 from senet.cli.options import BadImage, DataChoice, DataDir, Device, Json, Words, Workers
 from senet.errors import UsageError
+from senet.text import command_line
 
 __all__ = ["fold"]
 
@@ -69,9 +71,10 @@ def fold(
         raise UsageError("a run says itself what it is: give its folder without --weights and without NAME=VALUE.")
     asked = Asked(tolerance=tolerance, sure=not measured, blocks=blocks, per=per, at=at, dry_run=dry_run, quiet=as_json)
     setup = make_setup(data_dir, device, 1, workers, on_bad_image=on_bad_image)
+    warn_without_figures()
     values = fold_command(
         model, planned, setup, asked, output,
-        weights=weights, origin=origin, normalize=normalize, statistics=statistics, command=command_line(),
+        weights=weights, origin=origin, normalize=normalize, statistics=statistics, command=command_line(sys.argv[1:]),
     )  # fmt: skip
     if as_json:
         print_json(values)

@@ -7,6 +7,7 @@ import typer
 
 from senet.cli.ending import print_json
 from senet.cli.options import ImageSize, Json, NumClasses
+from senet.text import one_line
 
 __all__ = ["insert"]
 
@@ -53,4 +54,4 @@ def insert(
     if as_json:
         print_json(values)
     else:
-        print(text)
+        print("\n".join(map(one_line, text.split("\n"))))

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from senet.errors import UsageError
+from senet.errors import UsageError, not_installed
 
 if TYPE_CHECKING:
     from senet.execution.setup import Setup
@@ -50,7 +50,7 @@ def make_setup(
 
     check_flags(jobs=jobs, workers=workers, threads=threads)
     if tensorboard and find_spec("tensorboard") is None:
-        raise UsageError("--tensorboard needs tensorboard; pip install 'senet[track]'.")
+        raise not_installed("--tensorboard", "tensorboard", extra="track")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.partition(":")[0] not in ("cpu", "cuda"):

@@ -8,6 +8,8 @@ import typer
 from senet.cli.asked import asked_study, report_folder
 from senet.cli.ending import finish
 from senet.cli.options import Json, Output, Quick, Runs, Words
+from senet.cli.place import place_of_report
+from senet.text import command_line
 
 __all__ = ["report"]
 
@@ -27,5 +29,8 @@ def report(
     folder = report_folder(study_file, study)
     store = Store(runs, lists=(folder / "results.jsonl",))
     results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
-    made = f"senet run {study_file}{' --quick' * quick} --data-dir DIR"
+    made = command_line(["run", str(study_file), *(words or []), *["--quick"] * quick]) + " --data-dir DIR"
+    if results:
+        belongs = set(study.runs()).__contains__
+        folder = place_of_report(output or folder, belongs, said=output is not None or not words)
     finish(study, results, output or folder, as_json=as_json, command=made)

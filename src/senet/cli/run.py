@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from senet.cli.asked import asked_study, check_models, report_folder
-from senet.cli.ending import finish
+from senet.cli.ending import finish, warn_without_figures
 from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
@@ -26,6 +26,7 @@ from senet.cli.options import (
     Words,
     Workers,
 )
+from senet.cli.place import place_of_report
 from senet.cli.training import train_all
 
 __all__ = ["run"]
@@ -56,8 +57,6 @@ def run(
 
     Several commands on one folder of runs (--runs), also on several machines, share the work.
     """
-    from senet.files.atomic import ensure_writable
-
     study = asked_study(study_file, words, quick=quick)
     check_models(study)
     setup = make_setup(
@@ -73,7 +72,8 @@ def run(
         graph=graph,
     )
     committed = report_folder(study_file, study)
-    lists, folder = (committed / "results.jsonl",), output or committed
-    ensure_writable(folder)  # before hours of training, not after
+    lists, wanted = (committed / "results.jsonl",), set(study.runs())
+    folder = place_of_report(output or committed, wanted.__contains__, said=output is not None or not words)
+    warn_without_figures()
     results, failed = train_all(study, runs, setup, quiet=as_json, lists=lists, retry_failed=retry_failed)
     finish(study, results, folder, as_json=as_json, failed=failed)

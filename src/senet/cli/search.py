@@ -1,11 +1,12 @@
 """`senet search`: from a space of designs to a choice."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from senet.cli.ending import command_line, print_json, show_study
+from senet.cli.ending import print_json, say_files, show_study, warn_without_figures
 from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
@@ -22,6 +23,7 @@ from senet.cli.options import (
     Words,
     Workers,
 )
+from senet.cli.place import place_of_report
 
 __all__ = ["search"]
 
@@ -68,23 +70,24 @@ def search(
     a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
     """
     from senet import decode
-    from senet.files.atomic import ensure_writable
     from senet.lab.search.command import check_strategy, run_search, with_options
     from senet.lab.search.report import findings_dict, write_report
     from senet.lab.search.reread import lists_beside, reread
     from senet.lab.search.show import show
     from senet.lab.search.space import read_space
     from senet.lab.store import Store
+    from senet.text import command_line
 
     check_strategy(strategy)
     space = read_space(space_file, changes=decode.assign(words or []))
     space = with_options(space, trials=trials, minutes=minutes, params=params, stop_early=stop_early)
     folder = output or Path("out") / f"{space.name}-{strategy}"
-    lists = lists_beside(folder)
+    typed = sys.argv[1:]
     if report_only:
+        lists = lists_beside(folder)
         found = reread(space, strategy, Store(runs, lists=lists), folder)
-        made = command_line().replace(" --report-only", "")
-        files = write_report(found, folder, command=made, again=command_line())
+        command = command_line([word for word in typed if word != "--report-only"])
+        again = command_line(typed)
     else:
         setup = make_setup(
             data_dir,
@@ -96,11 +99,16 @@ def search(
             on_bad_image=on_bad_image,
             graph=graph,
         )
-        ensure_writable(folder)
+        folder = place_of_report(folder, space.owns, said=output is not None)
+        lists = lists_beside(folder)
+        warn_without_figures()
         found = run_search(space, strategy, Store(runs), setup, retry_failed=retry_failed, lists=lists, quiet=as_json)
-        files = write_report(found, folder, command=command_line())
+        command, again = command_line(typed), ""
+    if not as_json:
+        show(found, show_study)
+    files = write_report(found, folder, command=command, again=again)
     if as_json:
         print_json({**findings_dict(found), "files": [str(file) for file in files]})
         return
-    show(found, show_study)
-    print("\nwritten: " + ", ".join(str(file) for file in files))
+    print()
+    say_files(files)

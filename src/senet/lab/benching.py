@@ -1,7 +1,6 @@
 """The command `senet bench`."""
 
 import json
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 from rich.progress import Progress
 
 from senet import decode
-from senet.console import console, show_rows
+from senet.console import console, say, say_written, show_rows
 from senet.errors import UsageError
 from senet.files.atomic import ensure_writable
 from senet.lab.memory import keep_memory
+from senet.text import command_line
 
 __all__ = ["measure"]
 
@@ -60,7 +60,7 @@ def measure(
             **options,
         )
     # saved before it is shown: a pipe that closes early must not cost minutes of measuring
-    written = [] if output is None else save(found, output, command="senet " + shlex.join(sys.argv[1:]))
+    written = [] if output is None else save(found, output, command=command_line(sys.argv[1:]))
     if as_json:
         print(json.dumps(found.as_dict(), indent=1))
         return
@@ -68,9 +68,8 @@ def measure(
     if found.blocks:
         head, *rows = block_cells(found)
         show_rows(head, rows)
-    console.print(caption(found), style="dim")
-    for path in written:
-        console.print(f"wrote {path}")
+    say(caption(found))
+    say_written(written)
 
 
 def _sizes(shape: str) -> tuple[int, int, int, int]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from senet import decode
 from senet.errors import DataError
 from senet.lab.study import Study, read_study
+from senet.text import code_span, markdown
 
 __all__ = ["list_studies", "studies_markdown"]
 
@@ -24,8 +25,8 @@ def list_studies(folder: Path) -> list[dict[str, str]]:
 def studies_markdown(rows: list[dict[str, str]]) -> str:
     """Write the list as a Markdown table, names as code."""
     heads = list(rows[0])
-    lines = [heads, ["---"] * len(heads), *([f"`{row['study']}`", *list(row.values())[1:]] for row in rows)]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    lines = [[code_span(row["study"]), *map(markdown, list(row.values())[1:])] for row in rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in (heads, ["---"] * len(heads), *lines))
 
 
 def _row(path: Path) -> dict[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from senet.lab.figures import COLORS, MARKS, canvas
+from senet.lab.canvas import Look, canvas, legend, looks, short, tidy
+from senet.text import csv_cell
 
 __all__ = ["Answers", "class_csv", "confusion_csv", "draw_classes", "draw_confusion"]
 
@@ -62,61 +63,63 @@ def draw_confusion(answers: Sequence[Answers], path: Path) -> None:
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    classes = answers[0].classes
-    figure = canvas(1 + 5.2 * len(answers), 5.4)
-    for axes, one in zip(figure.subplots(1, len(answers), squeeze=False)[0], answers, strict=True):
-        shades = [[math.sqrt(count / max(1, sum(row))) for count in row] for row in one.confusion]
-        axes.imshow(shades, cmap="Blues", vmin=0, vmax=1)
-        axes.set_title(f"{one.label}: {one.correct:,} of {one.total:,} right", fontsize=10)
-        axes.set(xlabel="answer", ylabel="true class")
-        if len(classes) <= 20:
-            axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor")
-            axes.set_yticks(range(len(classes)), classes)
-            for label, row in enumerate(one.confusion):
-                for answer, count in enumerate(row):
-                    if count:
-                        color = "white" if shades[label][answer] > 0.6 else "black"
-                        axes.text(answer, label, f"{count}", ha="center", va="center", fontsize=7, color=color)
-    figure.savefig(path, dpi=150, bbox_inches="tight")  # square maps push titles over the edge
+    classes = [short(name, most=24) for name in answers[0].classes]
+    side = 5.2 if len(classes) <= 20 else 4.4
+    with canvas(path, 1 + side * len(answers), side + 0.4 + 0.06 * max(map(len, classes))) as figure:
+        for axes, one in zip(figure.subplots(1, len(answers), squeeze=False)[0], answers, strict=True):
+            shades = [[math.sqrt(count / max(1, sum(row))) for count in row] for row in one.confusion]
+            axes.imshow(shades, cmap="Blues", vmin=0, vmax=1)
+            axes.set_title(f"{short(one.label)}\n{one.correct:,} of {one.total:,} right", fontsize=10)
+            axes.set(xlabel="answer", ylabel="true class")
+            if len(classes) <= 20:
+                axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor")
+                axes.set_yticks(range(len(classes)), classes)
+                for label, row in enumerate(one.confusion):
+                    for answer, count in enumerate(row):
+                        if count:
+                            color = "white" if shades[label][answer] > 0.6 else "black"
+                            axes.text(answer, label, f"{count}", ha="center", va="center", fontsize=7, color=color)
 
 
-def draw_classes(answers: Sequence[Answers], path: Path) -> None:
+def draw_classes(answers: Sequence[Answers], path: Path, *, styles: Sequence[Look] = ()) -> None:
     """Draw the accuracy of every class, networks side by side, with its binomial standard error.
 
     Args:
         answers: of one or more networks on the same classes.
+        styles: a look for each network; none stands for looks by label.
         path: `.png`, `.svg` or `.pdf`.
 
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    classes = answers[0].classes
-    figure = canvas(max(7, 0.9 * len(classes)), 4)
-    axes = figure.subplots()
-    step = 0.5 / len(answers)
-    for number, one in enumerate(answers):
-        axes.errorbar(
-            [label + (number - (len(answers) - 1) / 2) * step for label in range(len(classes))],
-            one.class_accuracy,
-            yerr=one.class_error,
-            label=one.label,
-            color=COLORS[(number + 1) % len(COLORS)],
-            marker=MARKS[number % len(MARKS)],
-            linestyle="none",
-            capsize=3,
-        )
-    axes.set(ylabel="accuracy [%] ± standard error")
-    axes.set_xticks(range(len(classes)), classes, rotation=0 if len(classes) <= 12 else 90)
-    axes.grid(axis="y", alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=150)
+    classes = [short(name, most=24) for name in answers[0].classes]
+    with canvas(path, min(24, max(7, 0.9 * len(classes))), 4) as figure:
+        axes = figure.subplots()
+        step = 0.5 / len(answers)
+        by_label = looks([one.label for one in answers])
+        bars = [
+            axes.errorbar(
+                [label + (number - (len(answers) - 1) / 2) * step for label in range(len(classes))],
+                one.class_accuracy,
+                yerr=one.class_error,
+                color=color,
+                marker=mark,
+                linestyle="none",
+                capsize=3,
+            )
+            for number, (one, (color, mark, _)) in enumerate(zip(answers, styles or by_label, strict=True))
+        ]
+        axes.set(ylabel="accuracy [%] ± standard error")
+        crowded = len(classes) > 12 or max(map(len, classes)) > 12
+        axes.set_xticks(range(len(classes)), classes, rotation=90 if crowded else 0)
+        tidy(axes)
+        legend(figure, bars, [one.label for one in answers])
 
 
 def confusion_csv(answers: Sequence[Answers]) -> str:
     """Write one line for every network, true class and answer."""
     lines = (
-        (one.label, true, answer, count)
+        (csv_cell(one.label), csv_cell(true), csv_cell(answer), count)
         for one in answers
         for true, row in zip(one.classes, one.confusion, strict=True)
         for answer, count in zip(one.classes, row, strict=True)
@@ -127,7 +130,7 @@ def confusion_csv(answers: Sequence[Answers]) -> str:
 def class_csv(answers: Sequence[Answers]) -> str:
     """Write one line for every network and class."""
     lines = (
-        (one.label, name, sum(row), row[label], accuracy, error)
+        (csv_cell(one.label), csv_cell(name), sum(row), row[label], accuracy, error)
         for one in answers
         for label, (name, row, accuracy, error) in enumerate(
             zip(one.classes, one.confusion, one.class_accuracy, one.class_error, strict=True)

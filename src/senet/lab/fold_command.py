@@ -6,13 +6,14 @@ from math import isinf
 from pathlib import Path
 from typing import Any
 
-from senet.console import console, show_rows
+from senet.console import say, say_written, show_rows
 from senet.execution.setup import Setup
 from senet.files.atomic import ensure_writable
 from senet.lab.fold_report import block_rows, sentence, step_rows
 from senet.lab.folding import finite, prepare, write_folded
 from senet.lab.run import Run
 from senet.surgery import fold
+from senet.text import one_line
 
 __all__ = ["Asked", "fold_command"]
 
@@ -94,15 +95,15 @@ def fold_command(
             if rows:
                 show_rows(heads, rows, words=WORDS)
         for note in (*folded.notes, *subject.notes):
-            console.print(f"- {note}", style="dim")
-        print(sentence(folded))
-        print("written: " + ", ".join(str(file) for file in files))
+            say(f"- {note}")
+        print(one_line(sentence(folded)))
+        say_written(files)
     return {"network": subject.title, "files": [str(file) for file in files], **finite(dict(folded.as_dict()))}
 
 
 def _say(what: str, done: int, planned: int) -> None:
     """Tell which pass over the images runs: on one line of a terminal, on lines elsewhere."""
-    text = f"pass {done + 1} of at most {planned}: {what}"
+    text = one_line(f"pass {done + 1} of at most {planned}: {what}")
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
     else:

@@ -4,12 +4,12 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from senet.errors import UsageError
-from senet.lab.figures import COLORS
+from senet.lab.canvas import COLORS, canvas, short, tidy
 from senet.surgery import Folded
 from senet.surgery.folded import FoldedBlock
+from senet.text import code_span, markdown, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,25 +111,19 @@ def as_markdown(folded: Folded, *, title: str, command: str, notes: Sequence[str
     """Give the report as Markdown."""
     images = "other images than" if folded.separate else "the same images as"
     lines = [
-        f"# {title}: blocks folded",
+        f"# {markdown(title)}: blocks folded",
         "",
-        sentence(folded),
+        markdown(sentence(folded)),
         "",
         f"Gates and order come from {folded.statistics_images:,} images, the steps from {folded.test_images:,}, "
-        f"{images} those. Made by `{command}`.",
+        f"{images} those. Made by {code_span(command)}.",
         "",
         *(["![curve of the removal, and where the blocks sit](figure.png)", ""] if figure else []),
-        *_table(*step_rows(folded)),
-        "",
-        *_table(*block_rows(folded)),
-        "",
-        *(f"- {note}" for note in (*folded.notes, *notes)),
+        markdown_table(*step_rows(folded), words=len(step_rows(folded)[0])),
+        markdown_table(*block_rows(folded), words=len(block_rows(folded)[0])),
+        *(f"- {markdown(note)}" for note in (*folded.notes, *notes)),
     ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows)]
 
 
 def draw(folded: Folded, path: Path, *, title: str) -> None:
@@ -143,21 +137,12 @@ def draw(folded: Folded, path: Path, *, title: str) -> None:
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("a figure needs matplotlib; pip install 'senet[plot]'.") from None
-    figure: Any = Figure(figsize=(11, max(4.4, 1.6 + 0.19 * len(folded.blocks))), layout="constrained")
-    FigureCanvasAgg(figure)
-    curve, where = figure.subplots(1, 2)
-    _curve(curve, folded)
-    _where(where, folded)
-    figure.suptitle(title, fontsize=11)
-    for axes in (curve, where):
-        axes.grid(alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    with canvas(path, 11, max(4.4, 1.6 + 0.19 * len(folded.blocks))) as figure:
+        curve, where = figure.subplots(1, 2)
+        _curve(curve, folded)
+        _where(where, folded)
+        figure.suptitle(short(title, most=80), fontsize=11)
+        tidy(curve, where)
 
 
 def _level(folded: Folded, loss: float) -> float:

@@ -17,6 +17,7 @@ from senet.data.subset import balanced
 from senet.errors import DataError, SpecError, UsageError
 from senet.execution.setup import Setup
 from senet.files.atomic import write_bytes, write_json, write_text
+from senet.lab.canvas import no_figures
 from senet.lab.fold_report import as_csv, as_markdown, draw
 from senet.lab.hosts import Named, host, named
 from senet.lab.pixels import norm_of
@@ -168,8 +169,9 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
     names = ["curve.csv", "fold.json", "report.md"]
     write_text(folder / "curve.csv", as_csv(folded))
     write_json(folder / "fold.json", {"network": subject.title, "command": command, **finite(folded.as_dict())})
-    figure = len(folded.steps) > 1 and _drawn(subject, folded, folder / "figure.png")
+    figure = len(folded.steps) > 1 and no_figures() is None
     if figure:
+        draw(folded, folder / "figure.png", title=subject.title)
         names.append("figure.png")
     text = as_markdown(folded, title=subject.title, command=command, notes=subject.notes, figure=figure)
     write_text(folder / "report.md", text)
@@ -178,14 +180,6 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
         write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
         names.append("model.safetensors")
     return tuple(folder / name for name in sorted(names))
-
-
-def _drawn(subject: Subject, folded: Folded, path: Path) -> bool:
-    try:
-        draw(folded, path, title=subject.title)
-    except UsageError:  # the table says it all; a figure is not worth losing the network for
-        return False
-    return True
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

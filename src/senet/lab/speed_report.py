@@ -2,14 +2,15 @@
 
 import json
 import platform
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from senet.errors import UsageError
 from senet.files.atomic import write_text
+from senet.lab.canvas import COLORS, GREY, canvas, no_figures, short, tidy
 from senet.lab.environment import environment
 from senet.speed import Bench
+from senet.text import code_span, markdown_table
+from senet.text import markdown as as_markdown
 
 __all__ = ["block_cells", "cells", "markdown", "save"]
 
@@ -71,10 +72,11 @@ def markdown(bench: Bench, *, command: str) -> str:
     """Give the report: command, machine, tables."""
     where = environment(bench.device)
     made = f"{date.today().isoformat()}, senet {where.commit or where.senet}, torch {where.torch}, {_processor()}"
-    parts = [f"`{command}`", f"{made}.", caption(bench), _table([list(HEADS), *cells(bench)])]
+    parts = [code_span(command), f"{made}.", as_markdown(caption(bench)), markdown_table(HEADS, cells(bench)).rstrip()]
     if bench.blocks:
         parts.append("Residual units alone, as ratios:")
-        parts.append(_table(block_cells(bench)))
+        heads, *rows = block_cells(bench)
+        parts.append(markdown_table(heads, rows).rstrip())
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,10 +90,9 @@ def save(bench: Bench, folder: Path, *, command: str) -> list[Path]:
     for name, text in texts.items():
         write_text(folder / name, text)
     written = [folder / name for name in texts]
-    try:
-        draw(bench, folder / "bench.png")
-    except UsageError:
+    if no_figures():
         return written
+    draw(bench, folder / "bench.png")
     return [*written, folder / "bench.png"]
 
 
@@ -101,46 +102,30 @@ def draw(bench: Bench, path: Path) -> None:
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise UsageError("figures need matplotlib; pip install 'senet[plot]'.") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    names = [line.name for line in bench.lines]
+    names = [short(line.name) for line in bench.lines]
     saved = [line.saved_mb for line in bench.lines]
     panels = 1 if None in saved else 2
-    figure, grid = pyplot.subplots(
-        1, panels, figsize=(4.6 * panels, 0.7 + 0.42 * len(names)), squeeze=False, sharey=True, layout="constrained"
-    )
-    times = grid[0][0]
-    colors = ["0.55" if name.startswith("plain") else "C0" if name.startswith("se") else "C1" for name in names]
+    ours = [COLORS[1] if line.name.startswith("se") else COLORS[2] for line in bench.lines]
+    colors = [GREY if line.name.startswith("plain") else color for line, color in zip(bench.lines, ours, strict=True)]
     ratios = [line.ratio for line in bench.lines]
     errors = [
         [max(0.0, line.ratio - line.low) for line in bench.lines],
         [max(0.0, line.high - line.ratio) for line in bench.lines],
     ]
-    times.barh(names, ratios, xerr=errors, color=colors, error_kw={"elinewidth": 1, "capsize": 2})
-    times.axvline(1, color="black", linewidth=0.8)
-    times.invert_yaxis()
-    times.set_xlabel(f"time of a step, ratio to {names[0]}")
-    for at, line in enumerate(bench.lines):
-        times.annotate(f"{line.ratio:.2f}", (0.02, at), va="center", color="white", fontsize=9)
-    if panels == 2:
-        kept = [value for value in saved if value is not None]
-        grid[0][1].barh(names, kept, color=colors)
-        grid[0][1].set_xlabel("kept for the backward pass [MB]")
-    size = "x".join(map(str, bench.shape))
-    figure.suptitle(f"{bench.model}, {bench.mode}, {size}, {bench.dtype}, {bench.device}", fontsize=10)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    lines = [head, ["---", *["--:"] * (len(head) - 1)], *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    with canvas(path, 4.6 * panels, 0.9 + 0.42 * len(names)) as figure:
+        times, *more = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
+        times.barh(names, ratios, xerr=errors, color=colors, error_kw={"elinewidth": 1, "capsize": 2})
+        times.axvline(1, color="black", linewidth=0.8)
+        times.invert_yaxis()
+        times.set_xlabel(f"time of a step, ratio to {names[0]}")
+        for at, line in enumerate(bench.lines):
+            times.annotate(f"{line.ratio:.2f}", (0.02, at), va="center", color="white", fontsize=9)
+        for axes in more:
+            axes.barh(names, [value or 0.0 for value in saved], color=colors)
+            axes.set_xlabel("kept for the backward pass [MB]")
+        size = "x".join(map(str, bench.shape))
+        figure.suptitle(f"{short(bench.model)}, {bench.mode}, {size}, {bench.dtype}, {bench.device}", fontsize=10)
+        tidy(times, *more)
 
 
 def _processor() -> str:

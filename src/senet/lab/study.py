@@ -153,7 +153,7 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
     rows, seeds = full, file.seeds
     scaled: tuple[str, ...] = ()
     if quick and file.quick is not None:
-        rows = _rows(file, changes, path, quick=True)
+        rows = tuple(map(_here, full, _rows(file, changes, path, quick=True)))
         seeds = file.seeds if asked or not file.quick.seeds else file.quick.seeds
         scaled = differences(
             {row.id: row.run for row in full}, {row.id: row.run for row in rows}, seeds=(file.seeds, seeds)
@@ -178,6 +178,13 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
         scaled=scaled,
         pictures=tuple(file.pictures.items()),
     )
+
+
+def _here(full: Row, quick: Row) -> Row:
+    """Name the network that stands for the paper's: a table may not call it by the paper's name alone."""
+    if full.run.model == quick.run.model:
+        return quick
+    return replace(quick, label=f"{quick.label} (here {quick.run.model})")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,13 @@ from senet.lab.agreement import Agreement, agreement
 from senet.lab.metrics import METRICS
 from senet.lab.study import Row, Study
 from senet.lab.summary import MEASURED, Estimate, Line, Paired
+from senet.text import counted, csv_cell, markdown_table
 
-__all__ = ["cells", "columns", "csv_text", "footnotes", "markdown", "paper_difference"]
+__all__ = ["SPARE", "cells", "columns", "csv_text", "footnotes", "markdown", "paper_difference"]
 
 MISSING = "missing"
+SPARE = ("s/run", "paper [G]", "paper [M]", "MACs", "paper's difference", "p", "params", "paper", "ours - paper")
+"""Headings of the columns that a narrow terminal goes without, the first one first."""
 
 
 def printed(study: Study, *, kind: str = "measured") -> tuple[str, ...]:
@@ -21,14 +24,19 @@ def printed(study: Study, *, kind: str = "measured") -> tuple[str, ...]:
     return tuple(name for name, known in METRICS.items() if name in said and known.kind == kind)
 
 
+def _beside(study: Study, kind: str) -> tuple[str, ...]:
+    """Return the metrics whose numbers of the paper stand beside ours; the quick scale is about other networks."""
+    return () if study.scaled else printed(study, kind=kind)
+
+
 def columns(study: Study) -> list[str]:
     """Give the headings."""
-    counted = printed(study, kind="counted")
-    heads = ["design", "params"] + ["paper [M]"] * ("params_m" in counted)
-    heads += ["MACs"] + ["paper [G]"] * ("gflops" in counted) + ["paper [M]"] * ("mflops" in counted)
+    counts = _beside(study, "counted")
+    heads = ["design", "params"] + ["paper [M]"] * ("params_m" in counts)
+    heads += ["MACs"] + ["paper [G]"] * ("gflops" in counts) + ["paper [M]"] * ("mflops" in counts)
     for name in printed(study) or ("accuracy",):
         heads.append(METRICS[name].heading)
-        if printed(study):
+        if _beside(study, "measured"):
             heads += ["paper", "ours - paper"]
     heads += ["difference [95 % interval]", "p"] + ["paper's difference"] * bool(printed(study))
     return [*heads, "n", "s/run"]
@@ -37,16 +45,16 @@ def columns(study: Study) -> list[str]:
 def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
     """Give the words of every row, one for each heading."""
     table = []
-    counted = printed(study, kind="counted")
+    counts = _beside(study, "counted")
     for line in lines:
         paper = dict(line.row.paper)
         row = [line.row.label, _count(line.params)]
-        row += [_paper(paper, name) for name in counted if name == "params_m"]
-        row += [_big(line.macs), *(_paper(paper, name) for name in counted if name != "params_m")]
+        row += [_paper(paper, name) for name in counts if name == "params_m"]
+        row += [_big(line.macs), *(_paper(paper, name) for name in counts if name != "params_m")]
         for name in printed(study) or ("accuracy",):
             value, digits = line.values[name], METRICS[name].digits
             row.append(_estimate(value, digits))
-            if printed(study):
+            if _beside(study, "measured"):
                 row += _against(value, paper.get(name), digits)
         row += [_difference(line), _p(line.difference)]
         if printed(study):
@@ -74,7 +82,7 @@ def paper_difference(study: Study, row: Row) -> float | None:
 
 def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     """Give what a reader of the table must know."""
-    notes = []
+    notes = _images(lines)
     if len(study.seeds) > 1:
         notes.append(
             "top-1: mean ± standard deviation over seeds, last epoch; difference: in points of accuracy, each seed "
@@ -85,8 +93,8 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     if any(line.difference and line.difference.n > 1 for line in lines):
         if decided:
             notes.append(f"the interval excludes 0 for: {', '.join(decided)}; none is corrected for comparing several")
-        else:
-            notes.append("no interval excludes 0: on this evidence no design differs from the baseline")
+        if allowed := "; ".join(filter(None, map(_allowed, lines))):
+            notes.append(f"could not be told apart from the baseline: {allowed}")
     if any(line.results and line.difference and line.difference.n < 2 for line in lines):
         notes.append("a single pair has no interval: such a difference says nothing about the design")
     if any(line.row.quoted for line in lines):
@@ -102,11 +110,27 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     return notes
 
 
+def _images(lines: Sequence[Line]) -> list[str]:
+    """Say on how many images the networks were trained and tested, and for how long."""
+    said = dict.fromkeys(
+        f"{counted(len(result.curve), 'epoch')} of {counted(result.train_images, 'training image')}, tested on "
+        f"{counted(result.total, 'image')} of {counted(len(result.classes), 'class')}"
+        for line in lines
+        for result in line.results.values()
+    )
+    return [f"each network was trained for {' or '.join(said)}"] if said else []
+
+
+def _allowed(line: Line) -> str:
+    found = line.difference
+    if found is None or found.n < 2 or found.decided:
+        return ""
+    return f"{line.row.label} (the data allow {found.low:+.2f} to {found.high:+.2f})"
+
+
 def markdown(study: Study, lines: Sequence[Line]) -> str:
     """Write the table as Markdown."""
-    heads, body = columns(study), cells(study, lines)
-    rule = ["---", *["---:"] * (len(heads) - 1)]
-    return "".join("| " + " | ".join(_safe(word) for word in row) + " |\n" for row in (heads, rule, *body))
+    return markdown_table(columns(study), cells(study, lines))
 
 
 def csv_text(study: Study, lines: Sequence[Line]) -> str:
@@ -128,7 +152,8 @@ def csv_text(study: Study, lines: Sequence[Line]) -> str:
         numbers.append(math.nan if theirs is None else theirs)
         plain = ["" if isinstance(x, float) and math.isnan(x) else x for x in (*numbers, line.seconds)]
         row = line.row
-        writer.writerow([row.id, row.label, row.run.design, line.params, line.macs, len(line.results), *plain])
+        words = map(csv_cell, (row.id, row.label, row.run.design))
+        writer.writerow([*words, line.params, line.macs, len(line.results), *plain])
     return text.getvalue()
 
 
@@ -187,7 +212,3 @@ def _difference(line: Line) -> str:
     if difference.n < 2:
         return f"{difference.mean:+.2f} (one pair: no interval)"
     return f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
-
-
-def _safe(word: str) -> str:
-    return " ".join(word.splitlines()).replace("|", "\\|")

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
-from senet.errors import CheckpointError, SpecError, UsageError, unknown
+from senet.errors import CheckpointError, SpecError, not_installed, unknown
 from senet.models import list_models
 from senet.weights.source import CONFIG, HUB
 
@@ -93,7 +93,7 @@ def _names(library: str, *, asked: bool) -> Collection[str]:
         return set(models.list_models(module=models))  # not those that detect, segment or take films
     except (ImportError, RuntimeError):  # RuntimeError: a build of torchvision that does not fit torch's
         if asked:
-            raise UsageError(f"{library} is not installed; pip install 'senet[{LIBRARIES[library]}]'.") from None
+            raise not_installed(f"a network of {library}", library, extra=LIBRARIES[library]) from None
         return ()
 
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from senet.errors import UsageError
+from senet.lab.canvas import COLORS, GREY, canvas, short, tidy
 from senet.lab.search.outcome import Outcome, Trial
 from senet.lab.search.pareto import front
 from senet.lab.search.strategy import Design, Score
 
 __all__ = ["draw"]
 
-BLUE, ORANGE, GREY, BLACK = "#0072B2", "#D55E00", "#8c8c8c", "#000000"
+BLACK, BLUE, ORANGE = COLORS[:3]
 
 
 def draw(
@@ -32,51 +32,54 @@ def draw(
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError("a figure needs matplotlib; pip install 'senet[plot]'.") from None
     pool = outcome.trials if pool is None else pool
     both = [design for design in pool if shared and design in shared]
     panels = 2 if both else 1
-    figure: Any = Figure(figsize=(5.8 * panels, 4.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    figure.suptitle(outcome.space.title or outcome.space.name, fontsize=11)
-    _trade(axes[0], outcome)
-    if both and shared is not None:
-        _against(axes[1], [(design, pool[design]) for design in both], shared)
-    for panel in axes:
-        panel.grid(alpha=0.25)
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.draw_without_rendering()  # texts have sizes only on a figure that is laid out
-    first = [outcome.chosen, (), *front(outcome.searched, ("accuracy", _cost(outcome)))]
-    _name(axes[0], {d: _place(trial, _cost(outcome)) for d, trial in outcome.trials.items()}, first)
-    if both and shared is not None:
-        _name(axes[1], {d: (shared[d].accuracy, pool[d].score.accuracy) for d in both}, first)
-    figure.savefig(path, dpi=150)
+    with canvas(path, 5.8 * panels, 4.9) as figure:
+        axes = figure.subplots(1, panels, squeeze=False)[0]
+        figure.suptitle(short(outcome.space.title or outcome.space.name, most=60 * panels), fontsize=11)
+        _trade(axes[0], outcome)
+        if both and shared is not None:
+            _against(axes[1], [(design, pool[design]) for design in both], shared)
+        tidy(*axes)
+        handles, labels = axes[0].get_legend_handles_labels()
+        if handles:  # the plain network alone has none
+            figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
+        figure.draw_without_rendering()  # texts have sizes only on a figure that is laid out
+        cost = _cost(outcome)
+        first = [outcome.chosen, (), *front(outcome.scores, ("accuracy", cost))]
+        _name(axes[0], {d: (*_place(t, cost), t.spread) for d, t in outcome.trials.items()}, first)
+        if both and shared is not None:
+            points = {d: (shared[d].accuracy, pool[d].score.accuracy, pool[d].spread) for d in both}
+            _name(axes[1], points, first)
 
 
-def _name(axes: Any, points: Mapping[Design, tuple[float, float]], first: Sequence[Design | None]) -> None:
-    """Write names beside points, some before others, where they cover neither each other nor a point's own mark.
+def _name(axes: Any, points: Mapping[Design, tuple[float, float, float]], first: Sequence[Design | None]) -> None:
+    """Write names beside points, some before others, where they cover neither each other nor a mark or its bar.
 
     Names for which there is no room are left out; the table has all of them.
+
+    Args:
+        axes: the panel.
+        points: where each design sits, and half the length of its bar.
+        first: designs whose names come first.
     """
-    taken = [axes.get_legend().get_window_extent()] if axes.get_legend() else []
+    from matplotlib.transforms import Bbox
+
     inside = axes.get_window_extent()
-    marks = {design: axes.transData.transform(point) for design, point in points.items()}
+    taken = []
+    for x, y, bar in points.values():
+        (left, low), (_, high) = axes.transData.transform([(x, y - bar), (x, y + bar)])
+        taken.append(Bbox([[left - 5, low - 5], [left + 5, high + 5]]))
     downwards = sorted(points, key=lambda design: -points[design][1])
     for design in dict.fromkeys([design for design in first if design is not None and design in points] + downwards):
-        for shift, side in (((5, 3), "left"), ((-5, 3), "right"), ((5, -9), "left"), ((-5, -9), "right")):
+        for shift, side in (((7, 3), "left"), ((-7, 3), "right"), ((7, -9), "left"), ((-7, -9), "right")):
             text = axes.annotate(
-                _label(design), points[design], xytext=shift, textcoords="offset points", fontsize=7, ha=side
+                _label(design), points[design][:2], xytext=shift, textcoords="offset points", fontsize=7, ha=side
             )
             text.set_in_layout(False)
             box = text.get_window_extent()
-            free = not any(box.overlaps(other) for other in taken)
-            free = free and not any(box.contains(*mark) for mark in marks.values())
-            if free and inside.x0 <= box.x0 and box.x1 <= inside.x1:
+            if not any(box.overlaps(other) for other in taken) and inside.x0 <= box.x0 and box.x1 <= inside.x1:
                 taken.append(box)
                 break
             text.remove()
@@ -86,11 +89,10 @@ def _trade(axes: Any, outcome: Outcome) -> None:
     from matplotlib.ticker import MaxNLocator
 
     cost = _cost(outcome)
-    best = front(outcome.searched, ("accuracy", cost))
-
+    best = front(outcome.scores, ("accuracy", cost))  # the plain network among them: it may beat all
     for design, trial in outcome.trials.items():
         colour = BLACK if not design else BLUE if design in best else GREY
-        mark = "s" if not design else "o"
+        mark = "s" if not design else "D" if design in best else "o"  # not by colour alone
         x, y = _place(trial, cost)
         axes.errorbar(x, y, yerr=trial.spread, color=colour, marker=mark, capsize=3, linestyle="")
     if outcome.cut and cost == "params":  # at the edge: an accuracy of another epoch is none to compare
@@ -99,7 +101,7 @@ def _trade(axes: Any, outcome: Outcome) -> None:
         axes.plot(costs, [0.02] * len(costs), "x", color=GREY, transform=low, label="pruned: no accuracy to compare")
     steps = sorted(_place(outcome.trials[design], cost) for design in best)
     if steps:
-        axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="front of the designs")
+        axes.step(*zip(*steps, strict=True), where="post", color=BLUE, alpha=0.5, label="best for their cost")
     if outcome.chosen is not None and outcome.chosen in outcome.trials:
         at = _place(outcome.trials[outcome.chosen], cost)
         axes.plot(*at, "o", markersize=13, fillstyle="none", color=ORANGE, label="chosen")
@@ -109,12 +111,10 @@ def _trade(axes: Any, outcome: Outcome) -> None:
         ylabel="held-out accuracy [%]",
         title="± standard deviation over seeds" if several else "one seed; bars: counting error of the images only",
     )
-    axes.title.set_fontsize(9)
+    axes.margins(x=0.12)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     if cost == "params":
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-    if axes.get_legend_handles_labels()[0]:  # the plain network alone has none
-        axes.legend(frameon=False, fontsize=8)
 
 
 def _cost(outcome: Outcome) -> str:
@@ -141,7 +141,7 @@ def _against(axes: Any, both: list[tuple[Design, Trial]], shared: Mapping[Design
         ylabel="accuracy when trained alone [%]",
         title="held-out images, designs that were trained both ways",
     )
-    axes.title.set_fontsize(9)
+    axes.margins(x=0.12)
 
 
 def _label(design: Design) -> str:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from senet.files.atomic import ensure_writable, write_json, write_text
+from senet.lab.answer import answer
+from senet.lab.canvas import no_figures
 from senet.lab.comparable import refuse_other_images
 from senet.lab.early import Pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.search import table
 from senet.lab.search.claims import Claim
-from senet.lab.search.confirm import confirmation, study_text
+from senet.lab.search.confirm import against_constants, confirmation, study_text
 from senet.lab.search.figure import draw
 from senet.lab.search.outcome import Outcome, Trial
 from senet.lab.search.pareto import front
@@ -24,6 +26,8 @@ from senet.lab.study import Study
 from senet.lab.summary import summarize
 from senet.lab.table import footnotes
 from senet.lab.table import markdown as study_markdown
+from senet.text import bullets, code_span, counted
+from senet.text import markdown as as_markdown
 
 __all__ = ["Findings", "findings_dict", "write_report"]
 
@@ -74,7 +78,6 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
 
     Raises:
         StorageError: if the folder cannot be written.
-        UsageError: if matplotlib is missing.
     """
     ensure_writable(folder)
     outcome = found.outcome
@@ -85,13 +88,11 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
     write_text(folder / "pareto.csv", table.csv_text(outcome, found.tests))
     trained = [result for trial in outcome.trials.values() for result in trial.results.values()]
     write_results(folder / "results.jsonl", [*trained, *found.results.values()])
-    for left in ("pruned.jsonl", "pareto.png", "chosen.toml"):  # of another search that wrote here before
-        (folder / left).unlink(missing_ok=True)
     if outcome.cut:
         lines = (json.dumps(cut.pruned.as_dict(), allow_nan=False) + "\n" for cut in outcome.cut)
         write_text(folder / "pruned.jsonl", "".join(lines))
         names.append("pruned.jsonl")
-    if outcome.trials:
+    if outcome.trials and not no_figures():
         shared = found.shared.scores if found.shared else None
         draw(outcome, folder / "pareto.png", shared=shared, pool=found.pool or None)
         names.append("pareto.png")
@@ -100,6 +101,8 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
         write_text(folder / "chosen.toml", study_text(study, outcome.space.final(outcome.chosen)))
         names.append("chosen.toml")
     write_text(folder / "report.md", _text(found, table.markdown(heads, rows), command, again))
+    for left in {"pruned.jsonl", "pareto.png", "chosen.toml"} - set(names):  # of another search that wrote here before
+        (folder / left).unlink(missing_ok=True)
     return [folder / file for file in names]
 
 
@@ -164,6 +167,8 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         "refused": {name(design): params for design, params in outcome.refused.items()},
         "claims": [_claim(claim) for claim in found.claims],
     }
+    if found.study is not None:
+        said["confirmation"] = answer(found.study, summarize(found.study, found.results))
     if found.shared is not None:
         said["shared"] = {
             "train_seconds": found.shared.train_seconds,
@@ -196,28 +201,42 @@ def _agreement(found: Findings) -> list[tuple[str, Any]]:
 
 def _text(found: Findings, rows: str, command: str, again: str) -> str:
     outcome, space = found.outcome, found.outcome.space
-    chosen = "nothing: no design was trained" if outcome.chosen is None else f"**{name(outcome.chosen)}**"
     results = [*(t.results for t in outcome.trials.values()), *(cut.results for cut in outcome.cut)]
     trained = sum(map(len, results))
     pruned = f" and {len(outcome.cut)} that were pruned" if outcome.cut else ""
     parts = [
-        f"# {space.title or space.name}: {outcome.strategy}\n",
-        f"Chosen: {chosen}. Cost: {len(outcome.trials)} designs, {trained} trainings{pruned}, "
+        f"# {as_markdown(space.title or space.name)}: {outcome.strategy}\n",
+        f"{_choice(outcome)} Cost: {counted(len(outcome.trials), 'design')}, {counted(trained, 'training')}{pruned}, "
         f"{outcome.seconds / 60:.1f} minutes of training{_shared_cost(found)}; the space holds "
-        f"{space.size:,} designs.\n",
+        f"{counted(space.size, 'design')}.\n",
         "## What was tried\n",
         rows,
-        _bullets(table.notes(outcome, found.tests)),
-        "![held-out accuracy against parameters](pareto.png)\n" if outcome.trials else "",
+        bullets(table.notes(outcome, found.tests)),
+        "![held-out accuracy against parameters](pareto.png)\n" if outcome.trials and not no_figures() else "",
         "## The walk\n",
-        _bullets(table.walk(outcome)),
+        bullets(table.walk(outcome)),
         *_shared(found),
         *_claimed(found),
         *_confirmed(found),
         "## How it was made\n",
-        _bullets(_made(found, command, again)),
+        "\n".join(f"- {line}." for line in _made(found, command, again)) + "\n",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _choice(outcome: Outcome) -> str:
+    """Say what the search ends with, the plain network first where it is better."""
+    if outcome.chosen is None:
+        return "Chosen: nothing: no design was trained."
+    chosen = f"**{as_markdown(name(outcome.chosen))}**"
+    if not table.plain_wins(outcome):
+        return f"Chosen: {chosen}."
+    score, plain = outcome.scores.get(outcome.chosen), outcome.scores[()]
+    held_out = f", {score.accuracy:.2f} %" if score is not None else ""
+    return (
+        f"The blocks do not pay on these trainings: the **plain** network has the highest held-out accuracy, "
+        f"{plain.accuracy:.2f} %. Of the designs with blocks {chosen} was chosen{held_out}."
+    )
 
 
 def _shared_cost(found: Findings) -> str:
@@ -232,7 +251,7 @@ def _shared(found: Findings) -> list[str]:
     shared = found.shared
     return [
         "## Does the shared network rank as real trainings do?\n",
-        _bullets(
+        bullets(
             [
                 f"{len(shared.scores):,} designs scored in {shared.score_seconds:.1f} s, {shared.per_minute:,.0f} a "
                 "minute, norms measured anew for each and common beginnings run once",
@@ -268,9 +287,9 @@ def _claimed(found: Findings) -> list[str]:
     return [
         "## What selecting on the test set would have claimed\n",
         table.markdown(["way", "design", "test top-1 [%]", gain], rows),
-        _bullets(
+        bullets(
             [
-                f"the same trainings, {seeds} seed{'s' * (seeds > 1)} each; the second row takes the largest of "
+                f"the same trainings, {counted(seeds, 'seed')} each; the second row takes the largest of "
                 f"{sum(bool(d) for d in found.tests)} noisy numbers and prints that very number, so it is too large on "
                 "average even where no design differs"
             ]
@@ -285,7 +304,7 @@ def _confirmed(found: Findings) -> list[str]:
     return [
         "## The choice, trained anew with fresh seeds and tested once\n",
         study_markdown(found.study, lines),
-        _bullets(footnotes(found.study, lines)),
+        bullets([*against_constants(found.study, lines, found.outcome.chosen), *footnotes(found.study, lines)]),
     ]
 
 
@@ -293,21 +312,19 @@ def _made(found: Findings, command: str, again: str) -> list[str]:
     space = found.outcome.space
     data, recipe = space.base.data, space.base.recipe
     made = [
-        f"Command: `{command}`",
-        *([f"Written again from its files by `{again}`, which trains nothing"] if again else []),
-        f"Network `{space.base.model}`, data `{data.name}`, {data.train_size or 'all'} training images, "
-        f"{data.val_size:,} others held out, {data.test_size or 'all'} test images",
-        f"{recipe.epochs} epochs, batch {recipe.batch_size}, {recipe.optim.name} lr {recipe.optim.lr:g}, schedule "
-        f"{recipe.schedule.name}, precision {'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}",
+        f"Command: {code_span(command)}",
+        *([f"Written again from its files by {code_span(again)}, which trains nothing"] if again else []),
+        f"Network {code_span(space.base.model)}, data {code_span(data.name)}, {data.train_size or 'all'} training "
+        f"images, {data.val_size:,} others held out, {data.test_size or 'all'} test images",
+        f"{counted(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, {recipe.optim.name} lr {recipe.optim.lr:g}, "
+        f"schedule {recipe.schedule.name}, precision {'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}",
         f"Seeds of the search: {', '.join(map(str, space.seeds))}",
     ]
     results = [r for trial in found.outcome.trials.values() for r in trial.results.values()] + [*found.results.values()]
     places = {(r.environment.device, r.environment.threads, r.environment.commit, r.environment.torch) for r in results}
     return made + [
-        f"Made on {device}, {threads} thread{'s' * (threads > 1)} a run, commit {commit or 'unknown'}, torch {torch}"
+        as_markdown(
+            f"Made on {device}, {counted(threads, 'thread')} a run, commit {commit or 'unknown'}, torch {torch}"
+        )
         for device, threads, commit, torch in sorted(places)
     ]
-
-
-def _bullets(items: Sequence[str]) -> str:
-    return "\n".join(f"- {item[0].upper()}{item[1:]}." for item in items) + "\n"

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from senet.console import console, show_rows
+from senet.console import say, show_rows
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.search import table
+from senet.lab.search.confirm import against_constants
 from senet.lab.search.report import Findings
 from senet.lab.search.strategy import name
 from senet.lab.study import Study
+from senet.lab.summary import summarize
 
 __all__ = ["show"]
 
@@ -28,15 +30,16 @@ def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], N
         words={"asked for in"},
     )
     for note in table.notes(outcome, found.tests):
-        console.print(f"- {note}", style="dim")
+        say(f"- {note}")
     for claim in found.claims:
         against = f" ({claim.gain:+.2f} against {name(claim.reference)})" if claim.reference is not None else ""
-        console.print(f"- {claim.way}: {name(claim.design)}, test {claim.test:.2f} %{against}", style="dim")
+        say(f"- {claim.way}: {name(claim.design)}, test {claim.test:.2f} %{against}")
     if found.shared is not None:
         real = {design: trial.score for design, trial in found.pool.items()}
-        console.print(f"- shared network: {found.shared.per_minute:,.0f} designs a minute", style="dim")
+        say(f"- shared network: {found.shared.per_minute:,.0f} designs a minute")
         for label, value in table.agreement(found.shared.scores, real):
-            console.print(f"- {label}: {value}", style="dim")
+            say(f"- {label}: {value}")
     if found.study is not None:
-        print()
         study_table(found.study, found.results)
+        for line in against_constants(found.study, summarize(found.study, found.results), outcome.chosen):
+            say(f"- {line}")

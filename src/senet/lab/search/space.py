@@ -211,6 +211,12 @@ class Space(_File):
         recipe = replace(self.base.recipe, epochs=epochs or self.base.recipe.epochs)
         return replace(self.base, se=design, seed=seed, recipe=recipe)
 
+    def owns(self, run: Run) -> bool:
+        """Say whether a run is of this search: a candidate, or one that confirms the choice."""
+        epochs = self.base.recipe.epochs
+        data = replace(run.data, val_size=self.base.data.val_size)
+        return replace(run, se=self.base.se, seed=0, data=data, recipe=replace(run.recipe, epochs=epochs)) == self.base
+
     def final(self, design: Design, seed: int = 0) -> Run:
         """Give the training of a choice on all training images, tested on the test set."""
         return replace(self.base, se=design, seed=seed, data=replace(self.base.data, val_size=0))

@@ -10,6 +10,7 @@ from senet.lab.search.outcome import Outcome
 from senet.lab.search.pareto import front
 from senet.lab.search.ranks import Correlation, kendall, spearman
 from senet.lab.search.strategy import Design, Score, name
+from senet.text import counted, csv_cell, markdown_table
 
 __all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "plain_wins", "walk"]
 
@@ -49,8 +50,7 @@ def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table as Markdown, two columns of words and then numbers to the right."""
-    rule = ["---", "---", *["---:"] * (len(heads) - 2)]
-    return "".join("| " + " | ".join(word.replace("|", "\\|") for word in row) + " |\n" for row in (heads, rule, *rows))
+    return markdown_table(heads, rows, words=2)
 
 
 def csv_text(outcome: Outcome, tests: Tests) -> str:
@@ -79,10 +79,12 @@ def csv_text(outcome: Outcome, tests: Tests) -> str:
         numbers = [score.accuracy, trial.spread, len(trial.results), score.loss, test, score.latency_ms]
         plain = ["" if math.isnan(x) else x for x in numbers]
         writer.writerow(
-            [name(design), score.params, *plain, int(design in best), int(design == outcome.chosen), "", ""]
+            [csv_cell(name(design)), score.params, *plain, int(design in best), int(design == outcome.chosen), "", ""]
         )
     for cut in outcome.cut:
-        writer.writerow([name(cut.design), cut.params, *[""] * 6, 0, 0, cut.pruned.epoch, cut.pruned.accuracy])
+        writer.writerow(
+            [csv_cell(name(cut.design)), cut.params, *[""] * 6, 0, 0, cut.pruned.epoch, cut.pruned.accuracy]
+        )
     return text.getvalue()
 
 
@@ -99,7 +101,7 @@ def walk(outcome: Outcome) -> list[str]:
         asked = len(phase.designs)
         best = f", best {name(phase.best)}" if phase.best is not None else ", nothing was trained to the end"
         pruned = f", {phase.pruned} of them pruned" if phase.pruned else ""
-        lines.append(f"{phase.name}: {asked} design{'s' * (asked != 1)}, {phase.new} new{pruned}{best}")
+        lines.append(f"{phase.name}: {counted(asked, 'design')}, {phase.new} new{pruned}{best}")
     return lines
 
 
@@ -130,7 +132,8 @@ def notes(outcome: Outcome, tests: Tests) -> list[str]:
     if outcome.cut:
         said.append(_of_the_pruned(outcome))
     said += [
-        f"given up after {drop.epochs} epochs: {name(drop.design)} ({drop.accuracy:.2f} %)" for drop in outcome.dropped
+        f"given up after {counted(drop.epochs, 'epoch')}: {name(drop.design)} ({drop.accuracy:.2f} %)"
+        for drop in outcome.dropped
     ]
     return said
 

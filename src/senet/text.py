@@ -1,0 +1,189 @@
+"""Text from outside, made safe for where it goes: a terminal, Markdown, a cell of a spreadsheet, a command.
+
+Titles, labels, class names, notes and paths come from files of others. Everything that prints or writes them passes
+one of the functions here, so that they are read as text: no control codes, no markup, no formula.
+"""
+
+import codecs
+import re
+import shlex
+import unicodedata
+from collections.abc import Sequence
+from pathlib import PurePath
+
+__all__ = [
+    "PLAIN",
+    "bullets",
+    "code_span",
+    "command_line",
+    "counted",
+    "csv_cell",
+    "markdown",
+    "markdown_table",
+    "one_line",
+]
+
+PLAIN = "senet.plain"
+"""Name of the error handler that writes what an encoding lacks in letters that it has."""
+
+# What our own texts and tables use beyond ASCII, for terminals that have no more.
+_ASCII = {
+    "±": "+-",
+    "×": "x",
+    "→": "->",
+    "←": "<-",
+    "…": "...",
+    "µ": "u",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "≤": "<=",
+    "≥": ">=",
+    "■": "#",
+    "●": "*",
+    "•": "*",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+}
+# Letters that change the order or the look of others, or cannot be seen: Cc, Cf, Cs, Co, Cn, Zl, Zp.
+_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def one_line(text: object) -> str:
+    r"""Return a text as one line that a terminal can do nothing with but show: what cannot be seen is escaped.
+
+    Args:
+        text: anything that can be said; a line break becomes a visible `\n`.
+
+    Example:
+        >>> one_line("red \x1b[31m and\ntwo lines")
+        'red \\x1b[31m and\\ntwo lines'
+    """
+    said = str(text)
+    if said.isascii() and said.isprintable():
+        return said
+    return "".join(_escaped(letter) if unicodedata.category(letter) in _HIDDEN else letter for letter in said)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+def markdown(text: object) -> str:
+    r"""Return a text as one line of Markdown that shows just this text: no markup, link, image, HTML or row of a table.
+
+    Only what could be read as markup is escaped, so that usual labels and numbers stay as they are.
+
+    Example:
+        >>> markdown("SE | r=16 <script> [x](javascript:y) SE_all [+0.1, +0.2]")
+        'SE \\| r=16 &lt;script> [x\\](javascript:y) SE_all [+0.1, +0.2]'
+    """
+    return _as_paragraph(_inline(text))
+
+
+def _inline(text: object) -> str:
+    said = one_line(" ".join(str(text).split()))
+    said = re.sub(r"([\\`*|])", r"\\\1", said)
+    said = re.sub(r"&(?=#|\w+;)", "&amp;", said)
+    said = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", said)
+    said = re.sub(r"\](?=[(\[:])", r"\\]", said)
+    said = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", said)  # inside of a word it marks nothing
+    said = said.replace("~~", r"\~\~")
+    said = re.sub(r"(?i)\b(https?|ftp|xmpp|mailto):(?=\S)", r"\1&#58;", said)  # some readers make links of addresses
+    said = re.sub(r"(?i)\bwww\.(?=\S)", "www&#46;", said)
+    return re.sub(r"(?<=[\w.+-])@(?=[\w-])", "&#64;", said)
+
+
+def _as_paragraph(said: str) -> str:
+    """Escape what has a meaning at the beginning of a line only: headings, quotes, lists, rules, definitions."""
+    if re.match(r"[#>~=\[]|[-+](?=\s|$|[-+])|-{2,}", said):
+        return "\\" + said
+    return re.sub(r"^(\d{1,9})([.)])(?=\s|$)", r"\1\\\2", said)
+
+
+def code_span(text: object) -> str:
+    """Return a text as code in Markdown, with as long a fence as it needs; also within a cell of a table."""
+    said = one_line(" ".join(str(text).split())).replace("|", "\\|")
+    fence = "`" * (1 + max(map(len, re.findall("`+", said)), default=0))
+    gap = " " if not said or "`" in (said[0], said[-1]) else ""
+    return f"{fence}{gap}{said}{gap}{fence}"
+
+
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
+    """Write a table as Markdown; its cells are text.
+
+    Args:
+        heads: a heading for each column.
+        rows: a cell for each column.
+        words: columns of words, which stand left; those of numbers behind them stand right.
+    """
+    rule = ["---"] * words + ["---:"] * (len(heads) - words)
+    lines = [[_inline(word) for word in heads], rule, *([_inline(word) for word in row] for row in rows)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def bullets(items: Sequence[str], *, sentences: bool = True) -> str:
+    """Write texts as a list in Markdown, by default as sentences; empty without items."""
+    said = [f"{item[:1].upper()}{item[1:]}." if sentences else item for item in items]
+    return "".join(f"- {markdown(item)}\n" for item in said)
+
+
+def csv_cell(text: str) -> str:
+    """Return a word for a cell of a CSV file that a spreadsheet does not take for a formula."""
+    said = one_line(text)
+    return f"'{said}" if said[:1] in ("=", "+", "-", "@") else said
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number with its word: `1 epoch`, `1,200 epochs`."""
+    return f"{number:,} {word}{'' if number == 1 else 'es' if word.endswith('s') else 's'}"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """Return a command as a reader elsewhere could type it: places of this machine are not theirs, nor passwords.
+
+    Args:
+        words: behind the name of the program.
+
+    Example:
+        >>> command_line(["run", "/home/me/s.toml", "--data-dir=/data", "-o/tmp/x", "--storage", "mysql://me:pw@host/db"])
+        'senet run s.toml --data-dir=DIR -oDIR --storage URL'
+    """
+    return " ".join(["senet", *(shlex.quote(_anywhere(one_line(word))) for word in words)])
+
+
+def _anywhere(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    if equals and not flag.startswith("/") and "://" not in flag:
+        return f"{flag}={_anywhere(value)}"
+    if "://" in word:
+        return "URL"
+    if match := re.match(r"(-[A-Za-z])(?=/)", word):  # `-o/tmp/x`
+        return match[1] + _anywhere(word.removeprefix(match[1]))
+    if not word.startswith(("/", "~", "\\\\")) and not re.match(r"[A-Za-z]:[\\/]", word):
+        return word
+    path = PurePath(word.replace("\\", "/"))
+    return path.name if path.suffix else "DIR"
+
+
+def _in_letters_it_has(error: UnicodeError) -> tuple[str, int]:
+    """Handle what an encoding lacks: by a likeness in ASCII, else by its escape."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_likeness(letter) for letter in missing), error.end
+
+
+def _likeness(letter: str) -> str:
+    if letter in _ASCII:
+        return _ASCII[letter]
+    name = unicodedata.name(letter, "")
+    if name.startswith("BOX DRAWINGS"):
+        lines = {"HORIZONTAL": "-", "VERTICAL": "|"}
+        return lines.get(name.split()[-1], "+")
+    return _escaped(letter)
+
+
+codecs.register_error(PLAIN, _in_letters_it_has)
