@@ -48,9 +48,9 @@ def test_every_error_has_its_exit_code_and_the_builtin_it_stands_for(
 
 def test_all_errors_are_listed_and_covered_here() -> None:
     kinds = {name for name in errors.__all__ if name not in ("not_installed", "shown", "unknown")}
-    ours = (kind for kind in SenetError.__subclasses__() if kind.__module__ == errors.__name__)
+    ours = [kind for kind in SenetError.__subclasses__() if kind.__module__ == errors.__name__]
     assert kinds == {"SenetError", *(kind.__name__ for kind in ours)}
-    assert len(SenetError.__subclasses__()) == 9
+    assert len(ours) == 9
 
 
 def test_unknown_names_the_place_the_value_what_is_allowed_and_the_nearest_name() -> None:

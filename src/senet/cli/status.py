@@ -13,6 +13,8 @@ from senet.cli.options import Json, Quick, Runs, Words
 if TYPE_CHECKING:
     from senet.execution.status import Status
 
+from senet.text import one_line
+
 __all__ = ["status"]
 
 
@@ -50,9 +52,9 @@ def status(
         show_rows(heads, [_row(one) for one in found], words=("network", "design", "state", "where"))
     for one in found:
         if one.why:
-            print(f"- {one.run.id}: {one.why}")
+            print(one_line(f"- {one.run.id}: {one.why}"))
     parts = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-    print(f"{len(found)} runs: {parts}" if found else f"no runs in {runs}")
+    print(one_line(f"{len(found)} runs: {parts}" if found else f"no runs in {runs}"))
 
 
 def _row(one: "Status") -> list[str]:
