@@ -282,3 +282,25 @@ def test_results_of_another_folder_are_refused(call, tmp_path: Path) -> None:  #
     code, out, err = call(*words, *tiny, "--data-dir", str(other))
     assert (code, out) == (4, "")
     assert "saw other images" in err
+
+
+def test_what_one_command_writes_the_others_read(call) -> None:  # type: ignore[no-untyped-def]
+    digits = ("--data", "digits", "data.train_size=200", "data.test_size=100")
+    assert (
+        call("train", "--model", "resnet8", "--se", "standard:reduction=4", "--epochs", "1", "-o", "run", *digits)[0]
+        == 0
+    )
+    code, out, err = call("insert", "run", "--se", "standard:slot=pre", "--out", "inserted")
+    assert (code, err) == (0, "")
+    assert "inserted holds the network: senet.from_pretrained('inserted')" in out
+    result = [json.loads(call("eval", name, "--json", *more)[1]) for name, more in (("run", ()), ("inserted", digits))]
+    assert [result[0][key] for key in ("correct", "loss")] == [result[1][key] for key in ("correct", "loss")]
+    assert result[1]["model"] == "resnet8"
+    code, _, err = call("fold", "inserted", *digits, "--tolerance", "inf", "--statistics", "50", "-o", "folded")
+    assert code == 0, err
+    assert json.loads(call("eval", "folded", "--json", *digits)[1])["total"] == 100
+    counted = json.loads(call("cost", "folded", "--json")[1])
+    assert counted["gated"]["se"]["params"] == 0
+    code, _, err = call("eval", "folded", "--data", "digits", "--model", "resnet8")
+    assert code == 2
+    assert "says itself which network it is" in err

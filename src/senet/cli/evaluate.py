@@ -16,7 +16,9 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    folder: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="Folder of a finished run")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a finished run or of a network")
+    ] = None,
     words: Words = None,
     model: Model = None,
     se: Annotated[str, typer.Option("--se", help="Design of the blocks of --model")] = "plain",
@@ -37,30 +39,40 @@ def evaluate(
     Example: `senet eval --model kth_resnet52 --se standard:reduction=8 --weights FILE --origin kth data.normalize=kth`
     """
     from senet import decode
-    from senet.lab.testing import evaluate_run, evaluate_weights, read_run
+    from senet.lab.testing import evaluate_folder, evaluate_run, evaluate_weights, read_run
+    from senet.networks import origin_of
 
     words = list(words or [])
     if folder is not None and "=" in str(folder):
         words.insert(0, str(folder))
         folder = None
     setup = make_setup(data_dir, device, 1, workers, download=download, on_bad_image=on_bad_image)
-    if folder is not None:
+    run = None
+    if folder is not None and not (folder / "run.json").exists() and (folder / "config.json").exists():
+        if model is not None or weights is not None:
+            raise UsageError(f"{folder} says itself which network it is; leave out --model and --weights.")
+        planned = decode.run(asked_values(words, data=data, model="resnet8", se="plain"))  # only the data count
+        measured, what = evaluate_folder(folder, planned, setup), str(folder)
+        network = str(origin_of(str(folder))["name"]), "as the folder says"
+    elif folder is not None:
         if words or model is not None or weights is not None:
             raise UsageError("a run says itself what it is: give its folder alone, or --model with --weights.")
         planned = read_run(folder)
         measured, what = evaluate_run(folder, setup), str(folder)
+        network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None:
         planned = decode.run(asked_values(words, data=data, model=model, se=se))
         measured, what = evaluate_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
+        network = planned.model, planned.design
     else:
         raise UsageError("give the folder of a run, or --model with --weights.")
     if as_json:
         print_json(
             {
                 "what": what,
-                "run": planned.id if folder is not None else None,
-                "model": planned.model,
-                "se": planned.design,
+                "run": run,
+                "model": network[0],
+                "se": network[1],
                 "data": asdict(planned.data),
                 "weights": str(weights or folder),
                 "correct": measured.correct,

@@ -14,7 +14,7 @@ __all__ = ["insert"]
 
 def insert(
     model: Annotated[
-        str, typer.Argument(help="A name of `senet models`, of timm or of torchvision, or a folder of save_pretrained")
+        str, typer.Argument(help="A name of `senet models`, of timm or of torchvision, or a folder of a network or run")
     ],
     se: Annotated[
         str, typer.Option("--se", help="A design, e.g. standard:reduction=8 or standard:reduction=16-8-4-4")
@@ -29,7 +29,9 @@ def insert(
     preserve: Annotated[
         bool, typer.Option("--preserve/--no-preserve", help="Start as the identity: the output stays bit for bit")
     ] = True,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the weights with blocks: .safetensors")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the network with blocks: a folder, or .safetensors")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show where blocks go in a network that exists and what they add; with --out write its weights with them.

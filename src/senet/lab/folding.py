@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from senet.lab.pixels import norm_of
 from senet.lab.run import Run
 from senet.lab.testing import finished
 from senet.lab.train import build
+from senet.networks import origin_of, preprocessing_of, save_pretrained
 from senet.surgery import Folded
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
@@ -69,6 +71,7 @@ class Subject:
         statistics: training images.
         test: test images.
         notes: what a reader should know.
+        origin: where the network comes from, arguments of `save_pretrained`.
     """
 
     title: str
@@ -76,6 +79,7 @@ class Subject:
     statistics: Batches
     test: Batches
     notes: tuple[str, ...]
+    origin: Mapping[str, Any]
 
 
 def prepare(
@@ -110,18 +114,23 @@ def prepare(
         who = named(name)  # before minutes of reading images
         if weights is None and who.library != "folder":
             raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
-    if who.is_foreign:
+    seen = preprocessing_of(name) if who.library == "folder" else None
+    if who.is_foreign or seen is not None:
         run = replace(run, data=replace(run.data, normalize="unit"))
     data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
     norm = None
     if who.library == "senet" and weights is not None:
         model, title = build(run, data), f"{run.model} {run.design}"
         load_weights(model, read_weights(locate(weights)), origin=origin)
+        made = {"name": run.model, "se": run.se, "in_chans": data.shape[0], "image_size": data.shape[1]}
     else:
+        made = origin_of(name)
         model = host(name, weights=weights, or_classes=data.num_classes)
         title = Path(name).name if who.library == "folder" else f"{who.library}:{who.name}"
         if who.is_foreign:
             norm = Normalize(*norm_of(who.library, model, normalize))
+        elif seen is not None:
+            norm = Normalize(seen.mean, seen.std)
     known = _outputs(model, title, data) == (data.num_classes,)
     notes = data.notes
     if not known:
@@ -138,6 +147,7 @@ def prepare(
         statistics=Batches(data.train, some, known, norm, workers=setup.workers),
         test=Batches(data.test, torch.arange(len(data.test)), known, norm, workers=setup.workers),
         notes=notes,
+        origin=made,
     )
 
 
@@ -179,6 +189,9 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
         tensors = {key: value.detach().cpu().contiguous() for key, value in subject.model.state_dict().items()}
         write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
         names.append("model.safetensors")
+        with suppress(SpecError):  # a network that cannot be described is still worth its weights
+            save_pretrained(subject.model, folder, **subject.origin)
+            names += ["README.md", "config.json"]
     return tuple(folder / name for name in sorted(names))
 
 

@@ -13,7 +13,8 @@ from senet import decode
 from senet.costs import cost
 from senet.errors import CheckpointError, UsageError
 from senet.files.atomic import ensure_writable, write_bytes
-from senet.lab.hosts import host
+from senet.lab.hosts import host, named
+from senet.networks import origin_of, save_pretrained, side_of
 from senet.surgery import Insertion, insert
 from senet.surgery.shape import guesses
 
@@ -47,17 +48,18 @@ def run_insert(
         weights: state dict of the network; None stands for fresh weights.
         num_classes: outputs; None stands for the network's own.
         preserve: whether the blocks start as the identity.
-        out: file for the state dict with blocks; None writes nothing.
+        out: folder for the network with blocks, as `save_pretrained` writes it, or a `.safetensors` file for its state
+            dict alone; None writes nothing.
 
     Raises:
-        UsageError: if the design is not one, or `out` is no `.safetensors`.
+        UsageError: if the design is not one, or `out` is another kind of file.
     """
     designs = decode.se_designs(se)
     if len(designs) != 1:
         raise UsageError(f"--se {se}: insert takes one design at a time, e.g. --se standard:reduction=8.")
     if out is not None:
-        if out.suffix != ".safetensors":
-            raise UsageError(f"--out {out}: weights are written as .safetensors; give a name that ends so.")
+        if out.suffix not in ("", ".safetensors"):
+            raise UsageError(f"--out {out}: give a folder, or a name that ends in .safetensors for the weights alone.")
         ensure_writable(out.parent)
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
     try:
@@ -65,17 +67,26 @@ def run_insert(
     except CheckpointError as error:
         error.add_note("--num-classes changes the outputs of the network")
         raise
+    size = side_of(name) if size is None else size
     shape = None if size is None else (*_own_shape(model)[:2], size, size)
     done = insert(model, spec, at=at or "auto", slot=slot, min_channels=min_channels, preserve=preserve, shape=shape)
     values = insertion_values(name, model, done)
     text = insertion_text(values)
-    if out is not None:
+    fresh = ""
+    if weights is None and named(name).library != "folder":
+        fresh = "; its weights are fresh, not trained: --weights FILE gives the network's own"
+    if out is not None and not out.suffix:
+        save_pretrained(model, out, **origin_of(name))
+        text += (
+            f"\n\n{out} holds the network: senet.from_pretrained({str(out)!r}), senet eval, fold or cost {out}{fresh}"
+        )
+    elif out is not None:
         state = {
             key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for key, value in model.state_dict().items()
         }
         write_bytes(out, save(state, metadata={"format": "pt"}))
-        text += f"\n\n{out} holds {len(state)} tensors; it loads after the same insert into {name}"
+        text += f"\n\n{out} holds {len(state)} tensors; it loads after the same insert into {name}{fresh}"
     return values, text
 
 

@@ -1,18 +1,25 @@
 """Testing what exists: a finished run, or a network with weights from elsewhere."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor, nn
+
 from senet.data.loading import load
-from senet.errors import CheckpointError, DataError
+from senet.data.normalize import Normalize
+from senet.errors import CheckpointError, DataError, SpecError
 from senet.execution.setup import Setup
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import read_run as folder_run
 from senet.lab.run import Run
 from senet.lab.train import build
+from senet.networks import from_pretrained, preprocessing_of
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 
-__all__ = ["evaluate_run", "evaluate_weights", "finished", "read_run"]
+__all__ = ["evaluate_folder", "evaluate_run", "evaluate_weights", "finished", "read_run"]
 
 
 def read_run(folder: Path) -> Run:
@@ -37,6 +44,56 @@ def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
     """
     run, weights = finished(folder)
     return evaluate_weights(run, weights, setup)
+
+
+def evaluate_folder(folder: Path, run: Run, setup: Setup) -> Evaluation:
+    """Test the network of a folder that says itself what it is.
+
+    Args:
+        folder: of `save_pretrained`, `senet insert` or `senet fold`.
+        run: gives the data; where the folder says how the network wants its images, that holds.
+        setup: device and paths.
+
+    Raises:
+        SpecError: if the network does not take the images, or has other outputs than the data have classes.
+        CheckpointError: if the folder is damaged.
+    """
+    seen = preprocessing_of(folder)
+    model = from_pretrained(folder)
+    if seen is not None:
+        run = replace(run, data=replace(run.data, normalize="unit"))
+    data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    network: nn.Module = model if seen is None else nn.Sequential(_Seen(seen.mean, seen.std), model)
+    try:
+        with torch.no_grad():
+            outputs = network.eval()(torch.zeros(1, *data.shape))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise SpecError(
+            f"{folder} does not take images of {data.shape} ({reason}); data.size=PIXELS sets it."
+        ) from error
+    if outputs.shape[1:] != (data.num_classes,):
+        raise SpecError(
+            f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; give its data."
+        )
+    return evaluate(
+        network.to(setup.device),
+        data.test.to(setup.device),
+        num_classes=data.num_classes,
+        device=setup.device,
+        workers=setup.workers,
+    )
+
+
+class _Seen(nn.Module):
+    """Normalise pixels in [0, 1] as a network wants them."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.normalize = Normalize(tuple(mean), tuple(std))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.normalize(x * 255)
 
 
 def finished(folder: Path) -> tuple[Run, Path]:

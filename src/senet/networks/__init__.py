@@ -2,6 +2,16 @@
 
 from senet.networks.create import create
 from senet.networks.names import LIBRARIES, Named, named
-from senet.networks.pretrained import from_pretrained, save_pretrained
+from senet.networks.pretrained import from_pretrained, origin_of, preprocessing_of, save_pretrained, side_of
 
-__all__ = ["LIBRARIES", "Named", "create", "from_pretrained", "named", "save_pretrained"]
+__all__ = [
+    "LIBRARIES",
+    "Named",
+    "create",
+    "from_pretrained",
+    "named",
+    "origin_of",
+    "preprocessing_of",
+    "save_pretrained",
+    "side_of",
+]

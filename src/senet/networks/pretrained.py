@@ -7,11 +7,12 @@ from typing import Any
 from safetensors.torch import save
 from torch import nn
 
+from senet import models
 from senet.errors import CheckpointError, SenetError, SpecError
 from senet.files.atomic import ensure_writable, write_bytes, write_json, write_text
 from senet.lab.result import Result
 from senet.networks.building import Builder, builder_of
-from senet.networks.names import RUN
+from senet.networks.names import RUN, named
 from senet.networks.rebuild import described, rebuild
 from senet.networks.runs import config_of_run
 from senet.spec import SESpec, designs
@@ -21,7 +22,7 @@ from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
 from senet.weights.values import check_values
 
-__all__ = ["description", "from_pretrained", "save_pretrained"]
+__all__ = ["description", "from_pretrained", "origin_of", "preprocessing_of", "save_pretrained", "side_of"]
 
 
 def save_pretrained(
@@ -148,6 +149,49 @@ def description(source: str | Path) -> tuple[Path, Config | None]:
             f"{file} does not say which network this is; use create_model(name, weights=..., origin=...)."
         )
     return file, config
+
+
+def origin_of(name: str) -> dict[str, Any]:
+    """Return the arguments of `save_pretrained` for a network that `named` knows: where it came from.
+
+    Args:
+        name: of the zoo or of a library, or a folder.
+
+    Raises:
+        SenetError: if it is not known, or the folder does not say it.
+    """
+    found = named(name)
+    if found.library != "folder":
+        return {"name": str(found)}
+    place, config = description(found.name)
+    if config is None:
+        config = config_of_run(place, read_weights(locate(found.name)))
+    kept = ("se", "num_classes", "in_chans", "image_size", "options", "preprocessing")
+    return {"name": config.model, **{field: getattr(config, field) for field in kept}}
+
+
+def side_of(name: str) -> int | None:
+    """Return the side of the images that a network was made for [pixels]; None where neither name nor folder say it.
+
+    Args:
+        name: as for `origin_of`.
+    """
+    made = origin_of(name)
+    seen = made.get("preprocessing")
+    if seen is not None:
+        return int(seen.size)
+    short = str(made["name"]).removeprefix("senet:")
+    return made.get("image_size") or (models.image_size(short) if short in models.ZOO else None)
+
+
+def preprocessing_of(source: str | Path) -> Preprocessing | None:
+    """Read how the network of a folder wants its images; None where the folder does not say it.
+
+    Raises:
+        CheckpointError: if the folder does not say which network it holds.
+    """
+    _, config = description(source)
+    return None if config is None else config.preprocessing
 
 
 def _outputs(model: nn.Module) -> int | None:
