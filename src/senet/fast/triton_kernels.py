@@ -11,12 +11,16 @@ __all__ = [
     "finish_kernel",
     "mask_kernel",
     "masked_sums_kernel",
+    "moment_sums_kernel",
     "moments_kernel",
     "rectified_sum_kernel",
 ]
 
 # Every kernel: c channels and hw positions of an image; element (p, i) lies at p * sp + i * sc. A coefficient differs
 # between images where its stride is c, and is one row for all where it is 0.
+#
+# Kernels that sum: program 2 of `parts` walks positions [first, last), a whole number of tiles, and writes a part of
+# each sum; parts lie `part` values apart. Parts are added in their order, so the result does not depend on the device.
 
 
 @triton.jit
@@ -33,17 +37,38 @@ def _row(pointer, stride, i, c):
 
 
 @triton.jit
-def moments_kernel(u, mean, variance, c, hw, sp, sc, BP: tl.constexpr, BC: tl.constexpr):
+def _ends(hw, walk):
+    first = tl.program_id(2) * walk
+    return first, tl.minimum(first + walk, hw)
+
+
+@triton.jit
+def moment_sums_kernel(u, sums, c, hw, sp, sc, size, part, walk, BP: tl.constexpr, BC: tl.constexpr):
     i, at, inside = _tile(0, c, hw, sp, sc, 1, BC)
     shift = tl.load(u + at, mask=inside, other=0.0).to(tl.float32)  # near the mean: no cancellation
     s1 = tl.zeros((BC,), tl.float32)
     s2 = tl.zeros((BC,), tl.float32)
-    for first in range(0, hw, BP):
+    start, end = _ends(hw, walk)
+    for first in range(start, end, BP):
         i, at, inside = _tile(first, c, hw, sp, sc, BP, BC)
         d = tl.where(inside, tl.load(u + at, mask=inside, other=0.0).to(tl.float32) - shift, 0.0)
         s1 += tl.sum(d, 0)
         s2 += tl.sum(d * d, 0)
+    out = sums + tl.program_id(2) * part + tl.program_id(1) * c + i
+    tl.store(out, s1, mask=i < c)
+    tl.store(out + size, s2, mask=i < c)
+
+
+@triton.jit
+def moments_kernel(u, sums, mean, variance, c, hw, sp, sc, size, part, parts, BC: tl.constexpr):
+    i, at, inside = _tile(0, c, hw, sp, sc, 1, BC)
+    shift = tl.load(u + at, mask=inside, other=0.0).to(tl.float32)
     out = tl.program_id(1) * c + i
+    s1 = tl.zeros((BC,), tl.float32)
+    s2 = tl.zeros((BC,), tl.float32)
+    for number in range(parts):
+        s1 += tl.load(sums + number * part + out, mask=i < c, other=0.0)
+        s2 += tl.load(sums + number * part + size + out, mask=i < c, other=0.0)
     s1 = s1 / hw
     spread = s2 / hw - s1 * s1
     tl.store(mean + out, tl.sum(shift, 0) + s1, mask=i < c)
@@ -72,30 +97,33 @@ def apply_kernel(
 
 @triton.jit
 def rectified_sum_kernel(
-    u, r, a, b, total, c, hw, sp, sc, na, nb, WITH_R: tl.constexpr, BP: tl.constexpr, BC: tl.constexpr
+    u, r, a, b, total, c, hw, sp, sc, na, nb, part, walk,
+    WITH_R: tl.constexpr, BP: tl.constexpr, BC: tl.constexpr,
 ):  # fmt: skip
     s = tl.zeros((BC,), tl.float32)
     i = tl.program_id(0) * BC + tl.arange(0, BC)
     slope, offset = _row(a, na, i, c), _row(b, nb, i, c)
-    for first in range(0, hw, BP):
+    start, end = _ends(hw, walk)
+    for first in range(start, end, BP):
         i, at, inside = _tile(first, c, hw, sp, sc, BP, BC)
         x = slope * tl.load(u + at, mask=inside, other=0.0).to(tl.float32) + offset
         if WITH_R:
             x += tl.load(r + at, mask=inside, other=0.0).to(tl.float32)
         s += tl.sum(tl.where(inside & ~(x < 0), x, 0.0), 0)
-    tl.store(total + tl.program_id(1) * c + i, s, mask=i < c)
+    tl.store(total + tl.program_id(2) * part + tl.program_id(1) * c + i, s, mask=i < c)
 
 
 @triton.jit
 def mask_kernel(
-    dy, y, u, r, g, sums, c, hw, sp, sc, size,
+    dy, y, u, r, g, sums, c, hw, sp, sc, size, part, walk,
     WITH_Y: tl.constexpr, WITH_R: tl.constexpr, BP: tl.constexpr, BC: tl.constexpr,
 ):  # fmt: skip
     i = tl.program_id(0) * BC + tl.arange(0, BC)
     s0 = tl.zeros((BC,), tl.float32)
     s1 = tl.zeros((BC,), tl.float32)
     s2 = tl.zeros((BC,), tl.float32)
-    for first in range(0, hw, BP):
+    start, end = _ends(hw, walk)
+    for first in range(start, end, BP):
         i, at, inside = _tile(first, c, hw, sp, sc, BP, BC)
         d = tl.load(dy + at, mask=inside, other=0.0).to(tl.float32)
         if WITH_Y:
@@ -105,7 +133,7 @@ def mask_kernel(
         s1 += tl.sum(d * tl.load(u + at, mask=inside, other=0.0).to(tl.float32), 0)
         if WITH_R:
             s2 += tl.sum(d * tl.load(r + at, mask=inside, other=0.0).to(tl.float32), 0)
-    out = sums + tl.program_id(1) * c + i
+    out = sums + tl.program_id(2) * part + tl.program_id(1) * c + i
     tl.store(out, s0, mask=i < c)
     tl.store(out + size, s1, mask=i < c)
     if WITH_R:
@@ -114,7 +142,8 @@ def mask_kernel(
 
 @triton.jit
 def masked_sums_kernel(
-    dy, u, a, b, sums, c, hw, sp, sc, na, nb, size, FULL: tl.constexpr, BP: tl.constexpr, BC: tl.constexpr
+    dy, u, a, b, sums, c, hw, sp, sc, na, nb, size, part, walk,
+    FULL: tl.constexpr, BP: tl.constexpr, BC: tl.constexpr,
 ):  # fmt: skip
     i = tl.program_id(0) * BC + tl.arange(0, BC)
     slope, offset = _row(a, na, i, c), _row(b, nb, i, c)
@@ -122,7 +151,8 @@ def masked_sums_kernel(
     s1 = tl.zeros((BC,), tl.float32)
     s2 = tl.zeros((BC,), tl.float32)
     s3 = tl.zeros((BC,), tl.float32)
-    for first in range(0, hw, BP):
+    start, end = _ends(hw, walk)
+    for first in range(start, end, BP):
         i, at, inside = _tile(first, c, hw, sp, sc, BP, BC)
         x = tl.load(u + at, mask=inside, other=0.0).to(tl.float32)
         shut = (slope * x + offset <= 0) | ~inside
@@ -132,7 +162,7 @@ def masked_sums_kernel(
         if FULL:
             s2 += tl.sum(tl.where(shut, 0.0, 1.0), 0)
             s3 += tl.sum(tl.where(shut, 0.0, x), 0)
-    out = sums + tl.program_id(1) * c + i
+    out = sums + tl.program_id(2) * part + tl.program_id(1) * c + i
     tl.store(out, s0, mask=i < c)
     tl.store(out + size, s1, mask=i < c)
     if FULL:

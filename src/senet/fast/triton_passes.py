@@ -1,5 +1,9 @@
 """The passes in Triton, for CUDA. A map is walked in tiles of positions by channels, in either layout.
 
+Sums over positions: where images and tiles of channels are fewer than the multiprocessors of a large GPU, several
+programs share the positions of an image, and their sums are added in a second launch. The number of programs follows
+from the shape of the map alone, so that results do not depend on the device.
+
 Letters in shapes: n images, c channels, h and w sizes; p stands for positions.
 """
 
@@ -14,11 +18,25 @@ from senet.fast.triton_kernels import (
     finish_kernel,
     mask_kernel,
     masked_sums_kernel,
+    moment_sums_kernel,
     moments_kernel,
     rectified_sum_kernel,
 )
 
-__all__ = ["TRITON"]
+__all__ = ["TRITON", "parts"]
+
+FILLED = 2 * 132  # programs that keep an H100 busy: two on each of its multiprocessors
+FEWEST = 4  # tiles of positions that a program walks at least: fewer would cost more than they save
+
+
+def parts(programs: int, tiles: int) -> int:
+    """Return how many programs share the positions of an image in a sum.
+
+    Args:
+        programs: that there are without sharing: images by tiles of channels.
+        tiles: of positions in an image.
+    """
+    return max(1, min(-(-FILLED // programs), tiles // FEWEST))
 
 
 class _Launch:
@@ -32,8 +50,13 @@ class _Launch:
         self.sizes = (c, hw, c, 1) if self.last else (c, hw, 1, hw)
         wide, long = (32, 64) if self.last else (1, 1024)
         self.tile = {"BC": min(wide, triton.next_power_of_2(c)), "BP": min(long, triton.next_power_of_2(hw))}
-        self.sums = (triton.cdiv(c, self.tile["BC"]), n)
-        self.every = (*self.sums, triton.cdiv(hw, self.tile["BP"]))
+        each = (triton.cdiv(c, self.tile["BC"]), n)
+        tiles = triton.cdiv(hw, self.tile["BP"])
+        self.every, self.once = (*each, tiles), each
+        walked = triton.cdiv(tiles, parts(each[0] * each[1], tiles))  # tiles of one program
+        self.parts = triton.cdiv(tiles, walked)
+        self.walk = walked * self.tile["BP"]
+        self.sums = (*each, self.parts)
         self.matrix = (n, c)
 
     def map(self, x: Tensor | None) -> Tensor:
@@ -52,11 +75,23 @@ class _Launch:
     def empty(self, number: int) -> Tensor:
         return torch.empty(number, *self.matrix, dtype=torch.float32, device=self.u.device)
 
+    def partial(self, number: int) -> Tensor:
+        """Make room for the parts of several sums."""
+        return torch.empty(self.parts, number, *self.matrix, dtype=torch.float32, device=self.u.device)
+
+
+def _added(sums: Tensor) -> tuple[Tensor, ...]:
+    """Add the parts of each sum."""
+    return (sums[0] if len(sums) == 1 else sums.sum(0)).unbind()
+
 
 def moments(u: Tensor) -> tuple[Tensor, Tensor]:
     go = _Launch(u)
-    mean, variance = go.empty(2).unbind()
-    moments_kernel[go.sums](go.u, mean, variance, *go.sizes, **go.tile)
+    sums, (mean, variance) = go.partial(2), go.empty(2).unbind()
+    size, part = mean.numel(), sums[0].numel()
+    moment_sums_kernel[go.sums](go.u, sums, *go.sizes, size, part, go.walk, **go.tile)
+    words = go.u, sums, mean, variance, *go.sizes, size, part, go.parts
+    moments_kernel[go.once](*words, BC=go.tile["BC"])
     return mean, variance
 
 
@@ -79,30 +114,31 @@ def apply(
 
 def rectified_sum(u: Tensor, r: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     go = _Launch(u)
-    (total,) = go.empty(1).unbind()
+    sums = go.partial(1)
     rows, strides = go.rows(a, b)
-    rectified_sum_kernel[go.sums](go.u, go.map(r), *rows, total, *go.sizes, *strides, WITH_R=r is not None, **go.tile)
-    return total
+    words = go.u, go.map(r), *rows, sums, *go.sizes, *strides, sums[0].numel(), go.walk
+    rectified_sum_kernel[go.sums](*words, WITH_R=r is not None, **go.tile)
+    return _added(sums)[0]
 
 
 def mask(dy: Tensor, y: Tensor | None, u: Tensor, r: Tensor | None) -> tuple[Tensor, ...]:
     go = _Launch(u)
     dy = go.map(dy)
     g = dy if y is None else torch.empty_like(go.u)
-    sums = go.empty(2 if r is None else 3)
+    sums = go.partial(2 if r is None else 3)
     flags = {"WITH_Y": y is not None, "WITH_R": r is not None}
     maps = dy, go.map(y), go.u, go.map(r), g
-    mask_kernel[go.sums](*maps, sums, *go.sizes, sums[0].numel(), **flags, **go.tile)
-    return g, *sums.unbind()
+    mask_kernel[go.sums](*maps, sums, *go.sizes, sums[0, 0].numel(), sums[0].numel(), go.walk, **flags, **go.tile)
+    return g, *_added(sums)
 
 
 def masked_sums(dy: Tensor, u: Tensor, a: Tensor, b: Tensor, full: bool) -> tuple[Tensor, ...]:
     go = _Launch(u)
-    sums = go.empty(4 if full else 2)
+    sums = go.partial(4 if full else 2)
     rows, strides = go.rows(a, b)
-    words = go.map(dy), go.u, *rows, sums, *go.sizes, *strides, sums[0].numel()
+    words = go.map(dy), go.u, *rows, sums, *go.sizes, *strides, sums[0, 0].numel(), sums[0].numel(), go.walk
     masked_sums_kernel[go.sums](*words, FULL=full, **go.tile)
-    return sums.unbind()
+    return _added(sums)
 
 
 def finish(
