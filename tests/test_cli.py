@@ -304,3 +304,67 @@ def test_what_one_command_writes_the_others_read(call) -> None:  # type: ignore[
     code, _, err = call("eval", "folded", "--data", "digits", "--model", "resnet8")
     assert code == 2
     assert "says itself which network it is" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("compare", "-j", "-1"), "--jobs = -1 is out of range"),
+        (("compare", "--jobs", "-100"), "--jobs = -100 is out of range"),
+        (("compare", "--threads", "-2"), "--threads = -2 is out of range"),
+        (("train", "--workers", "-3"), "--workers = -3 is out of range"),
+        (("search", "none.toml", "-s", "../../x"), "--strategy = '../../x' is not known"),
+        (("search", "none.toml", "-s", "greedi"), "Did you mean 'greedy'?"),
+    ],
+)
+def test_numbers_and_names_are_refused_before_anything_is_made(  # type: ignore[no-untyped-def]
+    call, words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    code, _, err = call(*words)
+    assert code == 2
+    assert said in err
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+STUDY = """
+title = "Try"
+seeds = [0]
+[base]
+model = "resnet8"
+data = { name = "digits", train_size = 200, test_size = 50 }
+recipe = { preset = "digits", epochs = 1, batch_size = 50 }
+[[rows]]
+id = "plain"
+[[rows]]
+id = "lost"
+recipe = { optim = { lr = 1e5 } }
+"""
+
+
+def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "try.toml").write_text(STUDY)
+    code, out, err = call("run", "try.toml", "-j", "1")
+    assert code == 6
+    assert "0 of 1 missing" in out
+    assert err.splitlines()[-1].startswith("senet: 1 of 2 runs failed; the first is resnet8 plain seed 0: ")
+    assert err.splitlines()[-1].endswith("add --retry-failed.")
+    code, out, err = call("run", "try.toml", "-j", "1", "--json")
+    assert (code, len(json.loads(out)["results"]), len(json.loads(out)["failed"])) == (6, 1, 1)
+    code, _, err = call("run", "try.toml", "-j", "1")
+    assert "(already there)" in err
+    assert "failed at 2" in err
+    code, out, _ = call("status", "try.toml")
+    assert code == 0
+    assert out.splitlines()[-1] == "2 runs: 1 done, 1 failed"
+    code, out, _ = call("status", "--json")
+    assert sorted(one["state"] for one in json.loads(out)["runs"]) == ["done", "failed"]
+    assert call("status", "--runs", "nowhere")[1] == "no runs in nowhere\n"
+
+
+def test_run_tests_its_output_folder_before_it_trains(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "try.toml").write_text(STUDY)
+    (tmp_path / "file").write_text("")
+    code, _, err = call("run", "try.toml", "-j", "1", "-o", "file/reports")
+    assert code == 5
+    assert "a part of the path is a file" in err
+    assert not (tmp_path / "runs").exists()

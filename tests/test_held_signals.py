@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -66,3 +67,31 @@ def test_the_first_process_of_all_lets_no_signal_in() -> None:
 def test_a_child_that_holds_signals_back_ends_with_its_parent() -> None:
     said = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True, timeout=40).stdout
     assert said == "True\n"
+
+
+INTERRUPTED = """
+import os, pathlib, signal, sys
+pathlib.Path("slow_module.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT); x = 1")
+sys.path.insert(0, "")
+import senet.cli, senet.cli.commands
+def call():
+    {what}
+senet.cli.commands.call = call
+senet.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "import slow_module",
+        "os.kill(os.getpid(), signal.SIGINT)",
+        "try:\n        import slow_module\n    except BaseException:\n        pass",
+    ],
+)
+def test_ctrl_c_is_one_line_from_the_first_moment(what: str, tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED.format(what=what)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert said.returncode == 130
+    assert said.stderr == "senet: stopped by Ctrl-C; the same command starts again.\n"

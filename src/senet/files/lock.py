@@ -12,6 +12,8 @@ import socket
 import stat
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +21,14 @@ from types import TracebackType
 from senet.errors import StorageError
 from senet.files.atomic import storage_error
 
-__all__ = ["InUse", "RunLock", "holder"]
+__all__ = ["InUse", "RunLock", "holder", "waited"]
 
 
 class InUse(StorageError):  # noqa: N818 (it may be no error: whoever asked can wait)
     """A folder in which another process trains."""
 
 
+LOOK = 0.5  # seconds between two attempts to take a lock that is waited for
 PATIENCE = 10.0  # seconds that a fork of a killed run has to give up its copy of the lock: milliseconds if not stalled
 
 _held: set[int] = set()
@@ -134,6 +137,21 @@ class RunLock:
                 reason = f"this disk knows no locks ({error.strerror})"
                 warnings.warn(f"{self.folder}: {reason}; see to it that no second run uses it.", stacklevel=3)
                 return
+
+
+@contextmanager
+def waited(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, as `RunLock` does, after whoever holds it now."""
+    while True:
+        try:
+            lock = RunLock(folder).__enter__()
+            break
+        except InUse:
+            time.sleep(LOOK)
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
 
 
 def holder(folder: Path) -> str:

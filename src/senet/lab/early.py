@@ -233,7 +233,10 @@ def curve_of(folder: Path, *, total: int = MOST_IMAGES) -> tuple[Epoch, ...]:
     path = folder / "metrics.jsonl"
     try:
         whole = read_text(path).rpartition("\n")[0]  # the last line may be half written
-        curve = tuple(decode.record(Epoch, parse_json(line)) for line in whole.splitlines())
+        lines = [parse_json(line) for line in whole.splitlines()]
+        if not all(isinstance(line, dict) for line in lines):
+            raise SpecError("each line must be a table.")
+        curve = tuple(decode.record(Epoch, line) for line in lines)
         check_curve(curve, total=total, epochs=len(curve))
     except (FileNotFoundError, NotADirectoryError):
         return ()

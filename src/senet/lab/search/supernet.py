@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, NumericError, SpecError
 from senet.files.atomic import ensure_writable
+from senet.files.lock import waited
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.optimize import make_optimizer
 from senet.lab.plan import epoch_plan
@@ -151,6 +152,21 @@ def train_shared(
     optimizer = make_optimizer(network, recipe.optim)
     home = folder / f"shared-{_id(space, epochs)}"
     ensure_writable(home)
+    with waited(home):  # another command may train the same network
+        return network, _trained(space, data, home, network, optimizer, epochs=epochs, watch=watch)
+
+
+def _trained(
+    space: Space,
+    data: Data,
+    home: Path,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epochs: int,
+    watch: Callable[[Progress], None] | None,
+) -> float:
+    """Train the shared network from its last checkpoint on; return the seconds that all of it took."""
     checkpoints, done, seconds = Checkpoints(home / "checkpoints"), 0, 0.0
     if (found := checkpoints.latest()) is not None:
         if found.state["data"] != data.fingerprint:
@@ -158,7 +174,7 @@ def train_shared(
         network.load_state_dict(found.weights)
         optimizer.load_state_dict(found.state["optimizer"])
         done, seconds = found.state["epoch"], found.state["seconds"]
-    with stoppable() as stop:
+    with stoppable(announce=True) as stop:
         network.train()
         for epoch in range(done, epochs):
             began = time.monotonic()
@@ -175,7 +191,7 @@ def train_shared(
             checkpoints.save(epoch + 1, weights=network.state_dict(), state=state)
         if stop:
             raise stop.error(f"{home}: stopped behind its last epoch; the same command goes on from here.")
-    return network, seconds
+    return seconds
 
 
 def _epoch(
