@@ -15,7 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode  # the way of torch.u
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
+from senet.cost_table import block_lines, count_lines
 from senet.errors import SpecError, unknown
+from senet.printed import Printed
 from senet.surgery.find import Found, find
 from senet.surgery.layers import CONVS, LAYERS
 from senet.surgery.rehearsal import UnrehearsableError, rehearse
@@ -81,9 +83,9 @@ class BlockCost(Counts):
     resolution: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost(Counts):
-    """Numbers of a network, the part of them inside its SE blocks, and every block.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Cost(Printed, Counts):
+    """Numbers of a network, the part of them inside its SE blocks, and every block; it prints as a table.
 
     Attributes:
         se: the part inside the blocks.
@@ -92,6 +94,10 @@ class Cost(Counts):
 
     se: Counts
     blocks: tuple[BlockCost, ...]
+
+    def __str__(self) -> str:
+        blocks = ["", *block_lines([vars(block) for block in self.blocks])] if self.blocks else []
+        return "\n".join([*count_lines(vars(self), vars(self.se)), *blocks])
 
     @property
     def params_percent(self) -> float:

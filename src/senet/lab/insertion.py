@@ -1,6 +1,5 @@
-"""What `senet insert` prints: a drawing of the stages, a table of the blocks, what they add, what was left out."""
+"""What `senet insert` does and prints: the blocks in a network, as values, as text and as weights on disk."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from senet.files.atomic import ensure_writable, write_bytes
 from senet.lab.hosts import host, named
 from senet.networks import origin_of, save_pretrained, side_of
 from senet.surgery import Insertion, insert
+from senet.surgery.drawing import insertion_text
 from senet.surgery.shape import guesses
 
-__all__ = ["insertion_text", "insertion_values", "run_insert"]
+__all__ = ["insertion_values", "run_insert"]
 
 
 def run_insert(
@@ -71,7 +71,7 @@ def run_insert(
     shape = None if size is None else (*_own_shape(model)[:2], size, size)
     done = insert(model, spec, at=at or "auto", slot=slot, min_channels=min_channels, preserve=preserve, shape=shape)
     values = insertion_values(name, model, done)
-    text = insertion_text(values)
+    text = insertion_text(done, title=name, network=(values["network_params"], values["network_macs"]))
     fresh = ""
     if weights is None and named(name).library != "folder":
         fresh = "; its weights are fresh, not trained: --weights FILE gives the network's own"
@@ -111,60 +111,8 @@ def insertion_values(name: str, model: nn.Module, done: Insertion) -> dict[str, 
         "skipped": [asdict(one) for one in done.skipped],
         "params": done.params,
         "macs": done.macs,
+        "convolutions": done.convolutions,
+        "gated_convolutions": done.gated,
         "network_params": whole.params - done.params,
         "network_macs": whole.macs - done.macs,
     }
-
-
-def insertion_text(values: Mapping[str, Any]) -> str:
-    """Write an insertion for the terminal."""
-    blocks, skipped = values["blocks"], values["skipped"]
-    size = "x".join(map(str, values["shape"][2:]))
-    lines = [f"{values['model']}, input {size}: {len(blocks)} blocks", ""]
-    if blocks:
-        lines += [*_drawing(blocks), "", *_table(blocks), "", *_totals(values)]
-    if skipped:
-        lines += ["", "left out"]
-        reasons: dict[str, list[str]] = {}
-        for one in skipped:
-            reasons.setdefault(one["reason"].partition(":")[0], []).append(one["name"] or "the network itself")
-        for reason, names in reasons.items():
-            lines.append(f"  {len(names)} x {reason}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}")
-    return "\n".join(lines)
-
-
-def _drawing(blocks: list[dict[str, Any]]) -> list[str]:
-    """Draw one line a stage, one mark a block: the network from its input (top) to its output."""
-    stages: dict[int, list[dict[str, Any]]] = {}
-    for block in blocks:
-        stages.setdefault(block["stage"], []).append(block)
-    lines = []
-    for stage, members in sorted(stages.items()):
-        size = "x".join(map(str, members[0]["resolution"]))
-        widths = list(dict.fromkeys(str(block["channels"]) for block in members))
-        channels = widths[0] if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
-        lines.append(f"stage {stage:<3}{size:>10}  ─{'■─' * len(members)}  {channels} channels")
-    return lines
-
-
-def _table(blocks: list[dict[str, Any]]) -> list[str]:
-    long = max(5, *(len(block["name"]) for block in blocks))
-    wide = max(6, *(len("-".join(map(str, block["widths"]))) for block in blocks))
-    lines = [f"{'block':{long}}  {'slot':>8}  {'stage':>5}  {'map':>9}  {'widths':>{wide}}  {'params':>9}  {'MAC':>11}"]
-    for block in blocks:
-        size = "x".join(map(str, block["resolution"]))
-        widths = "-".join(map(str, block["widths"]))
-        lines.append(
-            f"{block['name']:{long}}  {block['slot']:>8}  {block['stage']:>5}  {size:>9}  {widths:>{wide}}  "
-            f"{block['params']:>9,}  {block['macs']:>11,}"
-        )
-    return lines
-
-
-def _totals(values: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for label, key in (("parameters", "params"), ("multiply-adds", "macs")):
-        added, before = values[key], values[f"network_{key}"]
-        percent = f" (+{100 * added / before:.2f} %)" if before else ""
-        lines.append(f"{label:14}{before:>16,}  + {added:,}{percent}")
-    return lines

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from senet import decode
+from senet.cost_table import block_lines, count_lines
 from senet.costs import CONVENTIONS, Cost, Counts, cost
 from senet.errors import SpecError
 from senet.models import ZOO, create_model, image_size, list_models
@@ -141,35 +142,16 @@ def _shape(model: nn.Module, size: int | None) -> tuple[int, ...]:
     return shape if size is None else (*shape[:2], size, size)
 
 
-_ROWS = (
-    ("parameters", "params"),
-    ("multiply-adds (conv + linear)", "macs"),
-    ("pooled elements", "pool"),
-    ("scaled elements", "scale"),
-    ("added elements", "add"),
-    ("bytes kept for backward", "activation_bytes"),
-)
-
-
 def cost_text(counted: Counted, *, blocks: bool = False) -> str:
     """Write the counts as an aligned table; with `blocks` one more line for each block."""
     plain, gated = counted["plain"], counted["gated"]
     lines = [f"{counted['model']}, {counted['design']}, one image of {counted['image_size']} pixels", ""]
-    lines.append(f"{'':30}{'plain':>16}{'with blocks':>16}{'in blocks':>16}{'share':>9}")
-    for label, name in _ROWS:
-        inside, whole = gated["se"][name], gated[name]
-        share = f"{100 * inside / whole:.2f} %" if whole else "-"
-        lines.append(f"{label:30}{plain[name]:>16,}{whole:>16,}{inside:>16,}{share:>9}")
+    lines += count_lines(gated, gated["se"], plain=plain)
     lines += ["", "billions of operations by convention"]
     for name, giga in counted["giga"].items():
         lines.append(f"{name:30}{giga['plain']:>16.4f}{giga['gated']:>16.4f}")
     if blocks and gated["blocks"]:
-        lines += ["", f"{'block':38}{'widths':>18}{'map':>10}{'params':>10}{'MAC':>12}{'scale':>10}"]
-        for block in gated["blocks"]:
-            widths = "-".join(map(str, block["widths"]))
-            size = "x".join(map(str, block["resolution"]))
-            numbers = f"{block['params']:>10,}{block['macs']:>12,}{block['scale']:>10,}"
-            lines.append(f"{block['name']:38}{widths:>18}{size:>10}{numbers}")
+        lines += ["", *block_lines(gated["blocks"])]
     elif gated["blocks"]:
         lines += ["", f"{len(gated['blocks'])} blocks; --blocks lists them"]
     return "\n".join(lines)

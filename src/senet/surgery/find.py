@@ -9,11 +9,12 @@ from torch import nn
 
 from senet.errors import SpecError
 from senet.nn import SqueezeExcite
+from senet.printed import Printed
 from senet.surgery.alone import Alone
 from senet.surgery.inline import Chain, chains_of, confirmed
 from senet.surgery.layers import CONTAINERS, LAYERS, widths
 
-__all__ = ["Found", "Kind", "find"]
+__all__ = ["Blocks", "Found", "Kind", "find"]
 
 Kind = Literal["senet", "timm", "torchvision", "monai", "other"]
 ORIGINS: tuple[Kind, ...] = ("timm", "torchvision", "monai")
@@ -62,7 +63,23 @@ class Found:
         return f"it is no module of its own: {' and '.join(self.parts)} run in the forward pass of {self.name}"
 
 
-def find(model: nn.Module) -> tuple[Found, ...]:
+class Blocks(Printed, tuple[Found, ...]):
+    """The blocks of a network, as a tuple that prints as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if not self:
+            return "no squeeze-and-excitation blocks"
+        rows = [("block", "widths", "kind", "class")]
+        for one in self:
+            name = f"{one.name}: {' + '.join(one.parts)}" if one.parts else one.name or "the network itself"
+            rows.append((name, "-".join(map(str, one.widths)), one.kind, one.module_class.__name__))
+        long, wide, kind = (max(len(row[column]) for row in rows) for column in range(3))
+        return "\n".join(f"{a:{long}}  {b:>{wide}}  {c:{kind}}  {d}" for a, b, c, d in rows)
+
+
+def find(model: nn.Module) -> Blocks:
     """Find the squeeze-and-excitation blocks of any network.
 
     A block is ours, or a module whose only layers are 1x1 convolutions or linear maps from C channels over one or more
@@ -83,8 +100,8 @@ def find(model: nn.Module) -> tuple[Found, ...]:
         model: any network; it is not changed.
 
     Returns:
-        The blocks in the order of the module tree, a shared one once; inline ones come last. Of nested candidates the
-        innermost counts.
+        A tuple of the blocks in the order of the module tree, a shared one once; inline ones come last. Of nested
+        candidates the innermost counts.
 
     Raises:
         SpecError: if `model` is no module.
@@ -101,7 +118,7 @@ def find(model: nn.Module) -> tuple[Found, ...]:
     alone = Alone(model)
     blocks = tuple(_walk(model, "", set(), alone))
     chains = chains_of(model, [block.name for block in blocks])
-    return (*blocks, *(_inline(model, home, chain) for home, chain in confirmed(model, chains, alone)))
+    return Blocks((*blocks, *(_inline(model, home, chain) for home, chain in confirmed(model, chains, alone))))
 
 
 def _walk(module: nn.Module, name: str, seen: set[nn.Module], alone: Alone) -> Iterator[Found]:

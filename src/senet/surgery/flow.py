@@ -123,6 +123,11 @@ class Flow:
     calls: list[Call]
     times: Counter[str]
 
+    def is_final(self, value: Value) -> bool:
+        """Tell whether no layer reads a value or what is computed from it."""
+        first = 0 if value.op is None else value.op.index + 1
+        return not any(op.weighted and op.inputs[0].needs(value) for op in self.ops[first:])
+
     def between(self, start: Value, end: Value) -> list[Op]:
         """Give the operations on the ways from one value to a later one."""
         if end.op is None:

@@ -141,12 +141,17 @@ def _ensure_that_each_runs(model: nn.Module, planned: Insertion) -> None:
 
 
 def _warn_of_narrow(planned: Insertion) -> None:
+    """Warn of ratios that leave one hidden unit: where they are wider than the map, or in the whole network."""
     narrow = [block for block in planned if block.spec.ratio(1) > block.channels]
+    if not narrow and all(min(block.widths) == 1 and block.channels > block.spec.ratio(1) for block in planned):
+        narrow = list(planned)
     if narrow:
         one = narrow[0]
+        wide = (
+            "is wider than the map" if one.spec.ratio(1) > one.channels else "leaves a hidden layer of 1 unit in each"
+        )
         warnings.warn(
-            f"reduction = {one.spec.reduction} is wider than the map of {len(narrow)} of {len(planned)} blocks, e.g. "
-            f"the {one.channels} channels at {one.name}: their hidden layer has 1 unit; choose a smaller ratio, or "
-            f"min_channels.",
+            f"reduction = {one.spec.reduction} {wide} of {len(narrow)} of {len(planned)} blocks, e.g. "
+            f"{'-'.join(map(str, one.widths))} at {one.name}: choose a smaller ratio, or min_channels.",
             stacklevel=3,
         )

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from senet.printed import Printed
 from senet.spec import SESpec
+from senet.surgery.drawing import insertion_text
 from senet.surgery.units import Skipped
 
 __all__ = ["Insertion", "PlannedBlock"]
@@ -44,19 +46,26 @@ class PlannedBlock:
     macs: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Insertion:
-    """The blocks of one insertion, planned or done; it iterates over them.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Insertion(Printed):
+    """The blocks of one insertion, planned or done; it iterates over them and prints as a drawing with a table.
 
     Attributes:
         blocks: in the order of a forward pass.
         skipped: places without a block, with the reason.
         shape: input on which the network was tried.
+        convolutions: convolutions that run in the network [1].
+        gated: those of them in units with a block, a new one or one that was there [1].
     """
 
     blocks: tuple[PlannedBlock, ...]
     skipped: tuple[Skipped, ...]
     shape: tuple[int, ...]
+    convolutions: int
+    gated: int
+
+    def __str__(self) -> str:
+        return insertion_text(self)
 
     def __iter__(self) -> Iterator[PlannedBlock]:
         return iter(self.blocks)

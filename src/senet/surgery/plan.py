@@ -14,9 +14,10 @@ from senet.nn.gate import GATES
 from senet.spec import SESpec
 from senet.surgery.choose import At, choose
 from senet.surgery.find import find
+from senet.surgery.flow import Flow, Op
 from senet.surgery.hooks import free_name
 from senet.surgery.insertion import Insertion, PlannedBlock
-from senet.surgery.numbering import check_blocks, numbered
+from senet.surgery.numbering import Key, check_blocks, numbered
 from senet.surgery.places import Place, Placer, chains
 from senet.surgery.refuse import check_ratios, check_stages, refuse_if_nowhere, refuse_without_maps, refuse_wrapped
 from senet.surgery.shape import observe
@@ -82,7 +83,7 @@ def plan(
     check_ratios(ratios, [name for name, _, _ in wanted])
     numbers = numbered(units, wanted, placer, spec.slot, lambda place: _stage_of(place, stages))
     check_blocks(model, spec, numbers)
-    placed: dict[tuple[str, str], tuple[str, Place, tuple[int, int]]] = {}
+    placed: dict[Key, tuple[str, Place, tuple[int, int]]] = {}
     for name, _, place in wanted:
         if name in held:
             skipped.append(Skipped(name=name, reason=f"it has a block already: {held[name]}"))
@@ -92,16 +93,25 @@ def plan(
             skipped.append(Skipped(name=name, reason=f"it is in stage {stage}"))
         elif place.value.channels < min_channels:
             skipped.append(Skipped(name=name, reason=f"its {place.value.channels} channels are below {min_channels}"))
-        elif (place.host, place.side) in placed:
+        elif _key(place) in placed:
             skipped.append(Skipped(name=name, reason=f"{place.host} holds the block of another unit"))
         else:
-            placed[place.host, place.side] = (name, place, numbers[place.host, place.side])
+            placed[_key(place)] = (name, place, numbers[_key(place)])
     in_order = sorted(placed.values(), key=lambda one: one[1].value.index)
     blocks = tuple(
         _planned(model, name, place, spec, stage, _ratio(name, ratios) or spec.ratio(stage, number))
         for name, place, (stage, number) in in_order
     )
-    return Insertion(blocks=blocks, skipped=tuple(skipped), shape=flow.shape)
+    owners = [one for one in wanted if one[0] in held or (isinstance(one[2], Place) and _key(one[2]) in placed)]
+    every = [op for op in flow.ops if op.kind == "convolution" and op.weighted and not inside(op.module, existing)]
+    gated = {op for name, unit, _ in owners for op in (unit.body if unit else _inside(name, flow))}
+    return Insertion(
+        blocks=blocks,
+        skipped=tuple(skipped),
+        shape=flow.shape,
+        convolutions=len(every),
+        gated=sum(op in gated for op in every),
+    )
 
 
 def with_unit_gate(spec: SESpec) -> SESpec:
@@ -135,6 +145,14 @@ def _block_in(name: str, unit: Unit | None, existing: set[str]) -> str | None:
         if inside(op.module, existing):
             return next(block for block in existing if inside(op.module, {block}))
     return next((block for block in sorted(existing) if name and block.startswith(f"{name}.")), None)
+
+
+def _key(place: Place) -> Key:
+    return place.host, place.side
+
+
+def _inside(name: str, flow: Flow) -> list[Op]:
+    return [op for op in flow.ops if inside(op.module, {name})]
 
 
 def _ratio(name: str, ratios: Mapping[str, int] | None) -> int | None:

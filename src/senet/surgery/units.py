@@ -3,11 +3,23 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from math import prod
 
 from senet.surgery.flow import ACTIVATIONS, Flow, Op, Value
 
 __all__ = ["ATTENTION", "TOKENS", "Skipped", "Unit", "find_units", "inside"]
 
+FLAT = frozenset({
+    *("sigmoid", "tanh", "softmax", "log_softmax", "clamp", "hardtanh", "mul", "div", "add", "clone", "alias", "slice"),
+    *("upsample_bilinear2d", "upsample_nearest2d", "upsample_bicubic2d", "upsample_trilinear3d", "upsample_nearest3d"),
+    *("upsample_linear1d", "upsample_nearest1d", "pixel_shuffle", "view", "reshape", "unsafe_view", "permute"),
+    *("mean", "squeeze", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
+})  # fmt: skip
+"""Operations on what a network gives out that do not make features of it: squashed, resized or reordered."""
+
+GATES = frozenset({"sigmoid", "hardsigmoid", "softmax"})
+GATE = "what it gives is the input of a gate"
+OUTPUT = "it is the output of the network"
 TOKENS = "it adds sequences of tokens, not maps"
 ATTENTION = "its branch is an attention over positions"
 
@@ -81,11 +93,22 @@ def _residual_units(flow: Flow, blocks: Collection[str], skipped: list[Skipped])
             elif unit is not None:
                 skipped.append(unit)
     ends = {unit.end for unit in units}
-    innermost = [unit for unit in units if ends.isdisjoint(unit.body)]
-    kept = set(innermost)
+    kept = [unit for unit in units if ends.isdisjoint(unit.body) or any(map(_bends, _decoder(unit, ends)))]
     reason = "its branch holds residual units, which get the blocks"
-    skipped += [Skipped(name=unit.name, reason=reason) for unit in units if unit not in kept]
-    return innermost
+    skipped += [Skipped(name=unit.name, reason=reason) for unit in units if unit not in set(kept)]
+    return kept
+
+
+def _decoder(unit: Unit, ends: Collection[Op]) -> list[Op]:
+    """Return what an encoder-decoder unit does behind the units that it holds, at higher resolutions.
+
+    Nothing for other units, and for one that adds no layer of its own there, as in a feature pyramid.
+    """
+    last = max(op.index for op in unit.body if op in ends)
+    tail = [op for op in unit.body if op.index > last]
+    size = prod(unit.branch.sizes)
+    dives = any(_is_map(op.output) and prod(op.output.sizes) < size for op in unit.body if op.index <= last)
+    return tail if dives and any(op.weighted for op in tail) else []
 
 
 def _residual_unit(flow: Flow, end: Op, blocks: Collection[str]) -> Unit | Skipped | None:
@@ -113,6 +136,12 @@ def _residual_unit(flow: Flow, end: Op, blocks: Collection[str]) -> Unit | Skipp
     name = _home([end, *sides[1][1]])
     if any(map(_attends, body)):
         return Skipped(name=name, reason=ATTENTION)
+    if _gates(end.output):
+        return Skipped(name=end.module, reason=GATE)
+    image = not any(op.weighted and fork.needs(op.output) for op in flow.ops)
+    wider = any(op.output.channels > fork.channels for op in body if op.weighted)
+    if image and wider and _is_bare(flow, branch, end.output):
+        return Skipped(name=name, reason=OUTPUT)  # as in VDSR and DnCNN: what is added to the image itself
     return Unit(name=name, kind="residual", end=end, branch=branch, body=tuple(body), fork=fork, shortcut=shortcut)
 
 
@@ -134,17 +163,29 @@ def _concat_units(flow: Flow, blocks: Collection[str], chains: Collection[str], 
         grown = [(value, way) for value, way in ways if any(part.weighted for part in way)]
         kept = [value for value, way in ways if not any(part.weighted or "pool" in part.kind for part in way)]
         own = [(value, way) for value, way in grown if inside(_home(way), {home})]
-        if kept and len(grown) == len(own) == 1 and any(map(_bends, own[0][1])):
+        if kept and len(grown) == len(own) == 1 and any(map(_bends, own[0][1])) and _is_own(own[0][0], fork):
             branch, body = own[0]  # as in ShuffleNet v2: the rest of the map passes by
         elif _is_map(out):
             branch, body = out, flow.between(fork, out)
         else:
             continue
         units[home] = Unit(name=home, kind="concat", end=op, branch=branch, body=tuple(body))
-    innermost = {name: unit for name, unit in units.items() if not any(other.startswith(f"{name}.") for other in units)}
-    reason = "it holds other units, which get the blocks"
-    skipped += [Skipped(name=name, reason=reason) for name in units if name not in innermost]
-    return list(innermost.values())
+    innermost: list[Unit] = []
+    for name, unit in units.items():
+        ends = {other.end for inner, other in units.items() if inner.startswith(f"{name}.")} & set(unit.body)
+        if ends and not _decoder(unit, ends):
+            skipped.append(Skipped(name=name, reason="it holds other units, which get the blocks"))
+        elif _is_bare(flow, unit.branch, unit.branch):
+            skipped.append(Skipped(name=name, reason=OUTPUT))
+        else:
+            innermost.append(unit)
+    return innermost
+
+
+def _is_own(branch: Value, fork: Value) -> bool:
+    """Tell a branch from a map of elsewhere that a gate of this branch scales, as in an attention U-Net."""
+    op = branch.op
+    return op is None or op.kind != "mul" or all(value.needs(fork) for value in op.inputs)
 
 
 def _layers(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list[Unit]:
@@ -162,7 +203,11 @@ def _layers(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list
         while len(value.users) == 1 and _follows(value.users[0]) and value.users[0].output.shape == value.shape:
             body.append(value.users[0])
             value = body[-1].output
-        if value not in units:  # parallel convolutions whose sum goes on are one layer, as in RepVGG
+        if _is_bare(flow, value, value):
+            skipped.append(Skipped(name=op.module, reason=OUTPUT))
+        elif _gates(value):
+            skipped.append(Skipped(name=op.module, reason=GATE))
+        elif value not in units:  # parallel convolutions whose sum goes on are one layer, as in RepVGG
             units[value] = Unit(name=_home(body), kind="layer", end=body[-1], branch=value, body=tuple(body))
     return list(units.values())
 
@@ -170,6 +215,32 @@ def _layers(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list
 def _follows(op: Op) -> bool:
     """Tell whether an operation belongs to the layer of the convolution before it."""
     return op.kind == "add" or (len(op.inputs) == 1 and ("norm" in op.kind or op.kind in ACTIVATIONS))
+
+
+def _is_bare(flow: Flow, branch: Value, out: Value) -> bool:
+    """Tell whether a value is what a network gives out, right from a convolution: logits, an image, a residual."""
+    if not flow.is_final(out):
+        return False
+    ahead = [out]
+    for value in ahead:
+        for op in value.users:
+            if op.kind not in FLAT:
+                return False
+            ahead.append(op.output)
+    while branch.op is not None and not branch.op.weighted:
+        if branch.op.kind not in FLAT:
+            return False
+        branch = branch.op.inputs[-1]
+    return branch.op is not None and branch.op.kind == "convolution"
+
+
+def _gates(value: Value) -> bool:
+    """Tell whether a value does nothing but make a gate: one way to a sigmoid, and from there to a product."""
+    squashed = value.op is not None and value.op.kind in GATES
+    while len(value.users) == 1 and len(value.users[0].inputs) == 1:
+        value = value.users[0].output
+        squashed = squashed or (value.op is not None and value.op.kind in GATES)
+    return squashed and bool(value.users) and all(op.kind == "mul" for op in value.users)
 
 
 def _is_map(value: Value) -> bool:

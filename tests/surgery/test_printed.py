@@ -1,0 +1,73 @@
+"""Results print as tables: on a terminal, in a notebook, in any encoding."""
+
+import pytest
+import torch
+from hosts import Basic, conv, host, resnet
+from torch import nn
+
+import senet
+from senet.spec import SESpec
+from senet.text import PLAIN
+
+SHAPE = (1, 3, 16, 16)
+
+
+def results():
+    model = resnet()
+    planned = senet.plan(model, SESpec(reduction=4), shape=SHAPE)
+    senet.insert(model, SESpec(reduction=4), shape=SHAPE)
+    return {"plan": planned, "find": senet.find(model), "cost": senet.cost(model, shape=SHAPE)}
+
+
+@pytest.fixture(scope="module")
+def printed():
+    return results()
+
+
+@pytest.mark.parametrize("name", ["plan", "find", "cost"])
+def test_a_result_prints_as_a_table_with_a_line_for_each_block(printed, name):
+    result = printed[name]
+    text = str(result)
+    assert repr(result) == text
+    assert max(map(len, text.splitlines())) < 120
+    assert all(block in text for block in ("unit1.bn2.se", "unit2.bn2.se", "unit3.bn2.se"))
+    assert "16-4-16" in text
+    assert result._repr_html_().startswith("<pre>")
+
+
+def test_the_text_of_a_notebook_is_escaped():
+    names = type("SELayer<b>", (nn.Module,), {})()
+    names.down, names.up = nn.Conv2d(8, 2, 1), nn.Conv2d(2, 8, 1)
+    found = senet.find(nn.Sequential(names))
+    assert "<b>" in str(found)
+    assert "<b>" not in found._repr_html_()
+
+
+def test_a_plan_says_what_share_of_the_convolutions_it_reaches(printed):
+    planned = printed["plan"]
+    assert (planned.gated, planned.convolutions) == (6, 8)  # not the stem and the projection
+    assert "8  6 of them in a unit with a block" in str(planned)
+
+
+def test_units_that_have_a_block_count_as_reached():
+    model = host(Basic(8, 8), Basic(8, 8))
+    senet.insert(model, SESpec(reduction=4), at="unit1", shape=SHAPE)
+    again = senet.plan(model, SESpec(reduction=4), at="unit1", shape=SHAPE)
+    assert (len(again), again.gated, again.convolutions) == (0, 2, 5)
+
+
+def test_no_blocks_are_said_in_words():
+    assert str(senet.find(conv(3, 8))) == "no squeeze-and-excitation blocks"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+def test_a_drawing_fits_into_any_encoding(printed, encoding):
+    text = str(printed["plan"]).encode(encoding, PLAIN).decode(encoding)
+    assert "-#-#-  16 channels" in text
+
+
+def test_ratios_that_leave_one_hidden_unit_everywhere_are_warned_of():
+    model = host(Basic(24, 24), Basic(24, 24), width=24)
+    with pytest.warns(UserWarning, match=r"reduction = 16 leaves a hidden layer of 1 unit in each of 2 of 2.*24-1-24"):
+        senet.insert(model, SESpec(reduction=16), shape=SHAPE)
+    assert torch.isfinite(model(torch.randn(SHAPE))).all()
