@@ -13,7 +13,6 @@ judged by `judge(read, [content])`.
 """
 
 import faulthandler
-import gc
 import os
 import random
 import resource
@@ -177,7 +176,6 @@ def _outcomes(
 ) -> Iterator[tuple[str, float, float]]:
     """Yield outcome, time and growth of each content until the child ends, by itself or by ours."""
     output, into = os.pipe()
-    gc.collect()
     child = os.fork()
     if not child:
         os.close(output)

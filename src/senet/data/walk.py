@@ -70,7 +70,7 @@ def class_folders(root: Path, passed: Passed | None = None) -> list[str]:
     found = []
     for entry in _entries(root):
         name = entry.name
-        if entry.is_dir():
+        if _is_folder(entry):
             if not _is_of_a_tool(name):
                 _check_name(root, name)
                 found.append(name)
@@ -106,7 +106,7 @@ def _walk(folder: Path, passed: Passed, seen: set[str]) -> Iterator[Path]:
     inner = []
     for entry in _entries(folder):
         name = entry.name
-        if entry.is_dir():
+        if _is_folder(entry):
             if _is_of_a_tool(name):
                 if number := sum(1 for _ in _within(Path(entry.path))):
                     passed.tools[name] += number
@@ -138,6 +138,13 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{printable(str(folder))} cannot be read: {error.strerror}; mend its permissions.") from error
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _is_of_a_tool(name: str) -> bool:
