@@ -273,13 +273,20 @@ def photographs(folder: Path, *, grey: int) -> Path:
     return folder
 
 
-def test_results_of_another_folder_are_refused(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     first, other = photographs(tmp_path / "first", grey=10), photographs(tmp_path / "other", grey=40)
-    words = ("compare", "--data", "folder", "--model", "resnet8", "--se", "standard", "--seeds", "1", "data.size=16")
+    words = ("compare", "--model", "resnet8", "--se", "standard", "--seeds", "1", "data.size=16")
     tiny = ("--epochs", "1", "-b", "4", "-j", "1", "--device", "cpu")
-    code, _, err = call(*words, *tiny, "--data-dir", str(first))
-    assert code == 0, err
-    code, out, err = call(*words, *tiny, "--data-dir", str(other))
+    for place in (first, other):
+        code, _, err = call(*words, *tiny, "--data-dir", str(place))
+        assert code == 0, err
+        assert (Path("out") / f"{place.name}-resnet8" / "report.md").exists()
+    picture = first / "train" / "cat" / "0.png"
+    before = picture.stat().st_size
+    content = bytearray(Image.new("RGB", (16, 16), (99,) * 3).tobytes())
+    Image.frombytes("RGB", (16, 16), bytes(content)).save(picture)
+    assert picture.stat().st_size == before
+    code, out, err = call(*words, *tiny, "--data-dir", str(first))
     assert (code, out) == (4, "")
     assert "saw other images" in err
 

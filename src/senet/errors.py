@@ -138,13 +138,14 @@ def unknown(
         gate = 'sigmod' is not known; choose one of: relu, sigmoid. Did you mean 'sigmoid'?
     """
     names = sorted(known)
-    given = str(value)[:LONGEST]
+    given = str(value)[:LONGEST].lower()
 
     def nearness(name: str) -> tuple[float, int]:
-        same_start = takewhile(lambda pair: pair[0] == pair[1], zip(given, name, strict=False))
-        return SequenceMatcher(None, given, name).ratio(), len(list(same_start))
+        same_start = takewhile(lambda pair: pair[0] == pair[1], zip(given, name.lower(), strict=False))
+        return SequenceMatcher(None, given, name.lower()).ratio(), len(list(same_start))
 
-    close = max(get_close_matches(given, names, n=8), key=nearness, default="")
+    lower = get_close_matches(given, {name.lower() for name in names}, n=8)
+    close = max((name for name in names if name.lower() in lower), key=nearness, default="")
     hint = f" Did you mean {close!r}?" if close else ""
     if listed_by and len(names) > LONG:
         return error(f"{place} = {shown(value)} is not known.{hint} `{listed_by}` lists all {len(names)}.")

@@ -1,6 +1,7 @@
 """From flags and words to the values of a run or a study: flags over a file, words over flags."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def asked_values(
     words: list[str] | None,
     *,
     data: str | None,
+    data_dir: Path | None = None,
     model: str | None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -43,6 +45,7 @@ def asked_values(
     Args:
         words: `NAME=VALUE`, which win over flags and base.
         data: name of the data set; here and below None leaves what the base says.
+        data_dir: where the set lies. It says which set it is where nothing else does; without it, that is the digits.
         model: name of the network.
         epochs: passes over the training images.
         batch_size: images of one step.
@@ -61,10 +64,11 @@ def asked_values(
     from senet import decode
 
     asked = decode.tables(base or {}, place="")
-    asked["data"] = dict(asked.get("data", {}))
-    if data is not None:
-        asked["data"]["name"] = data
-    network, preset, _ = defaults(asked["data"].setdefault("name", "digits"))
+    changes = decode.tables(decode.assign(words or []), place="")
+    asked["data"] = _asked_data(
+        {**asked.get("data", {}), **({} if data is None else {"name": data})}, changes, data_dir
+    )
+    network, preset, _ = defaults(asked["data"]["name"])
     if model is not None or "model" not in asked:
         asked["model"] = model or network
     if recipe is not None or "recipe" not in asked:
@@ -73,13 +77,27 @@ def asked_values(
     asked["recipe"] = decode.merge(asked["recipe"], {k: v for k, v in flags.items() if v is not None})
     if se is not None:
         asked["se"] = se
-    changes = decode.tables(decode.assign(words or []), place="")
     if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
         old = decode.se_designs(asked.pop("se", "standard"))
         if len(old) != 1:
             raise UsageError("se.NAME=VALUE changes a single design; write the designs out with --se.")
         changes["se"] = decode.merge(asdict(old[0]), changes["se"])
     return decode.merge(asked, changes)
+
+
+def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any]:
+    """Name the data set: as it is said, else as the folder shows, else the digits; and which folder of images it is."""
+    words = changes.get("data", {})
+    named = words.get("name", said.get("name")) if isinstance(words, Mapping) else None
+    if data_dir is None:
+        return {**said, "name": named or "digits"}
+    from senet.data.recognise import identity, recognise
+
+    if named == "digits":
+        raise UsageError(f"--data-dir {data_dir}: the digits come with senet; leave the folder or the digits out.")
+    name = named or recognise(data_dir)
+    known = {"folder": identity(data_dir)} if name == "folder" and data_dir.is_dir() else {}
+    return {**known, **said, "name": name}
 
 
 def asked_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":

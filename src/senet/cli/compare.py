@@ -12,6 +12,7 @@ from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
     Batch,
+    DataChoice,
     DataDir,
     Device,
     Download,
@@ -31,7 +32,7 @@ from senet.cli.options import (
     Words,
     Workers,
 )
-from senet.cli.place import data_title, place_of_report
+from senet.cli.place import place_of_report
 from senet.cli.training import train_all
 from senet.errors import UsageError
 
@@ -40,9 +41,7 @@ __all__ = ["compare"]
 
 def compare(
     words: Words = None,
-    data: Annotated[
-        str, typer.Option("--data", help="digits (embedded), cifar10, cifar100, svhn, or folder")
-    ] = "digits",
+    data: DataChoice = None,
     data_dir: DataDir = None,
     model: Model = None,
     se: Annotated[
@@ -75,12 +74,21 @@ def compare(
     from senet.lab.study import Row, Study
 
     check_flags(seeds=seeds)
-    base = asked_values(words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe)
+    base = asked_values(
+        words,
+        data=data,
+        data_dir=data_dir,
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        recipe=recipe,
+    )
     if "se" in base:
         raise UsageError("compare takes its designs by --se, e.g. --se standard:reduction=8, not by se.NAME=VALUE.")
     designs = list(dict.fromkeys(["plain", *(se or defaults(base["data"]["name"])[2])]))
     rows = [decode.run({**base, "se": design}) for design in designs]
-    title = data_title(rows[0].data.name, data_dir)
+    title = rows[0].data.title
     study = Study(
         name=f"{title}-{rows[0].model}",
         title=f"{rows[0].model} on {title}: plain against squeeze-and-excitation",

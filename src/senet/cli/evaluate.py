@@ -26,7 +26,7 @@ def evaluate(
     origin: Annotated[
         str, typer.Option("--origin", help="Whose names the weights have: senet, timm, torchvision, kth, ...")
     ] = "senet",
-    data: DataChoice = "cifar10",
+    data: DataChoice = None,
     data_dir: DataDir = None,
     device: Device = "auto",
     workers: Workers = 0,
@@ -51,7 +51,9 @@ def evaluate(
     if folder is not None and not (folder / "run.json").exists() and (folder / "config.json").exists():
         if model is not None or weights is not None:
             raise UsageError(f"{folder} says itself which network it is; leave out --model and --weights.")
-        planned = decode.run(asked_values(words, data=data, model="resnet8", se="plain"))  # only the data count
+        planned = decode.run(
+            asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
+        )  # only the data count
         measured, what = evaluate_folder(folder, planned, setup), str(folder)
         network = str(origin_of(str(folder))["name"]), "as the folder says"
     elif folder is not None:
@@ -61,7 +63,7 @@ def evaluate(
         measured, what = evaluate_run(folder, setup), str(folder)
         network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None:
-        planned = decode.run(asked_values(words, data=data, model=model, se=se))
+        planned = decode.run(asked_values(words, data=data, data_dir=data_dir, model=model, se=se))
         measured, what = evaluate_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
         network = planned.model, planned.design
     else:

@@ -32,7 +32,7 @@ def fold(
         str, typer.Option("--origin", help="Whose names the weights of a network of ours have")
     ] = "senet",
     se: Annotated[str, typer.Option("--se", help="Design of the blocks of a network of ours")] = "standard",
-    data: DataChoice = "folder",
+    data: DataChoice = None,
     data_dir: DataDir = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", help="Largest loss of top-1 [percentage points]; inf for none")
@@ -66,7 +66,7 @@ def fold(
     if not (Path(model) / "run.json").exists():
         found = named(model)
         network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
-        planned = decode.run(asked_values(words, data=data, model=network, se=design))
+        planned = decode.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
     elif words or weights is not None:
         raise UsageError("a run says itself what it is: give its folder without --weights and without NAME=VALUE.")
     asked = Asked(tolerance=tolerance, sure=not measured, blocks=blocks, per=per, at=at, dry_run=dry_run, quiet=as_json)

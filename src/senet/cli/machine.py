@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from senet.errors import UsageError, not_installed
+from senet.errors import DataError, UsageError, not_installed
 
 if TYPE_CHECKING:
     from senet.execution.setup import Setup
@@ -40,6 +40,7 @@ def make_setup(
         graph: record training steps on the GPU.
 
     Raises:
+        DataError: if there is no such folder.
         UsageError: if a number is out of range, the device is not known, not there or cannot record, `on_bad_image` is
             not known, or tensorboard is missing.
     """
@@ -51,6 +52,8 @@ def make_setup(
     check_flags(jobs=jobs, workers=workers, threads=threads)
     if tensorboard and find_spec("tensorboard") is None:
         raise not_installed("--tensorboard", "tensorboard", extra="track")
+    if data_dir is not None and not download and not data_dir.is_dir():
+        raise DataError(f"--data-dir {data_dir} is not a folder; give the one where the images lie.")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.partition(":")[0] not in ("cpu", "cuda"):

@@ -39,7 +39,13 @@ Words = Annotated[
 ]
 
 # data
-DataChoice = Annotated[str, typer.Option("--data", help="digits, cifar10, cifar100, svhn, or folder")]
+DataChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="digits, cifar10, cifar100, svhn, or folder; default what --data-dir holds, or digits",
+    ),
+]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data set lies")]
 Download = Annotated[bool, typer.Option("--download", help="Fetch a missing data set where the network allows")]
 BadImage = Annotated[str, typer.Option("--on-bad-image", help="error, or skip (counted and named)")]

@@ -1,7 +1,6 @@
 """Where a report goes: beside the reports of others, never over them."""
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from senet.text import one_line
 if TYPE_CHECKING:
     from senet.lab.run import Run
 
-__all__ = ["data_title", "place_of_report"]
+__all__ = ["place_of_report"]
 
 
 def place_of_report(folder: Path, belongs: "Callable[[Run], bool]", *, said: bool) -> Path:
@@ -37,10 +36,3 @@ def place_of_report(folder: Path, belongs: "Callable[[Run], bool]", *, said: boo
         now = "it will be replaced" if said else f"this one goes to {one_line(free)}"
         print(f"senet: {held}; {now}", file=sys.stderr)
     return place
-
-
-def data_title(name: str, data_dir: Path | None) -> str:
-    """Name a data set: folders of photographs by their own name, since all of them are called `folder`."""
-    if name != "folder" or data_dir is None:
-        return name
-    return re.sub(r"[^\w.-]+", "-", one_line(data_dir.resolve().name)).strip(".-")[:60] or name

@@ -13,6 +13,7 @@ from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
     Batch,
+    DataChoice,
     DataDir,
     Device,
     Download,
@@ -40,7 +41,7 @@ def train(
             help="A study file whose [base] is trained, and changes: se.reduction=8", metavar="[STUDY] [NAME=VALUE]..."
         ),
     ] = None,
-    data: Annotated[str | None, typer.Option("--data", help="digits, cifar10, cifar100, svhn, or folder")] = None,
+    data: DataChoice = None,
     data_dir: DataDir = None,
     model: Model = None,
     se: Annotated[str | None, typer.Option("--se", help="A design, e.g. slow_both:reduction=8; default plain")] = None,
@@ -72,7 +73,15 @@ def train(
         path = Path(words.pop(0))
         base = decode.toml_file(path).get("base", {})
     asked = asked_values(
-        words, data=data, model=model, epochs=epochs, batch_size=batch_size, lr=lr, recipe=recipe, base=base
+        words,
+        data=data,
+        data_dir=data_dir,
+        model=model,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        recipe=recipe,
+        base=base,
     )
     if se is not None:
         asked = {**asked, "se": se}

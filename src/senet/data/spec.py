@@ -79,7 +79,7 @@ class DataSpec:
         std: likewise.
         split: the split of a folder that is the test set: `test`, `val` or `validation`; empty takes the first one
             that has labels.
-        folder: identity of a folder of images, `NAME-DIGITS`, see `senet.data.places.identity`. It keeps the runs of
+        folder: identity of a folder of images, `NAME-DIGITS`, see `senet.data.recognise.identity`. It keeps the runs of
             two folders apart, and names them in reports; empty where it is not known.
 
     Source:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from senet.data.labels import is_text, printable
 from senet.errors import DataError
 
-__all__ = ["READ", "Passed", "class_folders", "pictures"]
+__all__ = ["READ", "Passed", "class_folders", "is_of_a_tool", "pictures"]
 
 READ = tuple(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm".split())
 """Suffixes of the pictures that are read; without a suffix, the first bytes say what a file is."""
@@ -71,7 +71,7 @@ def class_folders(root: Path, passed: Passed | None = None) -> list[str]:
     for entry in _entries(root):
         name = entry.name
         if _is_folder(entry):
-            if not _is_of_a_tool(name):
+            if not is_of_a_tool(name):
                 _check_name(root, name)
                 found.append(name)
             elif passed is not None:
@@ -107,7 +107,7 @@ def _walk(folder: Path, passed: Passed, seen: set[str]) -> Iterator[Path]:
     for entry in _entries(folder):
         name = entry.name
         if _is_folder(entry):
-            if _is_of_a_tool(name):
+            if is_of_a_tool(name):
                 if number := sum(1 for _ in _within(Path(entry.path))):
                     passed.tools[name] += number
             else:
@@ -147,7 +147,8 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _is_of_a_tool(name: str) -> bool:
+def is_of_a_tool(name: str) -> bool:
+    """Return whether a folder is hidden or made by a tool, by its name."""
     return name.startswith(".") or name.lower() in _TOOLS
 
 
