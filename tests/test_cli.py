@@ -274,6 +274,8 @@ def photographs(folder: Path, *, grey: int) -> Path:
 
 
 def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from senet.execution import workers
+
     first, other = photographs(tmp_path / "first", grey=10), photographs(tmp_path / "other", grey=40)
     words = ("compare", "--model", "resnet8", "--se", "standard", "--seeds", "1", "data.size=16")
     tiny = ("--epochs", "1", "-b", "4", "-j", "1", "--device", "cpu")
@@ -286,6 +288,7 @@ def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(cal
     content = bytearray(Image.new("RGB", (16, 16), (99,) * 3).tobytes())
     Image.frombytes("RGB", (16, 16), bytes(content)).save(picture)
     assert picture.stat().st_size == before
+    workers.loaded.cache_clear()  # as in a process of its own
     code, out, err = call(*words, *tiny, "--data-dir", str(first))
     assert (code, out) == (4, "")
     assert "saw other images" in err

@@ -1,4 +1,4 @@
-"""Which data a command takes: what is said, else what the folder holds, else the digits; never another one in silence."""
+"""Which data a command takes: what is said, else what the folder holds, else the digits."""
 
 import pytest
 
