@@ -225,7 +225,7 @@ def _table(
         lines = Text("\n".join(_two_lines(heads[at])))
         side: Any = "left" if at in left else "right"
         longest = max((len(word) for row in rows for word in row[at].split()), default=1)
-        fair = min(24, max((len(row[at]) for row in rows), default=1))
+        fair = min(18, max((len(row[at]) for row in rows), default=1))
         table.add_column(
             Padding(lines, (0, 0, 0, gaps[at])) if gaps[at] else lines,
             justify=side,
