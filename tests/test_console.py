@@ -1,8 +1,11 @@
 """Tables on the terminal: whole cells, numbers right, words left, nothing read as markup."""
 
-import pytest
+from pathlib import Path
 
-from senet.console import show_records, show_rows
+import pytest
+from rich.cells import cell_len
+
+from senet.console import say_written, show_records, show_rows
 
 
 def test_cells_are_printed_as_they_are_and_none_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,3 +34,51 @@ def test_records_are_a_line_each_with_separators(capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     assert "1,234,567" in out
     assert len([line for line in out.splitlines() if line.strip()]) == 4
+
+
+HEADS = ["design", "params", "MACs", "top-1 [%]", "difference [95 % interval]", "p", "n", "s/run"]
+ROWS = [
+    ["plain", "75,002", "0.75 M", "44.00 ± 5.66", "baseline", "-", "2", "1"],
+    ["Slow squeeze and slow excite", "76,577", "0.75 M", "29.00 ± 4.24", "-15.00 [-27.71, -2.29]", "0.042", "2", "2"],
+    ["猫" * 14, "76,577", "0.75 M", "29.00 ± 4.24", "-5.00 (one pair: no interval)", "0.042", "2", "2"],
+]
+WORDS = [["kth_table3", "17 (14 networks)", "70 runs of 200 epochs: 2.5e17 multiply-adds", "14 runs of 10 epochs"]] * 2
+
+
+@pytest.mark.parametrize("columns", [200, 100, 80, 72, 60, 50, 40])
+def test_a_table_is_never_wider_than_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show_rows(HEADS, ROWS, title="A title", spare=("s/run", "MACs", "p"))
+    show_rows(["study", "rows", "full scale", "quick scale"], WORDS, words={"rows", "full scale", "quick scale"})
+    show_records([{"network": "resnet20" * 3, "params": 10**9, "MMAC": 1.5, "blocks": 9}])
+    out = capsys.readouterr().out
+    assert max(cell_len(line) for line in out.splitlines()) <= columns
+    flat = " ".join(out.split())
+    for word in ("Slow squeeze", "29.00 ± 4.24", "-15.00", "kth_table3", "1,000,000,000"):
+        assert word in flat
+
+
+def test_columns_that_are_left_out_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "92")
+    show_rows(HEADS, ROWS, spare=("s/run", "MACs", "p"))
+    assert "not shown for want of room: s/run, MACs" in capsys.readouterr().out
+
+
+def test_a_pipe_gets_the_whole_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    show_rows(HEADS, ROWS, spare=("s/run", "MACs", "p"))
+    out = capsys.readouterr().out
+    assert "0.75 M" in out
+    assert len([line for line in out.splitlines() if "0.042" in line and "29.00" in line]) == 2
+
+
+def test_a_written_path_has_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    say_written([Path("out") / ("x" * 100) / "report.md", Path("a b.csv")])
+    assert capsys.readouterr().out.splitlines() == [f"written: out/{'x' * 100}/report.md", "written: a b.csv"]

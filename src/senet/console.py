@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -224,14 +225,15 @@ def _table(
         wrap = wrapped and at in left
         lines = Text("\n".join(_two_lines(heads[at])))
         side: Any = "left" if at in left else "right"
-        longest = max((len(word) for row in rows for word in row[at].split()), default=1)
-        fair = min(18, max((len(row[at]) for row in rows), default=1))
+        said = [*_two_lines(heads[at]), *(row[at] for row in rows)]
+        whole = max(map(cell_len, said))
+        longest = max((cell_len(word) for text in said for word in text.split()), default=1)
         table.add_column(
             Padding(lines, (0, 0, 0, gaps[at])) if gaps[at] else lines,
             justify=side,
             no_wrap=not wrap,
             overflow="fold",
-            min_width=gaps[at] + max(longest, fair) if wrap else None,
+            min_width=gaps[at] + (max(longest, min(18, whole)) if wrap else whole),
         )
     for row in rows:
         table.add_row(*(Padding(Text(row[at]), (0, 0, 0, gaps[at])) if gaps[at] else Text(row[at]) for at in shown))

@@ -7,14 +7,15 @@ import pytest
 from test_drive import SPACE, Laboratory, correct, params
 
 from senet.lab.search.claims import claims
-from senet.lab.search.confirm import confirmation, study_text
+from senet.lab.search.confirm import against_constants, confirmation, study_text
 from senet.lab.search.drive import search
 from senet.lab.search.grid import grid
 from senet.lab.search.latency import latency_ms
 from senet.lab.search.report import Findings, write_report
 from senet.lab.search.strategy import Score, name
-from senet.lab.search.table import agreement, notes
+from senet.lab.search.table import agreement, notes, plain_wins
 from senet.lab.study import read_study
+from senet.lab.summary import summarize
 
 OUTCOME = search(SPACE, grid(SPACE), Laboratory(), name="grid", count=params)
 SMALL = replace(SPACE, references=(4,), confirm_seeds=(7, 8))
@@ -77,3 +78,48 @@ def test_the_notes_say_that_the_choice_did_not_see_the_test_set() -> None:
 
 def test_latency_is_a_time_of_one_image() -> None:
     assert 0 < latency_ms(SPACE.run((), 0), shape=(1, 8, 8), repeats=3) < 10_000
+
+
+# ---- the confirmation
+
+
+def test_a_confirmation_takes_seeds_that_no_training_of_the_search_had() -> None:
+    chosen = OUTCOME.chosen
+    assert chosen is not None
+    for seeds in ((0,), (0, 1), (5, 2), (100,)):
+        study = confirmation(replace(SPACE, seeds=seeds, confirm_seeds=()), [chosen])
+        assert len(study.seeds) == 3
+        assert not set(study.seeds) & set(seeds)
+    assert confirmation(replace(SPACE, confirm_seeds=(7, 8)), [chosen]).seeds == (7, 8)
+
+
+def test_a_confirmation_always_holds_a_constant_ratio() -> None:
+    chosen = OUTCOME.chosen
+    assert chosen is not None
+    rows = confirmation(replace(SPACE, references=()), [chosen]).rows
+    assert [row.label for row in rows if "constant 16" in row.label]
+
+
+def test_the_choice_is_set_against_every_constant_ratio_pair_by_pair() -> None:
+    chosen = OUTCOME.chosen
+    assert chosen is not None
+    study = confirmation(replace(SPACE, references=(8, 16), confirm_seeds=(7, 8)), [chosen])
+    lab = Laboratory()
+    results = {run: lab.result(run) for run in study.runs()}
+    said = against_constants(study, summarize(study, results), chosen)
+    assert len(said) == 2
+    assert all(text.startswith("the choice minus standard r=") and " points [" in text for text in said)
+    assert against_constants(study, summarize(study, {}), chosen) == []
+
+
+def test_a_report_does_not_open_with_a_choice_that_the_plain_network_beats(tmp_path: Path) -> None:
+    best = max(score.accuracy for score in OUTCOME.searched.values())
+    trials = {**OUTCOME.trials}
+    trials[()] = replace(trials[()], score=replace(trials[()].score, accuracy=best + 1))
+    write_report(Findings(outcome=replace(OUTCOME, trials=trials)), tmp_path, command="senet search")
+    opening = (tmp_path / "report.md").read_text().split("\n\n")[1]
+    assert opening.startswith("The blocks do not pay on these trainings: the **plain** network")
+    assert "was chosen" in opening
+    write_report(Findings(outcome=OUTCOME), tmp_path, command="senet search")
+    won = (tmp_path / "report.md").read_text().split("\n\n")[1].startswith("Chosen: **")
+    assert won is not plain_wins(OUTCOME)
