@@ -138,8 +138,8 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
     assert code == 0
     rows = {row["network"]: row for row in json.loads(out)}
     assert rows["resnet50"]["params"] == 25_557_032
-    assert rows["resnet50"]["params with SE"] == 28_088_024
-    assert rows["resnet50"]["MMAC"] == pytest.approx(3858.0, abs=0.1)
+    assert rows["resnet50"]["params_with_se"] == 28_088_024
+    assert rows["resnet50"]["macs"] == pytest.approx(3858.0e6, abs=0.1e6)
     code, out, _ = call("cost", "resnet50", "--se", "standard:bias=false", "--blocks")
     assert code == 0
     assert "28,071,976" in out
@@ -221,7 +221,7 @@ def test_what_nobody_foresaw_is_one_line_too(call, kind: type[Exception], monkey
     def fail(pattern: str) -> None:
         raise kind("at sea\nsecond line")
 
-    monkeypatch.setattr("senet.lab.listing.list_costs", fail)
+    monkeypatch.setattr("senet.lab.zoo_costs.matching", fail)
     code, out, err = call("models")
     assert (code, out) == (1, "")
     assert err.strip() == (

@@ -20,14 +20,15 @@ def models(
 ) -> None:
     """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
     from senet.console import show_records
-    from senet.lab.listing import list_costs, markdown_rows
+    from senet.lab.zoo_costs import markdown_rows, matching, titled
 
-    rows = list_costs(pattern)
-    if not rows:
+    records = matching(pattern)
+    if not records:
         raise SpecError(f"no network matches {pattern!r}; `senet models` lists all.")
     if as_json:
-        print_json(rows)
+        print_json(records)
         return
+    rows = titled(records)
     if as_markdown:
         print(markdown_rows(rows), end="")
         return

@@ -1,4 +1,4 @@
-"""What `senet models` and `senet cost` print."""
+"""What `senet cost` prints."""
 
 import warnings
 from dataclasses import asdict, fields
@@ -11,13 +11,13 @@ from senet import decode
 from senet.cost_table import block_lines, count_lines
 from senet.costs import CONVENTIONS, Cost, Counts, cost
 from senet.errors import SpecError
-from senet.models import ZOO, create_model, image_size, list_models
+from senet.models import ZOO, create_model, image_size
 from senet.networks import Named, named, side_of
 from senet.spec import SESpec
 from senet.surgery import insert
 from senet.surgery.shape import guesses
 
-__all__ = ["Counted", "cost_text", "cost_values", "count", "list_costs", "markdown_rows"]
+__all__ = ["Counted", "cost_text", "cost_values", "count", "counted_row"]
 
 Counted = dict[str, Any]
 
@@ -48,35 +48,10 @@ def count(
     return cost(network, shape=(1, in_chans, side, side))
 
 
-def list_costs(pattern: str) -> list[dict[str, Any]]:
-    """Count every network that matches, plain and with SE blocks of the default design."""
-    rows = []
-    for name in list_models(pattern):
-        plain, gated = count(name, ()), count(name, (SESpec(),))
-        added = 100 * (gated.params / plain.params - 1)
-        rows.append(
-            {
-                "network": name,
-                "input": image_size(name),
-                "params": plain.params,
-                "MMAC": round(plain.macs / 1e6, 2),
-                "params with SE": gated.params,
-                "MMAC with SE": round(gated.macs / 1e6, 2),
-                "SE params [%]": f"{added:+.2f}",
-                "blocks": len(gated.blocks),
-            }
-        )
-    return rows
-
-
-def markdown_rows(rows: list[dict[str, Any]]) -> str:
-    """Write rows as a Markdown table, names as code and numbers to the right."""
-    heads = list(rows[0])
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
-    for row in rows:
-        first, *rest = row.values()
-        lines.append([f"`{first}`", *(f"{value:,}" if isinstance(value, int) else str(value) for value in rest)])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+def counted_row(name: str) -> tuple[int, int, int, int, int, int]:
+    """Count a network plain and with SE blocks of the default design: the row of `senet.lab.zoo_costs.COSTS`."""
+    plain, gated = count(name, ()), count(name, (SESpec(),))
+    return image_size(name), plain.params, plain.macs, gated.params, gated.macs, len(gated.blocks)
 
 
 def cost_values(
