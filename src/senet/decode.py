@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cache
@@ -185,6 +186,7 @@ def tables(values: object, *, place: str) -> dict[str, Any]:
 
 
 IN_RECIPE = ("preset", *Recipe.__dataclass_fields__)
+HIGH = 0.01  # a learning rate with which adam and adamw rarely learn
 DEEPEST = 10  # parts of a dotted name
 
 
@@ -260,6 +262,7 @@ def run(values: object, *, place: str = "") -> Run:
             f"{where}schema = {shown(schema)} is of another version of senet, this one reads {SCHEMA}; run it again."
         )
     recipe = dict(found.get("recipe", {}))
+    given = recipe.get("optim", {})
     if "preset" in recipe:
         preset = recipe.pop("preset")
         if not isinstance(preset, str) or preset not in RECIPES:
@@ -270,4 +273,12 @@ def run(values: object, *, place: str = "") -> Run:
         found["se"] = [asdict(spec) for spec in se_designs(found.get("se", []), place=f"{where}se")]
     except RecursionError:
         raise SpecError(f"{where}se is nested too deeply; give a name, a table or a list of tables.") from None
-    return record(Run, found, place=place)
+    decoded = record(Run, found, place=place)
+    lr = decoded.recipe.optim.lr
+    if isinstance(given, Mapping) and given.get("name") in ("adam", "adamw") and "lr" not in given and lr > HIGH:
+        warnings.warn(
+            f"{where}optim.name = {given['name']} keeps the learning rate {lr:g}, which is made for sgd; set optim.lr, "
+            "e.g. optim.lr=0.001.",
+            stacklevel=2,
+        )
+    return decoded

@@ -1,6 +1,7 @@
 """One run for each folder, with real second processes."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,3 +116,42 @@ def test_a_disk_without_locks_warns_and_goes_on(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.warns(UserWarning, match="knows no locks"), RunLock(tmp_path):
         pass
+
+
+def test_what_a_link_of_this_name_points_to_stays_as_it_is(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    for name, make in {
+        "link": lambda lock: lock.symlink_to(elsewhere),
+        "hard link": lambda lock: lock.hardlink_to(elsewhere),
+        "dead link": lambda lock: lock.symlink_to(tmp_path / "nothing"),
+        "pipe": os.mkfifo,
+        "folder": Path.mkdir,
+    }.items():
+        elsewhere.write_text("of great value")
+        folder = tmp_path / name
+        folder.mkdir()
+        make(folder / "run.lock")
+        with pytest.raises(StorageError, match=r"run\.lock"), RunLock(folder):
+            pass
+        assert elsewhere.read_text() == "of great value"
+        assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("change", ["moved", "removed", "replaced"])
+def test_a_folder_that_is_no_longer_the_one_that_was_locked_is_told(tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with RunLock(folder) as lock:
+        lock.check()
+        if change == "removed":
+            shutil.rmtree(folder)
+        else:
+            folder.rename(tmp_path / "away")
+        if change == "replaced":
+            folder.mkdir()
+            (folder / "run.lock").touch()
+        with pytest.raises(StorageError, match="was moved, removed or replaced"):
+            lock.check()
+        if change == "moved":
+            (tmp_path / "away").rename(folder)
+            lock.check()

@@ -40,8 +40,10 @@ def train_all(
     Raises:
         SenetError: as `execute` does.
     """
+    from senet.cli.announce import announce, warn_of_guesses
     from senet.console import Board
     from senet.execution.execute import execute
+    from senet.execution.workers import loaded
     from senet.lab.failed import Failed
     from senet.lab.result import Result
     from senet.lab.store import Store
@@ -49,6 +51,8 @@ def train_all(
     wanted, store = study.runs(), Store(runs, lists=lists)
     results: dict[Run, Result] = {}
     failed: list[Failed] = []
+    if not quiet and (left := [run for run in wanted if store.ended(run, None) is None]):
+        announce(left, setup, loaded)
     with Board(len(wanted), quiet=quiet) as board:
         for ended in execute(wanted, store, setup, watch=board.watch, say=board.note, retry_failed=retry_failed):
             board.end(ended)
@@ -56,6 +60,7 @@ def train_all(
                 results[ended.run] = ended
             elif isinstance(ended, Failed):
                 failed.append(ended)
+    warn_of_guesses(results.values())
     return results, failed
 
 
@@ -69,13 +74,20 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float
         save_every: seconds between two checkpoints.
         quiet: no progress.
     """
+    from senet.cli.announce import announce, warn_of_guesses
     from senet.console import Board
     from senet.execution.workers import Job, loaded
+    from senet.lab.folder import read_result
     from senet.signals import stoppable
 
     setup = replace(setup, save_every=save_every)
+    leads = os.environ.get("RANK", "0") == "0"
     loaded(planned.data, setup)  # where Ctrl-C still ends at once
-    with Board(1, quiet=quiet) as board, stoppable(announce=os.environ.get("RANK", "0") == "0"):
+    if leads and not quiet and read_result(folder) is None:
+        announce([planned], setup, loaded)
+    with Board(1, quiet=quiet) as board, stoppable(announce=leads):
         result = Job(setup, retry_failed=True)(planned, folder, board.watch)
         board.end(result)
+    if leads:
+        warn_of_guesses([result])
     return result

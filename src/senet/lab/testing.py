@@ -1,5 +1,6 @@
 """Testing what exists: a finished run, or a network with weights from elsewhere."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from senet.data.dataset import Data
 from senet.data.loading import load
 from senet.data.normalize import Normalize
-from senet.errors import CheckpointError, DataError, SpecError
+from senet.errors import CheckpointError, DataError, NumericError, SpecError
 from senet.execution.setup import Setup
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import read_run as folder_run
@@ -76,13 +78,7 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup) -> Evaluation:
         raise SpecError(
             f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; give its data."
         )
-    return evaluate(
-        network.to(setup.device),
-        data.test.to(setup.device),
-        num_classes=data.num_classes,
-        device=setup.device,
-        workers=setup.workers,
-    )
+    return _measured(network, data, setup, what=str(folder))
 
 
 class _Seen(nn.Module):
@@ -119,14 +115,27 @@ def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: str = "se
         weights: `.safetensors` or what `torch.save` wrote.
         setup: device and paths.
         origin: whose names the weights have.
+
+    Raises:
+        NumericError: if the loss is not a finite number.
     """
     data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
     model = build(run, data)
     load_weights(model, read_weights(weights), origin=origin)
-    return evaluate(
+    return _measured(model, data, setup, what=str(weights))
+
+
+def _measured(model: nn.Module, data: Data, setup: Setup, *, what: str) -> Evaluation:
+    measured = evaluate(
         model.to(setup.device),
         data.test.to(setup.device),
         num_classes=data.num_classes,
         device=setup.device,
         workers=setup.workers,
     )
+    if not math.isfinite(measured.loss):
+        raise NumericError(
+            f"{what}: the loss over the test images is {measured.loss}, so the answers mean nothing; look at the "
+            "weights and at the images."
+        )
+    return measured

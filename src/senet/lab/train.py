@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from senet import decode
@@ -30,6 +31,7 @@ from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import WAY_OUT, RunFolder, read_result
 from senet.lab.group import Group, joined
 from senet.lab.learner import Learner
+from senet.lab.maps import refuse_small_maps
 from senet.lab.memory import keep_memory
 from senet.lab.plan import epoch_plan
 from senet.lab.result import Epoch, Result
@@ -165,6 +167,7 @@ class _Trainer:
         self.report: Callable[[Epoch], None] = lambda epoch: None
         self.train_set, self.test_set = data.train.to(device), data.test.to(device)
         self.steps = len(self._plan(0))
+        self.maps = refuse_small_maps(run, data, processes=group.size)
         self.images = min(len(self.train_set), self.steps * self.recipe.batch_size)  # of an epoch
         self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused, graph=graph)
         self.moment = Moment()
@@ -315,10 +318,20 @@ class _Trainer:
             raise self._diverged(f"the loss of epoch {self.moment.epoch + 1} is {loss:.3g}")
 
     def _diverged(self, what: str) -> NumericError:
-        return NumericError(
-            f"{self.home.path}: {what}; lower optim.lr ({self.recipe.optim.lr}), set recipe.clip=1, or use "
-            "recipe.amp=off. Checkpoints are only written while all is finite."
-        )
+        way_out = f"lower optim.lr ({self.recipe.optim.lr}), set recipe.clip=1, or use recipe.amp=off"
+        if not self._starts_well():
+            way_out = "it is so before the first step, whatever optim.lr is: look at the images or the network"
+        elif self.maps.blind:
+            small = f"{self.maps.blind} of {self.maps.spatial} spatial convolutions of {self.run.model} see one pixel"
+            way_out = f"{small} of these images: choose a network for smaller ones, or {way_out}"
+        return NumericError(f"{self.home.path}: {what}; {way_out}. Checkpoints are only written while all is finite.")
+
+    def _starts_well(self) -> bool:
+        """Say whether the loss of the first batch is a number with the first weights: then the training lost it."""
+        (plan, *_), model = self._plan(0), build(self.run, self.data).to(self.device)
+        x, y = next(iter(self.train_set.batches([plan], augment=None, device=self.device)))
+        with torch.no_grad():
+            return bool(F.cross_entropy(model(x).float(), y).isfinite())
 
     def _between(self, *, may_save: bool) -> None:
         """Do between two batches what is due: leave if a process was told to, save if it is time.

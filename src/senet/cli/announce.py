@@ -1,0 +1,58 @@
+"""What is about to be trained, and what came out that no table shows: a line each, on the terminal."""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from senet.cli.failure import show_warning
+
+if TYPE_CHECKING:
+    from senet.data.dataset import Data
+    from senet.data.spec import DataSpec
+    from senet.execution.setup import Setup
+    from senet.lab.result import Result
+    from senet.lab.run import Run
+
+__all__ = ["announce", "warn_of_guesses"]
+
+
+def announce(runs: "Sequence[Run]", setup: "Setup", load: "Callable[[DataSpec, Setup], Data]") -> None:
+    """Print, before the first step, what the runs are: images, network, recipe, machine.
+
+    Args:
+        runs: those that are left to train.
+        setup: device, processes, threads.
+        load: reads a data set, or has it.
+    """
+    for spec in dict.fromkeys(run.data for run in runs):
+        data, of_it = load(spec, setup), [run for run in runs if run.data == spec]
+        channels, height, width = data.shape
+        print(
+            f"{spec.name}: {len(data.train):,} training and {len(data.test):,} test images of {height}x{width} pixels "
+            f"in {channels} channel{'s' * (channels > 1)}, {data.num_classes} classes",
+            file=sys.stderr,
+        )
+        for model, recipe in dict.fromkeys((run.model, run.recipe) for run in of_it):
+            count = sum((run.model, run.recipe) == (model, recipe) for run in of_it)
+            print(
+                f"{model}: {count:,} run{'s' * (count > 1)} of {recipe.epochs:,} epochs, batch {recipe.batch_size:,}, "
+                f"{recipe.optim.name} lr {recipe.optim.lr:g} {recipe.schedule.name}",
+                file=sys.stderr,
+            )
+    threads, jobs = setup.threads_each(), min(setup.jobs, len(runs))
+    each = f", {threads} thread{'s' * (threads > 1)} each" if threads else ""
+    print(f"{setup.device}: {jobs} at a time{each}", file=sys.stderr)
+
+
+def warn_of_guesses(results: "Iterable[Result]") -> None:
+    """Warn of networks that have learned nothing."""
+    from senet.lab.chance import most_by_chance, only_guesses
+
+    found = [result for result in results if only_guesses(result)]
+    if found:
+        first = found[0]
+        show_warning(
+            f"{len(found)} trained network{'s are' if len(found) > 1 else ' is'} no better than guessing "
+            f"({first.run.design}, seed {first.run.seed}: {first.last.correct:,} of {first.total:,} right, and up to "
+            f"{most_by_chance(first):,.0f} come by chance); train longer, or look at optim.lr and the labels."
+        )
