@@ -13,8 +13,8 @@ Its files::
 """
 
 import json
-import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
@@ -134,10 +134,10 @@ class RunFolder:
     def _refuse_links(self) -> None:
         """Refuse a folder in which a name leads elsewhere: what is written there would be written somewhere else."""
         for folder in (self.path, self.checkpoints.folder):
-            for entry in os.scandir(folder) if folder.is_dir() else ():
-                if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
                     raise StorageError(
-                        f"{entry.path} is a link or a pipe, and a run folder holds plain files; remove it, or choose "
+                        f"{path} is a link or a pipe, and a run folder holds plain files; remove it, or choose "
                         "another folder."
                     )
 

@@ -34,7 +34,7 @@ from senet.lab.learner import Learner
 from senet.lab.maps import refuse_small_maps
 from senet.lab.memory import keep_memory
 from senet.lab.plan import epoch_plan
-from senet.lab.result import Epoch, Result
+from senet.lab.result import Epoch, Result, check_curve
 from senet.lab.run import Run
 from senet.signals import Stop, stoppable
 
@@ -374,17 +374,24 @@ class _Trainer:
             # an earlier version wrote the last one alone
             parts = state["environments"] if "environments" in state else [state["environment"]]
             self.before = [decode.record(Environment, part) for part in parts]
+            self.moment = self._moment(state["moment"], step=found.step)
             self.learner.restore(found.weights, state)
-            self.moment = Moment(**state["moment"])
-            self._curve()
+            changed = _changes(asdict(self.before[-1]), asdict(self.environment))
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise CheckpointError(f"{found.path} does not fit its run ({reason}); {WAY_OUT}") from error
-        changed = _changes(asdict(self.before[-1]), asdict(self.environment))
         if not changed:
             self.before.pop()
         elif self.group.leads:
             warnings.warn(f"{self.home.path}: resumed elsewhere, the bits will differ: {changed}.", stacklevel=2)
+
+    def _moment(self, values: Mapping[str, Any], *, step: int) -> Moment:
+        """Decode where a training stood after so many steps."""
+        moment = decode.record(Moment, values)
+        check_curve([decode.record(Epoch, e) for e in moment.curve], total=len(self.test_set), epochs=moment.epoch)
+        if not 0 <= moment.step <= self.steps or moment.epoch * self.steps + moment.step != step:
+            raise ValueError(f"epoch {moment.epoch} and step {moment.step} are not step {step} of the training")
+        return moment
 
     def _tell(self) -> None:
         now = time.monotonic()
