@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from PIL import Image
 
 from senet.cli import main
+from senet.files.atomic import storage_error
 
 TINY = ["data.train_size=200", "data.test_size=100", "--epochs", "1", "--device", "cpu", "-j", "1"]
 
@@ -57,6 +59,71 @@ def test_a_second_compare_reads_what_the_first_trained(call) -> None:  # type: i
     assert code == 0
     _, second, _ = call(*words)
     assert json.loads(first)["results"] == json.loads(second)["results"]
+    plain, gated = json.loads(first)["rows"]
+    assert (plain["id"], plain["difference"], gated["versus"]) == ("plain", None, "plain")
+    assert (gated["difference"]["n"], gated["difference"]["low"]) == (1, None)
+
+
+def test_another_comparison_goes_beside_the_report_that_is_there(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    words = ("compare", "--se", "standard", *TINY)
+    assert call(*words, "--seeds", "1")[0] == 0
+    report = tmp_path / "out" / "digits-resnet8" / "report.md"
+    before = report.read_text()
+    code, out, err = call(*words, "--seeds", "1", "optim.lr=0.01")
+    assert code == 0, err
+    assert "out/digits-resnet8 holds the report of another comparison; this one goes to out/digits-resnet8-2" in err
+    assert "written: out/digits-resnet8-2/report.md" in out.splitlines()
+    assert report.read_text() == before
+    code, out, _ = call(*words, "--seeds", "2")
+    assert (code, "written: out/digits-resnet8/report.md" in out.splitlines()) == (0, True), "more seeds update it"
+    assert report.read_text() != before
+
+
+def test_without_matplotlib_a_comparison_ends_in_its_table_and_a_report(
+    call,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("senet.lab.canvas.find_spec", lambda name: None)
+    code, out, err = call("compare", "--se", "standard", "--seeds", "1", *TINY)
+    assert code == 0, err
+    first, *_, last = err.splitlines()
+    assert first.startswith("senet: there will be no figure: a figure needs matplotlib; run: pip install matplotlib")
+    assert last.startswith("senet: no figure was drawn: ")
+    assert "standard r=16" in out
+    folder = tmp_path / "out" / "digits-resnet8"
+    assert {path.name for path in folder.iterdir()} == {"report.md", "table.csv", "results.jsonl"}
+
+
+def test_a_full_disk_under_the_report_leaves_the_table_and_ends_in_one_line(
+    call,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise storage_error(path, OSError(28, "No space left on device"), needed=len(text))
+
+    monkeypatch.setattr("senet.lab.report.write_text", full)
+    words = ("compare", "--se", "standard", "--seeds", "1", *TINY)
+    code, out, err = call(*words)
+    assert code == 5
+    assert "standard r=16" in out
+    assert "no space left on the disk" in err.splitlines()[-1]
+    code, out, _ = call(*words, "--json")
+    assert (code, json.loads(out)["files"], len(json.loads(out)["rows"])) == (5, [], 2)
+
+
+@pytest.mark.slow  # each starts Python and torch
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "cp437"])
+@pytest.mark.parametrize("words", [("insert", "resnet8"), ("models", "resnet8"), ("--help",)])
+def test_a_command_prints_in_any_encoding(words: tuple[str, ...], encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "senet", *words],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode(encoding)
+    assert done.stdout.decode(encoding)
 
 
 def test_one_seed_says_that_it_says_nothing(call) -> None:  # type: ignore[no-untyped-def]
