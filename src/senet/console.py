@@ -31,7 +31,7 @@ from senet.lab.summary import Line
 from senet.lab.table import SPARE, cells, columns, footnotes
 from senet.text import one_line
 
-__all__ = ["Board", "console", "say", "say_written", "show_records", "show_rows", "show_table"]
+__all__ = ["Board", "Passing", "console", "say", "say_written", "show_records", "show_rows", "show_table"]
 
 console = Console(stderr=False, highlight=False)
 
@@ -126,6 +126,52 @@ def say_written(files: Sequence[Path]) -> None:
     """Print the paths of what was written, one in a line and never wrapped, so that they can be copied."""
     for file in files:
         print(f"written: {one_line(file)}")
+
+
+class Passing:
+    """Progress of work that goes over the images again and again. Use it as a context and hand `watch` to the work.
+
+    Args:
+        quiet: say nothing, as for `--json`.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet, self.started = quiet, time.monotonic()
+        self.live = not quiet and sys.stderr.isatty()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f} of at most {task.total:.0f} passes"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not self.live,
+            refresh_per_second=4,
+        )
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def watch(self, what: str, done: int, planned: int) -> None:
+        """Show that a pass begins.
+
+        Args:
+            what: is done in it.
+            done: passes before it.
+            planned: how many there are at most.
+        """
+        if self.live:
+            if not self.bar.tasks:
+                self.bar.add_task(what, total=planned)
+            self.bar.update(self.bar.tasks[0].id, description=what, completed=done, total=planned)
+        elif not self.quiet:
+            left = (time.monotonic() - self.started) / done * (planned - done) if done else math.nan
+            eta = "" if math.isnan(left) else f", at most {left:.0f} s left"
+            print(f"pass {done + 1} of at most {planned}: {what}{eta}", file=sys.stderr, flush=True)
 
 
 def show_table(study: Study, lines: list[Line]) -> None:

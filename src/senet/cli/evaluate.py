@@ -9,10 +9,12 @@ import typer
 from senet.cli.asked import asked_values
 from senet.cli.ending import print_json
 from senet.cli.machine import make_setup
-from senet.cli.options import BadImage, DataChoice, DataDir, Device, Download, Json, Model, Words, Workers
+from senet.cli.options import BadImage, ClassMap, DataDir, Device, Download, Json, Normalization, Words, Workers
 from senet.errors import UsageError
 
 __all__ = ["evaluate"]
+
+MOST_CLASSES = 200  # of a confusion matrix that is printed
 
 
 def evaluate(
@@ -20,7 +22,9 @@ def evaluate(
         Path | None, typer.Argument(metavar="[RUN]", help="Folder of a finished run or of a network")
     ] = None,
     words: Words = None,
-    model: Model = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="A name of `senet models`, of timm or of torchvision")
+    ] = None,
     se: Annotated[str, typer.Option("--se", help="Design of the blocks of --model")] = "plain",
     weights: Annotated[Path | None, typer.Option("--weights", help="Weights of --model: .safetensors or .pt")] = None,
     origin: Annotated[
@@ -28,6 +32,8 @@ def evaluate(
     ] = "senet",
     data: DataChoice = None,
     data_dir: DataDir = None,
+    normalize: Normalization = "auto",
+    class_map: ClassMap = None,
     device: Device = "auto",
     workers: Workers = 0,
     as_json: Json = False,
@@ -37,15 +43,17 @@ def evaluate(
     """Test a finished run, or a network with weights from elsewhere: exact counts over the whole test set.
 
     Example: `senet eval --model kth_resnet52 --se standard:reduction=8 --weights FILE --origin kth data.normalize=kth`
+    Example: `senet eval --model timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --class-map FILE`
     """
     from senet import decode
-    from senet.lab.testing import evaluate_folder, evaluate_run, evaluate_weights, read_run
-    from senet.networks import origin_of
+    from senet.lab.testing import evaluate_folder, evaluate_foreign, evaluate_run, evaluate_weights, read_run
+    from senet.networks import Named, named, origin_of
 
     words = list(words or [])
     if folder is not None and "=" in str(folder):
         words.insert(0, str(folder))
         folder = None
+    seen = None
     setup = make_setup(data_dir, device, 1, workers, download=download, on_bad_image=on_bad_image)
     run = None
     if folder is not None and not (folder / "run.json").exists() and (folder / "config.json").exists():
@@ -54,7 +62,13 @@ def evaluate(
         planned = decode.run(
             asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
         )  # only the data count
-        measured, what = evaluate_folder(folder, planned, setup), str(folder)
+        if class_map is None:
+            measured, what = evaluate_folder(folder, planned, setup), str(folder)
+        else:
+            measured, seen = evaluate_foreign(
+                str(folder), Named("folder", str(folder)), planned, None, setup, class_map=class_map
+            )
+            what = str(folder)
         network = str(origin_of(str(folder))["name"]), "as the folder says"
     elif folder is not None:
         if words or model is not None or weights is not None:
@@ -62,7 +76,18 @@ def evaluate(
         planned = read_run(folder)
         measured, what = evaluate_run(folder, setup), str(folder)
         network, run = (planned.model, planned.design), planned.id
+    elif model is not None and weights is not None and (found := named(model)).is_foreign:
+        planned = decode.run(asked_values(words, data=data or "folder", data_dir=data_dir, model="resnet8", se="plain"))
+        measured, seen = evaluate_foreign(
+            model, found, planned, weights, setup, normalize=normalize, class_map=class_map
+        )
+        what = seen.title
+        network = seen.title, "as its library has it"
     elif model is not None and weights is not None:
+        if class_map is not None or normalize != "auto":
+            raise UsageError(
+                f"--class-map and --normalize are for networks of timm and torchvision; {model} has data.normalize."
+            )
         planned = decode.run(asked_values(words, data=data, data_dir=data_dir, model=model, se=se))
         measured, what = evaluate_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
         network = planned.model, planned.design
@@ -76,16 +101,20 @@ def evaluate(
                 "model": network[0],
                 "se": network[1],
                 "data": asdict(planned.data),
+                "preprocessing": None if seen is None else asdict(seen.preprocessing),
                 "weights": str(weights or folder),
                 "correct": measured.correct,
                 "total": measured.total,
                 "accuracy": measured.accuracy,
                 "correct5": measured.correct5,
                 "loss": measured.loss,
-                "confusion": measured.confusion,
+                "confusion": measured.confusion if len(measured.confusion) <= MOST_CLASSES else None,
+                "notes": [] if seen is None else seen.notes,
             }
         )
     else:
+        for note in () if seen is None else seen.notes:
+            print(f"- {note}")
         print(
             f"{what}: {measured.correct:,} of {measured.total:,} right, top-1 {measured.accuracy:.2f} %, "
             f"top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"

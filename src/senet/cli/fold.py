@@ -9,7 +9,7 @@ import typer
 from senet.cli.asked import asked_values
 from senet.cli.ending import print_json, warn_without_figures
 from senet.cli.machine import make_setup
-from senet.cli.options import BadImage, DataChoice, DataDir, Device, Json, Words, Workers
+from senet.cli.options import BadImage, ClassMap, DataChoice, DataDir, Device, Json, Normalization, Words, Workers
 from senet.errors import UsageError
 from senet.text import command_line
 
@@ -44,9 +44,8 @@ def fold(
     per: Annotated[str, typer.Option("--per", help="Count a block's harm per: block, params, macs, time")] = "block",
     at: Annotated[str, typer.Option("--at", help="Only blocks with such names, e.g. 'layer4.*'")] = "*",
     statistics: Annotated[int, typer.Option("--statistics", help="Training images for gates and order")] = 1000,
-    normalize: Annotated[
-        str, typer.Option("--normalize", help="Pixels of foreign networks: auto, half, imagenet, unit")
-    ] = "auto",
+    normalize: Normalization = "auto",
+    class_map: ClassMap = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Draw the whole curve and change nothing")] = False,
     device: Device = "auto",
     workers: Workers = 0,
@@ -56,7 +55,7 @@ def fold(
 ) -> None:
     """Remove the SE blocks whose gates hardly depend on the image: their constants go into the layers beside.
 
-    Example: `senet fold timm:mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5 data.size=224`
+    Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
     from senet import decode
     from senet.lab.fold_command import Asked, fold_command
@@ -74,7 +73,8 @@ def fold(
     warn_without_figures()
     values = fold_command(
         model, planned, setup, asked, output,
-        weights=weights, origin=origin, normalize=normalize, statistics=statistics, command=command_line(sys.argv[1:]),
+        weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=statistics,
+        command=command_line(sys.argv[1:]),
     )  # fmt: skip
     if as_json:
         print_json(values)

@@ -8,6 +8,7 @@ import typer
 __all__ = [
     "BadImage",
     "Batch",
+    "ClassMap",
     "DataChoice",
     "DataDir",
     "Design",
@@ -20,6 +21,7 @@ __all__ = [
     "Json",
     "Model",
     "Network",
+    "Normalization",
     "NumClasses",
     "Output",
     "Preset",
@@ -56,6 +58,20 @@ Model = Annotated[str | None, typer.Option("--model", "-m", help="A name of `sen
 Design = Annotated[str, typer.Option("--se", help="A design, e.g. standard:reduction=8")]
 ImageSize = Annotated[
     int | None, typer.Option("--image-size", help="Side of the input [pixels]; default the network's")
+]
+Normalization = Annotated[
+    str,
+    typer.Option(
+        "--normalize",
+        help="Pixels for networks of timm and torchvision: auto (as they say), half, imagenet, unit",
+    ),
+]
+ClassMap = Annotated[
+    Path | None,
+    typer.Option(
+        "--class-map",
+        help="Which output of a network of timm or torchvision a class folder means: JSON, CSV, or one name a line",
+    ),
 ]
 NumClasses = Annotated[int | None, typer.Option("--num-classes", help="Outputs; default the network's")]
 

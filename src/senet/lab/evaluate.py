@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from senet.data.dataset import Split
+from senet.lab.foreign_pictures import Images
 from senet.lab.group import Group
 
 __all__ = ["Evaluation", "evaluate", "evaluating"]
@@ -59,7 +59,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    split: Split,
+    split: Images,
     *,
     num_classes: int,
     device: torch.device | str = "cpu",

@@ -1,15 +1,14 @@
 """The body of `senet fold`: progress, tables, the last sentence."""
 
-import sys
 from dataclasses import dataclass
 from math import isinf
 from pathlib import Path
 from typing import Any
 
-from senet.console import say, say_written, show_rows
+from senet.console import Passing, say, say_written, show_rows
 from senet.execution.setup import Setup
 from senet.files.atomic import ensure_writable
-from senet.lab.fold_report import block_rows, sentence, step_rows
+from senet.lab.fold_report import again, block_rows, remarks, sentence, step_rows
 from senet.lab.folding import finite, prepare, write_folded
 from senet.lab.run import Run
 from senet.surgery import fold
@@ -53,6 +52,7 @@ def fold_command(
     weights: Path | None,
     origin: str,
     normalize: str,
+    class_map: Path | None,
     statistics: int,
     command: str,
 ) -> dict[str, Any]:
@@ -67,6 +67,7 @@ def fold_command(
         weights: likewise.
         origin: likewise.
         normalize: likewise.
+        class_map: likewise.
         statistics: likewise.
         command: what was typed.
 
@@ -74,37 +75,34 @@ def fold_command(
         The report as JSON has it.
     """
     ensure_writable(folder)  # before minutes of measuring, not after
-    subject = prepare(name, run, setup, weights=weights, origin=origin, normalize=normalize, statistics=statistics)
-    folded = fold(
-        subject.model,
-        subject.statistics,
-        test=subject.test,
-        tolerance=None if isinf(asked.tolerance) else asked.tolerance,
-        sure=asked.sure,
-        blocks=asked.blocks,
-        per=asked.per,
-        at=asked.at,
-        dry_run=asked.dry_run,
-        watch=None if asked.quiet else _say,
-    )
-    if not asked.quiet and sys.stderr.isatty():
-        print(file=sys.stderr)
+    subject = prepare(
+        name, run, setup,
+        weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=statistics,
+    )  # fmt: skip
+    with Passing(quiet=asked.quiet) as passing:
+        folded = fold(
+            subject.model,
+            subject.statistics,
+            test=subject.test,
+            tolerance=None if isinf(asked.tolerance) else asked.tolerance,
+            sure=asked.sure,
+            blocks=asked.blocks,
+            per=asked.per,
+            at=asked.at,
+            dry_run=asked.dry_run,
+            watch=passing.watch,
+        )
     files = write_folded(subject, folded, folder, command=command)
     if not asked.quiet:
         for heads, rows in (block_rows(folded), step_rows(folded)):
             if rows:
                 show_rows(heads, rows, words=WORDS)
-        for note in (*folded.notes, *subject.notes):
+        for note in (*remarks(folded), *subject.notes):
             say(f"- {note}")
         print(one_line(sentence(folded)))
         say_written(files)
+        if not folded.dry_run:
+            print("load it again in Python:")
+            for line in again(folded, subject.title, folder).splitlines():
+                print(one_line(line))
     return {"network": subject.title, "files": [str(file) for file in files], **finite(dict(folded.as_dict()))}
-
-
-def _say(what: str, done: int, planned: int) -> None:
-    """Tell which pass over the images runs: on one line of a terminal, on lines elsewhere."""
-    text = one_line(f"pass {done + 1} of at most {planned}: {what}")
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-    else:
-        print(text, file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from senet.text import code_span, markdown, markdown_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["as_csv", "as_markdown", "block_rows", "draw", "sentence", "step_rows"]
+__all__ = ["again", "as_csv", "as_markdown", "block_rows", "draw", "remarks", "sentence", "step_rows"]
 
 WORDS = {"accuracy": "top-1 lost", "answers": "answers changed", "output": "output error"}
 
@@ -70,9 +70,36 @@ def block_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
 
 
 def _whither(block: FoldedBlock) -> str:
+    if not block.removed and block.where:  # a dry run
+        return f"stays; else {block.where}"
     if not block.removed:
         return f"stays: {block.reason}" if block.reason else "stays"
     return f"{block.where}: {block.reason}" if block.reason else block.where
+
+
+def remarks(folded: Folded) -> list[str]:
+    """Give the notes of a fold with the names that things have on the command line."""
+    return [
+        note.replace("sure=False", "--measured").replace("give `test`", "give a test split") for note in folded.notes
+    ]
+
+
+def again(folded: Folded, name: str, folder: Path) -> str:
+    """Say in Python how the folded network is loaded.
+
+    Args:
+        folded: what went.
+        name: of the network before.
+        folder: where the network was written.
+    """
+    if (folder / "config.json").exists():
+        return f'model = senet.from_pretrained("{folder}")'
+    scaled = f", scaled={list(folded.scaled)}" if folded.scaled else ""
+    return (
+        f"model = ...  # {name}, as it was before\n"
+        f"senet.surgery.skeleton(model, {list(folded.removed)}{scaled})\n"
+        f'model.load_state_dict(safetensors.torch.load_file("{folder}/model.safetensors"))'
+    )
 
 
 def sentence(folded: Folded) -> str:
@@ -107,9 +134,11 @@ def _cell(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
 
 
-def as_markdown(folded: Folded, *, title: str, command: str, notes: Sequence[str] = (), figure: bool = True) -> str:
-    """Give the report as Markdown."""
-    images = "other images than" if folded.separate else "the same images as"
+def as_markdown(
+    folded: Folded, *, title: str, command: str, notes: Sequence[str] = (), figure: bool = True, loading: str = ""
+) -> str:
+    """Give the report as Markdown; `loading` is what `again` says."""
+    images = "all of them other images than" if folded.separate else "not all of them other images than"
     lines = [
         f"# {markdown(title)}: blocks folded",
         "",
@@ -121,8 +150,10 @@ def as_markdown(folded: Folded, *, title: str, command: str, notes: Sequence[str
         *(["![curve of the removal, and where the blocks sit](figure.png)", ""] if figure else []),
         markdown_table(*step_rows(folded), words=len(step_rows(folded)[0])),
         markdown_table(*block_rows(folded), words=len(block_rows(folded)[0])),
-        *(f"- {markdown(note)}" for note in (*folded.notes, *notes)),
+        *(f"- {markdown(note)}" for note in (*remarks(folded), *notes)),
     ]
+    if loading:
+        lines += ["", "To load it again:", "", "```python", loading, "```"]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,16 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from senet.data.dataset import Data, Split
 from senet.data.loading import load
-from senet.data.normalize import Normalize
 from senet.data.subset import balanced
-from senet.errors import DataError, SpecError, UsageError
+from senet.errors import DataError, UsageError
 from senet.execution.setup import Setup
 from senet.files.atomic import write_bytes, write_json, write_text
 from senet.lab.canvas import no_figures
-from senet.lab.fold_report import as_csv, as_markdown, draw
+from senet.lab.fold_report import again, as_csv, as_markdown, draw
+from senet.lab.foreign import num_outputs, see
+from senet.lab.foreign_pictures import Images
 from senet.lab.hosts import Named, host, named
-from senet.lab.pixels import norm_of
 from senet.lab.run import Run
 from senet.lab.testing import finished
 from senet.lab.train import build
@@ -42,23 +41,20 @@ class Batches:
         split: the images.
         indices: which of them, in order.
         labelled: whether their labels mean what the network's outputs mean.
-        normalize: of pixels in [0, 1], for foreign networks; None leaves what the split gives.
         size: images at once.
         workers: processes that decode files.
     """
 
-    split: Split
+    split: Images
     indices: Tensor
     labelled: bool
-    normalize: Normalize | None = None
     size: int = 100
     workers: int = 0
 
     def __iter__(self) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
         plan = [(part, 0) for part in torch.split(self.indices, self.size)]
         for x, y in self.split.batches(plan, augment=None, device="cpu", workers=self.workers):
-            seen = x if self.normalize is None else self.normalize(x * 255)
-            yield (seen, y) if self.labelled else seen
+            yield (x, y) if self.labelled else x
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +86,7 @@ def prepare(
     weights: Path | None = None,
     origin: str = "senet",
     normalize: str = "auto",
+    class_map: Path | None = None,
     statistics: int = 1000,
 ) -> Subject:
     """Build and load a network, and load its images.
@@ -100,7 +97,8 @@ def prepare(
         setup: device and paths.
         weights: of anything but a folder.
         origin: whose names the weights of a network of the zoo have.
-        normalize: of foreign networks, see `norm_of`.
+        normalize: of foreign networks, see `senet.lab.preprocessing.adjusted`.
+        class_map: of foreign networks, which output every class folder means; None leaves that to the names.
         statistics: training images for gates and order, equally many of every class; fewer if there are fewer.
 
     Raises:
@@ -114,54 +112,43 @@ def prepare(
         who = named(name)  # before minutes of reading images
         if weights is None and who.library != "folder":
             raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
-    seen = preprocessing_of(name) if who.library == "folder" else None
-    if who.is_foreign or seen is not None:
-        run = replace(run, data=replace(run.data, normalize="unit"))
-    data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
-    norm = None
-    if who.library == "senet" and weights is not None:
-        model, title = build(run, data), f"{run.model} {run.design}"
-        load_weights(model, read_weights(locate(weights)), origin=origin)
-        made = {"name": run.model, "se": run.se, "in_chans": data.shape[0], "image_size": data.shape[1]}
+    train: Images
+    test: Images
+    if who.is_foreign or (who.library == "folder" and preprocessing_of(name) is not None):
+        seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map)
+        model, title, train, test, labelled, notes, made = (
+            seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
+        )  # fmt: skip
+        if seen.unknown:
+            notes += (f"no accuracy: {seen.unknown}",)
     else:
-        made = origin_of(name)
-        model = host(name, weights=weights, or_classes=data.num_classes)
-        title = Path(name).name if who.library == "folder" else f"{who.library}:{who.name}"
-        if who.is_foreign:
-            norm = Normalize(*norm_of(who.library, model, normalize))
-        elif seen is not None:
-            norm = Normalize(seen.mean, seen.std)
-    known = _outputs(model, title, data) == (data.num_classes,)
-    notes = data.notes
-    if not known:
-        notes += (f"the network has other outputs than the {data.num_classes} classes of the data: no accuracy",)
-    elif who.is_foreign:
-        notes += ("labels are taken for the network's classes in the same order (class folders by name)",)
-    number = min(statistics, len(data.train))
+        if class_map is not None:
+            raise UsageError(f"--class-map is for networks of other libraries; {name} has its own classes.")
+        data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+        if who.library == "senet" and weights is not None:
+            model, title = build(run, data), f"{run.model} {run.design}"
+            load_weights(model, read_weights(locate(weights)), origin=origin)
+            made = {"name": run.model, "se": run.se, "in_chans": data.shape[0], "image_size": data.shape[1]}
+        else:
+            made = origin_of(name)
+            model = host(name, weights=weights, or_classes=data.num_classes)
+            title = Path(name).name if who.library == "folder" else str(who)
+        model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
+        labelled = num_outputs(model, title, data.shape, setup.device) == data.num_classes
+        if not labelled:
+            notes += (f"the network has other outputs than the {data.num_classes} classes of the data: no accuracy",)
+    number = min(statistics, len(train))
     if number < 1:
         raise DataError(f"--statistics {statistics}: give at least one training image, 1000 are a good start.")
-    some = balanced(data.train.labels, number, seed=0)
+    some = balanced(train.labels, number, seed=0)
     return Subject(
         title=title,
-        model=model.to(setup.device),
-        statistics=Batches(data.train, some, known, norm, workers=setup.workers),
-        test=Batches(data.test, torch.arange(len(data.test)), known, norm, workers=setup.workers),
+        model=model,
+        statistics=Batches(train, some, labelled, workers=setup.workers),
+        test=Batches(test, torch.arange(len(test)), labelled, workers=setup.workers),
         notes=notes,
         origin=made,
     )
-
-
-@torch.no_grad()
-def _outputs(model: nn.Module, title: str, data: Data) -> tuple[int, ...] | None:
-    """Give the sizes of what the network says of one image; None if that is no tensor."""
-    try:
-        outputs = model.eval()(torch.zeros(1, *data.shape))
-    except RuntimeError as error:
-        sizes = "x".join(map(str, data.shape))
-        raise SpecError(
-            f"{title} does not take images of {sizes} ({error}); give others, data.size=PIXELS sets their side."
-        ) from error
-    return tuple(outputs.shape[1:]) if isinstance(outputs, Tensor) else None
 
 
 def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str) -> tuple[Path, ...]:
@@ -183,8 +170,6 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
     if figure:
         draw(folded, folder / "figure.png", title=subject.title)
         names.append("figure.png")
-    text = as_markdown(folded, title=subject.title, command=command, notes=subject.notes, figure=figure)
-    write_text(folder / "report.md", text)
     if not folded.dry_run:
         tensors = {key: value.detach().cpu().contiguous() for key, value in subject.model.state_dict().items()}
         write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
@@ -192,6 +177,11 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
         with suppress(SpecError):  # a network that cannot be described is still worth its weights
             save_pretrained(subject.model, folder, **subject.origin)
             names += ["README.md", "config.json"]
+    loading = "" if folded.dry_run else again(folded, subject.title, folder)
+    text = as_markdown(
+        folded, title=subject.title, command=command, notes=subject.notes, figure=figure, loading=loading
+    )
+    write_text(folder / "report.md", text)
     return tuple(folder / name for name in sorted(names))
 
 

@@ -15,13 +15,14 @@ from senet.errors import CheckpointError, DataError, NumericError, SpecError
 from senet.execution.setup import Setup
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import read_run as folder_run
+from senet.lab.foreign import Seen, see
 from senet.lab.run import Run
 from senet.lab.train import build
-from senet.networks import from_pretrained, preprocessing_of
+from senet.networks import Named, from_pretrained, preprocessing_of
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 
-__all__ = ["evaluate_folder", "evaluate_run", "evaluate_weights", "finished", "read_run"]
+__all__ = ["evaluate_folder", "evaluate_foreign", "evaluate_run", "evaluate_weights", "finished", "read_run"]
 
 
 def read_run(folder: Path) -> Run:
@@ -133,9 +134,48 @@ def _measured(model: nn.Module, data: Data, setup: Setup, *, what: str) -> Evalu
         device=setup.device,
         workers=setup.workers,
     )
+    return _finite(measured, what)
+
+
+def _finite(measured: Evaluation, what: str) -> Evaluation:
     if not math.isfinite(measured.loss):
         raise NumericError(
             f"{what}: the loss over the test images is {measured.loss}, so the answers mean nothing; look at the "
             "weights and at the images."
         )
     return measured
+
+
+def evaluate_foreign(
+    name: str,
+    found: Named,
+    run: Run,
+    weights: Path | None,
+    setup: Setup,
+    *,
+    normalize: str = "auto",
+    class_map: Path | None = None,
+) -> tuple[Evaluation, Seen]:
+    """Test a network of another library with the weights of a file, on all images of a folder without a split.
+
+    Args:
+        name: as it was given.
+        found: the same, as `senet.lab.hosts.named` reads it.
+        run: whose data count.
+        weights: the network's state dict; None for a folder.
+        setup: device and paths.
+        normalize: see `senet.lab.foreign.see`.
+        class_map: likewise.
+
+    Raises:
+        DataError: if it is not known which output of the network a class means.
+    """
+    seen = see(name, found, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=True)
+    if seen.unknown:
+        raise DataError(f"{seen.title}: {seen.unknown}.")
+    assert seen.outputs is not None
+    test = seen.test.to(setup.device)
+    measured = evaluate(
+        seen.model, test, num_classes=seen.outputs, device=setup.device, batch_size=100, workers=setup.workers
+    )
+    return _finite(measured, seen.title), seen

@@ -119,5 +119,5 @@ def _foreign(found: Named, arguments: Mapping[str, Any]) -> nn.Module:
 
     if "in_chans" in arguments:
         raise SpecError(f"{found}: torchvision's networks take 3 channels; timm's take in_chans.")
-    made: nn.Module = models.get_model(found.name, weights=None, **arguments)
+    made: nn.Module = models.get_model(found.name.partition(".")[0], weights=None, **arguments)
     return made

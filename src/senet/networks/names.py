@@ -1,7 +1,6 @@
 """What a network is called, and which library, builder or folder the name stands for; nothing is built."""
 
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -45,11 +44,12 @@ def named(name: str) -> Named:
 
     Args:
         name: a name of `list_models()`, of timm or of torchvision, looked for in this order; `senet:NAME`, `timm:NAME`
-            and `torchvision:NAME` say which. `FILE.py:FUNCTION` or `package.module:FUNCTION` for a builder of your own.
-            A folder that `save_pretrained` wrote or a finished run, or `hf:owner/name`.
+            and `torchvision:NAME` say which; weights of the library may follow behind a dot, `timm:resnet50.a1_in1k`,
+            which says the preprocessing and fetches nothing. `FILE.py:FUNCTION` or `package.module:FUNCTION` for a
+            builder of your own. A folder that `save_pretrained` wrote or a finished run, or `hf:owner/name`.
 
     Raises:
-        SpecError: if it is not known.
+        SpecError: if it is not known, or is that of a network that does not classify images.
         UsageError: if the library of the name is not installed.
         CheckpointError: if it is another folder.
     """
@@ -63,6 +63,12 @@ def named(name: str) -> Named:
     for candidate in ("senet", *LIBRARIES):
         if library in ("", candidate) and _knows(candidate, short, asked=bool(library)):
             return Named(candidate, short)
+    if library in ("", "torchvision") and short in _all_of_torchvision():
+        raise SpecError(
+            f"torchvision:{short} does not classify images, and only networks that do are taken here: it detects, "
+            "segments, takes films, computes flow or is quantized. In Python, senet.insert and senet.fold take its "
+            "backbone."
+        )
     if Path(name).is_dir():
         raise CheckpointError(
             f"{name} is a folder without {CONFIG} and {RUN}; give one that save_pretrained wrote, a run, or a name."
@@ -71,12 +77,36 @@ def named(name: str) -> Named:
 
 
 def _knows(library: str, name: str, *, asked: bool) -> bool:
-    if library == "timm":
-        with suppress(ImportError):
-            import timm
+    names = _names(library, asked=asked)
+    network, _, tag = name.partition(".")
+    if name in names or not tag or network not in names:
+        return name in names
+    if library == "senet":
+        return False
+    tags = _tags(library, network)
+    if tag not in tags:
+        raise unknown(f"{library}:{network}: weights", tag, tags or ["none"])
+    return True
 
-            return bool(timm.is_model(name))  # also names with a tag of weights, resnet50.a1_in1k
-    return name in _names(library, asked=asked)
+
+def _tags(library: str, network: str) -> list[str]:
+    """Return the names of the weights that a library has for a network."""
+    if library == "timm":
+        import timm
+
+        return [one.partition(".")[2] for one in timm.list_pretrained(f"{network}.*")]
+    from torchvision import models
+
+    return list(models.get_model_weights(network).__members__)
+
+
+def _all_of_torchvision() -> Collection[str]:
+    """Return the names of all networks of torchvision; none if it is not installed."""
+    try:
+        from torchvision import models
+    except (ImportError, RuntimeError):
+        return ()
+    return set(models.list_models())
 
 
 def _names(library: str, *, asked: bool) -> Collection[str]:
@@ -90,7 +120,7 @@ def _names(library: str, *, asked: bool) -> Collection[str]:
             return set(timm.list_models())
         from torchvision import models
 
-        return set(models.list_models(module=models))  # not those that detect, segment or take films
+        return set(models.list_models(module=models))  # those that classify
     except (ImportError, RuntimeError):  # RuntimeError: a build of torchvision that does not fit torch's
         if asked:
             raise not_installed(f"a network of {library}", library, extra=LIBRARIES[library]) from None
@@ -104,8 +134,14 @@ def _unknown(name: str, library: str, short: str) -> SpecError:
         if library in ("", candidate)
         for one in _names(candidate, asked=False)
     ]
-    near = get_close_matches(short, known, n=3)
+    near = get_close_matches(short.lower(), set(known), n=3)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
+    plain = short.lower().replace("-", "_").removeprefix("se").removeprefix("_")
+    behind = short.partition("/")[2]
+    if short.lower().startswith("se") and library != "timm" and plain in list_models():
+        hint = f" With blocks it is {plain} with --se standard."
+    elif behind and behind.partition(".")[0] in known:
+        hint = f" On its own it is called {behind}."
     if library:
         where = (
             "`senet models` lists ours" if library == "senet" else "choose a name of its list_models() that classifies"

@@ -99,7 +99,11 @@ def fold(
         steps = list(removal.steps(bounds, whole=dry_run))
         chosen = bounds.longest(steps)
         removed = removal.mark(chosen)
-        rounding = 0.0 if dry_run else removal.apply(removed)
+        rounding = 0.0
+        if dry_run:
+            removal.foresee()
+        else:
+            rounding = removal.apply(removed)
     see_changes()
     return Folded(
         blocks=tuple(removal.reports.values()),
@@ -108,7 +112,7 @@ def fold(
         measure=removal.before.measure,
         statistics_images=removal.seen.images,
         test_images=removal.before.images,
-        separate=test is not None,
+        separate=removal.test is not None and not removal.test.shared(removal.batches),
         bounds=bounds,
         rounding=rounding,
         dry_run=dry_run,

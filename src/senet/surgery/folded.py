@@ -34,6 +34,7 @@ class FoldedBlock:
         rank: place in the order of removal, from 1; None if it cannot be replaced.
         removed: whether it is among the blocks to remove.
         where: where its constants went: `bn2 (before)`, `conv3 (after)`, `kept as ChannelScale`; empty if it stays.
+            After a dry run where they would go, for every block that can be replaced.
         reason: why it stays, or why no layer could take its constants; empty if there is nothing to say.
     """
 
@@ -129,7 +130,7 @@ class Folded:
             the accuracy lost. `output`: relative error of the outputs [percent], a normal interval over batches.
         statistics_images: images that the constants and the order come from.
         test_images: images that the steps are measured on.
-        separate: whether these are other images than those.
+        separate: whether none of these is among those.
         bounds: tolerance and budget, as given.
         rounding: largest relative difference between folded and constant-gated network, seen on one image [1].
         dry_run: whether the network was left as it was.
@@ -169,6 +170,18 @@ class Folded:
         """The blocks that can be replaced, in the order of removal."""
         ranked = [(block.rank, block) for block in self.blocks if block.rank is not None]
         return tuple(block for _, block in sorted(ranked, key=lambda pair: pair[0]))
+
+    def __str__(self) -> str:
+        """Say what went, what it cost, and what a reader should know; one fact a line."""
+        step = self.steps[self.chosen] if self.steps else None
+        verb = "could go" if self.dry_run else "went"
+        cost = "" if step is None else f"; {self.measure}: {step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}] lost"
+        lines = [
+            f"{self.chosen} of {len(self.blocks)} blocks {verb}, {self.params_freed:,} parameters freed{cost}",
+            *(f"  {block.name} -> {block.where or 'would go'}" for block in self.blocks if block.removed),
+            *(f"- {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
 
     def as_dict(self) -> Mapping[str, Any]:
         """Give the values as JSON has them."""

@@ -32,6 +32,7 @@ PER: Mapping[str, Callable[[FoldedBlock], float]] = {
 }
 """What removing a block gains, by the name of the unit in which its error is counted."""
 
+KEPT = "kept as ChannelScale"
 EXACT = 1e-4  # relative difference of outputs on the probe up to which a fold counts as exact
 COARSE = 4  # in units of the weights' precision, where that is coarser: half-precision weights are rounded again
 
@@ -175,16 +176,34 @@ class Removal:
             self.reports[name] = replace(self.reports[name], where=where, reason=reason)
         return rounding
 
+    def foresee(self) -> None:
+        """Find out where the constants of every block would go, without changing a weight."""
+        one = self.probe[:1]
+        for name in self.constants:
+            with self.constant([name]):
+                try:
+                    where, reason = ", ".join(dict.fromkeys(map(_said, self._ways(name, one)))), ""
+                except Refusal as refusal:
+                    where, reason = KEPT, str(refusal)
+            self.reports[name] = replace(self.reports[name], where=where, reason=reason)
+
+    def _ways(self, name: str, one: Tensor) -> tuple[Absorber, ...]:
+        """Find the layers that take the constants of a block in whose place a `ChannelScale` stands.
+
+        Raises:
+            Refusal: if there are none.
+        """
+        if self.dims[name] != 1:
+            raise Refusal("its map has the channels last")
+        return absorbers(record(self.model, one, {name: self.model.get_submodule(name)}), name, self.constants[name])
+
     def _absorb(self, name: str, one: Tensor, wanted: Answers) -> tuple[str, str, float]:
         """Fold one constant, check it by running, and undo it if the outputs are not those they were."""
-        kept, scale = "kept as ChannelScale", self.model.get_submodule(name)
-        if self.dims[name] != 1:
-            return kept, "its map has the channels last", 0.0
-        constant = self.constants[name]
+        scale, constant = self.model.get_submodule(name), self.constants[name]
         try:
-            ways = absorbers(record(self.model, one, {name: scale}), name, constant)
+            ways = self._ways(name, one)
         except Refusal as refusal:
-            return kept, str(refusal), 0.0
+            return KEPT, str(refusal), 0.0
         parameters = dict(self.model.named_parameters())
         old = {tensor: parameters[tensor].detach().clone() for way in ways for tensor in way.tensors}
         for way in ways:
@@ -197,7 +216,7 @@ class Removal:
                 for tensor, values in old.items():
                     parameters[tensor].copy_(values)
             put(self.model, name, scale)
-            return kept, f"folding it changed the outputs by {error:.1e} on a probe, so it was undone", 0.0
+            return KEPT, f"folding it changed the outputs by {error:.1e} on a probe, so it was undone", 0.0
         take_out(self.model, name)
         return ", ".join(dict.fromkeys(map(_said, ways))), "", error
 

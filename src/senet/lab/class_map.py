@@ -1,0 +1,124 @@
+"""Which output of a network a class folder means: by position, by number, or by a file that says so."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from senet.errors import DataError
+
+__all__ = ["HOW", "outputs_of", "read_class_map"]
+
+WORDNET = re.compile(r"n\d{8}")
+SHOWN = 3
+HOW = "give --class-map FILE: JSON, CSV, or one name a line, which says the output of every class folder"
+
+
+def read_class_map(path: Path) -> Mapping[str, int]:
+    """Read the outputs of class names from a file.
+
+    Args:
+        path: JSON, `{"church": 497}`, `{"497": "church"}`, `{"497": ["n03028079", "church"]}` or a list of names in the
+            order of the outputs; CSV (`.csv`, `.tsv`) with a whole number and names in every line, in any order of the
+            columns, where of two numbers the first is the name; or text with one name a line in the order of the
+            outputs, such as `n03028079 church, church building`, of which the WordNet id counts as a name too.
+
+    Raises:
+        DataError: if the file is missing or none of these, or a name stands for two outputs.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"--class-map {path}: there is no such file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--class-map {path} cannot be read: {error}.") from None
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        pairs = _of_json(text, path)
+    elif suffix in (".csv", ".tsv"):
+        pairs = _of_columns(text, "\t" if suffix == ".tsv" else ",", path)
+    else:
+        pairs = [
+            (name, number)
+            for number, line in enumerate(line for line in text.splitlines() if line.strip())
+            for name in {line.strip(), *WORDNET.findall(line.split()[0])}
+        ]
+    found: dict[str, int] = {}
+    for name, number in pairs:
+        if found.setdefault(name, number) != number:
+            raise DataError(f"--class-map {path}: {name!r} stands for {found[name]} and {number}; keep one.")
+    if not found:
+        raise DataError(f"--class-map {path} names no class.")
+    return found
+
+
+def outputs_of(classes: Sequence[str], outputs: int, known: Mapping[str, int] | None) -> tuple[int, ...] | str:
+    """Say which output every class means.
+
+    Args:
+        classes: names of the class folders, in the order of the labels.
+        outputs: how many the network has.
+        known: what a class map says; None if none was given.
+
+    Returns:
+        The outputs; or why they are not known, as a sentence.
+
+    Raises:
+        DataError: if the map lacks a class, or names an output that the network does not have.
+    """
+    if known is not None:
+        absent = [name for name in classes if name not in known]
+        if absent:
+            some = ", ".join(map(repr, absent[:SHOWN])) + (f" and {len(absent) - SHOWN} more" * (len(absent) > SHOWN))
+            names = ", ".join(map(repr, list(known)[:SHOWN]))
+            raise DataError(f"the class map lacks {some} of {len(classes)} class folders; its names are like {names}.")
+        found = tuple(known[name] for name in classes)
+        over = next((name for name in classes if not 0 <= known[name] < outputs), None)
+        if over is not None:
+            raise DataError(
+                f"the class map gives {over!r} the output {known[over]}, the network has {outputs}, from 0; correct it."
+            )
+        return found
+    if len(classes) == outputs:
+        return tuple(range(outputs))
+    if all(name.isascii() and name.isdecimal() for name in classes):
+        numbers = tuple(map(int, classes))
+        if max(numbers) < outputs and len(set(numbers)) == len(numbers):
+            return numbers
+    kind = "WordNet ids" if all(map(WORDNET.fullmatch, classes)) else f"{classes[0]!r}, ..."
+    return f"the network has {outputs} outputs and the data {len(classes)} classes ({kind}): {HOW}"
+
+
+def _of_json(text: str, path: Path) -> list[tuple[str, int]]:
+    try:
+        given: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"--class-map {path} is no JSON: {error}.") from None
+    if isinstance(given, list):
+        given = dict(enumerate(given))
+    pairs = []
+    for key, value in given.items() if isinstance(given, dict) else ():
+        if isinstance(value, int) and not isinstance(value, bool):
+            pairs.append((str(key), value))
+            continue
+        names = value if isinstance(value, list) else [value]
+        if not str(key).isdecimal() or not all(isinstance(name, str) for name in names):
+            raise DataError(f"--class-map {path}: {key!r}: {value!r} names no output; give {{'church': 497}}.")
+        pairs += [(name, int(key)) for name in names]
+    return pairs
+
+
+def _of_columns(text: str, delimiter: str, path: Path) -> list[tuple[str, int]]:
+    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
+    if rows and not any(cell.isdecimal() for cell in rows[0]):
+        rows = rows[1:]  # names of the columns
+    pairs = []
+    for row in rows:
+        place = max((place for place, cell in enumerate(row) if cell.isdecimal()), default=None)
+        if place is None or len(row) < 2:
+            raise DataError(f"--class-map {path}: {delimiter.join(row)!r} has no name and output; give church,497.")
+        pairs += [(cell, int(row[place])) for other, cell in enumerate(row) if other != place and cell]
+    return pairs
