@@ -190,6 +190,7 @@ def test_a_hook_whose_block_is_gone_says_so():
         model(X)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's tracer looks at gradients of its stand-ins
 @pytest.mark.usefixtures("unchecked")
 def test_code_that_was_compiled_before_is_compiled_again():
     model = resnet().train()
