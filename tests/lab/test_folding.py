@@ -56,7 +56,7 @@ def test_it_ends_in_a_table_a_figure_and_the_folded_network(call, weights: Path,
     assert "1 of 3 blocks went" in out
     assert "pass 1 of at most 8: gates" in err
     folder = tmp_path / "out" / "fold"
-    names = {"curve.csv", "figure.png", "fold.json", "model.safetensors", "report.md"}
+    names = {"README.md", "config.json", "curve.csv", "figure.png", "fold.json", "model.safetensors", "report.md"}
     assert {path.name for path in folder.iterdir()} == names
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     steps = list(csv.DictReader((folder / "curve.csv").read_text().splitlines()))

@@ -1,17 +1,41 @@
 """Testing a network: exact counts over every image, once each, however many processes share the work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from senet.lab.foreign_pictures import Images
+from senet.data.spec import Augment
 from senet.lab.group import Group
 
-__all__ = ["Evaluation", "evaluate", "evaluating"]
+__all__ = ["Evaluation", "Images", "evaluate", "evaluating"]
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Labelled images that come as batches by a plan: a split of a data set, or one as another network sees it."""
+
+    @property
+    def labels(self) -> Tensor:
+        """Class of every image, on the CPU."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self,
+        plan: Sequence[tuple[Tensor, int]],
+        *,
+        augment: Augment | None,
+        device: torch.device | str,
+        workers: int = 0,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels for the indices of every step."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

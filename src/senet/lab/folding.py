@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from senet.data.loading import load
 from senet.data.subset import balanced
-from senet.errors import DataError, UsageError
+from senet.errors import DataError, SpecError, UsageError
 from senet.execution.setup import Setup
 from senet.files.atomic import write_bytes, write_json, write_text
 from senet.lab.canvas import no_figures
+from senet.lab.evaluate import Images
 from senet.lab.fold_report import again, as_csv, as_markdown, draw
 from senet.lab.foreign import num_outputs, see
-from senet.lab.foreign_pictures import Images
 from senet.lab.hosts import Named, host, named
 from senet.lab.run import Run
 from senet.lab.testing import finished

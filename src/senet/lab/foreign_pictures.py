@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 from jaxtyping import Int64
@@ -22,7 +21,7 @@ from senet.errors import DataError
 from senet.lab.preprocessing import Preprocessing
 from senet.signals import end_with_parent, held
 
-__all__ = ["Images", "Pictures", "Pixels"]
+__all__ = ["Pictures", "Pixels"]
 
 Plan = Sequence[tuple[Int64[Tensor, "_"], int]]
 
@@ -132,7 +131,3 @@ class _Decoded(Dataset[tuple[Tensor, str]]):
 def _stack(samples: list[tuple[Tensor, str]]) -> tuple[Tensor, str]:
     problem = next((text for _, text in samples if text), "")
     return (torch.empty(0) if problem else torch.stack([x for x, _ in samples])), problem
-
-
-Images: TypeAlias = Split | Pictures | Pixels
-"""Labelled images that come as batches by a plan."""
