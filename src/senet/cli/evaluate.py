@@ -77,7 +77,11 @@ def evaluate(
         measured, what = evaluate_run(folder, setup), str(folder)
         network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None and (found := named(model)).is_foreign:
-        planned = decode.run(asked_values(words, data=data or "folder", data_dir=data_dir, model="resnet8", se="plain"))
+        planned = decode.run(
+            asked_values(
+                words, data=data or (None if data_dir else "folder"), data_dir=data_dir, model="resnet8", se="plain"
+            )
+        )
         measured, seen = evaluate_foreign(
             model, found, planned, weights, setup, normalize=normalize, class_map=class_map
         )
