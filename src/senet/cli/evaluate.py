@@ -9,7 +9,18 @@ import typer
 from senet.cli.asked import asked_values
 from senet.cli.ending import print_json
 from senet.cli.machine import make_setup
-from senet.cli.options import BadImage, ClassMap, DataDir, Device, Download, Json, Normalization, Words, Workers
+from senet.cli.options import (
+    BadImage,
+    ClassMap,
+    DataChoice,
+    DataDir,
+    Device,
+    Download,
+    Json,
+    Normalization,
+    Words,
+    Workers,
+)
 from senet.errors import UsageError
 
 __all__ = ["evaluate"]
