@@ -18,12 +18,13 @@ from senet.errors import BackendError
 from senet.fast.hooks import is_followed, is_watched
 from senet.fast.selfcheck import is_sound
 from senet.fast.winograd import LAST, SOURCE, convolved, fault, is_wide, tiles, transformed, turned, weight_gradient
+from senet.fast.worth import class_of, left_to_torch
 
 __all__ = ["PackedConv2d", "TiledConv2d", "is_available", "is_tileable"]
 
 PADDINGS: Mapping[tuple[int, ...] | str, int] = {(0, 0): 0, (1, 1): 1, "valid": 0, "same": 1}
 
-# limits of what was measured to pay (benchmarks/convolutions.py)
+# limits of what was measured to pay on an AMD EPYC (benchmarks/convolutions.py); on others see `senet.fast.worth`
 NARROW = 16  # channels
 WORTH = 2**21  # products of the direct convolution, below which the call costs more than it saves
 FULL = 0.55  # share of the outputs in their tiles, below which too much is computed for nothing
@@ -135,9 +136,12 @@ def is_tileable(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:
 def is_available() -> bool:
     """Return whether the library is on this machine, was measured on one like it, and computes what torch does."""
     try:
-        return is_wide() and is_sound("the 3x3 convolutions", SOURCE, fault)
+        available = is_wide() and is_sound("the 3x3 convolutions", SOURCE, fault)
     except BackendError:
         return False
+    if available:
+        left_to_torch()  # settled here, before anything is trained
+    return available
 
 
 def _fits(module: nn.Conv2d) -> bool:
@@ -167,6 +171,8 @@ def _pays(x: Any, module: nn.Conv2d, *, constant: bool) -> bool:
     padding = _padding(module)
     number, outputs = tiles(x.shape, padding) if min(x.shape[2:]) > 2 * (1 - padding) else (0, 0)
     worth = outputs > 0 and 9 * outputs * weight.shape[0] * weight.shape[1] >= WORTH
+    if left_to_torch() and class_of(min(weight.shape[:2]), constant=constant) in left_to_torch():
+        return False
     enough = outputs >= FULL * 16 * number and (constant or number >= MANY)
     return worth and enough and x.is_contiguous(memory_format=LAST) and is_available()
 

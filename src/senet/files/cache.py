@@ -13,10 +13,11 @@ import json
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["folder", "is_private", "recall", "remember"]
+__all__ = ["folder", "is_private", "recall", "remember", "settle"]
 
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -73,6 +74,25 @@ def remember(name: str, value: Any) -> None:
         name: of a file in the cache, without its suffix.
         value: anything that JSON holds.
     """
+    _write(name, value, Path.replace)
+
+
+def settle(name: str, value: Any) -> Any:
+    """Keep a value unless another process has kept one, so that all processes of this user have the same.
+
+    Returns:
+        What is kept now: `value`, or that of the process that came first; None if nothing can be kept.
+    """
+    if recall(name) is None and (place := folder()) is not None:
+        with contextlib.suppress(OSError):
+            if (place / f"{name}.json").exists():  # damaged, or written by others
+                (place / f"{name}.json").unlink()
+        _write(name, value, lambda stray, target: target.hardlink_to(stray))  # fails where there is one
+    return recall(name)
+
+
+def _write(name: str, value: Any, put: Callable[[Path, Path], object]) -> None:
+    """Write a file beside its place and put it there."""
     place = folder()
     if place is None:
         return
@@ -81,7 +101,7 @@ def remember(name: str, value: Any) -> None:
     with contextlib.suppress(OSError):  # a cache that is full or read-only is no reason to fail
         try:
             stray.write_text(text, encoding="utf-8")
-            stray.replace(place / f"{name}.json")
+            put(stray, place / f"{name}.json")
         finally:
             stray.unlink(missing_ok=True)
 

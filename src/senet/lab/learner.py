@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from senet.errors import UsageError
 from senet.fast import accelerate
+from senet.fast.worth import described
 from senet.lab.group import Group
 from senet.lab.optimize import make_optimizer
 from senet.lab.recipe import Recipe
@@ -63,7 +64,7 @@ class Learner:
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.format).train()
         done = accelerate(self.model) if fused else None
-        self.fused = done.backend if done and (done.fused or done.convolutions) else ""
+        self.fused = f"{done.backend}{described() if done.convolutions else ''}" if done and done.backend else ""
         self.optimizer = make_optimizer(self.model, recipe.optim)
         self.averaged = {k: v.clone() for k, v in self.model.state_dict().items()} if recipe.ema else {}
         self._statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
