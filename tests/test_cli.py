@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 from PIL import Image
+from safetensors.torch import save_file
 
+import senet as senet_package
 from senet.cli import main
 from senet.files.atomic import storage_error
 
@@ -129,6 +131,28 @@ def test_a_command_prints_in_any_encoding(words: tuple[str, ...], encoding: str)
 def test_one_seed_says_that_it_says_nothing(call) -> None:  # type: ignore[no-untyped-def]
     _, out, _ = call("compare", "--se", "standard", "--seeds", "1", *TINY)
     assert "no interval" in out
+
+
+def test_an_evaluation_that_means_nothing_is_no_result(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    weights = senet_package.create_model("resnet8", num_classes=10, in_chans=1).state_dict()
+    wild = {name: value * 1e20 if value.ndim == 4 else value for name, value in weights.items()}  # finite, all of them
+    save_file({name: value.contiguous() for name, value in wild.items()}, tmp_path / "wild.safetensors")
+    asked = ("--model", "resnet8", "--data", "digits", "--weights", str(tmp_path / "wild.safetensors"))
+    code, out, err = call("eval", *asked)
+    assert code == 6
+    assert out == ""
+    assert "the loss over the test images is nan, so the answers mean nothing" in err
+
+
+def test_train_says_what_it_is_about_to_train_and_that_it_only_guesses(call) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = call("train", *TINY[:-2])
+    assert code == 0, err
+    assert "digits: 200 training and 100 test images of 8x8 pixels in 1 channel, 10 classes" in err
+    assert "resnet8: 1 run of 1 epochs, batch 64, sgd lr 0.1 cosine" in err
+    assert "1 trained network is no better than guessing (plain, seed 0: " in err
+    code, _, err = call("train", *TINY[:-2])
+    assert code == 0, err
+    assert "training and" not in err  # it is read, not trained
 
 
 def test_train_eval_and_report_agree(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
