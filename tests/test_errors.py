@@ -75,7 +75,7 @@ def test_unknown_makes_the_error_that_is_asked_for() -> None:
 def test_unknown_is_one_line_that_lists_all_names_in_order(known: list[str], value: object) -> None:
     sentence = str(unknown("place", value, known))
     assert len(sentence.splitlines()) == 1
-    assert f"place = {value!r} is not known; choose one of: {', '.join(sorted(known))}." in sentence
+    assert f"place = {errors.shown(value)} is not known; choose one of: {', '.join(sorted(known))}." in sentence
 
 
 @given(known=NAMES)
