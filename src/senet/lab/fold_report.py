@@ -193,16 +193,6 @@ def _curve(axes: "Axes", folded: Folded) -> None:
     high = [_level(folded, s.low if s.blocks else 0.0) for s in steps]
     axes.fill_between(x, low, high, color=COLORS[1], alpha=0.18, linewidth=0)
     axes.axvline(folded.chosen, color=COLORS[2], linestyle="--", linewidth=1)
-    right = folded.chosen > len(steps) / 2
-    axes.annotate(
-        f"{folded.chosen} within the bounds",
-        (folded.chosen, 0.02),
-        xycoords=("data", "axes fraction"),
-        xytext=(-4 if right else 4, 0),
-        textcoords="offset points",
-        ha="right" if right else "left",
-        color=COLORS[2],
-    )
     label = {
         "accuracy": "top-1 accuracy [%]",
         "answers": "answers changed [%]",
@@ -211,7 +201,7 @@ def _curve(axes: "Axes", folded: Folded) -> None:
     axes.set(
         xlabel="blocks replaced by constants, least harmful first",
         ylabel=label,
-        title=f"{folded.test_images:,} images, 95 % interval of the loss",
+        title=f"{folded.test_images:,} images, 95 % interval of the loss; dashed: {folded.chosen} within the bounds",
     )
     axes.set_xticks(x if len(x) <= 14 else x[::2])
 
@@ -224,9 +214,14 @@ def _where(axes: "Axes", folded: Folded) -> None:
     axes.plot(
         [100 * (b.error or 0) for b in blocks], y, linestyle="none", marker="D", markersize=4, color=COLORS[0], zorder=3
     )
-    axes.set_yticks(y, [f"{b.name}  {'' if b.rank is None else b.rank}" for b in blocks], fontsize=7)
+    axes.set_yticks(y, [_place(block) for block in blocks], fontsize=7)
     axes.invert_yaxis()
     axes.set(
         xlabel="bar: how much the gate varies, diamond: output error alone [%]",
-        title="where they sit, with their order; green goes",
+        title="where they sit, with their order",
     )
+
+
+def _place(block: FoldedBlock) -> str:
+    """Name a block with its rank; what goes is said in words, since its bar may have no length."""
+    return f"{short(block.name)}  {'' if block.rank is None else block.rank}{', goes' if block.removed else ''}"
