@@ -418,6 +418,9 @@ def report(rows: Mapping[str, dict[str, str]], skipped: list[str]) -> str:
         lines.append(f"| {name} | {' | '.join(f'**{one}**' if one == 'WRONG' else one for one in short)} |")
     for title, reasons in (("Wrong", wrong), ("Refused", refused)):
         lines += ["", f"## {title}", "", *(f"- {escape(one)}" for one in reasons)] if reasons else []
+    missing = [name for name in NETWORKS if name not in rows and name not in skipped]
+    if missing:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     if skipped:
         lines += ["", f"Left out, as their library is not installed: {', '.join(skipped)}."]
     return "\n".join(lines) + "\n"
@@ -443,13 +446,14 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure rows anew that are there")
     parser.add_argument("--rows", type=Path, default=HERE / "foreign.json", help="where the rows are kept")
     parser.add_argument("--out", type=Path, default=HERE / "FOREIGN.md")
+    parser.add_argument("--table", action="store_true", help="write the table of the rows that are there")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     signal.signal(signal.SIGALRM, timed_out)
     rows = json.loads(asked.rows.read_text("utf-8")) if asked.rows.is_file() else {}
     there, skipped = versions(), []
-    for name in selected(asked.names):
+    for name in () if asked.table else selected(asked.names):
         if NETWORKS[name][0] not in there:
             skipped.append(name)
         elif asked.again or name not in rows:
