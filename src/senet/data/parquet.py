@@ -20,7 +20,7 @@ __all__ = ["LARGEST", "class_names_of", "find_shards", "has_labels", "read_shard
 LARGEST = 8 * 2**30
 """Shards are held in memory as they are on disk; more than this many bytes are refused."""
 
-_RATIO, _FREE = 16, 2**24  # columns may be so many times as large as the file, and this many bytes more
+_RATIO, _FREE = 16, 2**24  # content may be so many times as large as the file, and this many bytes more
 _ROW = 16  # bytes of a file for each of its rows, at least
 
 _IMAGES = ("img", "image")
@@ -147,7 +147,7 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
             f"{path}: column {image} holds no bytes of pictures but {printable(str(kind))[:80]}; write bytes."
         )
     file = _opened(path, read_dictionary=[leaf])  # equal pictures are kept once, however often the file repeats them
-    _check_claims(file.metadata, (leaf, label), path)
+    _check_claims(file.metadata, path)
     try:
         tables = [file.read_row_group(i, columns=[leaf, label]) for i in range(file.metadata.num_row_groups)]
         blobs = [blob for table in tables for blob in _blobs(table.column(image))]
@@ -167,15 +167,14 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
     )
 
 
-def _check_claims(metadata: Any, leaves: tuple[str, ...], path: Path) -> None:
+def _check_claims(metadata: Any, path: Path) -> None:
     """Refuse a file that claims more rows or bytes than it can hold."""
     size = path.stat().st_size
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
     if _ROW * rows > size:
         raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes; write it again, every picture once.")
-    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-    claimed = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in leaves)
+    claimed = sum(group.total_byte_size for group in groups)  # by column, a damaged footer would end the process
     if claimed > _RATIO * size + _FREE:
         raise DataError(f"{path} claims {claimed:,} bytes in {size:,}; write the pictures as JPEG or PNG.")
 
