@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from senet.data.files import Files
 from senet.data.labels import class_names, printable, renumbered, whole_numbers
 from senet.data.places import ensure_plain, need
-from senet.errors import DataError
+from senet.errors import DataError, SenetError
 
 __all__ = ["LARGEST", "class_names_of", "find_shards", "has_labels", "read_shards"]
 
@@ -87,7 +88,8 @@ def read_shards(paths: Sequence[Path]) -> tuple[Files, tuple[str, ...] | None]:
     labels: list[Int64[Tensor, " m"]] = []
     classes: tuple[str, ...] | None = None
     for path in paths:
-        content, numbers, own = _read(path)
+        with _whole(path):
+            content, numbers, own = _read(path)
         classes = classes or own
         items += content
         names += [f"{path.name}[{row}]" for row in range(len(content))]
@@ -97,31 +99,37 @@ def read_shards(paths: Sequence[Path]) -> tuple[Files, tuple[str, ...] | None]:
 
 def has_labels(path: Path) -> bool:
     """Return whether a shard has a column of labels, from its footer alone."""
-    return _column(_opened(path).schema_arrow, _LABELS) is not None
+    with _whole(path):
+        return _column(_opened(path).schema_arrow, _LABELS) is not None
 
 
 def class_names_of(path: Path) -> tuple[str, ...] | None:
     """Return the class names of a shard, from its footer alone; None if it has none."""
-    schema = _opened(path).schema_arrow
-    return _class_names(schema.metadata, _column(schema, _LABELS), path)
+    with _whole(path):
+        schema = _opened(path).schema_arrow
+        return _class_names(schema.metadata, _column(schema, _LABELS), path)
 
 
 def _column(schema: Any, known: tuple[str, ...]) -> str | None:
     return next((name for name in known if name in schema.names), None)
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Refuse a damaged file: it makes the reader raise nearly anything, also when a name is asked for."""
+    try:
+        yield
+    except SenetError:
+        raise
+    except Exception as error:
+        reason = printable((str(error).splitlines() or [""])[0]) or type(error).__name__
+        raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again.") from error
+
+
 def _opened(path: Path, **options: Any) -> Any:
     parquet = need("pyarrow.parquet", package="pyarrow", purpose="reading Parquet")
     ensure_plain(path, largest=LARGEST)
-    try:
-        return parquet.ParquetFile(path, **options)
-    except Exception as error:  # damaged files make the reader raise nearly anything
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    reason = printable((str(error).splitlines() or [""])[0]) or type(error).__name__
-    return DataError(f"{path} is not a whole Parquet file ({reason}); copy it again.")
+    return parquet.ParquetFile(path, **options)
 
 
 def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...] | None]:
@@ -148,12 +156,9 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
         )
     file = _opened(path, read_dictionary=[leaf])  # equal pictures are kept once, however often the file repeats them
     _check_claims(file.metadata, path)
-    try:
-        tables = [file.read_row_group(i, columns=[leaf, label]) for i in range(file.metadata.num_row_groups)]
-        blobs = [blob for table in tables for blob in _blobs(table.column(image))]
-        numbers = [number for table in tables for number in table.column(label).to_pylist()]
-    except Exception as error:
-        raise _damaged(path, error) from error
+    tables = [file.read_row_group(i, columns=[leaf, label]) for i in range(file.metadata.num_row_groups)]
+    blobs = [blob for table in tables for blob in _blobs(table.column(image))]
+    numbers = [number for table in tables for number in table.column(label).to_pylist()]
     for row, (blob, number) in enumerate(zip(blobs, numbers, strict=True)):
         if blob is None or number is None:
             raise DataError(
