@@ -63,6 +63,7 @@ def create_model(
 def _load(model: Network, weights: str | Path, origin: str) -> None:
     from senet.weights import load_weights
     from senet.weights.config import read_config
+    from senet.weights.prefix import without_prefix
     from senet.weights.safe import read_weights
     from senet.weights.source import CONFIG, beside, locate
 
@@ -71,7 +72,8 @@ def _load(model: Network, weights: str | Path, origin: str) -> None:
     config = read_config(described) if described else None
     if config and (difference := _difference(config, model)):  # names and shapes could fit all the same
         raise CheckpointError(f"{weights} is of another network: {difference}; from_pretrained builds that one.")
-    load_weights(model, read_weights(file), origin=origin)
+    tensors = read_weights(file)
+    load_weights(model, without_prefix(tensors, model.state_dict()) if origin == "senet" else tensors, origin=origin)
 
 
 def _difference(config: "Config", model: Network) -> str:

@@ -48,6 +48,17 @@ def test_a_file_of_any_origin_gives_a_network(tmp_path: Path) -> None:
         small(weights=tmp_path / "timm.safetensors", origin="cadene")
 
 
+@pytest.mark.parametrize("prefix", ["model.", "net.", "module.model.", "_orig_mod.module.net."])
+def test_names_that_a_training_loop_put_first_go(tmp_path: Path, prefix: str) -> None:
+    source = small()
+    state = {f"{prefix}{name}": value for name, value in source.state_dict().items()}
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "last.ckpt")
+    assert_same(source, small(weights=tmp_path / "last.ckpt"))
+    torch.save({"state_dict": {**state, "loss.weight": torch.ones(2)}}, tmp_path / "last.ckpt")
+    with pytest.raises(CheckpointError, match=r"left over .*loss.weight|missing"):
+        small(weights=tmp_path / "last.ckpt")
+
+
 def test_a_hostile_pickle_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"fc.weight": print}}, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match="print"):

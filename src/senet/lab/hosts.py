@@ -8,6 +8,7 @@ from senet.errors import CheckpointError, UsageError
 from senet.networks import LIBRARIES, Named, from_pretrained, named
 from senet.networks.building import build
 from senet.weights.difference import shapes_differ
+from senet.weights.prefix import without_prefix
 from senet.weights.safe import read_weights
 from senet.weights.source import locate
 from senet.weights.values import check_values
@@ -37,7 +38,7 @@ def host(
     model = _build(found, num_classes)
     if weights is None:
         return model.eval()
-    tensors = read_weights(locate(weights))
+    tensors = without_prefix(read_weights(locate(weights)), model.state_dict())
     difference = shapes_differ(tensors, model)
     if difference and or_classes is not None and found.library != "folder":
         other = _build(found, or_classes)

@@ -14,6 +14,7 @@ from senet.networks.pretrained import from_pretrained
 from senet.spec import SESpec, designs
 from senet.surgery import insert
 from senet.weights.difference import shapes_differ
+from senet.weights.prefix import without_prefix
 from senet.weights.safe import read_weights
 from senet.weights.source import locate
 from senet.weights.values import check_values
@@ -78,7 +79,7 @@ def create(
     else:
         model = build(found, num_classes=num_classes, in_chans=in_chans, options=options, builder=builder)
         if weights is not None:
-            tensors = read_weights(locate(weights))
+            tensors = without_prefix(read_weights(locate(weights)), model.state_dict())
             if difference := shapes_differ(tensors, model):
                 raise CheckpointError(
                     f"{weights} is not of {where}: {difference}; give weights of that network, in its names."
