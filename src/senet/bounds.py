@@ -113,6 +113,7 @@ RANGES: Mapping[str, Range] = {
     "--save-every": Range(0, 1e9),
     "--jobs": _count(0, 4_096, "is one a core"),
     "--threads": _count(0, 4_096, "shares the cores"),
+    "--per-gpu": _count(1, 256),
     "--workers": _count(0, 4_096),
 }
 

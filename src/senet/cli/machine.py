@@ -1,5 +1,6 @@
 """On what the runs go: device, processes, places."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ def make_setup(
     on_bad_image: str = "error",
     fused: bool = True,
     graph: bool = False,
+    gpus: str | None = None,
+    per_gpu: int = 1,
+    cluster: str | None = None,
 ) -> "Setup":
     """Check the flags about the machine, and choose what they leave open.
 
@@ -38,32 +42,38 @@ def make_setup(
         on_bad_image: `error` or `skip`.
         fused: run norms and blocks as one operation.
         graph: record training steps on the GPU.
+        gpus: `all`, or numbers as in `0,2`: GPUs of this machine, each with processes of its own.
+        per_gpu: runs that share a GPU.
+        cluster: `local`, `auto` or the address of a Ray cluster, which then says what devices there are.
 
     Raises:
         DataError: if there is no such folder.
         UsageError: if a number is out of range, the device is not known, not there or cannot record, `on_bad_image` is
             not known, or tensorboard is missing.
     """
-    import torch
-
     from senet.bounds import check_flags
     from senet.execution.setup import Setup, cores
 
-    check_flags(jobs=jobs, workers=workers, threads=threads)
+    check_flags(jobs=jobs, workers=workers, threads=threads, per_gpu=per_gpu)
     if tensorboard and find_spec("tensorboard") is None:
         raise not_installed("--tensorboard", "tensorboard", extra="track")
     if data_dir is not None and not download and not data_dir.is_dir():
         raise DataError(f"--data-dir {data_dir} is not a folder; give the one where the images lie.")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.partition(":")[0] not in ("cpu", "cuda"):
-        raise UsageError(f"--device {device} is not known; choose cpu, cuda, cuda:1, or auto.")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch sees no GPU here; use --device cpu.")
+    if cluster is not None:
+        if gpus is not None or jobs:
+            raise UsageError("--cluster says by itself how many runs fit; leave out --gpus and --jobs.")
+        if device not in ("auto", "cpu", "cuda"):
+            raise UsageError(f"--device {device}: on a cluster the nodes choose the GPU; give cpu, cuda or auto.")
+        pins: tuple[str, ...] = ()
+    else:
+        pins = _pins(gpus, per_gpu, device) if gpus is not None else ()
+        device = "cuda" if pins else _device(device)
     if graph and device == "cpu":
         raise UsageError("--graph records a training step on a GPU, and the device is cpu; leave it out.")
     if on_bad_image not in ("error", "skip"):
         raise UsageError(f"--on-bad-image {on_bad_image} is not known; choose error or skip.")
+    if pins or cluster is not None:
+        jobs = min(jobs or len(pins), len(pins)) or 1
     return Setup(
         data_dir=data_dir,
         device=device,
@@ -75,4 +85,42 @@ def make_setup(
         on_bad_image=on_bad_image,
         fused=fused,
         graph=graph,
+        gpus=pins,
+        cluster=cluster or "",
+        per_gpu=per_gpu,
     )
+
+
+def _device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise UsageError(f"--device {device} is not known; choose cpu, cuda, cuda:1, or auto.")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch sees no GPU here; use --device cpu.")
+    return device
+
+
+def _pins(gpus: str, per_gpu: int, device: str) -> tuple[str, ...]:
+    """Return what each process sees as `CUDA_VISIBLE_DEVICES`: the first run of every GPU, then the second of each."""
+    import torch
+
+    if device not in ("auto", "cuda"):
+        raise UsageError(f"--gpus {gpus} and --device {device} contradict each other; leave one out.")
+    count = torch.cuda.device_count()
+    seen = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    names = seen[:count] if seen else [str(number) for number in range(count)]
+    if not names:
+        raise UsageError(f"--gpus {gpus}: torch sees no GPU here; leave it out, or use --device cpu.")
+    if gpus == "all":
+        return tuple(names) * per_gpu
+    chosen = [part.strip() for part in gpus.split(",")]
+    known = {str(number): name for number, name in enumerate(names)}
+    for part in chosen:
+        if part not in known:
+            raise UsageError(f"--gpus {gpus}: {part!r} is not a GPU here; choose all, or of {', '.join(known)}.")
+    if len(set(chosen)) < len(chosen):
+        raise UsageError(f"--gpus {gpus} names a GPU twice; --per-gpu lets runs share one.")
+    return tuple(known[part] for part in chosen) * per_gpu

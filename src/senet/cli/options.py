@@ -9,6 +9,7 @@ __all__ = [
     "BadImage",
     "Batch",
     "ClassMap",
+    "Cluster",
     "DataChoice",
     "DataDir",
     "Design",
@@ -24,6 +25,7 @@ __all__ = [
     "Normalization",
     "NumClasses",
     "Output",
+    "PerGpu",
     "Preset",
     "Quick",
     "Rate",
@@ -92,6 +94,14 @@ Quick = Annotated[bool, typer.Option("--quick", help="At the study's quick scale
 # machine
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Runs at a time; 0: one a core on the CPU, one on a GPU")]
+Gpus = Annotated[
+    str | None, typer.Option("--gpus", help="all, or numbers as in 0,2: a process for each run, pinned to its GPU")
+]
+PerGpu = Annotated[int, typer.Option("--per-gpu", help="Runs that share a GPU")]
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Train on a Ray cluster: auto, HOST:PORT, or local, which starts Ray here"),
+]
 Threads = Annotated[
     int, typer.Option("--threads", help="Of one operator in each run; 0: OMP_NUM_THREADS, or the cores shared by jobs")
 ]

@@ -9,6 +9,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 
 from senet.data.spec import DataSpec
 from senet.errors import CheckpointError, Interrupted, StoppedEarly, UsageError
@@ -23,7 +25,7 @@ from senet.lab.run import Run
 from senet.lab.store import Store
 from senet.signals import Stop, stoppable
 
-__all__ = ["Ended", "execute", "local"]
+__all__ = ["Ended", "execute", "place"]
 
 Ended = Result | Pruned | Failed
 """How a run can end: with a result, stopped by the rule of a search, or failed by itself."""
@@ -32,10 +34,26 @@ POLL = 0.2  # seconds between two looks at whether to stop
 PACE = 1.0  # seconds between two looks at what other processes train
 
 
-def local(job: Job, wanted: int) -> AbstractContextManager[Workers]:
-    """Open the workers of this machine: this process, or as many others as the setup asks for."""
-    jobs = min(job.setup.jobs, wanted)
-    return Here(job) if jobs == 1 else Processes(job, jobs)
+def place(job: Job, wanted: int, root: Path) -> AbstractContextManager[Workers]:
+    """Open the workers that the setup asks for: this process, others of this machine, or a cluster.
+
+    Args:
+        job: how a run is trained.
+        wanted: runs that wait.
+        root: folder of the runs.
+
+    Raises:
+        UsageError: if a cluster is asked for and Ray is not installed.
+    """
+    setup = job.setup
+    if setup.cluster:
+        try:
+            from senet.execution.cluster.driver import Cluster
+        except ImportError:
+            raise UsageError("--cluster needs Ray, which is not installed; pip install ray.") from None
+        return Cluster(job, wanted, root=root, address=setup.cluster, per_gpu=setup.per_gpu)
+    jobs = min(setup.jobs, wanted)
+    return Here(job) if jobs == 1 and not setup.gpus else Processes(job, jobs, gpus=setup.gpus)
 
 
 def execute(
@@ -47,7 +65,7 @@ def execute(
     say: Callable[[str], None] | None = None,
     judge: Judge | None = None,
     retry_failed: bool = False,
-    workers: Open = local,
+    workers: Open | None = None,
 ) -> Iterator[Ended]:
     """Train what the store lacks and yield how every run ended as soon as it has, each once.
 
@@ -62,7 +80,7 @@ def execute(
         say: is told in a line which runs other processes train, while nothing is left to train here.
         judge: may stop runs that fall behind; these are yielded as `Pruned`.
         retry_failed: train runs again that failed before.
-        workers: opens the place where runs are trained.
+        workers: opens the place where runs are trained; None opens the one that the setup asks for.
 
     Raises:
         CheckpointError: if a result is damaged, or of other images than those that are there.
@@ -89,8 +107,9 @@ def execute(
     if not missing:
         return
     job = Job(setup, judge)
-    with stoppable(announce=True) as stop, workers(job, len(missing)) as place:
-        for found in _Work(missing, store, place, stop, judge, watch or _ignore, say or _ignore):
+    open_workers = workers or partial(place, root=store.root)
+    with stoppable(announce=True) as stop, open_workers(job, len(missing)) as opened:
+        for found in _Work(missing, store, opened, stop, judge, watch or _ignore, say or _ignore):
             images.check(found)
             yield found
 

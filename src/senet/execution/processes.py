@@ -7,8 +7,8 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +34,11 @@ class Processes:
     Args:
         job: how a run is trained.
         size: processes.
+        gpus: what each process sees as `CUDA_VISIBLE_DEVICES`, at least `size` of them; empty leaves it as it is.
     """
 
-    def __init__(self, job: Job, size: int) -> None:
-        self._job, self._size = job, size
+    def __init__(self, job: Job, size: int, *, gpus: Sequence[str] = ()) -> None:
+        self._job, self._size, self._gpus = job, size, gpus
         self._all: list[_Process] = []
 
     def __enter__(self) -> Self:
@@ -60,7 +61,11 @@ class Processes:
         """Give a run to a process."""
         idle = next((one for one in self._all if one.run is None), None)
         if idle is None:
-            self._all.append(idle := _Process(self._job))
+            taken = [one.gpu for one in self._all]
+            free = list(self._gpus)  # several runs may share a GPU: it then stands here several times
+            for gpu in filter(None, taken):
+                free.remove(gpu)
+            self._all.append(idle := _Process(self._job, free[0] if free else ""))
         idle.give(run, folder)
 
     def listen(self, watch: Watch, *, seconds: float) -> Iterator[tuple[Run, Outcome]]:
@@ -91,16 +96,18 @@ class _Process:
 
     Args:
         job: how a run is trained.
+        gpu: what it sees as `CUDA_VISIBLE_DEVICES`; empty leaves it as it is.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, gpu: str = "") -> None:
+        self.gpu = gpu
         self.pipe, theirs = CONTEXT.Pipe()
         words = theirs, job, multiprocessing.get_start_method()
         self.process = CONTEXT.Process(target=_serve, args=words)
         self.run: Run | None = None
         self._folder = Path()
         self._ready = self._dismissed = False
-        with held():  # it lets them in when it can heed them
+        with held(), _environment("CUDA_VISIBLE_DEVICES", gpu):  # it lets signals in when it can heed them
             self.process.start()
         theirs.close()
 
@@ -141,6 +148,21 @@ class _Process:
             f"{self._folder}: the process that trained {self.run.model} {self.run.design} seed {self.run.seed} {how}"
             f"{hint}; the same command goes on from its last checkpoint."
         )
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Let processes that start meanwhile see a variable: CUDA reads it once, when torch is imported."""
+    before = os.environ.get(name)
+    if value:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        if value and before is None:
+            del os.environ[name]
+        elif before is not None:
+            os.environ[name] = before
 
 
 def _serve(pipe: "Connection[Message, tuple[Run, Path]]", job: Job, start_method: str) -> None:

@@ -23,6 +23,9 @@ class Setup:
         download: fetch a missing data set where the network allows.
         fused: train with fused norms and blocks (`senet.accelerate`).
         graph: record training steps as CUDA graphs.
+        gpus: what each process sees as `CUDA_VISIBLE_DEVICES`, one run at a time for each; empty leaves it as it is.
+        cluster: where runs are trained: `local`, `auto` or the address of a Ray cluster; empty is this machine.
+        per_gpu: runs that share a GPU of a cluster.
     """
 
     data_dir: Path | None = None
@@ -36,6 +39,9 @@ class Setup:
     download: bool = False
     fused: bool = True
     graph: bool = False
+    gpus: tuple[str, ...] = ()
+    cluster: str = ""
+    per_gpu: int = 1
 
     def threads_each(self) -> int:
         """Return the threads of one run; 0 leaves torch's own number, which heeds `OMP_NUM_THREADS`."""

@@ -1,0 +1,102 @@
+"""Processes that are pinned to GPUs: what each of them sees, without a GPU."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from senet.cli.machine import make_setup
+from senet.data import DataSpec
+from senet.errors import UsageError
+from senet.execution.execute import execute
+from senet.execution.processes import Processes
+from senet.execution.setup import Setup
+from senet.execution.workers import Job
+from senet.lab.recipe import RECIPES
+from senet.lab.result import Result
+from senet.lab.run import Run
+from senet.lab.store import Store
+
+
+@pytest.fixture
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize(
+    ("gpus", "per_gpu", "seen"),
+    [
+        ("all", 1, ("0", "1", "2", "3")),
+        ("0,2", 1, ("0", "2")),
+        ("3", 2, ("3", "3")),
+        ("1, 0", 2, ("1", "0", "1", "0")),
+    ],
+)
+def test_every_process_gets_its_gpu(gpus: str, per_gpu: int, seen: tuple[str, ...]) -> None:
+    setup = make_setup(None, "auto", 0, 0, gpus=gpus, per_gpu=per_gpu)
+    assert (setup.gpus, setup.jobs, setup.device) == (seen, len(seen), "cuda")
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_numbers_count_among_the_gpus_that_a_batch_system_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-5f,6,7")
+    assert make_setup(None, "auto", 0, 0, gpus="1,3").gpus == ("GPU-5f", "7")
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize(
+    ("gpus", "words"),
+    [
+        ("4", "'4' is not a GPU here; choose all, or of 0, 1, 2, 3"),
+        ("0,0", "names a GPU twice; --per-gpu lets runs share one"),
+        ("", "'' is not a GPU here"),
+        ("-1", "'-1' is not a GPU here"),
+        ("0;1", "'0;1' is not a GPU here"),
+    ],
+)
+def test_gpus_that_are_not_there_are_refused(gpus: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        make_setup(None, "auto", 0, 0, gpus=gpus)
+    assert words in str(error.value)
+
+
+def test_gpus_without_a_gpu_contradictions_and_wrong_shares_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"^--gpus all: torch sees no GPU here"):
+        make_setup(None, "auto", 0, 0, gpus="all")
+    with pytest.raises(UsageError, match="contradict each other"):
+        make_setup(None, "cpu", 0, 0, gpus="0")
+    with pytest.raises(UsageError, match="--per-gpu"):
+        make_setup(None, "auto", 0, 0, gpus="all", per_gpu=0)
+    with pytest.raises(UsageError, match="leave out --gpus and --jobs"):
+        make_setup(None, "auto", 2, 0, cluster="auto")
+    with pytest.raises(UsageError, match="the nodes choose the GPU"):
+        make_setup(None, "cuda:1", 0, 0, cluster="auto")
+
+
+class Look(Job):
+    """In place of a training: writes down what the process sees, and whether torch could have seen something else."""
+
+    def __call__(self, run: Run, folder: Path, watch: object = None) -> Result:
+        folder.mkdir(parents=True)
+        (folder / "seen").write_text(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {os.getpid()}")
+        raise UsageError("looked")
+
+
+def test_processes_see_their_gpu_from_their_first_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    base = Run(model="resnet8", data=DataSpec(train_size=40, test_size=40), recipe=replace(RECIPES["digits"], epochs=1))
+    runs = [replace(base, seed=seed) for seed in range(4)]
+    setup = Setup(jobs=3, gpus=("2", "0", "2"))
+    ended = list(
+        execute(runs, Store(tmp_path), setup, workers=lambda job, _: Processes(Look(setup), 3, gpus=setup.gpus))
+    )
+    assert len(ended) == 4
+    seen = [path.read_text().split() for path in tmp_path.glob("*/seen")]
+    by_process = {process: gpu for gpu, process in seen}
+    assert len(by_process) == 3
+    assert sorted(by_process.values()) == ["0", "2", "2"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
