@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from senet.data.spec import DataSpec
-from senet.errors import CheckpointError, Interrupted, StoppedEarly, UsageError
+from senet.errors import CheckpointError, Interrupted, StoppedEarly, UsageError, not_installed
 from senet.execution.processes import Processes
 from senet.execution.setup import Setup
 from senet.execution.workers import Here, Job, Open, Outcome, Watch, Workers, loaded
@@ -50,7 +50,7 @@ def place(job: Job, wanted: int, root: Path) -> AbstractContextManager[Workers]:
         try:
             from senet.execution.cluster.driver import Cluster
         except ImportError:
-            raise UsageError("--cluster needs Ray, which is not installed; pip install ray.") from None
+            raise not_installed("--cluster", "ray", extra="cluster") from None
         return Cluster(job, wanted, root=root, address=setup.cluster, per_gpu=setup.per_gpu)
     jobs = min(setup.jobs, wanted)
     return Here(job) if jobs == 1 and not setup.gpus else Processes(job, jobs, gpus=setup.gpus)
