@@ -257,4 +257,6 @@ def test_the_inline_blocks_of_monais_efficientnet():
 @pytest.mark.parity
 def test_the_blocks_of_torchvisions_quantizable_networks():
     models = pytest.importorskip("torchvision.models.quantization")
-    assert len(senet.find(models.mobilenet_v3_large(weights=None, quantize=False))) == 8
+    model = models.mobilenet_v3_large(weights=None, quantize=False).eval()
+    assert len(senet.find(model)) == 8
+    assert len(senet.plan(model, SESpec(reduction=4), shape=(1, 3, 64, 64))) == 7  # those without one of their own

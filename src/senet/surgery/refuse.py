@@ -57,7 +57,7 @@ def refuse_wrapped(model: nn.Module) -> None:
                 f"{place} is a {title}, which takes no new modules; give the network it was made from, and script or "
                 "trace it afterwards."
             )
-        if type(module).__module__.startswith(QUANTIZED):
+        if type(module).__module__.startswith(QUANTIZED) and title != "FloatFunctional":  # which is for floats
             raise SpecError(f"{place} is a quantized {title}; work on the network before it is quantized.")
 
 
