@@ -1,5 +1,6 @@
 """Batches depend on their indices, seed and augmentation: not on order, workers, earlier batches or global state."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,3 +150,18 @@ def test_a_batch_has_the_same_bits_on_a_gpu():
     ):
         assert torch.equal(x, u.cpu())
         assert torch.equal(y, v.cpu())
+
+
+@pytest.mark.parametrize(
+    ("spec", "augment", "expected"),
+    [
+        (DataSpec(), Augment(flip=True, crop=2, padding="reflect", cutout=3), "4fb24ad275b4d683"),
+        (DataSpec(normalize="unit", train_size=300), Augment(shift=(0.1, 0.2), flip=True), "634bf7783e03b3ed"),
+    ],
+)
+def test_batches_of_images_that_are_not_resized_keep_the_bits_they_always_had(spec, augment, expected):
+    digest = hashlib.sha256()
+    plan = [(torch.arange(64), 5), (torch.arange(20, 90), 2**40 + 1)]
+    for x, y in load(spec).train.batches(plan, augment=augment, device="cpu"):
+        digest.update(x.numpy().tobytes() + y.numpy().tobytes())
+    assert digest.hexdigest()[:16] == expected
