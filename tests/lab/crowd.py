@@ -32,7 +32,7 @@ def variants(number: int, **recipe: Any) -> list[Run]:
     return [replace(RUN, seed=seed, recipe=replace(RECIPE, **recipe)) for seed in range(number)]
 
 
-def _watched(run: Run, data: Data, folder: Path, *, logs: Path, slow: dict[str, float], **kw: Any) -> Result:
+def _watched(run: Run, data: Data, folder: Path, *, logs: Path, slow: dict[str, Any], **kw: Any) -> Result:
     log = logs / f"{run.id}.{os.getpid()}"
     return train_digits(run, folder, data=data, log=log, **slow, **kw)
 
@@ -40,7 +40,7 @@ def _watched(run: Run, data: Data, folder: Path, *, logs: Path, slow: dict[str, 
 class _Job(workers.Job):
     """A job that logs every batch, in whatever process it is done."""
 
-    def __init__(self, job: workers.Job, place: Path, slow: dict[str, float]) -> None:
+    def __init__(self, job: workers.Job, place: Path, slow: dict[str, Any]) -> None:
         super().__init__(job.setup, job.judge, retry_failed=job.retry_failed)
         self.place, self.slow = place, slow
 
@@ -57,7 +57,7 @@ def labour(
     jobs: int = 1,
     gate: Path | None = None,
     retry_failed: bool = False,
-    slow: dict[str, float] | None = None,
+    slow: dict[str, Any] | None = None,
 ) -> None:
     """Do what a command does, and print how every run ended."""
     while gate is not None and not gate.exists():

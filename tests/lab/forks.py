@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,10 @@ RUN = Run(model="resnet8", data=DATA.spec, recipe=RECIPE)
 STEPS = 10  # of an epoch
 
 
+def _have_logs(folder: Path, processes: int) -> bool:
+    return len({log.suffix for log in folder.iterdir()}) >= processes
+
+
 @dataclass(frozen=True)
 class Watched:
     """A split that logs the images and the time of every batch, can be slow, and can ring for the end.
@@ -64,12 +68,14 @@ class Watched:
         log: a line for each batch: time, indices.
         seconds: of every batch.
         stop_at: signal this process to stop when it draws this batch, counted from 1; 0 is never.
+        company: hold the first batch back until so many processes have a log `NAME.PID` beside this one.
     """
 
     split: Split
     log: Path | None = None
     seconds: float = 0.0
     stop_at: int = 0
+    company: int = 0
     drawn: list[int] = field(default_factory=list)
 
     @property
@@ -88,7 +94,8 @@ class Watched:
         return len(self.split)
 
     def to(self, device: torch.device | str) -> "Watched":
-        return Watched(self.split.to(device), self.log, self.seconds, self.stop_at, self.drawn)
+        # not `replace`: what inherits from this class stays what it is
+        return type(self)(self.split.to(device), self.log, self.seconds, self.stop_at, self.company, self.drawn)
 
     def batches(
         self,
@@ -103,6 +110,7 @@ class Watched:
             if self.log is not None:
                 with self.log.open("a") as file:
                     file.write(json.dumps([time.monotonic(), *indices.tolist()]) + "\n")
+                wait_until(partial(_have_logs, self.log.parent, self.company))
             time.sleep(self.seconds)
             self.drawn.append(len(indices))
             if len(self.drawn) == self.stop_at:
@@ -120,11 +128,12 @@ def train_digits(
     test_seconds: float = 0.0,
     stop_at: int = 0,
     stop_at_test: int = 0,
+    company: int = 0,
     **kw: Any,
 ) -> Result:
     """Train on watched digits."""
     parts = {
-        "train": Watched(data.train, log, seconds, stop_at),
+        "train": Watched(data.train, log, seconds, stop_at, company),
         "test": Watched(data.test, None, test_seconds, stop_at_test),
     }
     return train(run, replace(data, **parts), folder, **kw)

@@ -27,7 +27,7 @@ def diverging(run: Run) -> Run:
 @pytest.mark.parametrize("number", [2, 4])
 def test_commands_share_runs_and_train_each_once(number: int, tmp_path: Path) -> None:
     crowd = Crowd(tmp_path, variants(2 * number))
-    crowd.begin(number, slow={"seconds": 0.02})
+    crowd.begin(number, slow={"company": number})  # the first run of each waits until all have one
     crowd.end()
     crowd.check(steps=STEPS)
     logs = [log.suffix for log in (tmp_path / "logs").iterdir() if log.read_text()]
