@@ -1,6 +1,7 @@
 """What all tests share: signatures of `senet` checked at run time, one thread, equal seeds, the papers' tables."""
 
 import gc
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import torch
 
 # before the first import of senet: from here on every call of the library checks its types and shapes
 jaxtyping.install_import_hook("senet", "typecheck.checked")
+
+# what the shell of whoever starts the tests says of its terminal; children of the tests inherit it, too
+for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "GITHUB_ACTIONS"):
+    os.environ.pop(name, None)
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("senet", deadline=None)  # a busy machine is no failure

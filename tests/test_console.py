@@ -1,5 +1,8 @@
 """Tables on the terminal: whole cells, numbers right, words left, nothing read as markup."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,19 @@ def test_a_table_is_never_wider_than_the_terminal(
     flat = " ".join(out.split())
     for word in ("Slow squeeze", "29.00 ± 4.24", "-15.00", "kth_table3", "1,000,000,000"):
         assert word in flat
+
+
+@pytest.mark.parametrize("at_import", ["40", "80", "300"])
+def test_the_width_is_that_of_now_and_not_of_the_import(at_import: str) -> None:
+    """A width in the environment of the first import must not stay, and without one a pipe has no width."""
+    code = (
+        "import os, senet.console as c; del os.environ['COLUMNS']; c.show_rows(['a', 'b'], [['1', 'x' * 200]]);"
+        "os.environ['COLUMNS'] = '60'; c.show_rows(['a', 'b'], [['1', 'y' * 200]], words={'b'})"
+    )
+    environment = os.environ | {"COLUMNS": at_import}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert "x" * 200 in out.stdout
+    assert max(cell_len(line) for line in out.stdout.splitlines() if "y" in line) == 60
 
 
 def test_columns_that_are_left_out_are_named(

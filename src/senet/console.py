@@ -33,7 +33,13 @@ from senet.text import one_line
 
 __all__ = ["Board", "Passing", "console", "say", "say_written", "show_records", "show_rows", "show_table"]
 
-console = Console(stderr=False, highlight=False)
+
+def console() -> Console:
+    """Return the console of standard output, as wide as the terminal, or `COLUMNS`, is now.
+
+    A console that is kept would keep the width that `COLUMNS` had when the module was imported.
+    """
+    return Console(highlight=False)
 
 
 class Board:
@@ -119,7 +125,7 @@ class Board:
 
 def say(text: str, *, dim: bool = True) -> None:
     """Print a remark; it is wrapped between words where it is longer than a line."""
-    console.print(Text(one_line(text), style="dim" if dim else ""))
+    console().print(Text(one_line(text), style="dim" if dim else ""))
 
 
 def say_written(files: Sequence[Path]) -> None:
@@ -227,7 +233,7 @@ def show_rows(
     said = None if title is None else Text(one_line(title), style="bold")
     if said is not None:
         print()
-        console.print(said)
+        console().print(said)
     for head in (*spare, None):
         table = _table(heads, body, shown, left, wrapped=False)
         if room is None or _width(table) <= room or head is None:
@@ -247,13 +253,13 @@ def show_rows(
 
 def _room() -> int | None:
     """Return the width of the terminal [letters]; None for a file or a pipe, where lines may have any length."""
-    if console.is_terminal or os.environ.get("COLUMNS", "").isdigit():
-        return console.width
+    if console().is_terminal or os.environ.get("COLUMNS", "").isdigit():
+        return console().width
     return None
 
 
 def _width(table: Table, *, least: bool = False) -> int:
-    found = Measurement.get(console, console.options.update(max_width=10_000), table)
+    found = Measurement.get(console(), console().options.update(max_width=10_000), table)
     return found.minimum if least else found.maximum
 
 
@@ -289,14 +295,14 @@ def _table(
 def _show_lists(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print every row as a list of its cells, for a terminal that has no room for a table."""
     for first, *rest in rows:
-        console.print(Text(first, style="bold"))
+        console().print(Text(first, style="bold"))
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for head, cell in zip(heads[1:], rest, strict=True):
             if cell not in ("", "-"):
                 table.add_row(Text(f"  {head}"), Text(cell))
-        console.print(table)
+        console().print(table)
 
 
 def _two_lines(head: str) -> list[str]:

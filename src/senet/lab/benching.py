@@ -48,7 +48,7 @@ def measure(
         ensure_writable(output)
     torch.set_num_threads(max(1, threads))
     keep_memory()  # as in training
-    with Progress(console=console, disable=as_json or not sys.stdout.isatty(), transient=True) as bars:
+    with Progress(console=console(), disable=as_json or not sys.stdout.isatty(), transient=True) as bars:
         bar = bars.add_task("rounds", total=options["rounds"])
         found = bench(
             model,
