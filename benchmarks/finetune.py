@@ -219,7 +219,7 @@ def tuned(
 
 @torch.no_grad()
 def equal_outputs(host: nn.Module, model: nn.Module, data: Data) -> bool:
-    """Tell whether two networks give the same bits for 500 test images."""
+    """Return whether two networks give the same bits for 500 test images."""
     x, _ = next(data.test.batches([(torch.arange(500), 0)], augment=None, device="cpu"))
     return torch.equal(host.eval()(x), model.eval()(x))
 

@@ -163,7 +163,7 @@ def reasons(done: senet.Insertion) -> str:
 
 
 def gradients(model: nn.Module, x: torch.Tensor, names: tuple[str, ...]) -> bool:
-    """Tell whether every block gets a gradient at once, and all its layers do after one step."""
+    """Return whether every block gets a gradient at once, and all its layers do after one step."""
     for step in range(2):
         model.zero_grad()
         out = model(x)

@@ -193,7 +193,7 @@ def test_the_folder_of_no_run_is_one_line(senet: Callable[..., tuple[int, str]],
     (tmp_path / "run.json").write_text(text)
     code, said = senet("eval", str(tmp_path))
     assert code == 4, said
-    assert "run.json is no run" in said
+    assert "run.json is not a run" in said
     assert len(said.splitlines()) == 1
 
 

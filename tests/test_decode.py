@@ -74,7 +74,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"recipe": {"schedule": {"steps": [[81]]}}}, "recipe.schedule.steps[0][1]", "is missing"),
     ({"recipe": {"schedule": {"steps": [[1, 0.1], "ab"]}}}, "recipe.schedule.steps[1] = 'ab'", "valid array"),
     ({"recipe": {"augment": {"flip": "yes"}}}, "recipe.augment.flip = 'yes'", "valid boolean"),
-    ({"se": 3}, "se = 3", "is no design; give a name, a table or a list of tables"),
+    ({"se": 3}, "se = 3", "is not a design; give a name, a table or a list of tables"),
     ({"se": [[3]]}, "se[0][0] = 3", "is no design"),
     ({"se": {"bias": "no"}}, "se.bias = 'no'", "valid boolean"),
     ({"se": {"gate": 3}}, "se.gate = 3", "valid string"),
@@ -384,7 +384,7 @@ def test_the_last_of_two_equal_assignments_holds() -> None:
 def test_a_word_that_is_no_assignment_is_refused(word: str) -> None:
     with pytest.raises(UsageError) as caught:
         decode.assign(["seed=1", word])
-    assert str(caught.value).startswith(f"{word!r} is no assignment; write name=value with dotted names")
+    assert str(caught.value).startswith(f"{word!r} is not an assignment; write name=value with dotted names")
 
 
 def test_a_text_may_hold_an_equals_sign() -> None:

@@ -40,7 +40,7 @@ class Range:
         return enough and (value < self.high if self.below else value <= self.high)
 
     def __str__(self) -> str:
-        """Say what is allowed: `a whole number from 1 to 1,000`, `a number above 0 and at most 1e+30`."""
+        """Return what is allowed: `a whole number from 1 to 1,000`, `a number above 0 and at most 1e+30`."""
         kind = "whole number" if self.whole else "number"
         low = f"above {self.low:,}" if self.above else f"from {self.low:,}"
         high = f"{self.high:,.15g}" if self.high < 2**53 else f"{self.high:.3g}"
@@ -94,9 +94,9 @@ RANGES: Mapping[str, Range] = {
     "stop_early.warmup": _count(0, 1_000_000, "is a third of the epochs"),
     "stop_early.startup": _count(1, 1_000_000),
     "stop_early.factor": _count(2, 1_000),
-    "budget.trials": _count(0, 1_000_000, "is no limit"),
-    "budget.minutes": Range(0, 1e9, zero="is no limit"),
-    "budget.params": _count(0, 10**15, "is no limit"),
+    "budget.trials": _count(0, 1_000_000, "means no limit"),
+    "budget.minutes": Range(0, 1e9, zero="means no limit"),
+    "budget.params": _count(0, 10**15, "means no limit"),
     "shared.epochs": _count(0, 1_000_000, "takes those of the recipe"),
     "shared.middle": _count(0, 1_000),
     "shared.calibration": _count(2, 1_000_000),

@@ -337,7 +337,7 @@ def _without_data(tensor: Tensor) -> Tensor:
 
 
 def _repeats(part: Tensor, out: Tensor) -> bool:
-    """Tell whether a factor is broadcast over the product, by its shape or by `expand`."""
+    """Return whether a factor is broadcast over the product, by its shape or by `expand`."""
     expanded = any(size > 1 and step == 0 for size, step in zip(part.shape, part.stride(), strict=True))
     return part.numel() < out.numel() or expanded
 

@@ -77,7 +77,7 @@ def _load(model: Network, weights: str | Path, origin: str) -> None:
 
 
 def _difference(config: "Config", model: Network) -> str:
-    """Say where a network is not the one that a folder describes; empty if it is, as far as layers tell."""
+    """Describe where a network is not the one that a folder describes; empty if it is, as far as layers tell."""
     import torch
 
     from senet.weights.difference import layers_differ

@@ -95,7 +95,7 @@ def _sentence(error: ValidationError, kind: type[Any]) -> str:
 
 
 def _unknown_key(key: int | str, known: Sequence[str]) -> str:
-    """Say what stands there instead, and where a field of this name belongs."""
+    """Describe what stands there instead, and where a field of this name belongs."""
     sentence = str(unknown("", key, known)).removeprefix(f" = {shown(key)}")
     places = [f"{home}.{key}" for home, kind in HOMES.items() if key in {entry.name for entry in fields(kind)}]
     return f"{sentence} {' or '.join(places)} is the name in full." if places else sentence
@@ -204,7 +204,9 @@ def assign(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not all(name.split(".")) or name.count(".") >= DEEPEST:
-            raise UsageError(f"{shown(word)} is no assignment; write name=value with dotted names, e.g. optim.lr=0.05.")
+            raise UsageError(
+                f"{shown(word)} is not an assignment; write name=value with dotted names, e.g. optim.lr=0.05."
+            )
         nested: Any = value(text)
         for part in reversed(name.split(".")):
             nested = {part: nested}
@@ -231,7 +233,7 @@ def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
             raise SpecError(f"{place}.{error}") from None
     if isinstance(words, Sequence):
         return tuple(s for i, word in enumerate(words) for s in se_designs(word, place=f"{place}[{i}]"))
-    raise SpecError(f"{place} = {shown(words)} is no design; give a name, a table or a list of tables.")
+    raise SpecError(f"{place} = {shown(words)} is not a design; give a name, a table or a list of tables.")
 
 
 def _se_word(word: str, place: str) -> SESpec:

@@ -92,7 +92,7 @@ def test_what_people_take_for_a_picture_and_is_not_read_is_counted_by_suffix(tre
 
 @pytest.mark.parametrize("name", ["labels.csv", "README", "x.txt", "Thumbs.db", "boxes.xml", "x.json"])
 def test_files_that_are_no_pictures_need_no_word(tree, name):
-    (tree / "train" / "dog" / name).write_bytes(b"text, which is no picture")
+    (tree / "train" / "dog" / name).write_bytes(b"text, which is not a picture")
     assert not load(SPEC, root=tree).notes
 
 

@@ -15,7 +15,7 @@ from senet.fast.native import native
 from senet.files import cache
 
 pytestmark = pytest.mark.skipif(
-    compiler() is None or not convolution.is_available() or not native(), reason="there are no convolutions in C++ here"
+    compiler() is None or not convolution.is_available() or not native(), reason="convolutions in C++ are missing here"
 )
 
 

@@ -71,7 +71,7 @@ def test_files_that_are_no_map_are_one_sentence(name: str, tmp_path: Path) -> No
 
 
 def test_files_that_cannot_be_read_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match="the file does not exist"):
         read_class_map(tmp_path / "none.json")
     with pytest.raises(DataError, match="cannot be read"):
         read_class_map(tmp_path)

@@ -30,13 +30,13 @@ PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethroug
 
 
 def kinds(text: str) -> list[str]:
-    """Give the kinds of all tokens of Markdown, those within a line included."""
+    """Return the kinds of all tokens of Markdown, those within a line included."""
     tokens = PARSER.parse(text)
     return [one.type for token in tokens for one in (token, *(token.children or ()))]
 
 
 def shown(text: str) -> str:
-    """Give the text that a reader of rendered Markdown sees, in one line."""
+    """Return the text that a reader of rendered Markdown sees, in one line."""
     inner = (one.content for token in PARSER.parse(text) for one in (token.children or ()) if one.content)
     return " ".join("".join(inner).split())
 

@@ -16,7 +16,7 @@ from senet.nn.nested import NestedSqueezeExcite
 from senet.nn.squeeze import SQUEEZES
 from senet.spec import VARIANTS
 
-pytestmark = pytest.mark.usefixtures("unchecked")  # a stand-in for a tensor is no tensor
+pytestmark = pytest.mark.usefixtures("unchecked")  # a stand-in for a tensor is not a tensor
 
 
 def same(block: nn.Module, x: Tensor) -> None:
@@ -32,7 +32,7 @@ def test_every_variant_and_squeeze_is_traced(variant: str, squeeze: str) -> None
     try:
         spec = SESpec(variant=variant, squeeze=squeeze, reduction=4)
     except SpecError:
-        pytest.skip("there is no such design")
+        pytest.skip("such a design does not exist")
     same(SqueezeExcite(16, spec), torch.randn(2, 16, 5, 5))
 
 
@@ -79,7 +79,7 @@ def test_features_of_torchvision_and_timm_are_extracted() -> None:
     model = create_model("resnet8", se=SESpec(reduction=4)).eval()
     maps = create_feature_extractor(model, ["stage2"])(torch.rand(1, 3, 32, 32))["stage2"]
     assert maps.shape == (1, 32, 16, 16)
-    host = timm.create_model("efficientnet_lite0")  # its norms are no leaves
+    host = timm.create_model("efficientnet_lite0")  # its norms are not leaves
     insert(host, SESpec(reduction=4), shape=(1, 3, 64, 64))
     fx.symbolic_trace(host)
 

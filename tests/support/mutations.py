@@ -8,7 +8,7 @@ children, so that a crash, a hang or a full memory is a finding and not the end 
     verdict = judge(as_file(read, tmp_path / "x.mat"), mutants(content, count=300, seed=0))
     assert not verdict.faults, verdict
 
-For JSON and TOML, `mutants(..., tokens=TOKENS)` splices words in, too. A content that is no mutation, e.g. a bomb, is
+For JSON and TOML, `mutants(..., tokens=TOKENS)` splices words in. A content that is not a mutation, e.g. a bomb, is
 judged by `judge(read, [content])`.
 """
 
@@ -144,7 +144,7 @@ def as_file(read: Callable[[Path], object], path: Path) -> Callable[[bytes], obj
 def judge(
     read: Callable[[bytes], object], contents: Iterable[bytes], *, seconds: float = 5.0, memory_mib: float = 500.0
 ) -> Verdict:
-    """Give every content to a reader, in children of this process, and say what happened.
+    """Hand every content to a reader, in children of this process, and say what happened.
 
     Args:
         read: returns a value, or raises a `SenetError` of one line.

@@ -238,7 +238,7 @@ UNREADABLE = {
     "other lengths": (Y[:5], "labels are 5 for 24 images"),
     "too few outputs": (Y + 5, "labels reach from 5 to 14 for 10 outputs, which count from 0"),
     "unknown": (Y - 1, "labels reach from -1 to 8"),
-    "fractions": (Y + 0.5, "labels are no whole numbers"),
+    "fractions": (Y + 0.5, "labels are not whole numbers"),
     "nan": (Y / 0.0 * 0.0, "labels are not finite"),
     "several classes": (torch.ones(24, 10), "labels name several classes for an image"),
     "other columns": (torch.eye(24), "labels have 24 columns for 10 outputs"),

@@ -79,7 +79,7 @@ class Tied(Body):
 
 
 class Looped(Body):
-    """A child knows its parent by an attribute that is no child."""
+    """A child knows its parent by an attribute that is not a child."""
 
     def __init__(self):
         super().__init__()
@@ -148,7 +148,7 @@ def weight_normed():
     model = Body()
     with pytest.warns(FutureWarning):
         nn.utils.weight_norm(model.unit.conv1)
-    model(torch.randn(SHAPE)).sum().backward()  # the weight is no leaf now
+    model(torch.randn(SHAPE)).sum().backward()  # the weight is not a leaf now
     return model
 
 

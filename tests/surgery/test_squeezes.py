@@ -1,4 +1,4 @@
-"""Blocks are found by what they do: whatever their class is called, and where they are no module."""
+"""Blocks are found by what they do: whatever their class is called, and where they are not a module."""
 
 import pytest
 import torch

@@ -156,7 +156,7 @@ def test_a_wrapper_that_comes_around_a_part_is_no_fault():
 
 
 @pytest.mark.parametrize("use", ["optimize", "export", "fold"])
-@pytest.mark.usefixtures("unchecked")  # a tracer's values are no tensors
+@pytest.mark.usefixtures("unchecked")  # a tracer's values are not tensors
 def test_what_reads_a_converted_network_sees_its_blocks(use):
     model = gated()
     before = model(X)

@@ -52,7 +52,7 @@ def warn_of_guesses(results: "Iterable[Result]") -> None:
     if found:
         first = found[0]
         show_warning(
-            f"{len(found)} trained network{'s are' if len(found) > 1 else ' is'} no better than guessing "
+            f"{len(found)} trained network{'s are' if len(found) > 1 else ' is'} not better than guessing "
             f"({first.run.design}, seed {first.run.seed}: {first.last.correct:,} of {first.total:,} right, and up to "
             f"{most_by_chance(first):,.0f} come by chance); train longer, or look at optim.lr and the labels."
         )

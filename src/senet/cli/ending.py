@@ -80,7 +80,7 @@ def finish(
 
 
 def say_files(files: "Sequence[Path]") -> None:
-    """Print what was written, and why there is no figure where none can be drawn."""
+    """Print what was written, and why a figure is missing where none can be drawn."""
     from senet.console import say_written
 
     say_written(files)
@@ -88,7 +88,7 @@ def say_files(files: "Sequence[Path]") -> None:
 
 
 def warn_without_figures(what: str = "there will be no figure") -> None:
-    """Say that no figure can be drawn here: before hours of training, and at their end."""
+    """Report that no figure can be drawn here: before hours of training, and at their end."""
     from senet.lab.canvas import no_figures
 
     if (missing := no_figures()) is not None and os.environ.get("RANK", "0") == "0":

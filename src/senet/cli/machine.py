@@ -47,7 +47,7 @@ def make_setup(
         cluster: `local`, `auto` or the address of a Ray cluster, which then says what devices there are.
 
     Raises:
-        DataError: if there is no such folder.
+        DataError: if the folder does not exist.
         UsageError: if a number is out of range, the device is not known, not there or cannot record, `on_bad_image` is
             not known, or tensorboard is missing.
     """

@@ -111,7 +111,7 @@ def check_labels(labels: Int64[Tensor, " n"], classes: int, *, place: str, unlab
         labels: class of every image.
         classes: number of classes.
         place: file or column, for the message.
-        unlabelled: let -1 pass, which says that there is no label.
+        unlabelled: let -1 pass, which stands for a missing label.
 
     Raises:
         DataError: if a label is not in `0 .. classes - 1`.

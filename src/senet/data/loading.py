@@ -82,7 +82,7 @@ def _read(spec: DataSpec, root: Path | None, bad: UnreadableImages, *, download:
 
 
 def _framed(data: Data) -> Data:
-    """Say what the network sees of a set in memory."""
+    """Describe what the network sees of a set in memory."""
     spec, (_, height, width) = data.spec, data.train.shape
     if 0 < spec.size < max(height, width):
         raise SpecError(f"data.size = {spec.size} is less than the {height}x{width} of {spec.name}; 0 keeps them.")

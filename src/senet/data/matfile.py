@@ -39,7 +39,7 @@ def read_matrices(content: bytes, names: tuple[str, ...], *, place: str) -> dict
         The matrices that are there, in column order.
 
     Raises:
-        DataError: if the file is damaged, claims too much, or a named matrix is no array of real numbers.
+        DataError: if the file is damaged, claims too much, or a named matrix is not an array of real numbers.
     """
     found: dict[str, Num[np.ndarray, "..."]] = {}
     try:
@@ -84,7 +84,7 @@ def _inflated(packed: memoryview, order: str, place: str) -> memoryview:
 def _matrix(parts: list[tuple[int, memoryview]], order: str, place: str) -> Num[np.ndarray, "..."]:
     flags = struct.unpack_from(order + "I", parts[0][1])[0]
     if flags & (_COMPLEX | _LOGICAL) or flags & 0xFF not in _CLASSES or parts[3][0] not in _TYPES:
-        raise DataError(f"{place} is no array of real numbers; get the published file.")
+        raise DataError(f"{place} is not an array of real numbers; get the published file.")
     shape = tuple(np.frombuffer(parts[1][1], order + "i4").tolist())
     values = np.frombuffer(parts[3][1], order + _TYPES[parts[3][0]])
     if min(shape) < 0 or math.prod(shape) != len(values):

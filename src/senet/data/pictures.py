@@ -137,7 +137,7 @@ def _opened(item: Path | bytes) -> Iterator[Image.Image]:
 
 
 def _ensure_plain(path: Path) -> None:
-    """Refuse what is no file with an end: reading a pipe or a device waits for ever."""
+    """Refuse what is not a file with an end: reading a pipe or a device waits for ever."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableImage("not a regular file")

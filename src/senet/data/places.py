@@ -38,7 +38,7 @@ def missing(name: str, places: Iterable[Path], layouts: Iterable[str], *, remedy
 
 
 def ensure_plain(path: Path, *, largest: int = LARGEST_FILE) -> int:
-    """Return the size of a file [bytes], and refuse what is no file with an end, or one that is too large.
+    """Return the size of a file [bytes], and refuse what is not a file with an end, or one that is too large.
 
     Args:
         path: the file.

@@ -28,7 +28,7 @@ def recognise(root: Path) -> str:
         A name of `DATASETS`.
 
     Raises:
-        DataError: if there is no such folder, or nothing in it that is a set.
+        DataError: if the folder does not exist, or nothing in it that is a set.
     """
     if not root.is_dir():
         raise DataError(f"--data-dir {root} is not a folder; give the one where the images lie.")

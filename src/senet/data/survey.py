@@ -132,7 +132,7 @@ def _recall(name: str) -> dict[str, Look]:
 def _look(item: Path | bytes, whole: bool) -> Look:
     stamp, digest, size, problem = _stamp(item), "", (0, 0), ""
     try:
-        header(item)  # before the content: what is no plain file has none
+        header(item)  # before the content: what is not a plain file has none
         content = item.read_bytes() if isinstance(item, Path) else item
         digest = hashlib.sha256(content).hexdigest()[:32]
         size = (check if whole else header)(content)
@@ -144,7 +144,7 @@ def _look(item: Path | bytes, whole: bool) -> Look:
 
 
 def _stamp(item: Path | bytes) -> str:
-    """Say which file this is, without reading it; of content in memory, which content."""
+    """Identify this file, without reading it; of content in memory, which content."""
     if isinstance(item, bytes):
         return hashlib.sha256(item).hexdigest()[:32]
     try:

@@ -40,7 +40,7 @@ class Passed:
     unread: Counter[str] = field(default_factory=Counter)
 
     def notes(self, root: Path) -> tuple[str, ...]:
-        """Say what was passed over, one sentence for each kind."""
+        """Describe what was passed over, one sentence for each kind."""
         kinds = (
             (self.tools, "in hidden folders and those of tools were skipped"),
             (self.unread, "of kinds that are not read"),

@@ -58,7 +58,7 @@ class Processes:
         return self._size - sum(one.run is not None for one in self._all)
 
     def start(self, run: Run, folder: Path) -> None:
-        """Give a run to a process."""
+        """Hand a run to a process."""
         idle = next((one for one in self._all if one.run is None), None)
         if idle is None:
             taken = [one.gpu for one in self._all]

@@ -1,6 +1,6 @@
 """C++ that the machine's own compiler makes once, and that is loaded only if it is what this user once compiled.
 
-A library in the cache is read once, through one open file that is no link and that only this user can write; its hash
+A library in the cache is read once, through one open file that is not a link and only this user can write; its hash
 must be the one that was recorded when it was compiled. What was hashed is what is loaded: from memory of this process
 (`memfd_create`), or from a private copy where a system has no such memory. Whatever else lies there - another user's
 file, half a file, a flipped byte - is compiled anew. Without a private cache folder every process compiles for itself.
@@ -56,10 +56,10 @@ def load(source: Path) -> ctypes.CDLL:
         source: one file of C++; it may include `lanes.h`.
 
     Raises:
-        BackendError: if there is no compiler, or it fails.
+        BackendError: if a compiler is missing, or it fails.
     """
     name = identity(source)
-    with contextlib.suppress(OSError):  # compiled with a library of the system that is no longer here
+    with contextlib.suppress(OSError):  # compiled with a library of the system that has gone since
         if (content := _cached(name)) is not None:
             return _opened(content, name)
     content = _compiled(source)
@@ -74,7 +74,7 @@ def identity(source: Path) -> str:
     """Return the name under which a compiled source is kept: another one for another source, compiler or processor.
 
     Raises:
-        BackendError: if there is no compiler.
+        BackendError: if a compiler is missing.
     """
     # `-march=native` means another machine on another machine, whose home folder may be the same
     text = "\n".join((source.read_text(), HEADER.read_text(), *_command(), *FLAGS, *_processor()))
@@ -122,7 +122,7 @@ def _keep(name: str, content: bytes) -> None:
     place = folder()
     if place is None:
         return
-    with contextlib.suppress(OSError):  # a cache that is full or read-only is no reason to fail
+    with contextlib.suppress(OSError):  # a cache that is full or read-only must not end the work
         handle, stray = tempfile.mkstemp(prefix="compile-", dir=place)
         try:
             with os.fdopen(handle, "wb") as file:

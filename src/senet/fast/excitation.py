@@ -123,7 +123,7 @@ def _foreign(block: nn.Module) -> Excitation:
 
 
 def _averages(block: nn.Module, node: fx.Node) -> bool:
-    """Tell whether a node is the average of its input over all positions."""
+    """Return whether a node is the average of its input over all positions."""
     if node.op == "call_module":
         module = block.get_submodule(str(node.target))
         return isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1))

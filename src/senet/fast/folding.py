@@ -83,7 +83,7 @@ def spell_out(model: nn.Module) -> None:
 
 
 def is_pointwise(layer: nn.Module) -> bool:
-    """Tell whether a layer of an excitation is a convolution of one position that mixes all channels."""
+    """Return whether a layer of an excitation is a convolution of one position that mixes all channels."""
     return isinstance(layer, CONVS) and set(layer.kernel_size) == {1} and layer.groups == 1 and not any(layer.padding)
 
 

@@ -182,7 +182,7 @@ class Rewriter:
         self.graph.eliminate_dead_code()
 
     def _owned(self, node: fx.Node) -> bool:
-        """Tell whether a node gives memory of its own that one other node reads."""
+        """Return whether a node gives memory of its own that one other node reads."""
         fresh = isinstance(self._module(node), FRESH) or node.target is torch.relu_
         return fresh and len(node.users) == 1
 
@@ -220,7 +220,7 @@ class Rewriter:
 
 
 def _is_sum(node: fx.Node) -> bool:
-    """Tell whether a node adds two different maps."""
+    """Return whether a node adds two different maps."""
     return node.target in SUMS and len(node.args) == len(node.all_input_nodes) == 2 and not node.kwargs
 
 

@@ -88,7 +88,7 @@ def apart(found: Any, expected: Any, dtype: torch.dtype) -> str:
         return f"is {found.dtype} of {tuple(found.shape)}, not {expected.dtype} of {tuple(expected.shape)}"
     one, other = found.detach().cpu().double(), expected.detach().cpu().double()
     error, largest = float((one - other).abs().max()), float(other.abs().max())
-    fine = error <= TOLERANCE[dtype] * max(1.0, largest)  # not so if it is no number
+    fine = error <= TOLERANCE[dtype] * max(1.0, largest)  # False for nan
     return "" if fine else f"differs by {error:.2g} where the largest value is {largest:.2g}"
 
 

@@ -134,7 +134,7 @@ def _written(traced: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 
 
 def _writes(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Tell whether a node changes its first input."""
+    """Return whether a node changes its first input."""
     if not node.args or not isinstance(node.args[0], fx.Node):
         return False
     if node.op == "call_module":

@@ -192,7 +192,7 @@ def _has_ended(name: str) -> bool:
 
 
 def _let_go() -> None:
-    """Give up a forked worker's copy of the handles: the lock must end with the run, not with its last worker."""
+    """Close a forked worker's copy of the handles: the lock must end with the run, not with its last worker."""
     while _held:
         os.close(_held.pop())
 

@@ -16,5 +16,5 @@ def most_by_chance(result: Result) -> float:
 
 
 def only_guesses(result: Result) -> bool:
-    """Say whether the last epoch of a run is no better than chance."""
+    """Return whether the last epoch of a run is not better than chance."""
     return result.last.correct <= most_by_chance(result)

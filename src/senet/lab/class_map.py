@@ -32,7 +32,7 @@ def read_class_map(path: Path) -> Mapping[str, int]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"--class-map {path}: there is no such file.") from None
+        raise DataError(f"--class-map {path}: the file does not exist.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"--class-map {path} cannot be read: {error}.") from None
     suffix = path.suffix.lower()
@@ -56,7 +56,7 @@ def read_class_map(path: Path) -> Mapping[str, int]:
 
 
 def outputs_of(classes: Sequence[str], outputs: int, known: Mapping[str, int] | None) -> tuple[int, ...] | str:
-    """Say which output every class means.
+    """Return which output every class means.
 
     Args:
         classes: names of the class folders, in the order of the labels.

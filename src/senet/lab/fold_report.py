@@ -78,14 +78,14 @@ def _whither(block: FoldedBlock) -> str:
 
 
 def remarks(folded: Folded) -> list[str]:
-    """Give the notes of a fold with the names that things have on the command line."""
+    """Return the notes of a fold with the names that things have on the command line."""
     return [
         note.replace("sure=False", "--measured").replace("give `test`", "give a test split") for note in folded.notes
     ]
 
 
 def again(folded: Folded, name: str, folder: Path) -> str:
-    """Say in Python how the folded network is loaded.
+    """Return the Python lines by which the folded network is loaded.
 
     Args:
         folded: what went.
@@ -137,7 +137,7 @@ def _cell(value: object) -> object:
 def as_markdown(
     folded: Folded, *, title: str, command: str, notes: Sequence[str] = (), figure: bool = True, loading: str = ""
 ) -> str:
-    """Give the report as Markdown; `loading` is what `again` says."""
+    """Return the report as Markdown; `loading` is what `again` says."""
     images = "all of them other images than" if folded.separate else "not all of them other images than"
     lines = [
         f"# {markdown(title)}: blocks folded",

@@ -116,7 +116,7 @@ def _has_no_split(root: Path | None) -> bool:
 
 
 def _order(data: Data, outputs: tuple[int, ...]) -> str:
-    """Say how the labels were read."""
+    """Describe how the labels were read."""
     if [str(number) for number in outputs] == list(data.classes):
         return "class folders are the numbers of the network's outputs"
     some = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
@@ -143,7 +143,7 @@ def num_outputs(model: nn.Module, title: str, shape: tuple[int, int, int], devic
 
 @torch.no_grad()
 def _better_normalization(model: nn.Module, pictures: Pictures | Pixels, device: str) -> str:
-    """Say which other normalisation makes clearly more answers right on some images; empty if none does.
+    """Return which other normalisation makes clearly more answers right on some images; empty if none does.
 
     Args:
         model: on the device.

@@ -61,7 +61,7 @@ class Preprocessing:
         )
 
     def spoken_numbers(self) -> str:
-        """Say the normalisation alone."""
+        """Describe the normalisation alone."""
         numbers = " and ".join(", ".join(f"{value:g}" for value in dict.fromkeys(v)) for v in (self.mean, self.std))
         return f"mean and deviation {numbers} [{self.source}]"
 

@@ -55,7 +55,7 @@ def free_folder(folder: Path, belongs: Callable[[Run], bool]) -> Path:
 def write_report(study: Study, results: Mapping[Run, Result], folder: Path, *, command: str) -> list[Path]:
     """Write everything that is known about a study.
 
-    Without matplotlib there are no figures, and the report says what to install.
+    Without matplotlib figures are left out, and the report says what to install.
 
     Args:
         study: rows, seeds, the paper's numbers.

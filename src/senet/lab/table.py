@@ -111,7 +111,7 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
 
 
 def _images(lines: Sequence[Line]) -> list[str]:
-    """Say on how many images the networks were trained and tested, and for how long."""
+    """Describe on how many images the networks were trained and tested, and for how long."""
     said = dict.fromkeys(
         f"{counted(len(result.curve), 'epoch')} of {counted(result.train_images, 'training image')}, tested on "
         f"{counted(result.total, 'image')} of {counted(len(result.classes), 'class')}"

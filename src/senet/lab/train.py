@@ -233,7 +233,7 @@ class _Trainer:
         return result
 
     def _moves(self) -> list[str]:
-        """Say what changed between the parts of the training."""
+        """Describe what changed between the parts of the training."""
         parts = [asdict(part) for part in (*self.before, self.environment)]
         return [f"a stopped training went on elsewhere: {_changes(*pair)}" for pair in pairwise(parts)]
 
@@ -327,7 +327,7 @@ class _Trainer:
         return NumericError(f"{self.home.path}: {what}; {way_out}. Checkpoints are only written while all is finite.")
 
     def _starts_well(self) -> bool:
-        """Say whether the loss of the first batch is a number with the first weights: then the training lost it."""
+        """Return whether the loss of the first batch is a number with the first weights: then the training lost it."""
         (plan, *_), model = self._plan(0), build(self.run, self.data).to(self.device)
         x, y = next(iter(self.train_set.batches([plan], augment=None, device=self.device)))
         with torch.no_grad():

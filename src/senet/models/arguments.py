@@ -123,7 +123,7 @@ def check_arguments(values: Mapping[str, object], *, defaults: Mapping[str, obje
 
 
 def is_large(values: Mapping[str, object]) -> bool:
-    """Tell whether arguments that are checked could make a network that does not fit into memory."""
+    """Return whether arguments that are checked could make a network that does not fit into memory."""
     return any(name not in (*LARGE, "se") for name in values) or any(
         isinstance(size := values.get(name), int) and size > limit for name, limit in LARGE.items()
     )
@@ -156,7 +156,7 @@ def _memory_bytes() -> int | None:
 
 
 def builds_on_host() -> bool:
-    """Tell whether networks are built in this machine's own memory now."""
+    """Return whether networks are built in this machine's own memory now."""
     return torch.get_default_device().type == "cpu"
 
 

@@ -69,7 +69,7 @@ def builder_of(name: str) -> Builder:
     """Import the function that a user names, `package.module:FUNCTION` or `FILE.py:FUNCTION`.
 
     Raises:
-        SpecError: if there is no such file, module or function.
+        SpecError: if the file, module or function does not exist.
     """
     place, _, function = name.rpartition(":")
     try:
@@ -91,7 +91,7 @@ def _file(path: Path) -> Any:
     name = f"senet_builder_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise OSError(f"there is no file {path}")
+        raise OSError(f"the file {path} does not exist")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # classes of the file can be pickled
     spec.loader.exec_module(module)

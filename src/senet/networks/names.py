@@ -31,7 +31,7 @@ class Named:
 
     @property
     def is_foreign(self) -> bool:
-        """Tell whether it is a network of another library."""
+        """Return whether it is a network of another library."""
         return self.library in LIBRARIES
 
     def __str__(self) -> str:

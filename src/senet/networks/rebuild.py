@@ -29,7 +29,7 @@ def where(config: Config) -> Named:
     """Find out what the name in a description stands for.
 
     Raises:
-        CheckpointError: if it is no network that a description may name.
+        CheckpointError: if it is not a network that a description may name.
     """
     if len(config.model) > LONGEST_NAME:
         raise CheckpointError(f"model = {config.model[:60]!r}... has {len(config.model):,} characters; give a name.")

@@ -33,7 +33,7 @@ def config_of_run(path: Path, tensors: Mapping[str, Tensor]) -> Config:
     try:
         run = decode.run(parse_json(read_text(path)), place=str(path))
     except (SenetError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is no run: {' '.join(str(error).split())[:300]}") from None
+        raise CheckpointError(f"{path} is not a run: {' '.join(str(error).split())[:300]}") from None
     config = Config(model=run.model, se=run.se)
     found = named(run.model)
     if "fc.weight" not in tensors:

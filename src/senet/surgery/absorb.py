@@ -171,7 +171,7 @@ def _absorber(
 
 
 def _acts_alone(op: Op, value: Value) -> bool:
-    """Tell whether an operation of the tables works on each channel by itself, as it was called."""
+    """Return whether an operation of the tables works on each channel by itself, as it was called."""
     source, result = op.inputs[0].shape, op.outputs[0].shape
     if op.kind in ("mean", "amax"):
         dims = op.args[1] if len(op.args) > 1 else None

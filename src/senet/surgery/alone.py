@@ -32,7 +32,7 @@ class Alone:
         self.flow: tuple[Squeeze, ...] | None = None
 
     def is_block(self, module: nn.Module) -> bool:
-        """Tell whether a module whose layers are all 1x1 gives its own input back, squeezed and excited."""
+        """Return whether a module whose layers are all 1x1 gives its own input back, squeezed and excited."""
         return any(one.product.output.shape == one.gated.shape for one in self._try(module, BLOCK)[1])
 
     def inside(self, module: nn.Module) -> tuple[bool, tuple[Squeeze, ...]]:

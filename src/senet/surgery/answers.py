@@ -63,7 +63,7 @@ def answers(model: nn.Module, batches: Batches, *, place: str = "batches") -> An
 
     Raises:
         NumericError: if an output is not finite.
-        SpecError: if a batch holds no images, its labels are no classes of the network, or the network gives no tensor.
+        SpecError: if a batch holds no images, its labels are not classes of the network, or an output is not a tensor.
     """
     outputs: list[Tensor] = []
     labels: list[Tensor] = []

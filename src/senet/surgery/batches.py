@@ -37,7 +37,7 @@ class Passes:
         place: what the source is called in errors.
 
     Raises:
-        SpecError: if the source can be gone through once only, or is no collection of batches; while iterating, if a
+        SpecError: if the source can be gone through once only, or is not a collection of batches; while iterating, if a
             batch is none, or a pass differs from the first one.
     """
 
@@ -164,7 +164,7 @@ def labels_of(given: object, images: int, outputs: int) -> Int64[Tensor, " n"] |
             return "name several classes for an image: their rows do not add up to 1"
         return shares.argmax(1)
     if bool((labels != labels.long()).any()):
-        return "are no whole numbers"
+        return "are not whole numbers"
     labels = labels.long()
     if int(labels.min()) < 0 or int(labels.max()) >= outputs:
         return f"reach from {int(labels.min())} to {int(labels.max())} for {outputs} outputs, which count from 0"
@@ -188,7 +188,7 @@ def _refuse_what_is_no_collection(source: object, place: str) -> None:
 
 
 def _named(batch: object) -> Mapping[str, object] | None:
-    """Give the parts of a batch that have names."""
+    """Return the parts of a batch that have names."""
     if isinstance(batch, Mapping):
         return batch
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
@@ -208,7 +208,7 @@ def _up_to(rest: Iterator[object], images: int, place: str) -> Iterator[Tensor]:
 
 
 def _digests(x: Tensor) -> Int64[Tensor, " n"]:
-    """Give a number for each image that depends on all its bits, computed where the images are.
+    """Return a number for each image that depends on all its bits, computed where the images are.
 
     Sums of the bits, read as whole numbers, times odd random numbers, modulo 2^64: two different images have the same
     one by a chance of less than 1 in 2^32.

@@ -60,7 +60,7 @@ class Found:
         """Why what works on modules leaves it alone; empty for a block that is one."""
         if not self.parts:
             return ""
-        return f"it is no module of its own: {' and '.join(self.parts)} run in the forward pass of {self.name}"
+        return f"it is not a module of its own: {' and '.join(self.parts)} run in the forward pass of {self.name}"
 
 
 class Blocks(Printed, tuple[Found, ...]):

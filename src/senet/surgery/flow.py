@@ -64,7 +64,7 @@ class Value:
         return tuple(size for axis, size in enumerate(self.shape) if axis not in (0, self.axis))
 
     def needs(self, other: "Value") -> bool:
-        """Tell whether this value is `other` or was computed from it."""
+        """Return whether this value is `other` or was computed from it."""
         return bool(self.ancestors >> other.index & 1)
 
 
@@ -92,7 +92,7 @@ class Op:
 
     @property
     def weighted(self) -> bool:
-        """Tell whether it is a convolution or a linear map of one value of the image."""
+        """Return whether it is a convolution or a linear map of one value of the image."""
         return self.kind in WEIGHTED and len(self.inputs) == 1
 
 
@@ -124,7 +124,7 @@ class Flow:
     times: Counter[str]
 
     def is_final(self, value: Value) -> bool:
-        """Tell whether no layer reads a value or what is computed from it."""
+        """Return whether no layer reads a value or what is computed from it."""
         first = 0 if value.op is None else value.op.index + 1
         return not any(op.weighted and op.inputs[0].needs(value) for op in self.ops[first:])
 

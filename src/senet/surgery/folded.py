@@ -103,7 +103,7 @@ class Bounds:
     params: int | None = None
 
     def allow(self, step: "Step", last: "Step") -> bool:
-        """Tell whether a step may follow the last one; outputs that only round differently always may."""
+        """Return whether a step may follow the last one; outputs that only round differently always may."""
         if self.blocks is not None and step.blocks > self.blocks:
             return False
         if self.params is not None and last.params >= self.params:
@@ -172,7 +172,7 @@ class Folded:
         return tuple(block for _, block in sorted(ranked, key=lambda pair: pair[0]))
 
     def __str__(self) -> str:
-        """Say what went, what it cost, and what a reader should know; one fact a line."""
+        """Describe what went, what it cost, and what a reader should know; one fact a line."""
         step = self.steps[self.chosen] if self.steps else None
         verb = "could go" if self.dry_run else "went"
         cost = "" if step is None else f"; {self.measure}: {step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}] lost"

@@ -82,7 +82,7 @@ def hang(host: nn.Module, child: str, *, side: str, last: bool) -> None:
 
 
 def attached(host: nn.Module) -> dict[str, int]:
-    """Give the names of the children of a module that `attach` hung there, with the key of the hook of each."""
+    """Return the names of the children of a module that `attach` hung there, with the key of the hook of each."""
     return {
         hook.keywords["child"]: key
         for hooks in (host._forward_hooks, host._forward_pre_hooks)

@@ -56,7 +56,7 @@ class Skipped:
 
 
 def inside(module: str, names: Collection[str]) -> bool:
-    """Tell whether a module is one of `names` or lies in one."""
+    """Return whether a module is one of `names` or lies in one."""
     parts = module.split(".")
     return any(".".join(parts[:end]) in names for end in range(len(parts) + 1))
 
@@ -183,7 +183,7 @@ def _concat_units(flow: Flow, blocks: Collection[str], chains: Collection[str], 
 
 
 def _is_own(branch: Value, fork: Value) -> bool:
-    """Tell a branch from a map of elsewhere that a gate of this branch scales, as in an attention U-Net."""
+    """Distinguish a branch from a map of elsewhere that a gate of this branch scales, as in an attention U-Net."""
     op = branch.op
     return op is None or op.kind != "mul" or all(value.needs(fork) for value in op.inputs)
 
@@ -213,12 +213,12 @@ def _layers(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list
 
 
 def _follows(op: Op) -> bool:
-    """Tell whether an operation belongs to the layer of the convolution before it."""
+    """Return whether an operation belongs to the layer of the convolution before it."""
     return op.kind == "add" or (len(op.inputs) == 1 and ("norm" in op.kind or op.kind in ACTIVATIONS))
 
 
 def _is_bare(flow: Flow, branch: Value, out: Value) -> bool:
-    """Tell whether a value is what a network gives out, right from a convolution: logits, an image, a residual."""
+    """Return whether a value is what a network gives out, right from a convolution: logits, an image, a residual."""
     if not flow.is_final(out):
         return False
     ahead = [out]
@@ -235,7 +235,7 @@ def _is_bare(flow: Flow, branch: Value, out: Value) -> bool:
 
 
 def _gates(value: Value) -> bool:
-    """Tell whether a value does nothing but make a gate: one way to a sigmoid, and from there to a product."""
+    """Return whether a value does nothing but make a gate: one way to a sigmoid, and from there to a product."""
     squashed = value.op is not None and value.op.kind in GATES
     while len(value.users) == 1 and len(value.users[0].inputs) == 1:
         value = value.users[0].output
@@ -244,17 +244,17 @@ def _gates(value: Value) -> bool:
 
 
 def _is_map(value: Value) -> bool:
-    """Tell whether a value is a map of several channels over positions; a sequence of tokens is none."""
+    """Return whether a value is a map of several channels over positions; a sequence of tokens is none."""
     return value.channels > 1 and (len(value.shape) > 3 or (len(value.shape) == 3 and value.axis == 1))
 
 
 def _bends(op: Op) -> bool:
-    """Tell whether an operation is no linear map: an activation, or a product of two values."""
+    """Return whether an operation is not a linear map: an activation, or a product of two values."""
     return op.kind in ACTIVATIONS or (op.kind == "mul" and len(op.inputs) > 1)
 
 
 def _attends(op: Op) -> bool:
-    """Tell whether an operation is part of an attention: a product of two matrices that come from the image.
+    """Return whether an operation is part of an attention: a product of two matrices that come from the image.
 
     One that ends in a single column weighs positions, as a global context does.
     """

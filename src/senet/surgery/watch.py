@@ -47,7 +47,7 @@ class _Seen(NamedTuple):
     hooks: dict[str, tuple["ref[nn.Module]", int]]
 
     def still(self) -> bool:
-        """Tell whether everything is as it was."""
+        """Return whether everything is as it was."""
         for parent, name, module in self.children:
             there, wanted = parent(), module()
             if there is None or wanted is None or there._modules.get(name) is not wanted:
@@ -131,13 +131,13 @@ def _warn(root: nn.Module, gone: Sequence[Hung]) -> None:
 
 
 def _is_within(old: str, new: str) -> bool:
-    """Tell whether a path is another one with more steps in between, as where a wrapper came around a part."""
+    """Return whether a path is another one with more steps in between, as where a wrapper came around a part."""
     steps = iter(new.split("."))
     return all(part in steps for part in old.split("."))
 
 
 def _host(root: nn.Module, name: str) -> tuple[nn.Module | None, str]:
-    """Give the module that a block hangs on, None where the path ends early, and the block's name in it."""
+    """Return the module that a block hangs on, None where the path ends early, and the block's name in it."""
     *path, child = name.split(".")
     module: nn.Module | None = root
     for part in path:

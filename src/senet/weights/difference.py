@@ -8,7 +8,7 @@ __all__ = ["layers_differ", "shapes_differ"]
 
 
 def layers_differ(model: nn.Module, twin: nn.Module) -> str:
-    """Say where a network is not its twin, in kind or settings of a layer; empty if it is."""
+    """Describe where a network is not its twin, in kind or settings of a layer; empty if it is."""
     here, there = (
         {name: f"{type(m).__name__}({m.extra_repr()})" for name, m in network.named_modules()}
         for network in (model, twin)
@@ -20,7 +20,7 @@ def layers_differ(model: nn.Module, twin: nn.Module) -> str:
 
 
 def shapes_differ(tensors: Mapping[str, Tensor], model: nn.Module) -> str:
-    """Say where weights and a network differ first in names and shapes; empty if they fit."""
+    """Describe where weights and a network differ first in names and shapes; empty if they fit."""
     found = {key: tuple(value.shape) for key, value in tensors.items()}
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     for key in (*wanted, *found):

@@ -100,7 +100,7 @@ class Opcodes:
                 self._read(file)
         except CheckpointError as error:
             trouble = str(error)
-        except Exception as error:  # pickletools raises what it likes on what is no pickle
+        except Exception as error:  # pickletools raises what it likes on what is not a pickle
             trouble = f"its pickle is broken ({type(error).__name__}: {error})"
         if self.refused:
             names = list(self.refused)

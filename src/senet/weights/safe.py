@@ -127,7 +127,7 @@ def _read_torch(
 
 
 def _claim(name: object, value: Any) -> Claim | str:
-    """Give what a tensor says of itself; of anything else the name of its class."""
+    """Return what a tensor says of itself; of anything else the name of its class."""
     if not isinstance(value, Tensor):
         return type(value).__name__.strip("_")
     if value.layout != torch.strided or value.is_quantized or value.is_nested:

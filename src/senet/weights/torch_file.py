@@ -46,7 +46,7 @@ PLACEHOLDERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def read_torch_file(path: Path, size: int) -> dict[Any, Any]:
-    """Give the state dict in a file; its tensors take no memory beyond the file's own size until they are copied.
+    """Return the state dict in a file; its tensors take no memory beyond the file's own size until they are copied.
 
     Args:
         path: the file.
@@ -66,7 +66,7 @@ def read_torch_file(path: Path, size: int) -> dict[Any, Any]:
         pickles, lengths = _zipped_pickle(path, size)
     Opcodes().check(pickles, count=1 if zipped else LEGACY_PICKLES)
     if not zipped and not pickles.startswith(LEGACY_MAGIC):
-        raise CheckpointError("it is no file of torch.save; ask for a .safetensors file")
+        raise CheckpointError("it is not a file of torch.save; ask for a .safetensors file")
     with torch.serialization.safe_globals(PLACEHOLDERS):
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     if not isinstance(content, dict):

@@ -48,7 +48,7 @@ class Cluster:
         per_gpu: runs that share a GPU.
 
     Raises:
-        UsageError: if there is no cluster at the address, or a node cannot take part.
+        UsageError: if no cluster answers at the address, or a node cannot take part.
     """
 
     def __init__(self, job: Job, wanted: int, *, root: Path, address: str, per_gpu: int = 1) -> None:

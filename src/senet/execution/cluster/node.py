@@ -171,7 +171,7 @@ def train(job: Job, run: Run, folder: Path, board: Any, expected: Expected) -> O
 
 
 class _in_touch:  # noqa: N801 (used as a function)
-    """Tell the board how a run goes, from a thread, and raise the flag of this process when the driver stops."""
+    """Report to the board how a run goes, from a thread, and raise the flag of this process when the driver stops."""
 
     def __init__(self, run: Run, board: Any) -> None:
         self._run, self._board = run.id, board

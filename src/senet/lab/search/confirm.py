@@ -44,7 +44,7 @@ def _fresh(used: Sequence[int]) -> tuple[int, ...]:
 
 
 def against_constants(study: Study, lines: Sequence[Line], chosen: Design | None) -> list[str]:
-    """Say how the choice does against each constant ratio, seed by seed: the table holds both against plain.
+    """Describe how the choice does against each constant ratio, seed by seed: the table holds both against plain.
 
     Args:
         study: as `confirmation` makes it.

@@ -225,7 +225,7 @@ def _text(found: Findings, rows: str, command: str, again: str) -> str:
 
 
 def _choice(outcome: Outcome) -> str:
-    """Say what the search ends with, the plain network first where it is better."""
+    """Describe what the search ends with, the plain network first where it is better."""
     if outcome.chosen is None:
         return "Chosen: nothing: no design was trained."
     chosen = f"**{as_markdown(name(outcome.chosen))}**"

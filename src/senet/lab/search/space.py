@@ -192,7 +192,7 @@ class Space(_File):
         return [self.at(number) for number in range(self.size)]
 
     def holds(self, design: Design) -> bool:
-        """Say whether a design is one of the space."""
+        """Return whether a design is one of the space."""
         choices = self.choices
         if len(design) != 1 or str(design[0].variant) not in choices.variant or design[0].slot not in choices.slot:
             return False
@@ -212,7 +212,7 @@ class Space(_File):
         return replace(self.base, se=design, seed=seed, recipe=recipe)
 
     def owns(self, run: Run) -> bool:
-        """Say whether a run is of this search: a candidate, or one that confirms the choice."""
+        """Return whether a run is of this search: a candidate, or one that confirms the choice."""
         epochs = self.base.recipe.epochs
         data = replace(run.data, val_size=self.base.data.val_size)
         return replace(run, se=self.base.se, seed=0, data=data, recipe=replace(run.recipe, epochs=epochs)) == self.base
