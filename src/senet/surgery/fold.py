@@ -137,7 +137,7 @@ def skeleton(model: nn.Module, removed: Sequence[str], *, scaled: Sequence[str] 
     there = {one.name: one for one in find(model) if not one.left}
     for name in (*removed, *scaled):
         if name not in there:
-            raise SpecError(f"{name} is no block of this network; build it as it was before it was folded.")
+            raise SpecError(f"{name} is not a block of this network; build it as it was before it was folded.")
     for name in removed:
         if name in scaled:
             weight = next(model.get_submodule(name).parameters())
