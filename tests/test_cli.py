@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 import senet as senet_package
 from senet.cli import main
 from senet.files.atomic import storage_error
+from senet.files.lock import RunLock
 
 TINY = ["data.train_size=200", "data.test_size=100", "--epochs", "1", "--device", "cpu", "-j", "1"]
 
@@ -460,6 +461,24 @@ def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there
     code, out, _ = call("status", "--json")
     assert sorted(one["state"] for one in json.loads(out)["runs"]) == ["done", "failed"]
     assert call("status", "--runs", "nowhere")[1] == "no runs in nowhere\n"
+
+    def listed(*words: str) -> list[str]:
+        return sorted(one["state"] for one in json.loads(call("runs", "--json", *words)[1])["runs"])
+
+    assert listed() == listed("try.toml") == ["done", "failed"]
+    assert listed("try.toml", "seeds=[7]") == []
+    code, _, err = call("runs", "--clear", "failed")
+    assert code == 2
+    assert "would remove 1 runs" in err
+    assert "add --yes where nobody can be asked" in err
+    assert call("runs", "--clear", "done")[0] == 2
+    with RunLock(next(tmp_path.glob("runs/*/result.json")).parent):
+        code, out, _ = call("runs", "--clear", "all", "--yes")
+        assert out.splitlines()[-1].startswith("removed 1 of 2 runs")
+    assert listed() == ["done"]
+    (tmp_path / "runs" / "mine").mkdir()
+    assert call("runs", "--clear", "all", "--yes")[0] == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mine"]
 
 
 def test_run_tests_its_output_folder_before_it_trains(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

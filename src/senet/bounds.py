@@ -93,7 +93,6 @@ RANGES: Mapping[str, Range] = {
     # search
     "stop_early.warmup": _count(0, 1_000_000, "is a third of the epochs"),
     "stop_early.startup": _count(1, 1_000_000),
-    "stop_early.factor": _count(2, 1_000),
     "budget.trials": _count(0, 1_000_000, "means no limit"),
     "budget.minutes": Range(0, 1e9, zero="means no limit"),
     "budget.params": _count(0, 10**15, "means no limit"),
@@ -105,7 +104,6 @@ RANGES: Mapping[str, Range] = {
     "shared.designs": _count(1, 1_000_000),
     "choices.stages": _count(1, 1_000),
     "choices.blocks": _count(1, 1_000),
-    "halving": _count(0, 4, "is off"),
     # how much one file may ask for
     "runs of a study": _count(0, 100_000),
     # command line

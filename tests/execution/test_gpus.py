@@ -1,8 +1,11 @@
 """Processes that are pinned to GPUs: what each of them sees, without a GPU."""
 
+import multiprocessing
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ import torch
 from senet.cli.machine import make_setup
 from senet.data import DataSpec
 from senet.errors import UsageError
+from senet.execution import processes
 from senet.execution.execute import execute
 from senet.execution.processes import Processes
 from senet.execution.setup import Setup
@@ -86,6 +90,35 @@ class Look(Job):
         raise UsageError("looked")
 
 
+class Started:
+    """In place of a process: the GPUs that its start would hand on."""
+
+    seen: ClassVar[list[str | None]] = []
+    pid = None
+
+    def __init__(self, **_: object) -> None: ...
+
+    def start(self) -> None:
+        self.seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+    def kill(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
+def test_processes_start_with_their_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    monkeypatch.setattr(processes, "CONTEXT", SimpleNamespace(Pipe=multiprocessing.Pipe, Process=Started))
+    base = Run(model="resnet8", data=DataSpec(train_size=40, test_size=40), recipe=RECIPES["digits"])
+    with Processes(Job(Setup()), 3, gpus=("2", "0", "2")) as place:
+        for seed in range(3):
+            place.start(replace(base, seed=seed), tmp_path)
+        assert place.free == 0
+    assert Started.seen == ["2", "0", "2"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1,2,3"
+
+
+@pytest.mark.slow  # every process imports torch
 def test_processes_see_their_gpu_from_their_first_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     base = Run(model="resnet8", data=DataSpec(train_size=40, test_size=40), recipe=replace(RECIPES["digits"], epochs=1))

@@ -64,27 +64,13 @@ def test_the_median_rule_stops_what_is_below_the_median_of_the_others() -> None:
     assert rule.to_reach(3, 0.0, others[:3], epochs=9) is None  # too few to say
 
 
-def test_halving_stops_at_rungs_what_is_not_among_the_best_part() -> None:
-    rule = Rule(rule="halving", warmup=2, startup=3, factor=2)
-    stopped = [epoch for epoch in range(1, 16) if rule.to_reach(epoch, 0.0, [1.0, 2.0, 3.0], epochs=16) is not None]
-    assert stopped == [2, 4, 8]
-    assert rule.to_reach(4, 2.5, [1.0, 2.0, 3.0], epochs=16) is None  # second of four
-    assert rule.to_reach(4, 1.5, [1.0, 2.0, 3.0], epochs=16) == 2.0  # third of four
-    third = replace(rule, factor=3)
-    assert third.to_reach(2, 2.5, [1.0, 2.0, 3.0], epochs=16) == 3.0  # one of four goes on
-    assert [e for e in range(1, 20) if third.to_reach(e, 0.0, [1.0] * 3, epochs=20) is not None] == [2, 6, 18]
-
-
 @given(
-    rule=st.sampled_from(["off", "median", "halving"]),
+    rule=st.sampled_from(["off", "median"]),
     others=st.lists(st.floats(0, 100), max_size=9),
     epoch=st.integers(1, 30),
-    factor=st.integers(2, 5),
 )
-def test_the_best_so_far_is_never_stopped_and_off_stops_nothing(
-    rule: str, others: list[float], epoch: int, factor: int
-) -> None:
-    made = Rule(rule=rule, startup=1, factor=factor)
+def test_the_best_so_far_is_never_stopped_and_off_stops_nothing(rule: str, others: list[float], epoch: int) -> None:
+    made = Rule(rule=rule, startup=1)
     assert made.to_reach(epoch, max(others, default=0.0), others, epochs=30) is None
     if rule == "off":
         assert made.to_reach(epoch, -1.0, others, epochs=30) is None
@@ -100,7 +86,7 @@ def test_without_a_number_a_third_of_the_epochs_is_left_alone() -> None:
     [
         ({"rule": "medain"}, "stop_early.rule = 'medain' is not known; .* Did you mean 'median'"),
         ({"startup": 0}, "stop_early.startup = 0 is out of range; give a whole number from 1 to"),
-        ({"factor": 1}, "stop_early.factor = 1 is out of range; give a whole number from 2 to"),
+        ({"warmup": -1}, "stop_early.warmup = -1 is out of range; give a whole number from 0"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(values: dict[str, object], says: str) -> None:
@@ -189,11 +175,25 @@ def test_what_is_stopped_is_recorded_and_goes_on_to_the_same_bits_without_a_judg
     assert train(RUN, DATA, folder, judge=stop) == again  # what is finished is not stopped any more
 
 
+@pytest.mark.parametrize(("rule", "known"), [("median", True), ("halving", False)])
+def test_records_of_earlier_versions_are_read_and_those_of_halving_do_not_count(
+    rule: str, known: bool, tmp_path: Path
+) -> None:
+    stop, folder = hopeless(tmp_path), tmp_path / RUN.id
+    with pytest.raises(StoppedEarly):
+        train(RUN, DATA, folder, judge=stop)
+    record = read_pruned(folder)
+    values = json.loads((folder / FILE).read_text())
+    values["rule"] |= {"rule": rule, "factor": 2}
+    (folder / FILE).write_text(json.dumps(values))
+    assert read_pruned(folder) == (record if known else None)
+
+
 def test_another_rule_decides_anew(tmp_path: Path) -> None:
     stop, folder = hopeless(tmp_path), tmp_path / RUN.id
     with pytest.raises(StoppedEarly):
         train(RUN, DATA, folder, judge=stop)
-    later = replace(stop, rule=Rule(rule="halving", warmup=3, startup=2))
+    later = replace(stop, rule=Rule(rule="median", warmup=3, startup=2))
     with pytest.raises(StoppedEarly):
         train(RUN, DATA, folder, judge=later)
     assert (read_pruned(folder) or pytest.fail("no record")).epoch == 3

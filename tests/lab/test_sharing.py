@@ -24,7 +24,7 @@ def diverging(run: Run) -> Run:
     return replace(run, recipe=replace(run.recipe, optim=Optim(lr=1e9), schedule=Schedule()))
 
 
-@pytest.mark.parametrize("number", [2, 4])
+@pytest.mark.parametrize("number", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_commands_share_runs_and_train_each_once(number: int, tmp_path: Path) -> None:
     crowd = Crowd(tmp_path, variants(2 * number))
     crowd.begin(number, slow={"company": number})  # the first run of each waits until all have one
@@ -69,11 +69,11 @@ def test_children_of_a_killed_command_leave_while_they_test_and_a_new_one_waits_
 
 def test_children_that_cannot_look_end_with_their_killed_command(tmp_path: Path) -> None:
     crowd = Crowd(tmp_path, variants(2))
-    (first,) = crowd.begin(jobs=2, slow={"seconds": 120.0})  # a step that takes for ever
+    (first,) = crowd.begin(jobs=2, slow={"seconds": 120.0, "grace": 1.0})  # a step that takes for ever
     wait_until(lambda: len(crowd.trainers()) == 2)
     orphans = [member for pid in crowd.trainers() for member in family(pid)]
     first.kill()
-    assert not left_of(orphans, seconds=7)
+    assert not left_of(orphans, seconds=3)
 
 
 def test_a_run_that_fails_is_given_up_by_all_and_tried_again_when_asked(tmp_path: Path) -> None:

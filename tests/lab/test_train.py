@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from senet.errors import CheckpointError, NumericError, StorageError, UsageError
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.environment import environment
 from senet.lab.evaluate import evaluate
+from senet.lab.failed import RunFailed
 from senet.lab.group import Group
 from senet.lab.learner import Learner
 from senet.lab.recipe import Optim, Recipe, Schedule
@@ -392,15 +394,38 @@ def test_a_folder_that_cannot_be_written_fails_before_the_first_step(place: str,
     assert drawn(tmp_path / "log") == []
 
 
-def test_a_second_process_in_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_second_process_in_the_folder_is_refused_or_waits_if_somebody_is_told(tmp_path: Path) -> None:
     first = start(tmp_path / "first", train_digits, RUN, tmp_path / "run", log=tmp_path / "log", seconds=0.3)
     wait_until(lambda: drawn(tmp_path / "log"))
     second = start(tmp_path / "second", train_digits, RUN, tmp_path / "run", log=tmp_path / "log2")
     assert second.join() == 5
     assert f"is in use by process {first.pid} on" in second.said
     assert drawn(tmp_path / "log2") == []
+    words = {"log": tmp_path / "log3", "say": print}
+    third, fourth = (start(tmp_path / name, train_digits, RUN, tmp_path / "run", **words) for name in ("3", "4"))
+    wait_until(lambda: third.said.startswith("waiting for") and fourth.said.startswith("waiting for"))
+    assert f"waiting for process {first.pid} on " in third.said
+    os.kill(fourth.pid, signal.SIGTERM)
+    assert fourth.join() == 75, fourth.said
+    assert "stopped while it waited for another process" in fourth.said
+    assert drawn(tmp_path / "log3") == []
     first.kill()
-    train(RUN, DATA, tmp_path / "run")
+    assert third.join() == 0, third.said
+    assert read_result(tmp_path / "run") is not None
+
+
+def test_a_run_that_is_known_to_fail_is_tried_again_only_when_asked(tmp_path: Path) -> None:
+    run, log = changed(optim=Optim(lr=1e9), schedule=Schedule()), tmp_path / "log"
+    with pytest.raises(NumericError):
+        train_digits(run, tmp_path / "run", log=log)
+    there, steps = (tmp_path / "run" / "failed.json").read_bytes(), len(drawn(log))
+    with pytest.raises(RunFailed, match=r"lower optim\.lr") as caught:  # as whoever lost the race for its folder
+        train_digits(run, tmp_path / "run", log=log, retry_failed=False)
+    assert caught.value.exit_code == 6
+    assert (len(drawn(log)), (tmp_path / "run" / "failed.json").read_bytes()) == (steps, there)
+    with pytest.raises(NumericError):
+        train_digits(run, tmp_path / "run", log=log)
+    assert len(drawn(log)) > steps
 
 
 def train_with_less_disk(folder: Path, *, after: int, size: int) -> None:

@@ -16,14 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["announce", "warn_of_guesses"]
 
 
-def announce(runs: "Sequence[Run]", setup: "Setup", load: "Callable[[DataSpec, Setup], Data]") -> None:
+def announce(
+    runs: "Sequence[Run]", setup: "Setup", load: "Callable[[DataSpec, Setup], Data]", *, at_most: int = 0
+) -> None:
     """Print, before the first step, what the runs are: images, network, recipe, machine.
 
     Args:
         runs: those that are left to train.
         setup: device, processes, threads.
         load: reads a data set, or has it.
+        at_most: runs that there may be, of a search that knows only later which: they are like the one of `runs`.
     """
+    import torch
+
     for spec in dict.fromkeys(run.data for run in runs):
         data, of_it = load(spec, setup), [run for run in runs if run.data == spec]
         channels, height, width = data.shape
@@ -33,13 +38,16 @@ def announce(runs: "Sequence[Run]", setup: "Setup", load: "Callable[[DataSpec, S
             file=sys.stderr,
         )
         for model, recipe in dict.fromkeys((run.model, run.recipe) for run in of_it):
-            count = sum((run.model, run.recipe) == (model, recipe) for run in of_it)
+            count = at_most or sum((run.model, run.recipe) == (model, recipe) for run in of_it)
+            runs_in_words = f"{'up to ' * bool(at_most)}{count:,} run{'s' * (count > 1)}"
             print(
-                f"{model}: {count:,} run{'s' * (count > 1)} of {recipe.epochs:,} epochs, batch {recipe.batch_size:,}, "
+                f"{model}: {runs_in_words} of {recipe.epochs:,} epochs, batch {recipe.batch_size:,}, "
                 f"{recipe.optim.name} lr {recipe.optim.lr:g} {recipe.schedule.name}",
                 file=sys.stderr,
             )
-    threads, jobs = setup.threads_each(), min(setup.jobs, len(runs))
+    threads, jobs = setup.threads_each(), min(setup.jobs, at_most or len(runs))
+    if not threads and not setup.cluster:
+        threads = torch.get_num_threads()
     each = f", {threads} thread{'s' * (threads > 1)} each" if threads else ""
     print(f"{setup.device}: {jobs} at a time{each}", file=sys.stderr)
 

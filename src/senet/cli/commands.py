@@ -16,6 +16,7 @@ from senet.cli import (
     models,
     report,
     run,
+    runs,
     search,
     status,
     studies,
@@ -38,6 +39,7 @@ app.command("compare")(compare.compare)
 app.command("run")(run.run)
 app.command("report")(report.report)
 app.command("status")(status.status)
+app.command("runs")(runs.runs)
 app.command("studies")(studies.studies)
 app.command("search")(search.search)
 app.command("train")(train.train)

@@ -48,7 +48,7 @@ def search(
         str | None,
         typer.Option(
             "--stop-early",
-            help="off, median or halving: end trainings that fall behind on held-out images; default as SPACE says",
+            help="off or median: end trainings that fall behind on held-out images; default as SPACE says",
         ),
     ] = None,
     report_only: Annotated[
@@ -76,6 +76,8 @@ def search(
     a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
     """
     from senet import decode
+    from senet.cli.announce import announce
+    from senet.execution.workers import loaded
     from senet.lab.search.command import check_strategy, run_search, with_options
     from senet.lab.search.report import findings_dict, write_report
     from senet.lab.search.reread import lists_beside, reread
@@ -111,7 +113,16 @@ def search(
         folder = place_of_report(folder, space.owns, said=output is not None)
         lists = lists_beside(folder)
         warn_without_figures()
-        found = run_search(space, strategy, Store(runs), setup, retry_failed=retry_failed, lists=lists, quiet=as_json)
+        found = run_search(
+            space,
+            strategy,
+            Store(runs),
+            setup,
+            retry_failed=retry_failed,
+            lists=lists,
+            announce=None if as_json else lambda run, most: announce([run], setup, loaded, at_most=most),
+            quiet=as_json,
+        )
         command, again = command_line(typed), ""
     if not as_json:
         show(found, show_study)

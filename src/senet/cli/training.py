@@ -65,7 +65,7 @@ def train_all(
 
 
 def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float, quiet: bool) -> "Result":
-    """Train one run in a folder, or go on with it; one that failed before is tried again.
+    """Train one run in a folder, or go on with it, after a process that does so; a failed one is tried again.
 
     Args:
         planned: the run.
@@ -86,7 +86,7 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float
     if leads and not quiet and read_result(folder) is None:
         announce([planned], setup, loaded)
     with Board(1, quiet=quiet) as board, stoppable(announce=leads):
-        result = Job(setup, retry_failed=True)(planned, folder, board.watch)
+        result = Job(setup, retry_failed=True, say=board.note)(planned, folder, board.watch)
         board.end(result)
     if leads:
         warn_of_guesses([result])

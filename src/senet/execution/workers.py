@@ -16,7 +16,6 @@ from senet.data.spec import DataSpec
 from senet.errors import SenetError
 from senet.execution.setup import Setup
 from senet.lab.early import Judge
-from senet.lab.failed import read_failed
 from senet.lab.result import Result
 from senet.lab.run import Run
 from senet.lab.train import Progress, train
@@ -55,10 +54,18 @@ class Job:
         setup: device, threads, paths.
         judge: may stop a run that falls behind.
         retry_failed: train a run that is known to fail.
+        say: is told who trains in the folder of a run, whose end is then waited for; None refuses such a folder.
     """
 
-    def __init__(self, setup: Setup, judge: Judge | None = None, *, retry_failed: bool = False) -> None:
-        self.setup, self.judge, self.retry_failed = setup, judge, retry_failed
+    def __init__(
+        self,
+        setup: Setup,
+        judge: Judge | None = None,
+        *,
+        retry_failed: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.setup, self.judge, self.retry_failed, self.say = setup, judge, retry_failed, say
 
     def __call__(self, run: Run, folder: Path, watch: Watch | None = None) -> Result:
         """Train a run in this process, go on with it, or read its result, see `senet.lab.train.train`.
@@ -78,8 +85,6 @@ class Job:
             torch.set_num_threads(threads)
         setup = self.setup
         try:
-            if not self.retry_failed and (failed := read_failed(folder)) is not None:
-                raise failed.error
             return train(
                 run,
                 loaded(run.data, setup),
@@ -92,6 +97,8 @@ class Job:
                 graph=setup.graph,
                 watch=watch,
                 judge=self.judge,
+                retry_failed=self.retry_failed,
+                say=self.say,
             )
         except SenetError as error:
             error.add_note(f"{run.model} {run.design} seed {run.seed}")

@@ -1,15 +1,14 @@
 """Stopping trainings that fall clearly behind others of the same search, by their curves on held-out images.
 
-Two rules. `median` stops a training whose best epoch so far is below the median of the others' best epochs up to the
-same one. `halving` looks at rungs only, epochs `warmup`, `warmup * factor`, ..., and lets the best part of those that
-have reached a rung go on. Curves are files in the folder of runs, so a rule sees what other processes and machines
-train. Studies never stop early: their rows are compared after equal trainings.
+The rule `median` stops a training whose best epoch so far is below the median of the others' best epochs up to the same
+one. Curves are files in the folder of runs, so it sees what other processes and machines train. Studies never stop
+early: their rows are compared after equal trainings.
 
 Source:
-    median: Golovin et al., Google Vizier, KDD 2017, section 3.2.2; halving: Li et al., arXiv:1810.05934, without its
-    resumption of stopped trainings.
+    Golovin et al., Google Vizier, KDD 2017, section 3.2.2.
 """
 
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ from senet.lab.run import Run
 
 __all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "Verdict", "curve_of", "decode_pruned", "read_pruned"]
 
-RULES = ("off", "median", "halving")
+RULES = ("off", "median")
 FILE = "pruned.json"
 
 
@@ -37,15 +36,13 @@ class Rule:
 
     Attributes:
         rule: a name of `RULES`.
-        warmup: epochs that every training gets; of `halving` the first rung. 0 stands for a third of them.
+        warmup: epochs that every training gets; 0 stands for a third of them.
         startup: other curves that have come as far before anything is stopped.
-        factor: of `halving`: one in so many goes on beyond a rung, and rungs are so many times further apart.
     """
 
     rule: str = "off"
     warmup: int = 0
     startup: int = 4
-    factor: int = 2
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -71,16 +68,7 @@ class Rule:
         """
         if not self or epoch < self.first(epochs) or len(others) < self.startup:
             return None
-        if self.rule == "median":
-            level = float(median(others))
-        else:
-            rung = self.first(epochs)
-            while rung < epoch:
-                rung *= self.factor
-            if rung != epoch:
-                return None
-            going = max(1, (len(others) + 1) // self.factor)
-            level = sorted([*others, value], reverse=True)[going - 1]
+        level = float(median(others))
         return level if value < level else None
 
 
@@ -205,7 +193,8 @@ def read_pruned(folder: Path) -> Pruned | None:
     """
     path = folder / FILE
     text = read_about_run(path)
-    return None if text is None else decode_pruned(text, place=str(path))
+    pruned = None if text is None else _as_today(text)
+    return None if pruned is None else decode_pruned(pruned, place=str(path))
 
 
 def decode_pruned(text: str, *, place: str) -> Pruned:
@@ -218,7 +207,21 @@ def decode_pruned(text: str, *, place: str) -> Pruned:
     Raises:
         CheckpointError: if it is no record.
     """
+    text = _as_today(text) or text
     return decode_about_run(Pruned, text, place=place, what="record", way_out=" Remove it.")
+
+
+def _as_today(text: str) -> str | None:
+    """Return a record without the factor that earlier versions wrote; None if their rule `halving` made it."""
+    try:
+        values = parse_json(text)
+    except DocumentError:
+        return text
+    rule = values.get("rule") if isinstance(values, dict) else None
+    if not isinstance(rule, dict) or "factor" not in rule:
+        return text
+    del rule["factor"]
+    return None if rule.get("rule") == "halving" else json.dumps(values)
 
 
 def curve_of(folder: Path, *, total: int = MOST_IMAGES) -> tuple[Epoch, ...]:

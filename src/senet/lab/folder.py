@@ -31,7 +31,7 @@ from senet.files.documents import parse_json, read_text
 from senet.files.lock import RunLock
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.early import FILE, Pruned
-from senet.lab.failed import FAILED, Failed, is_of_the_run
+from senet.lab.failed import FAILED, Failed, is_of_the_run, read_failed
 from senet.lab.result import Epoch, Result, decode_result, read_about_run
 from senet.lab.run import Run
 
@@ -73,13 +73,17 @@ class RunFolder:
         return found
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self, *, retry_failed: bool = True) -> Iterator[None]:
         """Hold the folder for this run: make it, prove that it can be written, keep others out.
 
         An error of the run is written down before the folder is free again.
 
+        Args:
+            retry_failed: claim a run that is known to fail, and forget that it does.
+
         Raises:
             CheckpointError: if it belongs to another run.
+            RunFailed: if another process has found that the run fails.
             StorageError: if it cannot be written, another process trains there, or a link leads out of it.
         """
         ensure_writable(self.path)
@@ -91,8 +95,10 @@ class RunFolder:
                 self._refuse_another(read_run(file))
             else:
                 write_json(file, self.run.as_dict())
-            (self.path / FAILED).unlink(missing_ok=True)
             list(self.path.iterdir())  # a network disk may have kept it that there was no result
+            if not retry_failed and (failed := read_failed(self.path)) is not None:
+                raise failed.error
+            (self.path / FAILED).unlink(missing_ok=True)
             try:
                 yield
             except Exception as error:

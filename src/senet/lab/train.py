@@ -23,6 +23,7 @@ from senet import decode
 from senet.costs import cost
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, not_installed
+from senet.files.lock import InUse, holder
 from senet.lab.build import build
 from senet.lab.checkpoint import Checkpoint
 from senet.lab.early import Judge, Pruned, read_pruned
@@ -79,6 +80,8 @@ def train(
     graph: bool = False,
     watch: Callable[[Progress], None] | None = None,
     judge: Judge | None = None,
+    retry_failed: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> Result:
     """Train the network of a run, or go on with it where it was stopped, or read its result if it is finished.
 
@@ -96,11 +99,14 @@ def train(
         graph: record the step of a full batch as a CUDA graph, for small networks that a GPU outruns.
         watch: is told how it goes, at most four times a second.
         judge: may stop the training after an epoch; None, as in every study, trains to the end.
+        retry_failed: train a run again that is known to fail.
+        say: is told who trains in the folder now, whose end is then waited for; None refuses such a folder.
 
     Raises:
         CheckpointError: if the folder belongs to another run or other images, or its checkpoints are damaged.
         Interrupted: if a signal asked to stop; the state is saved.
         NumericError: if the loss is beyond bounds or a weight is no number; the last checkpoint is from before.
+        RunFailed: if the run is known to fail and shall not be tried again.
         StoppedEarly: if the judge stops it, or has stopped it before; without a judge it then goes on.
         StorageError: if the folder cannot be written, or another process trains there.
         UsageError: if the batch does not fit the images, the processes or the memory, or the step cannot be recorded.
@@ -117,17 +123,44 @@ def train(
             raise StoppedEarly(f"{folder}: {pruned}")
         if where.type == "cuda" and group.size > 1:
             where = torch.device("cuda", group.rank % torch.cuda.device_count())
-        group.share(lambda: stack.enter_context(home.claimed()))
+        stop = stack.enter_context(stoppable())
+        _claim(stack, home, group, stop, say, retry_failed=retry_failed)
         if (finished := group.share(home.result)) is not None:  # by another process, since the last look
             _refuse_other_images(folder, finished.data, data)
             return finished
-        stop = stack.enter_context(stoppable())
         options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "judge": judge}
         trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
         if tensorboard:
             board = _tensorboard(folder, group, epoch=trainer.moment.epoch, images=len(data.test))
             trainer.report = stack.enter_context(board)
         return trainer.finish(trainer.run_epochs())
+
+
+def _claim(
+    stack: ExitStack,
+    home: RunFolder,
+    group: Group,
+    stop: Stop,
+    say: Callable[[str], None] | None,
+    *,
+    retry_failed: bool,
+) -> None:
+    """Claim the folder of a run until the stack is left; wait for another process that has it, if somebody is told."""
+    said = ""
+    while True:
+        try:
+            group.share(lambda: stack.enter_context(home.claimed(retry_failed=retry_failed)))
+            return
+        except InUse:
+            if say is None:
+                raise
+        if group.leads and (name := holder(home.path)) not in ("", said):
+            said = name
+            say(f"waiting for {name}, which trains this run")
+        time.sleep(WATCH_EVERY)
+        (stop.signal,) = group.largest(stop.signal)
+        if stop:
+            raise stop.error(f"{home.path}: stopped while it waited for another process.")
 
 
 @dataclass

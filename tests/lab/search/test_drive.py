@@ -1,4 +1,4 @@
-"""The driver: what is trained, when the budget ends, what halving drops, what is chosen."""
+"""The driver: what is trained, when the budget ends, what is chosen."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -113,16 +113,6 @@ def test_networks_beyond_the_budget_of_parameters_are_not_trained() -> None:
     assert space.design((2, 2)) not in {run.se for run in lab.asked}
     assert outcome.chosen == space.design((2, 4))
     assert not outcome.ended
-
-
-def test_halving_trains_the_worse_half_shortly_only() -> None:
-    space = replace(SPACE, halving=1, seeds=(0,))
-    lab = Laboratory()
-    outcome = search(space, grid(space), lab, name="grid", count=params)
-    assert [run.recipe.epochs for run in lab.asked] == [8, 4, 4, 4, 4, 8, 8]
-    assert names([drop.design for drop in outcome.dropped]) == ["2-4", "4-4"]
-    assert names(list(outcome.trials)) == ["plain", "2-2", "4-2"]
-    assert outcome.seconds == 7 * 30
 
 
 def test_the_plain_network_is_a_reference_and_never_the_choice() -> None:

@@ -69,7 +69,6 @@ def test_candidates_are_tested_on_held_out_images_and_choices_on_the_test_set(tm
     )
     assert space.run(design, 3).data.val_size == 100
     assert space.final(design, 3).data.val_size == 0
-    assert space.run(design, 0, epochs=4).id != space.run(design, 0).id
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_candidates_are_tested_on_held_out_images_and_choices_on_the_test_set(tm
         ("[base]", "objectives = ['accurracy']\n[base]", "Did you mean 'accuracy'"),
         ("[base]", "seeds = [0, 1]\nconfirm_seeds = [1]\n[base]", "holds 1, by which the choice was made"),
         ("[base]", "seeds = []\n[base]", "trains nothing"),
-        ("[base]", "halving = 9\n[base]", "halving = 9 is out of range"),
+        ("[base]", "halving = 2\n[base]", "halving = 2 is of an earlier version; stop_early = 'median' ends"),
         ('recipe = "digits"', 'recipe = "digits"\nse = "standard+standard:slot=pre"', "a search varies one"),
         ("reduction = [2, 8]", "reduction = [[2], [8]]", "one flat list"),
         ("[choices]", "[shared]\nretrain = 0\n[choices]", r"shared\.retrain = 0 is out of range"),

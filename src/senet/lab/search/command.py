@@ -8,11 +8,12 @@ from functools import cache
 from pathlib import Path
 
 from senet.console import Board
-from senet.data.loading import load
 from senet.errors import SenetError, SpecError, unknown
 from senet.execution.setup import Setup
+from senet.execution.workers import loaded
 from senet.lab.listing import count
 from senet.lab.result import Result
+from senet.lab.run import Run
 from senet.lab.search.blocks import place_by_place, with_blocks
 from senet.lab.search.claims import claims, tested
 from senet.lab.search.confirm import confirmation
@@ -72,6 +73,7 @@ def run_search(
     *,
     retry_failed: bool = False,
     lists: Sequence[Path] = (),
+    announce: Callable[[Run, int], None] | None = None,
     quiet: bool = False,
 ) -> Findings:
     """Search, test what was trained, and confirm the choice.
@@ -83,6 +85,7 @@ def run_search(
         setup: device, processes, paths.
         retry_failed: train runs again that failed before.
         lists: files of results in which the confirmation is looked for too: equal runs need no second training.
+        announce: is told before the first training of a run like all others, and how many there may be.
         quiet: no progress.
 
     Raises:
@@ -91,8 +94,10 @@ def run_search(
     space = ready(space, strategy)
     _check(space)
     spec = space.base.data
-    data = load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
-    shape = data.shape
+    data = loaded(spec, setup)
+    shape, most = data.shape, _at_most(space, strategy)
+    if announce is not None:
+        announce(space.run((), space.seeds[0]), most)
 
     @cache
     def built(design: Design) -> int:
@@ -113,7 +118,7 @@ def run_search(
     else:
         walk = STRATEGIES[strategy](space)
     study, results = None, {}
-    with Board(_at_most(space, strategy), quiet=quiet) as board:
+    with Board(most, quiet=quiet) as board:
         by = "loss" if space.objectives[0] == "loss" else "accuracy"
         bench = Bench(store=store, setup=setup, board=board, rule=space.stop_early, by=by, retry_failed=retry_failed)
         outcome = search(
@@ -182,7 +187,7 @@ def _check(space: Space) -> None:
 
 
 def _at_most(space: Space, strategy: str) -> int:
-    """Count the trainings that a search could need, for its progress; halving comes on top."""
+    """Count the trainings that a search could need, without its confirmation."""
     choices = space.choices
     # where a constant leads it is among the candidates of a place, and known
     at_places = sum(len(p.ratios) - (set(choices.constant) <= set(p.ratios)) for p in choices.places)
@@ -193,7 +198,7 @@ def _at_most(space: Space, strategy: str) -> int:
 
 
 def _scored(space: Space, store: Store, setup: Setup, *, quiet: bool, params: Callable[[Design], int]) -> SharedScores:
-    data = load(space.base.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    data = loaded(space.base.data, setup)
     with Board(1, quiet=quiet) if not quiet else nullcontext() as board:
         watch = board.watch if board is not None else None
         network, seconds = train_shared(space, data, store.root, device=setup.device, watch=watch)

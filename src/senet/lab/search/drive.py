@@ -7,7 +7,7 @@ from statistics import fmean
 from senet.lab.early import Pruned
 from senet.lab.result import Result
 from senet.lab.run import Run
-from senet.lab.search.outcome import Cut, Dropped, Outcome, Phase, Trial
+from senet.lab.search.outcome import Cut, Outcome, Phase, Trial
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import Batch, Design, Score, Strategy, merit
 
@@ -62,7 +62,6 @@ def search(
         chosen=chosen,
         ended=driver.ended,
         seconds=driver.seconds,
-        dropped=tuple(driver.dropped),
         cut=tuple(driver.cut.values()),
         refused=driver.refused,
     )
@@ -83,7 +82,6 @@ class _Driver:
         self.merit = merit(space.objectives)
         self.trials: dict[Design, Trial] = {}
         self.phases: list[Phase] = []
-        self.dropped: list[Dropped] = []
         self.cut: dict[Design, Cut] = {}
         self.refused: dict[Design, int] = {}
         self.seconds = 0.0
@@ -94,10 +92,9 @@ class _Driver:
         known = self.trials.keys() | self.cut.keys()
         new = [design for design in dict.fromkeys(batch.designs) if design not in known and self._fits(design)]
         before, cut = self._begun, len(self.cut)
-        waiting = self._halved(new)
-        while waiting and self._may_go_on():
-            group = waiting[: self._room(len(waiting))]
-            waiting = waiting[len(group) :]
+        while new and self._may_go_on():
+            group = new[: self._room(len(new))]
+            new = new[len(group) :]
             for design, results in self._trained(group, phase=batch.phase).items():
                 self.trials[design] = Trial(
                     design=design, phase=batch.phase, results=results, score=self._score(design, results)
@@ -144,9 +141,7 @@ class _Driver:
             return False
         return True
 
-    def _trained(
-        self, designs: Sequence[Design], *, epochs: int = 0, phase: str = ""
-    ) -> dict[Design, dict[int, Result]]:
+    def _trained(self, designs: Sequence[Design], *, phase: str) -> dict[Design, dict[int, Result]]:
         """Train designs with all seeds, and give those that came to the end.
 
         Where trainings are stopped early one seed comes after the other: what is stopped needs no further one.
@@ -154,7 +149,7 @@ class _Driver:
         seeds = self.space.seeds
         found: dict[Design, dict[int, Result]] = {design: {} for design in designs}
         for together in [(seed,) for seed in seeds] if self.space.stop_early else [seeds]:
-            cells = {self.space.run(d, seed, epochs=epochs): (d, seed) for seed in together for d in found}
+            cells = {self.space.run(d, seed): (d, seed) for seed in together for d in found}
             stopped: dict[Design, Pruned] = {}
             outcomes = list(self.evaluate(list(cells)))
             self.seconds += math.fsum(outcome.seconds for outcome in outcomes)  # the same in whatever order they come
@@ -183,17 +178,3 @@ class _Driver:
         if self.latency is None:
             return score
         return Score(accuracy=score.accuracy, loss=score.loss, params=score.params, latency_ms=self.latency(design))
-
-    def _halved(self, designs: list[Design]) -> list[Design]:
-        """Drop the worse half of a batch at every rung; nothing is dropped where `halving` is off."""
-        for rung in range(self.space.halving, 0, -1):
-            if len(designs) < 3 or not self._may_go_on():
-                break
-            epochs = max(1, self.space.base.recipe.epochs // 2**rung)
-            short = self._trained(designs, epochs=epochs)
-            level = {d: fmean(result.accuracy for result in found.values()) for d, found in short.items()}
-            ranked = sorted(designs, key=lambda design: level[design], reverse=True)
-            kept = ranked[: (len(ranked) + 1) // 2]
-            self.dropped += [Dropped(design=d, epochs=epochs, accuracy=level[d]) for d in designs if d not in kept]
-            designs = [design for design in designs if design in kept]
-        return designs

@@ -10,7 +10,7 @@ from senet.lab.result import Result
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import Design, Score
 
-__all__ = ["Cut", "Dropped", "Outcome", "Phase", "Trial"]
+__all__ = ["Cut", "Outcome", "Phase", "Trial"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,21 +81,6 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dropped:
-    """A design that successive halving gave up.
-
-    Attributes:
-        design: its blocks.
-        epochs: of its training.
-        accuracy: mean over seeds [%].
-    """
-
-    design: Design
-    epochs: int
-    accuracy: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a search found.
 
@@ -107,7 +92,6 @@ class Outcome:
         chosen: the design it takes: the strategy's own choice, or the best one with blocks; None if there is none.
         ended: why it ended; empty if the strategy had no more to ask.
         seconds: of training, as the results say.
-        dropped: what was given up early by shorter trainings.
         cut: what was stopped early.
         refused: designs with more parameters than the budget allows, and how many.
     """
@@ -119,7 +103,6 @@ class Outcome:
     chosen: Design | None
     ended: str = ""
     seconds: float = 0.0
-    dropped: tuple[Dropped, ...] = ()
     cut: tuple[Cut, ...] = ()
     refused: Mapping[Design, int] = field(default_factory=dict)
 

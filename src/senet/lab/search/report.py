@@ -163,7 +163,6 @@ def findings_dict(found: Findings) -> dict[str, Any]:
             }
             for cut in outcome.cut
         ],
-        "dropped": [{"design": name(d.design), "epochs": d.epochs, "accuracy": d.accuracy} for d in outcome.dropped],
         "refused": {name(design): params for design, params in outcome.refused.items()},
         "claims": [_claim(claim) for claim in found.claims],
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from senet import decode
-from senet.bounds import RANGES, check, check_fields
+from senet.bounds import RANGES, check_fields
 from senet.errors import SpecError, shown, unknown
 from senet.lab.early import Rule
 from senet.lab.run import Run
@@ -71,7 +71,6 @@ class _File:
     seeds: tuple[int, ...] = (0,)
     budget: Budget = field(default_factory=Budget)
     plain: bool = True
-    halving: int = 0
     stop_early: Rule = field(default_factory=Rule)
     shared: Shared = field(default_factory=Shared)
     confirm_seeds: tuple[int, ...] = ()
@@ -91,8 +90,6 @@ class Space(_File):
         seeds: every candidate is trained once with each.
         budget: where to end.
         plain: train the plain network too.
-        halving: rungs of successive halving: with 2, a batch is first trained a quarter of the epochs and the worse
-            half is dropped, then half of the epochs, and the rest in full. 0 trains every candidate to the end.
         stop_early: stops trainings that fall behind others on the held-out images; off as it is made.
         shared: of the strategy `shared`.
         confirm_seeds: seeds with which the choice is trained anew on all training images and tested on the test set;
@@ -118,12 +115,6 @@ class Space(_File):
         if both := set(self.seeds) & set(self.confirm_seeds):
             raise SpecError(
                 f"confirm_seeds holds {min(both)}, by which the choice was made; a confirmation needs fresh seeds."
-            )
-        check("halving", self.halving)
-        if self.halving and self.stop_early:
-            raise SpecError(
-                f"halving = {self.halving} and stop_early.rule = {self.stop_early.rule!r} both give candidates up; "
-                f"choose one."
             )
         if not all(ratio in RANGES["reduction"] for ratio in self.references):
             raise SpecError(f"references = {shown(self.references)}; give ratios from 1, or none.")
@@ -206,10 +197,9 @@ class Space(_File):
     def _axes(self) -> list[tuple[Any, ...]]:
         return [self.choices.variant, self.choices.slot, *(place.ratios for place in self.choices.places)]
 
-    def run(self, design: Design, seed: int, *, epochs: int = 0) -> Run:
+    def run(self, design: Design, seed: int) -> Run:
         """Give the training of a candidate, tested on held-out images."""
-        recipe = replace(self.base.recipe, epochs=epochs or self.base.recipe.epochs)
-        return replace(self.base, se=design, seed=seed, recipe=recipe)
+        return replace(self.base, se=design, seed=seed)
 
     def owns(self, run: Run) -> bool:
         """Return whether a run is of this search: a candidate, or one that confirms the choice."""
@@ -237,6 +227,11 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
         SpecError: with file and dotted place of what does not fit.
     """
     values = decode.toml_file(path)
+    if (rungs := values.pop("halving", 0)) != 0:  # 0 was its default
+        raise SpecError(
+            f"{path}: halving = {shown(rungs)} is of an earlier version; stop_early = 'median' ends trainings "
+            "that fall behind."
+        )
     base = decode.merge(
         decode.tables(values.pop("base", {}), place=f"{path}: base"), decode.tables(changes or {}, place="")
     )

@@ -9,7 +9,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -270,8 +270,9 @@ def _sampled(space: Space, seed: int) -> list[SESpec]:
 
 
 def _id(space: Space, epochs: int) -> str:
+    run = space.run((space.template,), space.seeds[0])
     values = {
-        "run": space.run((space.template,), space.seeds[0], epochs=epochs).id,
+        "run": replace(run, recipe=replace(run.recipe, epochs=epochs)).id,
         "ratios": space.choices.reduction,
         "middle": space.shared.middle,
         "template": asdict(space.template),

@@ -131,25 +131,18 @@ def notes(outcome: Outcome, tests: Tests) -> list[str]:
         said.append(f"{len(outcome.refused)} designs have more parameters than the budget of {space.budget.params:,}")
     if outcome.cut:
         said.append(_of_the_pruned(outcome))
-    said += [
-        f"given up after {counted(drop.epochs, 'epoch')}: {name(drop.design)} ({drop.accuracy:.2f} %)"
-        for drop in outcome.dropped
-    ]
     return said
 
 
 def _of_the_pruned(outcome: Outcome) -> str:
     """Say what was stopped early, why, and what it cost; what it would have reached nobody knows."""
     rule, cut = outcome.space.stop_early, outcome.cut
-    why = {
-        "median": "its best epoch was below the median of the best epochs of the earlier trainings up to there",
-        "halving": f"it was not among the best {f'1/{rule.factor}'} of the trainings that had come to that rung",
-    }[rule.rule]
     done = sum(one.pruned.epoch for one in cut)
     epochs = sum(one.pruned.run.recipe.epochs for one in cut)
     minutes = sum(one.pruned.seconds for one in cut) / 60
     return (
-        f"pruned: {len(cut)} of {len(outcome.trials) + len(cut)} designs, each because {why} (rule {rule.rule}, from "
+        f"pruned: {len(cut)} of {len(outcome.trials) + len(cut)} designs, each because its best epoch was "
+        f"below the median of the best epochs of the earlier trainings up to there (rule {rule.rule}, from "
         f"epoch {rule.first(outcome.space.base.recipe.epochs)} on, with {rule.startup} others or more, on the "
         f"held-out images only); they had {done} of "
         f"their {epochs} epochs, whose {minutes:.1f} minutes are in the cost; they have no rank, and what they would "

@@ -1,0 +1,103 @@
+"""`senet runs`: what lies in a folder of runs, how much room it takes, and its removal."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from senet.cli.asked import asked_study
+from senet.cli.ending import print_json
+from senet.cli.options import Json, Quick, Runs, Words
+from senet.errors import UsageError, unknown
+from senet.text import one_line
+
+if TYPE_CHECKING:
+    from senet.execution.status import Status
+
+__all__ = ["runs"]
+
+CLEARED = {
+    "failed": ("failed",),
+    "unfinished": ("failed", "waiting"),
+    "all": ("failed", "waiting", "done", "stopped early"),
+}
+"""States of the runs that `--clear` removes; a run that is trained now is never removed."""
+
+
+def runs(
+    study_file: Annotated[
+        Path | None,
+        typer.Argument(metavar="[STUDY]", help="Only the runs of this study; without one all that are there"),
+    ] = None,
+    words: Words = None,
+    quick: Quick = False,
+    folder: Runs = Path("runs"),
+    clear: Annotated[
+        str | None, typer.Option("--clear", help="Remove runs: failed, unfinished (failed ones too), or all")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the runs of a folder with their sizes, or remove some of them. `senet status` tells more of each.
+
+    Example: `senet runs --runs runs --clear failed`
+    """
+    from senet.console import show_rows
+    from senet.execution.status import runs_in, status
+    from senet.lab.store import Store
+
+    if clear is not None and clear not in CLEARED:
+        raise unknown("--clear", clear, CLEARED, error=UsageError)
+    wanted = None if study_file is None else {run.id for run in asked_study(study_file, words, quick=quick).runs()}
+    found = status([run for run in runs_in(folder) if wanted is None or run.id in wanted], Store(folder))
+    if clear is not None:
+        found = [one for one in found if one.state in CLEARED[clear]]
+    sizes = {one.run.id: _size(folder / one.run.id) for one in found}
+    rows = [[*_names(one), f"{sizes[one.run.id]:.1f}"] for one in found]
+    if rows and not as_json:
+        show_rows(
+            ("run", "network", "design", "seed", "data", "state", "MiB"), rows, words=("network", "design", "state")
+        )
+    total = f"{len(found)} runs, {sum(sizes.values()):.1f} MiB, in {folder}"
+    removed: list[str] = []
+    if clear is not None and found:
+        if not yes and not sys.stdin.isatty():
+            raise UsageError(f"--clear {clear} would remove {total}; add --yes where nobody can be asked.")
+        if yes or typer.confirm(one_line(f"remove {total}?"), err=True):
+            removed = [one.run.id for one in found if _remove(folder / one.run.id)]
+    if as_json:
+        listed = [{**one.as_dict(), "mib": sizes[one.run.id], "removed": one.run.id in removed} for one in found]
+        print_json({"runs": listed})
+    else:
+        print(one_line(f"removed {len(removed)} of {total}" if clear is not None else total))
+
+
+def _names(one: "Status") -> list[str]:
+    run = one.run
+    return [run.id, run.model, run.design, str(run.seed), run.data.title, one.state]
+
+
+def _size(folder: Path) -> float:
+    """Return how much the files of a folder hold [MiB]."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) / 2**20
+
+
+def _remove(folder: Path) -> bool:
+    """Remove the folder of a run, out of its place in one step, and return whether it was free."""
+    from senet.files.atomic import storage_error
+    from senet.files.lock import InUse, RunLock
+
+    gone = folder.with_name(f".removed-{folder.name}")
+    try:
+        with RunLock(folder):
+            (folder / "result.json").unlink(missing_ok=True)  # first: what a kill leaves is no result
+            shutil.rmtree(gone, ignore_errors=True)
+            folder.rename(gone)
+        shutil.rmtree(gone)
+    except InUse:
+        return False
+    except OSError as cause:
+        raise storage_error(folder, cause) from cause
+    return True
