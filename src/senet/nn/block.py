@@ -121,7 +121,8 @@ class SqueezeExcite(nn.Module):
     @property
     def widths(self) -> tuple[int, ...]:
         """Widths of the excitation as its layers are now: a tool that prunes channels may have cut them."""
-        found = [pair for name in self.layers if (pair := sizes(getattr(self, name)))]
+        pairs = [sizes(getattr(self, name)) for name in self.layers]  # torch.compile takes no `:=` in here
+        found = [pair for pair in pairs if pair]
         known = len(found) == len(self.planned) - 1  # not so with an excitation or a layer of your own
         return (found[0][0], *(outputs for _, outputs in found)) if known else self.planned
 
