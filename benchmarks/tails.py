@@ -11,11 +11,13 @@ import platform
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from senet import SqueezeExcite, accelerate
+from senet.lab.canvas import COLORS, canvas, tidy
 from senet.lab.memory import keep_memory
 from senet.nn import Residual, chain
 from senet.speed.interleave import Timing, interleave
@@ -63,35 +65,40 @@ def measure(n: int, channels: int, side: int, *, rounds: int) -> dict[str, Timin
 
 
 def draw(rows: list[tuple[str, dict[str, Timing]]], path: Path) -> None:
-    import matplotlib
+    with canvas(path, 9.6, 3.9) as figure:
+        left, right = figure.subplots(1, 2, width_ratios=(1, 2))
+        _draw_passes(left)
+        _draw_times(right, rows)
+        tidy(left, right)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
 
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.6, 3.6), width_ratios=(1, 2), layout="constrained")
+def _draw_passes(axes: Any) -> None:
     bottom = [0] * len(PASSES)
     labels = ("forward, read", "forward, written", "backward, read", "backward, written")
     for number, label in enumerate(labels):
         counts = [passes[number // 2][number % 2] for passes in PASSES.values()]
-        left.bar([name.replace(" ", "\n") for name in PASSES], counts, bottom=bottom, label=label, color=f"C{number}")
+        names = [name.replace(" ", "\n") for name in PASSES]
+        axes.bar(names, counts, bottom=bottom, label=label, color=COLORS[1 + number])
         bottom = [low + count for low, count in zip(bottom, counts, strict=True)]
-    left.set_ylabel("maps moved in a training step")
-    left.legend(fontsize=8, loc="upper right")
-    left.set_ylim(0, 46)
+    axes.set_ylabel("maps moved in a training step")
+    axes.set_xlabel("tail of a unit")
+    axes.set_ylim(0, 46)
+    axes.legend(fontsize=8, loc="upper right", frameon=False)
+
+
+def _draw_times(axes: Any, rows: list[tuple[str, dict[str, Timing]]]) -> None:
     width = 0.38
-    for number, (name, color) in enumerate((("ordinary block", "C1"), ("fused block", "C0"))):
+    for number, (name, color) in enumerate((("ordinary block", COLORS[2]), ("fused block", COLORS[1]))):
         places = [at + (number - 0.5) * width for at in range(len(rows))]
         ratios = [found[name].ratio(found["plain"]) for _, found in rows]
-        right.bar(places, ratios, width, label=name, color=color)
+        axes.bar(places, ratios, width, label=name, color=color)
         for place, ratio in zip(places, ratios, strict=True):
-            right.annotate(f"{ratio:.2f}", (place, ratio), ha="center", va="bottom", fontsize=7)
-    right.axhline(1, color="black", linewidth=0.8)
-    right.set_xticks(range(len(rows)), [label.replace(" x ", "\n") for label, _ in rows], fontsize=8)
-    right.set_xlabel("images, channels, positions")
-    right.set_ylabel("time, ratio to the plain tail")
-    right.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
+            axes.annotate(f"{ratio:.2f}", (place, ratio), ha="center", va="bottom", fontsize=7)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_xticks(range(len(rows)), [label.replace(" x ", "\n") for label, _ in rows], fontsize=8)
+    axes.set_xlabel("images, channels, positions of a map")
+    axes.set_ylabel("time, ratio to the plain tail")
+    axes.legend(fontsize=8, frameon=False)
 
 
 def main() -> None:

@@ -192,12 +192,17 @@ def show_table(study: Study, lines: list[Line]) -> None:
             say(f"- {deviation}")
 
 
-def show_records(records: Sequence[Mapping[str, object]]) -> None:
-    """Print records of equal fields, a line for each; whole numbers get separators."""
+def show_records(records: Sequence[Mapping[str, object]], *, spare: Sequence[str] = ()) -> None:
+    """Print records of equal fields, a line for each; whole numbers get separators.
+
+    Args:
+        records: fields by their headings.
+        spare: headings of fields that can be left out for want of room, the first one first.
+    """
     rows = [[f"{v:,}" if isinstance(v, int) else str(v) for v in record.values()] for record in records]
     heads = list(records[0])
     words = {head for head, *column in zip(heads, *rows, strict=True) if not all(map(_is_number, column))}
-    show_rows(heads, rows, words=words)
+    show_rows(heads, rows, words=words, spare=spare)
 
 
 def _is_number(word: str) -> bool:

@@ -186,6 +186,7 @@ def test_the_documented_network_has_333_of_500_photographs_right_and_the_other_o
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # 20 passes over 500 photographs: 3 minutes on an idle core
 def test_the_documented_fold_begins_with_the_saturated_blocks(call, shared: Path, photographs: Path) -> None:
     code, out, err = call(
         "fold", "timm:tf_mobilenetv3_small_100", "--weights", str(shared / "data" / "weights" / WEIGHTS),

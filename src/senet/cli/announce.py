@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from senet.cli.failure import show_warning
+from senet.text import one_line
 
 if TYPE_CHECKING:
     from senet.data.dataset import Data
@@ -33,16 +34,16 @@ def announce(
         data, of_it = load(spec, setup), [run for run in runs if run.data == spec]
         channels, height, width = data.shape
         print(
-            f"{spec.name}: {len(data.train):,} training and {len(data.test):,} test images of {height}x{width} pixels "
-            f"in {channels} channel{'s' * (channels > 1)}, {data.num_classes} classes",
+            f"{one_line(spec.title)}: {len(data.train):,} training and {len(data.test):,} test images of "
+            f"{height}x{width} pixels in {channels} channel{'s' * (channels > 1)}, {data.num_classes} classes",
             file=sys.stderr,
         )
         for model, recipe in dict.fromkeys((run.model, run.recipe) for run in of_it):
             count = at_most or sum((run.model, run.recipe) == (model, recipe) for run in of_it)
             runs_in_words = f"{'up to ' * bool(at_most)}{count:,} run{'s' * (count > 1)}"
             print(
-                f"{model}: {runs_in_words} of {recipe.epochs:,} epochs, batch {recipe.batch_size:,}, "
-                f"{recipe.optim.name} lr {recipe.optim.lr:g} {recipe.schedule.name}",
+                f"{model}: {runs_in_words} of {recipe.epochs:,} epoch{'s' * (recipe.epochs > 1)}, "
+                f"batch {recipe.batch_size:,}, {recipe.optim.name} lr {recipe.optim.lr:g} {recipe.schedule.name}",
                 file=sys.stderr,
             )
     threads, jobs = setup.threads_each(), min(setup.jobs, at_most or len(runs))

@@ -30,10 +30,11 @@ def in_one_line(error: Exception) -> tuple[str, int]:
         said = error.format_message().rstrip(".")  # type: ignore[attr-defined]
         if not said:  # no command was given: the help is printed
             return "", 2
-        return f"{one_line(said)}; `{asked.command_path if asked else 'senet'} --help` shows what there is.", 2
+        end = "" if said.endswith("?") else ";"
+        return f"{one_line(said)}{end} `{asked.command_path if asked else 'senet'} --help` shows what there is.", 2
     if isinstance(error, typer.Abort):
         error = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    first = (str(error).splitlines() or ["no message"])[0]
+    first = next((line for line in str(error).splitlines() if line.strip()), "no message")
     return (
         f"unexpected {type(error).__name__}: {one_line(first)}; `senet --debug ...` shows the traceback: please report "
         "it with that and the command.",

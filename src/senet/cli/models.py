@@ -32,4 +32,4 @@ def models(
     if as_markdown:
         print(markdown_rows(rows), end="")
         return
-    show_records(rows)
+    show_records(rows, spare=("MMAC with SE", "input", "params with SE", "MMAC"))

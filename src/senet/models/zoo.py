@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from senet.errors import SpecError, unknown
+from senet.errors import SenetError, SpecError, shown, unknown
 from senet.models.arguments import builds_on_host, check_arguments, ensure_memory, is_large
 from senet.models.bn_inception import BNInception
 from senet.models.cnn3 import CNN3
@@ -85,6 +85,15 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in ZOO if fnmatch(name, pattern))
 
 
+def _unknown(name: object) -> SenetError:
+    """Make the error for a name that is not in the zoo; other libraries have a name of its own for SE-ResNet-50."""
+    error = unknown("model", name, ZOO, listed_by="senet models")
+    plain = str(name)[:100].lower().replace("-", "_").removeprefix("se").removeprefix("_")
+    if plain in ZOO and plain != name:
+        return SpecError(f"model = {shown(name)} is not known; it is {plain!r} with blocks, e.g. --se standard.")
+    return error
+
+
 def image_size(name: str) -> int:
     """Give the side of the images that a network was made for [pixels]; others work too.
 
@@ -93,7 +102,7 @@ def image_size(name: str) -> int:
         [32, 224, 299]
     """
     if not isinstance(name, str) or name not in ZOO:
-        raise unknown("model", name, ZOO, listed_by="senet models")
+        raise _unknown(name)
     family = ZOO[name]
     kind = family.func if isinstance(family, partial) else family
     if kind is InceptionResNetV2:
@@ -130,7 +139,7 @@ def create_model(
         774220
     """
     if not isinstance(name, str) or name not in ZOO:
-        raise unknown("model", name, ZOO, listed_by="senet models")
+        raise _unknown(name)
     family = ZOO[name]
     known = inspect.signature(family).parameters
     own = ("se", "num_classes", "in_chans")
