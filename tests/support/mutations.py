@@ -149,7 +149,7 @@ def judge(
     Args:
         read: returns a value, or raises a `SenetError` of one line.
         contents: the mutants.
-        seconds: longest time for one of them.
+        seconds: longest processor time for one of them, and a quarter of the longest wait: a busy machine is no fault.
         memory_mib: largest growth of a child's resident memory [MiB].
     """
     verdict, number, waiting = Verdict(), 0, iter(contents)
@@ -160,7 +160,8 @@ def judge(
             for outcome, took, grown in _outcomes(read, batch[done:], seconds):
                 verdict.seconds, verdict.peak_mib = max(verdict.seconds, took), max(verdict.peak_mib, grown)
                 name, _, what = outcome.partition("\t")
-                ended = what or (f"memory grew by {grown:.0f} MiB" if grown > memory_mib else "")
+                memory = f"memory grew by {grown:.0f} MiB" if grown > memory_mib else ""
+                ended = "; ".join(filter(None, (what, memory)))
                 verdict.outcomes["fault" if ended else name] += 1
                 if ended:
                     verdict.faults.append(Fault(number + done, ended, batch[done]))
@@ -189,8 +190,8 @@ def _outcomes(
             for _ in batch:
                 begun, line = time.monotonic(), b""
                 while not line.endswith(b"\n"):
-                    if not select.select([lines], [], [], max(0, begun + seconds + 1 - time.monotonic()))[0]:
-                        yield f"hang\tstill running after {seconds:.0f} s", seconds, 0.0
+                    if not select.select([lines], [], [], max(0, begun + 4 * seconds + 1 - time.monotonic()))[0]:
+                        yield f"hang\tstill running after {4 * seconds + 1:.0f} s", 4 * seconds, 0.0
                         return
                     if not (more := lines.read(1)):
                         status = os.waitpid(child, 0)[1]
@@ -217,10 +218,10 @@ def _report(read: Callable[[bytes], object], batch: Sequence[bytes], into: int) 
     resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + ADDRESSES, -1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for content in batch:
-        begun = time.monotonic()
+        begun = time.process_time()
         outcome = _outcome(read, content)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        os.write(into, f"{time.monotonic() - begun:.3f}|{grown:.0f}|{outcome}\n".encode("utf-8", "backslashreplace"))
+        os.write(into, f"{time.process_time() - begun:.3f}|{grown:.0f}|{outcome}\n".encode("utf-8", "backslashreplace"))
 
 
 def _outcome(read: Callable[[bytes], object], content: bytes) -> str:
