@@ -1,6 +1,7 @@
 """Which files of a folder of images are read, and what is said about the others."""
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,62 @@ def test_a_split_can_be_named_and_one_that_is_not_there_is_refused(tree):
     for wrong in (("folder", "tset"), ("cifar10", "val")):
         with pytest.raises(SpecError, match=r"data\.split"):
             DataSpec(name=wrong[0], split=wrong[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("more.zip", "1 archives are not read, unpack them: .zip (1)"),
+        ("train/horse.tar", "1 archives are not read, unpack them: .tar (1)"),
+        ("train/cat/more.7z", "1 archives are not read, unpack them: .7z (1)"),
+        ("stray.png", "1 pictures beside the class folders belong to no class: tree (1)"),
+        ("train/stray.jpg", "1 pictures beside the class folders belong to no class: train (1)"),
+        ("val/STRAY.JPEG", "1 pictures beside the class folders belong to no class: val (1)"),
+        ("train_aug/cat/0.png", "train_aug beside the splits is not used"),
+        ("test_images/0.png", "test_images beside the splits is not used"),
+        ("unlabelled/0.png", "unlabelled beside the splits is not used"),
+    ],
+)
+def test_what_lies_beside_the_classes_and_is_not_used_is_said(tree, name, said):
+    before = load(SPEC, root=tree)
+    save(tree / name, "PNG", 3)
+    data = load(SPEC, root=tree)
+    assert data.fingerprint == before.fingerprint
+    assert [note for note in data.notes if note not in before.notes] == [f"tree: {said}"]
+
+
+@pytest.mark.parametrize("pair", [("Bird", "bird"), ("bird", "bird "), ("bird 1", "bird1"), ("ﬁsh", "fish")])
+def test_classes_that_look_alike_are_kept_and_said(tree, pair):
+    for split in ("train", "val"):
+        for i, name in enumerate(pair):
+            save(tree / split / name / "0.png", "PNG", i)
+    data = load(SPEC, root=tree)
+    assert len(data.classes) == 4
+    first, second = sorted(pair)
+    assert f"two classes look alike and are kept apart: {first!r} and {second!r}" in data.notes
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9", "\u00c5ngstr\u00f6m", "\ud55c\uad6d"])
+def test_one_name_in_two_encodings_of_unicode_is_no_two_classes(tree, name):
+    other = unicodedata.normalize("NFD", name)
+    save(tree / "train" / name / "0.png", "PNG", 0)
+    save(tree / "val" / other / "0.png", "PNG", 0)
+    with pytest.raises(DataError, match="in another encoding of Unicode than"):
+        load(SPEC, root=tree)
+    save(tree / "train" / other / "0.png", "PNG", 0)
+    with pytest.raises(DataError, match="are one name in two encodings of Unicode; join the folders"):
+        load(SPEC, root=tree)
+
+
+def test_splits_one_folder_deeper_are_pointed_at_and_not_taken_for_classes(tree, tmp_path):
+    with pytest.raises(DataError, match=r"the splits lie one folder deeper; give .*/tree\."):
+        load(SPEC, root=tmp_path)
+    shutil.copytree(tree, tmp_path / "masks")
+    with pytest.raises(DataError, match="the splits lie one folder deeper; give"):
+        load(SPEC, root=tmp_path)
+
+
+def test_class_folders_of_the_same_folders_may_be_folds_and_that_is_said(tree):
+    shutil.move(tree / "train", tree / "fold1")
+    shutil.move(tree / "val", tree / "fold2")
+    assert any("consists of the same folders, cat, dog; if these" in note for note in load(SPEC, root=tree).notes)

@@ -49,7 +49,7 @@ def test_one_name_a_line_is_in_the_order_of_the_outputs(text: str, classes: list
 
 
 BROKEN = {
-    "a.json": ("{", "is no JSON"),
+    "a.json": ("{", "is not JSON"),
     "b.json": ('{"cat": "dog"}', "'cat': 'dog' names no output"),
     "c.json": ('{"cat": true}', "names no output"),
     "d.json": ('"cat"', "names no class"),
@@ -58,7 +58,7 @@ BROKEN = {
     "g.csv": ("name,output\n", "names no class"),
     "h.txt": ("", "names no class"),
     "i.txt": ("cat\ndog\ncat\n", "'cat' stands for 0 and 2"),
-    "j.json": ("[" * 100_000, "is no JSON"),
+    "j.json": ("[" * 100_000, "is not JSON"),
 }
 
 

@@ -1,9 +1,11 @@
 """Damaged copies of what a run is read from: a right record or one line, whatever the bytes are."""
 
 import hashlib
+import io
 import json
 import struct
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from support.mutations import TOKENS, as_file, judge, mutants
 from senet import decode
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.folder import read_run
-from senet.lab.packing import pack
+from senet.lab.packing import pack, unpack
 from senet.lab.run import Run
 from senet.lab.search.space import read_space
 from senet.lab.study import read_study
@@ -98,3 +100,45 @@ def test_a_damaged_checkpoint_is_whole_or_one_line(sealed: bool, count: int, tmp
     forged = (body + struct.pack("<H", 64) + hashlib.sha256(body).hexdigest().encode() for body in mutated)
     verdict = judge(as_file(latest, tmp_path / "step-00000001.pt"), forged if sealed else mutated)
     assert not verdict.faults, verdict
+
+
+def doubled(times: int) -> bytes:
+    """Write a tuple of two of a tuple of two ... in opcodes."""
+    return b")" + b"".join(
+        b"r%bj%b\x86" % ((number,) * 2) for number in (struct.pack("<I", 5000 + i) for i in range(times))
+    )
+
+
+@pytest.mark.parametrize("where", ["a key of weights", "a key of the state", "a value"])
+def test_tuples_that_double_thirty_times_are_refused_before_they_are_hashed(where: str, tmp_path: Path) -> None:
+    nested: tuple[Any, ...] = ()
+    for _ in range(30):
+        nested = (nested, nested)
+    weights: dict[Any, Any] = {"a": torch.zeros(5)}
+    state: dict[Any, Any] = {"b": 1}
+    content = {"format": 2, "step": 1, "torch": "2.15", "weights": weights, "state": state}
+    buffer = io.BytesIO()
+    if where == "a value":
+        state["c"] = nested
+        torch.save(content, buffer)
+    else:  # a dict would hash the key here, so it is put in later
+        (weights if "weights" in where else state)["KEY"] = 1
+        torch.save(content, buffer)
+        with zipfile.ZipFile(io.BytesIO(buffer.getvalue())) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as forged:
+            for name, body in entries.items():
+                forged.writestr(
+                    name, body.replace(b"X\x03\0\0\0KEY", doubled(30)) if name.endswith("data.pkl") else body
+                )
+    body = buffer.getvalue()[:-2]
+    path = tmp_path / "step-00000001.pt"
+    path.write_bytes(body + struct.pack("<H", 64) + hashlib.sha256(body).hexdigest().encode())
+    verdict = judge(lambda _: latest(path), [b""], seconds=2.0)
+    assert verdict.outcomes == {"CheckpointError": 1}, verdict
+
+
+def test_a_tuple_of_many_numbers_comes_back() -> None:
+    content = {"many": tuple(range(30_000)), "long": [{"epoch": number, "lr": 0.1} for number in range(30_000)]}
+    assert unpack(bytes(pack(content))) == content

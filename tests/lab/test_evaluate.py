@@ -7,7 +7,6 @@ import torch
 from forks import DATA, RUN
 from torch import Tensor, nn
 
-from senet.data.tensors import Tensors
 from senet.lab.evaluate import Evaluation, evaluate, evaluating
 from senet.lab.train import build
 
@@ -29,11 +28,7 @@ class Numbered:
     """Images with their number as the only pixel."""
 
     labels: Tensor
-    shape = (1, 1, 1)
-
-    @property
-    def __class__(self) -> type[Tensors]:  # the checks of types in tests take it for one
-        return Tensors
+    shape: tuple[int, int, int] = (1, 1, 1)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -168,8 +168,8 @@ def test_a_run_that_is_killed_while_it_replaces_a_checkpoint_ends_with_the_same_
 def test_a_kill_behind_the_last_step_leaves_nothing_at_the_next_look(kill: str, tmp_path: Path) -> None:
     run = replace(RUN, recipe=replace(RECIPE, batch_size=100))
     train_digits(run, tmp_path / "undisturbed")
-    finished = {"run.json", "run.lock", "metrics.jsonl", "model.safetensors", "result.json"}
-    for count in range(1, 5):  # run.json, the curve, the weights, the result
+    finished = {"README.md", "config.json", "run.json", "run.lock", "metrics.jsonl", "model.safetensors", "result.json"}
+    for count in range(1, 7):  # run.json, the curve, the weights, the card, the description, the result
         folder = tmp_path / str(count)
         env = {"SENET_FAILPOINT": f"{kill}:{count}"}
         assert start(tmp_path / "said", train_digits, run, folder, env=env).join() == -signal.SIGKILL

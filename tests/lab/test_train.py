@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from senet import SESpec
-from senet.data import Augment
+from senet.data import Augment, DataSpec, load
 from senet.errors import CheckpointError, NumericError, StorageError, UsageError
+from senet.execution.setup import Setup
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.environment import environment
 from senet.lab.evaluate import evaluate
@@ -28,7 +30,9 @@ from senet.lab.group import Group
 from senet.lab.learner import Learner
 from senet.lab.recipe import Optim, Recipe, Schedule
 from senet.lab.run import Run
+from senet.lab.testing import evaluate_folder
 from senet.lab.train import Progress, build, epoch_plan, read_result, train
+from senet.networks import from_pretrained
 
 
 def changed(run: Run = RUN, **recipe: Any) -> Run:
@@ -233,11 +237,29 @@ def test_processes_share_every_batch_and_see_each_image_at_most_once(
 # ---- what it leaves and says
 
 
+@pytest.mark.parametrize("normalize", ["standard", "unit"])
+def test_a_finished_run_is_a_folder_that_says_what_it_is_and_how_it_sees_images(normalize: str, tmp_path: Path) -> None:
+    spec = replace(DATA.spec, normalize=normalize)
+    run = replace(RUN, data=spec, se=(SESpec(reduction=4),), recipe=replace(RECIPE, epochs=1))
+    result = train(run, load(spec), tmp_path / "run")
+    (tmp_path / "copy").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(tmp_path / "run" / name, tmp_path / "copy")
+    asked = Run(data=DataSpec(test_size=50))
+    measured = evaluate_folder(tmp_path / "copy", asked, Setup())
+    assert measured.confusion == result.confusion
+    own, copy = (from_pretrained(tmp_path / name).state_dict() for name in ("run", "copy"))
+    assert all(torch.equal(value, copy[name]) for name, value in own.items())
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert f"{result.last.correct:,} of 50 test images" in card
+    assert "| preprocessing | 8 pixels, crop 1, bilinear" in card
+
+
 def test_a_finished_run_leaves_weights_curve_and_result_and_is_read_not_trained(tmp_path: Path) -> None:
     said: list[Progress] = []
     result = train(RUN, DATA, tmp_path, watch=said.append, save_every=0.0)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "metrics.jsonl", "model.safetensors", "result.json", "run.json", "run.lock"
+        "README.md", "config.json", "metrics.jsonl", "model.safetensors", "result.json", "run.json", "run.lock"
     ]  # fmt: skip
     assert train_digits(RUN, tmp_path, log=tmp_path / "log") == result == read_result(tmp_path)
     assert drawn(tmp_path / "log") == []

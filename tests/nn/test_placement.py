@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from senet.errors import SpecError
+from senet.models import create_model
 from senet.nn import Gates, Site, SqueezeExcite, no_gates, place
 from senet.nn.residual import RESIDUAL_SLOTS
 from senet.spec import Ratios, SESpec
@@ -182,3 +183,10 @@ def test_an_own_function_of_the_site_is_used_as_it_is() -> None:
     assert gates is every_other
     assert [list(gates(site)) for site in SITES] == [["standard"], [], ["standard"]]
     assert asked == SITES
+
+
+@pytest.mark.parametrize(("ratio", "blocks"), [(32, 3), (64, 6), (1000, 9)])
+def test_a_network_narrower_than_the_ratio_warns_once_and_says_in_how_many_blocks(ratio: int, blocks: int) -> None:
+    with pytest.warns(UserWarning, match=f"reduction = {ratio} is wider .* So it is in {blocks} blocks") as caught:
+        create_model("resnet20", se=SESpec(reduction=ratio))
+    assert len(caught) == 1

@@ -1,16 +1,55 @@
 """What a set offers: two splits, class names, statistics, and a fingerprint of what was seen."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
 
 from senet.data.files import Files
-from senet.data.spec import DataSpec
+from senet.data.spec import Augment, DataSpec
 from senet.data.tensors import Tensors
 
-__all__ = ["Data", "Split"]
+__all__ = ["Data", "Loaded", "Split"]
 
-Split: TypeAlias = Tensors | Files
-"""Labelled images that come as batches by a plan, with no state of their own; see `Files.batches`."""
+Loaded: TypeAlias = Tensors | Files
+"""A split as `load` returns it."""
+
+
+@runtime_checkable
+class Split(Protocol):
+    """Labelled images that come as batches by a plan, with no state of their own: all that training and tests ask for.
+
+    `Tensors` and `Files` are splits; one of your own goes into a `Data`, too.
+    """
+
+    @property
+    def labels(self) -> Tensor:
+        """Class of every image, on the CPU."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns as the network gets them."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def to(self, device: torch.device | str) -> "Split":
+        """Move what can be moved, and return it."""
+        ...
+
+    def batches(
+        self,
+        plan: Sequence[tuple[Tensor, int]],
+        *,
+        augment: Augment | None,
+        device: torch.device | str,
+        workers: int = 0,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels for every step of a plan, see `Files.batches`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +77,13 @@ class Data:
     std: tuple[float, ...] = ()
     fingerprint: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def loaded(self) -> tuple[Loaded, Loaded]:
+        """Training and test images as `load` made them."""
+        assert isinstance(self.train, Tensors | Files)
+        assert isinstance(self.test, Tensors | Files)
+        return self.train, self.test
 
     @property
     def num_classes(self) -> int:

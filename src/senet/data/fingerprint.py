@@ -2,7 +2,7 @@
 
 import hashlib
 
-from senet.data.dataset import Split
+from senet.data.dataset import Loaded
 from senet.data.files import Files
 from senet.data.labels import printable
 
@@ -12,7 +12,7 @@ _DIGITS = 16
 _SHOWN = 3
 
 
-def fingerprint(*parts: Split) -> str:
+def fingerprint(*parts: Loaded) -> str:
     """Digest images and labels in their order; what came from files by names and contents.
 
     Args:
@@ -33,7 +33,7 @@ def fingerprint(*parts: Split) -> str:
     return total.hexdigest()[:_DIGITS]
 
 
-def duplicates(train: Split, test: Split) -> tuple[str, ...]:
+def duplicates(train: Loaded, test: Loaded) -> tuple[str, ...]:
     """Look for test images that are training images too, byte for byte.
 
     Args:
@@ -52,11 +52,11 @@ def duplicates(train: Split, test: Split) -> tuple[str, ...]:
     return (f"{len(twins)} test images are training images too (test = train): {listed}{more}",)
 
 
-def _digests(part: Split) -> list[str]:
+def _digests(part: Loaded) -> list[str]:
     if isinstance(part, Files) or part.digests:
         return list(part.digests)
     return [hashlib.sha256(image.data).hexdigest() for image in part.images.contiguous().numpy()]
 
 
-def _name(part: Split, index: int) -> str:
+def _name(part: Loaded, index: int) -> str:
     return printable(part.names[index]) if part.digests else str(index)

@@ -1,6 +1,7 @@
 """Pictures of one's own: `train/CLASS/*.jpg` beside `val/CLASS/*.jpg` or `test/`, class folders alone, or Parquet."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _LIKELY_SPLITS: Mapping[str, str] = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
     **dict.fromkeys(("test", "testing", "tests", "tst"), "test"),
 }
+_SHOWN = 5
 _FEWEST = 3  # images of a class, so that both sides of a split get some
 
 
@@ -63,6 +65,7 @@ _LAYOUTS = ("train/CLASS/*.jpg with val or test beside train", "CLASS/*.jpg", "t
 def _from_tree(spec: DataSpec, root: Path) -> Data:
     passed = Passed()
     folders = class_folders(root, passed)
+    _refuse_doubles(root, folders)
     misnamed = {name: _LIKELY_SPLITS[name.lower()] for name in folders if name.lower() in _LIKELY_SPLITS}
     if not misnamed:
         return _without_split(spec, root, folders, passed)
@@ -73,6 +76,7 @@ def _from_tree(spec: DataSpec, root: Path) -> Data:
     if "train" not in misnamed:
         raise DataError(f"{root} has {', '.join(misnamed)} but no train; add train/CLASS/*.jpg.")
     classes = class_folders(root / "train", passed)
+    _refuse_doubles(root / "train", classes)
     if not classes:
         raise DataError(f"{root / 'train'} has no class folders; sort the images into train/CLASS/.")
     tests = {name: found for name in TESTS if name in misnamed and (found := class_folders(root / name))}
@@ -90,11 +94,38 @@ def _from_tree(spec: DataSpec, root: Path) -> Data:
     for these, those, here in ((classes, tests[chosen], chosen), (tests[chosen], classes, "train")):
         if absent := [name for name in these if name not in those]:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            if _twins([absent[0], *those], _composed):
+                more += f" (it is there in another encoding of Unicode than {absent[0]!a})"
             raise DataError(
                 f"{root / here} has no class '{printable(absent[0])}'{more}, the other split has; both need the same."
             )
+    class_folders(root / chosen, passed)  # for what lies beside the classes
     train, test = (_pictures(root, root / name, classes, passed) for name in ("train", chosen))
-    return Data(spec, tuple(classes), train, test, notes=notes + passed.notes(root))
+    others = [name for name in folders if name not in misnamed]
+    unused = tuple(f"{printable(root.name)}: {printable(name)} beside the splits is not used" for name in others)
+    return Data(spec, tuple(classes), train, test, notes=notes + unused + _alike(classes) + passed.notes(root))
+
+
+def _refuse_doubles(root: Path, folders: Sequence[str]) -> None:
+    """Refuse two folders whose names are the same letters in two encodings: nobody could tell them apart."""
+    for first, second in _twins(folders, _composed):
+        raise DataError(f"{root}: {first!a} and {second!a} are one name in two encodings of Unicode; join the folders.")
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _alike(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on classes that differ only by capitals, spaces or the width of letters."""
+    pairs = _twins(classes, lambda name: "".join(unicodedata.normalize("NFKC", name).casefold().split()))
+    return tuple(f"two classes look alike and are kept apart: {first!r} and {second!r}" for first, second in pairs)
+
+
+def _twins(names: Sequence[str], key: Callable[[str], str]) -> list[tuple[str, str]]:
+    """Return the names whose keys an earlier one has, each with that one."""
+    first: dict[str, str] = {}
+    return [(first[key(name)], name) for name in names if first.setdefault(key(name), name) != name]
 
 
 def _test_split(spec: DataSpec, root: Path, there: list[str], unfit: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -121,8 +152,14 @@ def _test_split(spec: DataSpec, root: Path, there: list[str], unfit: Mapping[str
 
 
 def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passed) -> Data:
+    deeper = {name: class_folders(root / name) for name in folders}
+    for name, inner in deeper.items():
+        if "train" in inner and (len(folders) == 1 or any(test in inner for test in TESTS)):
+            raise DataError(f"{root}: the splits lie one folder deeper; give {root / name}.")
     if len(folders) < 2:
-        raise missing("a folder of images", (root,), _LAYOUTS, remedy=f"It has {len(folders)} class folders.")
+        only = next((root / name for name, inner in deeper.items() if len(inner) > 1), None)
+        remedy = f"It has {len(folders)} class folders." + (f" If it is the set, give {only}." if only else "")
+        raise missing("a folder of images", (root,), _LAYOUTS, remedy=remedy)
     everything = _pictures(root, root, folders, passed)
     counts = torch.bincount(everything.labels, minlength=len(folders))
     if int(counts.min()) < _FEWEST:
@@ -133,8 +170,15 @@ def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passe
     total = len(everything)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
     train = torch.ones(total, dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
-    note = f"{root.name} has no split: {len(test)} of {total} images, the same ones every time, are the test set"
-    return Data(spec, tuple(folders), everything[train], everything[test], notes=(note, *passed.notes(root)))
+    notes = [f"{root.name} has no split: {len(test)} of {total} images, the same ones every time, are the test set"]
+    same = deeper[folders[0]]
+    if len(same) > 1 and all(inner == same for inner in deeper.values()):
+        notes.append(
+            f"{root.name}: each of its classes consists of the same folders, {printable(', '.join(same[:_SHOWN]))}; "
+            "if these are the classes, put them on top"
+        )
+    notes += [*_alike(folders), *passed.notes(root)]
+    return Data(spec, tuple(folders), everything[train], everything[test], notes=tuple(notes))
 
 
 def _pictures(root: Path, split: Path, classes: list[str], passed: Passed) -> Files:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from senet.data.cifar import read_cifar
-from senet.data.dataset import Data, Split
+from senet.data.dataset import Data, Loaded
 from senet.data.digits import read_digits
 from senet.data.files import Files
 from senet.data.fingerprint import duplicates, fingerprint
@@ -66,7 +66,7 @@ def load(spec: DataSpec, *, root: Path | None = None, on_bad_image: str = "error
             raise DataError(f"{spec.name}: the {split} set has no images; copy the files again.")
         check_labels(part.labels, len(data.classes), place=f"{spec.name} {split}")
         notes += _absent_classes(part.labels, data.classes, split=split)
-    return _finished(replace(data, notes=notes + duplicates(data.train, data.test)))
+    return _finished(replace(data, notes=notes + duplicates(*data.loaded)))
 
 
 def _read(spec: DataSpec, root: Path | None, bad: UnreadableImages, *, download: bool) -> Data:
@@ -88,7 +88,8 @@ def _framed(data: Data) -> Data:
         raise SpecError(f"data.size = {spec.size} is less than the {height}x{width} of {spec.name}; 0 keeps them.")
     asked = replace(spec, size=0) if (spec.size, spec.size) == (height, width) else spec
     frame = frame_of(asked, {(height, width)}, kept=max(height, width))
-    return replace(data, train=replace(data.train, frame=frame), test=replace(data.test, frame=frame))
+    train, test = (replace(part, frame=frame) for part in data.loaded)
+    return replace(data, train=train, test=test)
 
 
 def _looked_at(data: Data, root: Path, bad: UnreadableImages) -> Data:
@@ -119,7 +120,8 @@ def _looked_at(data: Data, root: Path, bad: UnreadableImages) -> Data:
 
 def _finished(data: Data) -> Data:
     """Measure a set, choose the subsets, and fix how bytes become numbers."""
-    spec, train, test, notes = data.spec, data.train, data.test, data.notes
+    spec, notes = data.spec, data.notes
+    train, test = data.loaded
     _check_normalization(spec, train)
     mean, std = spec.mean, spec.std
     if not mean:
@@ -137,7 +139,7 @@ def _finished(data: Data) -> Data:
     return Data(spec, data.classes, train, test, mean, std, seen, notes + flat)
 
 
-def _check_normalization(spec: DataSpec, train: Split) -> None:
+def _check_normalization(spec: DataSpec, train: Loaded) -> None:
     shape = train.shape
     if spec.normalize == "kth":
         if isinstance(train, Files):
@@ -162,7 +164,7 @@ def _normalize(spec: DataSpec, mean: tuple[float, ...], std: tuple[float, ...]) 
     return Normalize(mean, tuple(deviation or 1.0 for deviation in std)), notes
 
 
-def _subsets(spec: DataSpec, train: Split, test: Split) -> tuple[Split, Split]:
+def _subsets(spec: DataSpec, train: Loaded, test: Loaded) -> tuple[Loaded, Loaded]:
     if spec.val_size:
         train, test = _held_out(train, spec)
     else:
@@ -170,13 +172,13 @@ def _subsets(spec: DataSpec, train: Split, test: Split) -> tuple[Split, Split]:
     return _subset(train, spec.train_size, place="data.train_size", seed=spec.subset_seed), test
 
 
-def _subset(part: Split, size: int, *, place: str, seed: int) -> Split:
+def _subset(part: Loaded, size: int, *, place: str, seed: int) -> Loaded:
     if size > len(part.labels):
         raise SpecError(f"{place} = {size} is more than the {len(part.labels)} images there are; 0 takes all.")
     return part[balanced(part.labels, size, seed=seed)] if size else part
 
 
-def _held_out(train: Split, spec: DataSpec) -> tuple[Split, Split]:
+def _held_out(train: Loaded, spec: DataSpec) -> tuple[Loaded, Loaded]:
     """Split the training images into those that are trained on and those that are tested on instead of the test set."""
     if spec.val_size >= len(train.labels):
         raise SpecError(

@@ -23,6 +23,7 @@ _TOOLS = frozenset(  # in lower case; names that start with a dot are hidden
     """@eadir @recycle @recently-snapshot @tmp __macosx __pycache__ lost+found #recycle #snapshot $recycle.bin recycler
     thumbs thumbnails _thumbs _thumbnails""".split()
 ) | {"system volume information"}
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".npz", ".h5", ".tfrecord", ".lmdb")
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"P4\n", b"P5\n", b"P6\n")
 _SHOWN = 5
 
@@ -34,19 +35,25 @@ class Passed:
     Attributes:
         tools: pictures in hidden folders and in those of tools, by the name of the folder.
         unread: pictures of kinds that are not read, by suffix.
+        packed: archives, which may hold pictures, by suffix.
+        strays: pictures beside the class folders, by the folder that they are in.
     """
 
     tools: Counter[str] = field(default_factory=Counter)
     unread: Counter[str] = field(default_factory=Counter)
+    packed: Counter[str] = field(default_factory=Counter)
+    strays: Counter[str] = field(default_factory=Counter)
 
     def notes(self, root: Path) -> tuple[str, ...]:
         """Describe what was passed over, one sentence for each kind."""
         kinds = (
-            (self.tools, "in hidden folders and those of tools were skipped"),
-            (self.unread, "of kinds that are not read"),
+            (self.tools, "pictures in hidden folders and those of tools were skipped"),
+            (self.unread, "pictures of kinds that are not read"),
+            (self.packed, "archives are not read, unpack them"),
+            (self.strays, "pictures beside the class folders belong to no class"),
         )
         return tuple(
-            f"{printable(root.name)}: {sum(counts.values())} pictures {what}: {_listed(counts)}"
+            f"{printable(root.name)}: {sum(counts.values())} {what}: {_listed(counts)}"
             for counts, what in kinds
             if counts
         )
@@ -83,8 +90,13 @@ def class_folders(root: Path, passed: Passed | None = None) -> list[str]:
             and not Path(entry.path).exists()
         ):
             raise DataError(f"{root}: '{printable(name)}' is a link that leads nowhere; mend or delete it.")
+        elif passed is not None and (suffix := PurePath(name).suffix.lower()) in _ARCHIVES:
+            passed.packed[suffix] += 1
+        elif passed is not None and not name.startswith("."):
+            passed.strays[root.name] += _is_read(entry)
     if passed is not None:
         passed.tools += Counter()  # folders without pictures need no word
+        passed.strays += Counter()
     return sorted(found)
 
 
@@ -117,6 +129,8 @@ def _walk(folder: Path, passed: Passed, seen: set[str]) -> Iterator[Path]:
         elif _is_read(entry):
             _check_name(folder, name)
             yield Path(entry.path)
+        elif (suffix := PurePath(name).suffix.lower()) in _ARCHIVES:
+            passed.packed[suffix] += 1
         elif kind := _unread(entry):
             passed.unread[kind] += 1
     passed.tools += Counter()

@@ -6,12 +6,15 @@ import torch
 from torch import nn
 
 from senet.data.dataset import Data
+from senet.data.files import Files
+from senet.data.tensors import Tensors
 from senet.lab.run import Run
 from senet.lab.seeds import mix
 from senet.models import create_model
 from senet.spec import SESpec
+from senet.weights.config import Config, Preprocessing
 
-__all__ = ["build"]
+__all__ = ["build", "described"]
 
 
 def build(run: Run, data: Data) -> nn.Module:
@@ -40,3 +43,30 @@ def build(run: Run, data: Data) -> nn.Module:
     shared = {k: v for k, v in plain.state_dict().items() if k in own and own[k].shape == v.shape}
     model.load_state_dict({**own, **shared})
     return model
+
+
+def described(run: Run, data: Data) -> Config:
+    """Describe what `build` builds, and the images that it is trained on where a file can say that.
+
+    Args:
+        run: what was built.
+        data: gives the classes, channels, size and normalisation.
+    """
+    channels, height, width = data.shape
+    split, spec, seen = data.train, data.spec, None
+    if isinstance(split, Tensors | Files) and height == width and spec.normalize != "kth":  # whose mean is an image
+        seen = Preprocessing(
+            mean=split.normalize.mean or (0.0,) * channels,
+            std=split.normalize.std or (1.0,) * channels,
+            size=height,
+            crop=spec.crop if split.frame is not None and split.frame.short else 1.0,
+            interpolation=spec.interpolation,
+        )
+    return Config(
+        model=run.model,
+        se=run.se,
+        num_classes=data.num_classes,
+        in_chans=channels,
+        image_size=height,
+        preprocessing=seen,
+    )

@@ -2,18 +2,20 @@
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from senet.errors import DataError
+from senet.files.documents import DocumentError, parse_json, read_text
+from senet.text import one_line
 
 __all__ = ["HOW", "outputs_of", "read_class_map"]
 
 WORDNET = re.compile(r"n\d{8}")
 SHOWN = 3
+MOST_DIGITS = 18
 HOW = "give --class-map FILE: JSON, CSV, or one name a line, which says the output of every class folder"
 
 
@@ -30,11 +32,11 @@ def read_class_map(path: Path) -> Mapping[str, int]:
         DataError: if the file is missing or none of these, or a name stands for two outputs.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path.resolve()).removeprefix("\ufeff")  # a link is welcome, a pipe is not
     except FileNotFoundError:
         raise DataError(f"--class-map {path}: the file does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"--class-map {path} cannot be read: {error}.") from None
+    except (OSError, DocumentError) as error:
+        raise DataError(f"--class-map {path} cannot be read: {one_line(error)}.") from None
     suffix = path.suffix.lower()
     if suffix == ".json":
         pairs = _of_json(text, path)
@@ -84,7 +86,7 @@ def outputs_of(classes: Sequence[str], outputs: int, known: Mapping[str, int] | 
         return found
     if len(classes) == outputs:
         return tuple(range(outputs))
-    if all(name.isascii() and name.isdecimal() for name in classes):
+    if all(name.isascii() and _is_output(name) for name in classes):
         numbers = tuple(map(int, classes))
         if max(numbers) < outputs and len(set(numbers)) == len(numbers):
             return numbers
@@ -92,11 +94,16 @@ def outputs_of(classes: Sequence[str], outputs: int, known: Mapping[str, int] | 
     return f"the network has {outputs} outputs and the data {len(classes)} classes ({kind}): {HOW}"
 
 
+def _is_output(text: str) -> bool:
+    """Return whether a text is the number of an output; more digits than a number of 64 bits has are a name."""
+    return text.isdecimal() and len(text) <= MOST_DIGITS
+
+
 def _of_json(text: str, path: Path) -> list[tuple[str, int]]:
     try:
-        given: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"--class-map {path} is no JSON: {error}.") from None
+        given: Any = parse_json(text)
+    except DocumentError as error:
+        raise DataError(f"--class-map {path} is not JSON: {one_line(error)}.") from None
     if isinstance(given, list):
         given = dict(enumerate(given))
     pairs = []
@@ -105,7 +112,7 @@ def _of_json(text: str, path: Path) -> list[tuple[str, int]]:
             pairs.append((str(key), value))
             continue
         names = value if isinstance(value, list) else [value]
-        if not str(key).isdecimal() or not all(isinstance(name, str) for name in names):
+        if not _is_output(str(key)) or not all(isinstance(name, str) for name in names):
             raise DataError(f"--class-map {path}: {key!r}: {value!r} names no output; give {{'church': 497}}.")
         pairs += [(name, int(key)) for name in names]
     return pairs
@@ -113,11 +120,11 @@ def _of_json(text: str, path: Path) -> list[tuple[str, int]]:
 
 def _of_columns(text: str, delimiter: str, path: Path) -> list[tuple[str, int]]:
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
-    if rows and not any(cell.isdecimal() for cell in rows[0]):
+    if rows and not any(_is_output(cell) for cell in rows[0]):
         rows = rows[1:]  # names of the columns
     pairs = []
     for row in rows:
-        place = max((place for place, cell in enumerate(row) if cell.isdecimal()), default=None)
+        place = max((place for place, cell in enumerate(row) if _is_output(cell)), default=None)
         if place is None or len(row) < 2:
             raise DataError(f"--class-map {path}: {delimiter.join(row)!r} has no name and output; give church,497.")
         pairs += [(cell, int(row[place])) for other, cell in enumerate(row) if other != place and cell]

@@ -1,41 +1,17 @@
 """Testing a network: exact counts over every image, once each, however many processes share the work."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from senet.data.spec import Augment
+from senet.data.dataset import Split
 from senet.lab.group import Group
 
-__all__ = ["Evaluation", "Images", "evaluate", "evaluating"]
-
-
-@runtime_checkable
-class Images(Protocol):
-    """Labelled images that come as batches by a plan: a split of a data set, or one as another network sees it."""
-
-    @property
-    def labels(self) -> Tensor:
-        """Class of every image, on the CPU."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def batches(
-        self,
-        plan: Sequence[tuple[Tensor, int]],
-        *,
-        augment: Augment | None,
-        device: torch.device | str,
-        workers: int = 0,
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels for the indices of every step."""
-        ...
+__all__ = ["Evaluation", "evaluate", "evaluating"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +59,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    split: Images,
+    split: Split,
     *,
     num_classes: int,
     device: torch.device | str = "cpu",

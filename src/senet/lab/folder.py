@@ -7,6 +7,7 @@ Its files::
     metrics.jsonl           a line for each epoch
     checkpoints/            what a resume needs; removed at the end
     model.safetensors       the trained weights
+    config.json, README.md  what network they are of, as `save_pretrained` says it
     pruned.json             why a search stopped the run before its end, if it did
     failed.json             why the run failed by itself, if it did
     result.json             the outcome; a folder that has it is finished
@@ -34,6 +35,8 @@ from senet.lab.early import FILE, Pruned
 from senet.lab.failed import FAILED, Failed, is_of_the_run, read_failed
 from senet.lab.result import Epoch, Result, decode_result, read_about_run
 from senet.lab.run import Run
+from senet.weights.card import write_description
+from senet.weights.config import Config
 
 __all__ = ["RunFolder", "read_result", "read_run"]
 
@@ -122,11 +125,12 @@ class RunFolder:
         self._lock.check()
         append_line(self.path / "metrics.jsonl", _line(epoch))
 
-    def finish(self, weights: Mapping[str, Tensor], result: Result) -> None:
-        """Write the weights and then the result, which makes the run finished; the checkpoints go."""
+    def finish(self, weights: Mapping[str, Tensor], result: Result, config: Config) -> None:
+        """Write weights, description and then the result, which makes the run finished; the checkpoints go."""
         self._lock.check()
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         write_bytes(self.path / "model.safetensors", save(ready, metadata={"run": self.run.id}))
+        write_description(self.path, config, params=result.params, result=result)
         write_json(self.path / "result.json", result.as_dict())
         for other_end in (FILE, FAILED):
             (self.path / other_end).unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """`senet fold` at work: a network and its images in, the folded network with its curve out."""
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from senet.data.dataset import Split
 from senet.data.loading import load
 from senet.data.subset import balanced
 from senet.errors import DataError, SpecError, UsageError
 from senet.execution.setup import Setup
 from senet.files.atomic import write_bytes, write_json, write_text
 from senet.lab.canvas import no_figures
-from senet.lab.evaluate import Images
 from senet.lab.fold_report import again, as_csv, as_markdown, draw
 from senet.lab.foreign import num_outputs, see
 from senet.lab.hosts import Named, host, named
@@ -45,7 +45,7 @@ class Batches:
         workers: processes that decode files.
     """
 
-    split: Images
+    split: Split
     indices: Tensor
     labelled: bool
     size: int = 100
@@ -112,8 +112,8 @@ def prepare(
         who = named(name)  # before minutes of reading images
         if weights is None and who.library != "folder":
             raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
-    train: Images
-    test: Images
+    train: Split
+    test: Split
     if who.is_foreign or (who.library == "folder" and preprocessing_of(name) is not None):
         seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map)
         model, title, train, test, labelled, notes, made = (
@@ -163,7 +163,7 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
     Returns:
         The files.
     """
-    names = ["curve.csv", "fold.json", "report.md"]
+    names, notes = ["curve.csv", "fold.json", "report.md"], subject.notes
     write_text(folder / "curve.csv", as_csv(folded))
     write_json(folder / "fold.json", {"network": subject.title, "command": command, **finite(folded.as_dict())})
     figure = len(folded.steps) > 1 and no_figures() is None
@@ -174,13 +174,14 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
         tensors = {key: value.detach().cpu().contiguous() for key, value in subject.model.state_dict().items()}
         write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
         names.append("model.safetensors")
-        with suppress(SpecError):  # a network that cannot be described is still worth its weights
+        try:
             save_pretrained(subject.model, folder, **subject.origin)
             names += ["README.md", "config.json"]
+        except SpecError as error:  # a network that cannot be described is still worth its weights
+            notes += (f"no config.json was written, load the weights in Python as shown below: {error}",)
+            warnings.warn(f"{folder}: {notes[-1]}", stacklevel=2)
     loading = "" if folded.dry_run else again(folded, subject.title, folder)
-    text = as_markdown(
-        folded, title=subject.title, command=command, notes=subject.notes, figure=figure, loading=loading
-    )
+    text = as_markdown(folded, title=subject.title, command=command, notes=notes, figure=figure, loading=loading)
     write_text(folder / "report.md", text)
     return tuple(folder / name for name in sorted(names))
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from senet.errors import SpecError
+from senet.weights.opcodes import Opcodes
 
 __all__ = ["pack", "unpack"]
 
@@ -85,6 +86,8 @@ def _refuse_bombs(data: bytes) -> None:
     for code, name, _ in pickletools.genops(content):
         if code.name in ("GLOBAL", "INST", "STACK_GLOBAL") and not _GLOBALS.fullmatch(str(name)):
             raise ValueError(f"it names {name}, and a checkpoint needs no more than tensors")
+    # a tuple that visits more values than the pickle has bytes is one of tuples of tuples, whose hash takes hours
+    Opcodes(steps=len(content), leaves=len(content)).check(content, count=1)
 
 
 def _check_plain(place: str, value: Any) -> None:

@@ -1,16 +1,13 @@
 """Testing what exists: a finished run, or a network with weights from elsewhere."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from senet.data.dataset import Data
 from senet.data.loading import load
-from senet.data.normalize import Normalize
 from senet.errors import CheckpointError, DataError, NumericError, SpecError
 from senet.execution.setup import Setup
 from senet.lab.evaluate import Evaluation, evaluate
@@ -63,13 +60,11 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup) -> Evaluation:
     """
     seen = preprocessing_of(folder)
     model = from_pretrained(folder)
-    if seen is not None:
-        run = replace(run, data=replace(run.data, normalize="unit"))
-    data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
-    network: nn.Module = model if seen is None else nn.Sequential(_Seen(seen.mean, seen.std), model)
+    wanted = run.data if seen is None else seen.applied(run.data)
+    data = load(wanted, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
     try:
         with torch.no_grad():
-            outputs = network.eval()(torch.zeros(1, *data.shape))
+            outputs = model(torch.zeros(1, *data.shape))
     except RuntimeError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise SpecError(
@@ -79,18 +74,7 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup) -> Evaluation:
         raise SpecError(
             f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; give its data."
         )
-    return _measured(network, data, setup, what=str(folder))
-
-
-class _Seen(nn.Module):
-    """Normalise pixels in [0, 1] as a network wants them."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.normalize = Normalize(tuple(mean), tuple(std))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.normalize(x * 255)
+    return _measured(model, data, setup, what=str(folder))
 
 
 def finished(folder: Path) -> tuple[Run, Path]:

@@ -24,7 +24,7 @@ from senet.costs import cost
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, not_installed
 from senet.files.lock import InUse, holder
-from senet.lab.build import build
+from senet.lab.build import build, described
 from senet.lab.checkpoint import Checkpoint
 from senet.lab.early import Judge, Pruned, read_pruned
 from senet.lab.environment import Environment, environment
@@ -262,7 +262,8 @@ class _Trainer:
             before=tuple(self.before),
             notes=(*self.data.notes, *self._moves()),
         )
-        self.group.share(lambda: self.home.finish(self.learner.weights, result))
+        config = described(self.run, self.data)
+        self.group.share(lambda: self.home.finish(self.learner.weights, result, config))
         return result
 
     def _moves(self) -> list[str]:

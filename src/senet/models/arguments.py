@@ -4,7 +4,6 @@ A number of a stranger's `config.json` reaches a constructor only through here. 
 from being built for ever. Whether it fits into memory is weighed on the meta device, by `ensure_memory`.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from senet.errors import SpecError
+from senet.memory import memory_bytes
 
 __all__ = ["ARGUMENTS", "Kind", "builds_on_host", "check_arguments", "ensure_memory", "is_large"]
 
@@ -130,7 +130,7 @@ def is_large(values: Mapping[str, object]) -> bool:
 
 
 def ensure_memory(network: nn.Module, *, name: str) -> None:
-    """Refuse a network whose weights take more than the memory of this machine.
+    """Refuse a network whose weights take more than the memory that this process may use.
 
     Args:
         network: on the meta device.
@@ -140,19 +140,12 @@ def ensure_memory(network: nn.Module, *, name: str) -> None:
         SpecError: with the two numbers.
     """
     needed = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
-    there = _memory_bytes()
+    there = memory_bytes()
     if there is not None and needed > there:
         raise SpecError(
-            f"{name} would take {needed / 1e9:,.0f} GB of weights, this machine has {there / 1e9:,.0f} GB of memory; "
-            "give fewer classes or smaller options, or build it under torch.device('meta')."
+            f"{name} would take {needed / 1e9:,.0f} GB of weights, this process may use {there / 1e9:,.0f} GB of "
+            "memory; give fewer classes or smaller options, or build it under torch.device('meta')."
         )
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # a system that does not say it
-        return None
 
 
 def builds_on_host() -> bool:

@@ -2,7 +2,8 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from functools import partial
 
@@ -26,6 +27,7 @@ from senet.models.shufflenet_v1 import ShuffleNetV1
 from senet.models.vgg import VGG
 from senet.models.wide_resnet import WideResNet
 from senet.nn import Gates
+from senet.nn.block import RatioWarning
 from senet.spec import SESpec
 
 __all__ = ["ZOO", "create_model", "image_size", "list_models"]
@@ -157,10 +159,26 @@ def create_model(
             twin = _rehearsed(family, arguments, None if callable(se) else se)
             if builds_on_host():
                 ensure_memory(twin, name=name)
-        return family(se=se, **arguments)
+        with _one_warning_of_ratios():
+            return family(se=se, **arguments)
     except SpecError as error:
         error.add_note(f"while building {name}")
         raise
+
+
+@contextmanager
+def _one_warning_of_ratios() -> Iterator[None]:
+    """Say once for the whole network that a ratio is wider than its maps, by the first of the blocks."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    ratios = [one for one in caught if issubclass(one.category, RatioWarning)]
+    for one in caught:
+        if one not in ratios:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    if ratios:
+        more = f" So it is in {len(ratios)} blocks." if len(ratios) > 1 else ""
+        warnings.warn(f"{ratios[0].message}{more}", RatioWarning, stacklevel=4)
 
 
 def _rehearsed(family: Callable[..., Network], arguments: Mapping[str, object], se: object) -> Network:

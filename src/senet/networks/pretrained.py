@@ -9,14 +9,14 @@ from torch import nn
 
 from senet import models
 from senet.errors import CheckpointError, SenetError, SpecError
-from senet.files.atomic import ensure_writable, write_bytes, write_json, write_text
+from senet.files.atomic import ensure_writable, write_bytes
 from senet.lab.result import Result
 from senet.networks.building import Builder, builder_of
 from senet.networks.names import RUN, named
 from senet.networks.rebuild import described, rebuild
 from senet.networks.runs import config_of_run
 from senet.spec import SESpec, designs
-from senet.weights.card import card
+from senet.weights.card import write_description
 from senet.weights.config import Config, Preprocessing, read_config
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
@@ -88,16 +88,15 @@ def save_pretrained(
         preprocessing=preprocessing or _preprocessing(told),
     )
     config = described(model, config, builder=builder)
-    values = config.as_json()
     if result is not None and (result.run.model, result.run.se) != (name, specs):
         raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; leave it out.")
     folder = Path(folder)
     ensure_writable(folder)
     weights = {key: value.detach().cpu().clone().contiguous() for key, value in model.state_dict().items()}
     params = sum(parameter.numel() for parameter in model.parameters())
+    config.as_json()  # before anything is written
     write_bytes(folder / WEIGHTS[0], save(weights, metadata={"format": "pt"}))
-    write_json(folder / CONFIG, values)
-    write_text(folder / "README.md", card(config, params=params, result=result))
+    write_description(folder, config, params=params, result=result)
     return folder
 
 

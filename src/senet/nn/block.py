@@ -19,7 +19,7 @@ from senet.nn.gate import ACTIVATIONS, GATES
 from senet.nn.squeeze import SQUEEZES
 from senet.spec import Ratios, SESpec
 
-__all__ = ["SqueezeExcite", "without_autocast"]
+__all__ = ["RatioWarning", "SqueezeExcite", "without_autocast"]
 
 Layer = Callable[[nn.Module, Tensor], Tensor]
 
@@ -39,6 +39,10 @@ OTHERS_WORDS: Mapping[str, str] = {
     "act_layer": "give SESpec(activation='silu')",
     "scale_activation": "give SESpec(gate='hard_sigmoid')",
 }
+
+
+class RatioWarning(UserWarning):
+    """A ratio is wider than the channels of a map, so that a block has one hidden unit."""
 
 
 class SqueezeExcite(nn.Module):
@@ -111,6 +115,7 @@ class SqueezeExcite(nn.Module):
                 warnings.warn(
                     f"reduction = {spec.ratio(stage, unit)} is wider than the {channels} channels of this map: "
                     f"the hidden layer has {min(widths)} unit; choose a ratio up to {channels}.",
+                    RatioWarning,
                     stacklevel=2,
                 )
             fcs = layers(widths, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims, device=device, dtype=dtype)

@@ -1,11 +1,16 @@
 """The model card: what a network is, how it was trained, what it reached. Nothing that is not known is said."""
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from senet.files.atomic import write_json, write_text
 from senet.lab.result import Result
+from senet.text import code_span, markdown
 from senet.weights.config import Config
+from senet.weights.source import CONFIG
 
-__all__ = ["card"]
+__all__ = ["card", "write_description"]
 
 HEAD = """---
 library_name: senet
@@ -25,6 +30,24 @@ model = senet.from_pretrained("FOLDER")  # or "hf:OWNER/NAME"; in evaluation mod
 """
 
 
+def write_description(folder: Path, config: Config, *, params: int, result: Result | None) -> None:
+    """Write what a folder says about its weights: `config.json` and the card `README.md`.
+
+    Args:
+        folder: of the weights.
+        config: what was built.
+        params: its learnable parameters.
+        result: its training; None says that none is recorded.
+
+    Raises:
+        SpecError: if a design or an option cannot be written down; nothing is written then.
+        StorageError: if the disk refuses.
+    """
+    values = config.as_json()
+    write_text(folder / "README.md", card(config, params=params, result=result))
+    write_json(folder / CONFIG, values)
+
+
 def card(config: Config, *, params: int, result: Result | None) -> str:
     """Write the card of a network in Markdown.
 
@@ -38,9 +61,9 @@ def card(config: Config, *, params: int, result: Result | None) -> str:
         " + ".join([*map(str, config.se), *(f"{spec}, inserted" for spec in inserted)]) or "none, the plain network"
     )
     facts = {
-        "network": f"`{config.model}`",
-        "options": f"`{dict(config.options)}`" if config.options else "none",
-        "SE blocks": design,
+        "network": code_span(config.model),
+        "options": code_span(json.dumps(dict(config.options))) if config.options else "none",
+        "SE blocks": markdown(design),
         "blocks inserted": len(config.insert) or "none",
         "blocks folded away": len(config.removed) or "none",
         "classes": "as it is built" if config.num_classes is None else config.num_classes,
@@ -49,10 +72,10 @@ def card(config: Config, *, params: int, result: Result | None) -> str:
     }
     if seen := config.preprocessing:
         facts["preprocessing"] = (
-            f"{seen.size} pixels, crop {seen.crop:g}, {seen.interpolation}; mean {seen.mean}, std {seen.std}"
+            f"{seen.size} pixels, crop {seen.crop:g}, {markdown(seen.interpolation)}; mean {seen.mean}, std {seen.std}"
         )
     training = _training(result) if result else "No training is recorded for these weights.\n"
-    title = f"# {config.model}, SE: {design}\n"
+    title = f"# {markdown(config.model)}, SE: {markdown(design)}\n"
     return "\n".join([HEAD + title, _table(facts), USE, "## Training\n\n" + training])
 
 
@@ -64,13 +87,16 @@ def _training(result: Result) -> str:
         "test loss": f"{last.test_loss:.4f}",
         "epochs": len(result.curve),
         "training images": f"{result.train_images:,}",
-        "time": f"{result.seconds:,.0f} s on {result.environment.device or 'an unknown device'}",
+        "time": f"{result.seconds:,.0f} s on {markdown(result.environment.device or 'an unknown device')}",
         "run": f"`{result.run.id}`, seed {result.run.seed}",
-        "made with": f"senet {result.environment.senet} {result.environment.commit}, torch {result.environment.torch}",
+        "made with": markdown(
+            f"senet {result.environment.senet} {result.environment.commit}, torch {result.environment.torch}"
+        ),
     }
     lines = "\n".join(f"{name} = {value!r}" for name, value in _flat(result.as_dict()["run"]))
     return (
-        f"Data: `{result.run.data.name}`. The numbers are those after the last epoch, not those of the best one.\n\n"
+        f"Data: {code_span(result.run.data.title)}. The numbers are those after the last epoch, not those of the best "
+        f"one.\n\n"
         f"{_table(numbers)}\nEverything that decides the outcome:\n\n```text\n{lines}\n```\n"
     )
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from senet import decode
+from senet.data.spec import DataSpec
 from senet.errors import CheckpointError, SenetError, SpecError
 from senet.files.documents import parse_json
 from senet.spec import SESpec
@@ -46,6 +47,18 @@ class Preprocessing:
             raise SpecError(
                 f"preprocessing: {len(self.mean)} means, {len(self.std)} deviations, or the size do not fit."
             )
+
+    def applied(self, data: DataSpec) -> DataSpec:
+        """Return the images of a data set as the network wants them; a size that was asked for stays."""
+        return replace(
+            data,
+            normalize="standard",
+            mean=self.mean,
+            std=self.std,
+            size=data.size or self.size,
+            crop=self.crop,
+            interpolation=self.interpolation,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,11 +76,16 @@ class _Item:
 class Opcodes:
     """The opcodes of pickles that lie one behind the other.
 
+    Args:
+        steps: opcodes of one pickle, at most; 0 stands for `MOST_STEPS`.
+        leaves: of one tuple, each as often as it is reached, at most; 0 stands for `MOST_LEAVES`.
+
     Attributes:
         refused: names that weights have no use for, in the order of the pickles, made harmless to a terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, steps: int = 0, leaves: int = 0) -> None:
+        self.steps, self.leaves = steps or MOST_STEPS, leaves or MOST_LEAVES
         self.refused: dict[str, None] = {}
 
     def check(self, data: bytes, *, count: int) -> None:
@@ -116,7 +121,7 @@ class Opcodes:
         stack: list[_Item] = []
         marks: list[int] = []  # where the marks lie on the stack
         memo: dict[int, _Item] = {}
-        for opcode, argument, _ in islice(pickletools.genops(file), MOST_STEPS):
+        for opcode, argument, _ in islice(pickletools.genops(file), self.steps):
             name = opcode.name
             if name == "STOP":
                 return
@@ -131,7 +136,7 @@ class Opcodes:
                 pushed = memo[int(argument or 0)]
             elif name.startswith("TUPLE"):
                 pushed = _Item(1 + sum(item.leaves for item in popped), popped[-1].text if popped else "")
-                if pushed.leaves > MOST_LEAVES:
+                if pushed.leaves > self.leaves:
                     raise CheckpointError("its pickle nests tuples in tuples, which weights have no use for")
             elif isinstance(argument, str):
                 pushed = _Item(text=argument)
@@ -146,7 +151,7 @@ class Opcodes:
             stack += [pushed] * len(opcode.stack_after)
             if "PUT" in name or name == "MEMOIZE":
                 memo[len(memo) if argument is None else int(argument)] = stack[-1]
-        raise CheckpointError(f"its pickle takes more than {MOST_STEPS:,} steps")
+        raise CheckpointError(f"its pickle takes more than {self.steps:,} steps")
 
     def _named(self, name: str) -> _Item:
         if name not in KNOWN and name not in INERT:
