@@ -9,6 +9,8 @@ import pytest
 from rich.cells import cell_len
 
 from senet.console import say_written, show_records, show_rows
+from senet.lab.fold_command import SPARE
+from senet.lab.fold_command import WORDS as WORDS_OF_FOLD
 
 
 def test_cells_are_printed_as_they_are_and_none_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,3 +100,17 @@ def test_a_written_path_has_a_line_of_its_own(
     monkeypatch.setenv("COLUMNS", "40")
     say_written([Path("out") / ("x" * 100) / "report.md", Path("a b.csv")])
     assert capsys.readouterr().out.splitlines() == [f"written: out/{'x' * 100}/report.md", "written: a b.csv"]
+
+
+def test_a_fold_of_many_blocks_is_a_table_at_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads = ["block", "C", "gate", "sd", "varies", "output error", "params", "kMAC", "time", "order"]
+    row = ["blocks.3.0.se", "120", "0.619", "0.000", "5.6e-06 %", "3.4e-05 %", "7,832", "7.7", "2.6 %", "2"]
+    monkeypatch.setenv("COLUMNS", "80")
+    show_rows(
+        [*heads, "constants went to"], [[*row, "blocks.3.0.conv_pwl (after)"]] * 9, words=WORDS_OF_FOLD, spare=SPARE
+    )
+    out = capsys.readouterr().out
+    assert len([line for line in out.splitlines() if "blocks.3.0.se" in line and "conv_pwl" in line]) == 9
+    assert "not shown for want of room: kMAC, sd" in out

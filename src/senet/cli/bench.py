@@ -14,7 +14,7 @@ def bench(
     model: Network,
     se: Design = "standard",
     mode: Annotated[str, typer.Option("--mode", help="train (forward and backward) or infer")] = "train",
-    shape: Annotated[str, typer.Option("--shape", help="Input as images,channels,height,width")] = "8,3,224,224",
+    shape: Annotated[str, typer.Option("--shape", help="Input: images, channels, height, width")] = "8,3,224,224",
     variant: Annotated[
         list[str] | None,
         typer.Option("--variant", help="plain or se, alone or with accelerated, optimized, compiled; repeat"),

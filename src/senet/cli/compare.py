@@ -48,7 +48,7 @@ def compare(
     data_dir: DataDir = None,
     model: Model = None,
     se: Annotated[
-        list[str] | None, typer.Option("--se", help="A design, repeatable: standard, slow_both:reduction=8,bias=false")
+        list[str] | None, typer.Option("--se", help="A design, repeatable: standard, bump:reduction=8")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", "-n", help="Repetitions; each design gets the same seeds")] = 5,
     epochs: Epochs = None,

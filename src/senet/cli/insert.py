@@ -17,7 +17,7 @@ def insert(
         str, typer.Argument(help="A name of `senet models`, of timm or of torchvision, or a folder of a network or run")
     ],
     se: Annotated[
-        str, typer.Option("--se", help="A design, e.g. standard:reduction=8 or standard:reduction=16-8-4-4")
+        str, typer.Option("--se", help="A design, e.g. standard:reduction=8; 16-8-4-4 is a ratio for each stage")
     ] = "standard",
     at: Annotated[list[str] | None, typer.Option("--at", help="Units or modules, repeatable: 'layer3.*'")] = None,
     slot: Annotated[str | None, typer.Option("--slot", help="standard, pre, post, identity or inner")] = None,

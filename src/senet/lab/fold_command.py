@@ -16,7 +16,8 @@ from senet.text import one_line
 
 __all__ = ["Asked", "fold_command"]
 
-WORDS = {"replaced", "constants went to", ""}  # columns that are no numbers
+WORDS = {"replaced", "constants went to", ""}  # columns of words
+SPARE = ("kMAC", "sd", "time", "params", "C", "gate")  # columns that a narrow terminal leaves out first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def fold_command(
     if not asked.quiet:
         for heads, rows in (block_rows(folded), step_rows(folded)):
             if rows:
-                show_rows(heads, rows, words=WORDS)
+                show_rows(heads, rows, words=WORDS, spare=SPARE)
         for note in (*remarks(folded), *subject.notes):
             say(f"- {note}")
         print(one_line(sentence(folded)))

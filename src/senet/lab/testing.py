@@ -72,7 +72,8 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup) -> Evaluation:
         ) from error
     if outputs.shape[1:] != (data.num_classes,):
         raise SpecError(
-            f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; give its data."
+            f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; give its own data, "
+            "or --class-map FILE, which says the output of each class."
         )
     return _measured(model, data, setup, what=str(folder))
 

@@ -57,8 +57,8 @@ def card(config: Config, *, params: int, result: Result | None) -> str:
         result: its training; None says that none is recorded.
     """
     inserted = dict.fromkeys(str(one.spec) for one in config.insert if one.spec is not None)
-    design = (
-        " + ".join([*map(str, config.se), *(f"{spec}, inserted" for spec in inserted)]) or "none, the plain network"
+    design = " + ".join([*map(str, config.se), *(f"{spec}, inserted" for spec in inserted)]) or (
+        "those of the network itself" if ":" in config.model else "none, the plain network"
     )
     facts = {
         "network": code_span(config.model),
@@ -95,8 +95,8 @@ def _training(result: Result) -> str:
     }
     lines = "\n".join(f"{name} = {value!r}" for name, value in _flat(result.as_dict()["run"]))
     return (
-        f"Data: {code_span(result.run.data.title)}. The numbers are those after the last epoch, not those of the best "
-        f"one.\n\n"
+        f"Data: {code_span(result.run.data.title)}. The numbers are those after the last epoch, "
+        "not those of the best one.\n\n"
         f"{_table(numbers)}\nEverything that decides the outcome:\n\n```text\n{lines}\n```\n"
     )
 
