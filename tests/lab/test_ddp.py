@@ -38,14 +38,16 @@ from senet import SESpec
 from senet.data import Augment
 from senet.errors import DataError
 from senet.lab import train as training
+from senet.lab.build import build
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.evaluate import evaluate
+from senet.lab.folder import read_result
 from senet.lab.group import Group, joined
 from senet.lab.learner import Learner
 from senet.lab.recipe import Optim, Schedule
 from senet.lab.result import Result
 from senet.lab.run import Run
-from senet.lab.train import build, read_result, train
+from senet.lab.train import train
 
 LIMIT = 60  # seconds in which a loss must be known
 

@@ -15,12 +15,13 @@ from senet.errors import CheckpointError, SpecError, StoppedEarly
 from senet.execution.execute import execute
 from senet.execution.setup import Setup
 from senet.lab.early import FILE, Judge, Pruned, Rule, Verdict, read_pruned
+from senet.lab.progress import Progress
 from senet.lab.recipe import Optim, Recipe
 from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
 from senet.lab.store import Store
 from senet.lab.study import read_study
-from senet.lab.train import Progress, train
+from senet.lab.train import train
 from senet.spec import SESpec
 from senet.weights.safe import read_weights
 

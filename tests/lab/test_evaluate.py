@@ -7,8 +7,8 @@ import torch
 from forks import DATA, RUN
 from torch import Tensor, nn
 
+from senet.lab.build import build
 from senet.lab.evaluate import Evaluation, evaluate, evaluating
-from senet.lab.train import build
 
 
 class Fixed(nn.Module):

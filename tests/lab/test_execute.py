@@ -33,10 +33,11 @@ from senet.execution.setup import Setup, cores
 from senet.files.lock import InUse
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.failed import Failed, is_of_the_run, read_failed
+from senet.lab.progress import Progress
 from senet.lab.recipe import Optim, Schedule
 from senet.lab.run import Run
 from senet.lab.store import Store, write_results
-from senet.lab.train import Progress, train
+from senet.lab.train import train
 
 
 def run(seed: int = 0, **recipe: Any) -> Run:

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from senet.data import DataSpec, load
 from senet.errors import Interrupted, SenetError
 from senet.lab.learner import Learner
+from senet.lab.progress import Progress
 from senet.lab.recipe import RECIPES, Optim, Recipe
 from senet.lab.recorded import WARM_UP
 from senet.lab.run import Run
-from senet.lab.train import Progress, train
+from senet.lab.train import train
 from senet.models import create_model
 from senet.spec import SESpec
 

@@ -6,10 +6,10 @@ from forks import DATA, RUN
 from torch import nn
 
 from senet import SESpec
+from senet.lab.build import build
 from senet.lab.optimize import make_optimizer
 from senet.lab.recipe import OPTIMIZERS, Optim
 from senet.lab.run import Run
-from senet.lab.train import build
 
 
 def names_that_decay(model: nn.Module, decay: str) -> set[str]:

@@ -11,10 +11,11 @@ from forks import DATA, RECIPE, RUN
 from senet import SESpec
 from senet.errors import CheckpointError
 from senet.lab.comparable import refuse_other_images
+from senet.lab.folder import read_result
 from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
 from senet.lab.store import Store, read_results, write_results
-from senet.lab.train import read_result, train
+from senet.lab.train import train
 
 ONE = replace(RUN, recipe=replace(RECIPE, epochs=1, batch_size=100))
 

@@ -22,16 +22,20 @@ from senet import SESpec
 from senet.data import Augment, DataSpec, load
 from senet.errors import CheckpointError, NumericError, StorageError, UsageError
 from senet.execution.setup import Setup
+from senet.lab.build import build
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.environment import environment
 from senet.lab.evaluate import evaluate
 from senet.lab.failed import RunFailed
+from senet.lab.folder import read_result
 from senet.lab.group import Group
 from senet.lab.learner import Learner
+from senet.lab.plan import epoch_plan
+from senet.lab.progress import Progress
 from senet.lab.recipe import Optim, Recipe, Schedule
 from senet.lab.run import Run
 from senet.lab.testing import evaluate_folder
-from senet.lab.train import Progress, build, epoch_plan, read_result, train
+from senet.lab.train import train
 from senet.networks import from_pretrained
 
 

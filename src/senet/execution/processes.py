@@ -17,8 +17,8 @@ from typing import Self
 from senet.errors import Interrupted, SenetError
 from senet.execution.workers import Job, Outcome, Watch, loaded
 from senet.lab.failed import is_of_the_run
+from senet.lab.progress import Progress
 from senet.lab.run import Run
-from senet.lab.train import Progress
 from senet.signals import SIGNALS, held, leave_with_parent, stoppable
 
 __all__ = ["Processes"]

@@ -16,9 +16,10 @@ from senet.data.spec import DataSpec
 from senet.errors import SenetError
 from senet.execution.setup import Setup
 from senet.lab.early import Judge
+from senet.lab.progress import Progress
 from senet.lab.result import Result
 from senet.lab.run import Run
-from senet.lab.train import Progress, train
+from senet.lab.train import train
 
 __all__ = ["Here", "Job", "Open", "Outcome", "Watch", "Workers", "loaded"]
 

@@ -2,14 +2,14 @@
 
 import platform
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
 from senet.errors import SpecError
 from senet.version import __version__
 
-__all__ = ["Environment", "environment"]
+__all__ = ["Environment", "changes", "environment"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,3 +85,10 @@ def _commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return ""
+
+
+def changes(before: Environment, now: Environment) -> str:
+    """Say what another environment changes for the bits of a training; empty if nothing."""
+    was, is_now = asdict(before), asdict(now)
+    names = [name for name in is_now if name != "commit" and was[name] != is_now[name]]
+    return ", ".join(f"{name} {was[name] or 'none'} -> {is_now[name] or 'none'}" for name in names)

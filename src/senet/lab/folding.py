@@ -17,13 +17,13 @@ from senet.data.subset import balanced
 from senet.errors import DataError, SpecError, UsageError
 from senet.execution.setup import Setup
 from senet.files.atomic import write_bytes, write_json, write_text
+from senet.lab.build import build
 from senet.lab.canvas import no_figures
 from senet.lab.fold_report import again, as_csv, as_markdown, draw
 from senet.lab.foreign import num_outputs, see
 from senet.lab.hosts import Named, host, named
 from senet.lab.run import Run
 from senet.lab.testing import finished
-from senet.lab.train import build
 from senet.networks import origin_of, preprocessing_of, save_pretrained
 from senet.surgery import Folded
 from senet.weights import load_weights

@@ -10,11 +10,11 @@ from senet.data.dataset import Data
 from senet.data.loading import load
 from senet.errors import CheckpointError, DataError, NumericError, SpecError
 from senet.execution.setup import Setup
+from senet.lab.build import build
 from senet.lab.evaluate import Evaluation, evaluate
 from senet.lab.folder import read_run as folder_run
 from senet.lab.foreign import Seen, see
 from senet.lab.run import Run
-from senet.lab.train import build
 from senet.networks import Named, from_pretrained, preprocessing_of
 from senet.weights import load_weights
 from senet.weights.safe import read_weights

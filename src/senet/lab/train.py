@@ -7,9 +7,9 @@ optimiser, averaged weights, the curve, and the sums of the epoch it lies in.
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -22,49 +22,31 @@ from torch import Tensor
 from senet import decode
 from senet.costs import cost
 from senet.data.dataset import Data
-from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, not_installed
+from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly
 from senet.files.lock import InUse, holder
 from senet.lab.build import build, described
 from senet.lab.checkpoint import Checkpoint
 from senet.lab.early import Judge, Pruned, read_pruned
-from senet.lab.environment import Environment, environment
+from senet.lab.environment import Environment, changes, environment
 from senet.lab.evaluate import Evaluation, evaluate
-from senet.lab.folder import WAY_OUT, RunFolder, read_result
+from senet.lab.folder import WAY_OUT, RunFolder
 from senet.lab.group import Group, joined
 from senet.lab.learner import Learner
 from senet.lab.maps import refuse_small_maps
 from senet.lab.memory import keep_memory
+from senet.lab.moment import Moment, read_moment
 from senet.lab.plan import epoch_plan
-from senet.lab.result import Epoch, Result, check_curve
+from senet.lab.progress import Progress
+from senet.lab.progress import tensorboard as open_board
+from senet.lab.result import Epoch, Result
 from senet.lab.run import Run
 from senet.signals import Stop, stoppable
 
-__all__ = ["Progress", "build", "epoch_plan", "read_result", "train"]
+__all__ = ["train"]
 
 CHECK_EVERY = 50  # steps between two looks at whether the loss is still a number
 DIVERGED = 1e6  # nats: normalised layers can keep a lost network finite for ever
 WATCH_EVERY = 0.25  # seconds between two words to the watcher
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What a watcher is told about a running training.
-
-    Attributes:
-        run: its id.
-        design: its blocks in words.
-        epoch: epochs done, whole and part.
-        epochs: in all.
-        images_per_second: training speed of this epoch.
-        accuracy: top-1 of the last test [%]; nan before the first.
-    """
-
-    run: str
-    design: str
-    epoch: float
-    epochs: int
-    images_per_second: float
-    accuracy: float
 
 
 def train(
@@ -130,8 +112,8 @@ def train(
             return finished
         options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "judge": judge}
         trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
-        if tensorboard:
-            board = _tensorboard(folder, group, epoch=trainer.moment.epoch, images=len(data.test))
+        if tensorboard and group.leads:
+            board = open_board(folder, epoch=trainer.moment.epoch, images=len(data.test))
             trainer.report = stack.enter_context(board)
         return trainer.finish(trainer.run_epochs())
 
@@ -161,18 +143,6 @@ def _claim(
         (stop.signal,) = group.largest(stop.signal)
         if stop:
             raise stop.error(f"{home.path}: stopped while it waited for another process.")
-
-
-@dataclass
-class Moment:
-    """Where a training stands between two steps."""
-
-    epoch: int = 0
-    step: int = 0
-    loss: float = 0.0  # summed over the images of this epoch
-    seconds: float = 0.0  # of this epoch
-    train_seconds: float = 0.0  # of the whole run
-    curve: list[dict[str, Any]] = field(default_factory=list)
 
 
 class _Trainer:
@@ -268,8 +238,8 @@ class _Trainer:
 
     def _moves(self) -> list[str]:
         """Describe what changed between the parts of the training."""
-        parts = [asdict(part) for part in (*self.before, self.environment)]
-        return [f"a stopped training went on elsewhere: {_changes(*pair)}" for pair in pairwise(parts)]
+        parts = (*self.before, self.environment)
+        return [f"a stopped training went on elsewhere: {changes(*pair)}" for pair in pairwise(parts)]
 
     def _train_epoch(self) -> None:
         """Take the steps of the epoch that are left."""
@@ -408,9 +378,10 @@ class _Trainer:
             # an earlier version wrote the last one alone
             parts = state["environments"] if "environments" in state else [state["environment"]]
             self.before = [decode.record(Environment, part) for part in parts]
-            self.moment = self._moment(state["moment"], step=found.step)
+            images = len(self.test_set)
+            self.moment = read_moment(state["moment"], at=found.step, steps=self.steps, images=images)
             self.learner.restore(found.weights, state)
-            changed = _changes(asdict(self.before[-1]), asdict(self.environment))
+            changed = changes(self.before[-1], self.environment)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise CheckpointError(f"{found.path} does not fit its run ({reason}); {WAY_OUT}") from error
@@ -418,14 +389,6 @@ class _Trainer:
             self.before.pop()
         elif self.group.leads:
             warnings.warn(f"{self.home.path}: resumed elsewhere, the bits will differ: {changed}.", stacklevel=2)
-
-    def _moment(self, values: Mapping[str, Any], *, step: int) -> Moment:
-        """Decode where a training stood after so many steps."""
-        moment = decode.record(Moment, values)
-        check_curve([decode.record(Epoch, e) for e in moment.curve], total=len(self.test_set), epochs=moment.epoch)
-        if not 0 <= moment.step <= self.steps or moment.epoch * self.steps + moment.step != step:
-            raise ValueError(f"epoch {moment.epoch} and step {moment.step} are not step {step} of the training")
-        return moment
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -449,30 +412,3 @@ class _Trainer:
 def _refuse_other_images(place: Path, before: str, data: Data) -> None:
     if before != data.fingerprint:
         raise CheckpointError(f"{place} is of other images: {before} -> {data.fingerprint}; {WAY_OUT}")
-
-
-def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> str:
-    names = [name for name in now if name != "commit" and before.get(name) != now[name]]
-    return ", ".join(f"{name} {before.get(name) or 'none'} -> {now[name] or 'none'}" for name in names)
-
-
-@contextmanager
-def _tensorboard(folder: Path, group: Group, *, epoch: int, images: int) -> Iterator[Callable[[Epoch], None]]:
-    """Open TensorBoard's log, cut off after `epoch`, and give what writes a line of the curve to it."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise not_installed("writing for TensorBoard", "tensorboard", extra="track") from None
-    if not group.leads:
-        yield lambda epoch: None
-        return
-    with SummaryWriter(folder / "tensorboard", purge_step=epoch + 1) as board:
-
-        def write(line: Epoch) -> None:
-            accuracy = {"test_accuracy": 100 * line.correct / images, "test_accuracy5": 100 * line.correct5 / images}
-            losses = {"train_loss": line.train_loss, "test_loss": line.test_loss}
-            for name, value in {"lr": line.lr, **losses, **accuracy}.items():
-                board.add_scalar(name, value, line.epoch)
-            board.flush()
-
-        yield write

@@ -14,13 +14,13 @@ from torch import nn
 
 from senet.data import DataSpec, load
 from senet.errors import CheckpointError, Interrupted, SpecError
+from senet.lab.progress import Progress
 from senet.lab.recipe import Optim, Recipe, Schedule
 from senet.lab.run import Run
 from senet.lab.search import supernet
 from senet.lab.search.space import Choices, Shared, Space
 from senet.lab.search.supernet import sandwich, score_space, shared_network, train_shared
 from senet.lab.search.tree import recalibrated, score_schemes, select
-from senet.lab.train import Progress
 from senet.models import Network
 from senet.nn.nested import NestedSqueezeExcite
 from senet.spec import SESpec

@@ -25,8 +25,8 @@ from senet.errors import SenetError
 from senet.execution.workers import Job, Outcome, loaded
 from senet.files.lock import holder
 from senet.lab.failed import is_of_the_run
+from senet.lab.progress import Progress
 from senet.lab.run import Run
-from senet.lab.train import Progress
 from senet.signals import stoppable
 
 __all__ = ["PROBE", "Board", "Expected", "Refused", "examine", "source_digest", "train"]

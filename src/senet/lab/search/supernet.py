@@ -24,12 +24,12 @@ from senet.files.lock import waited
 from senet.lab.checkpoint import Checkpoints
 from senet.lab.optimize import make_optimizer
 from senet.lab.plan import epoch_plan
+from senet.lab.progress import Progress
 from senet.lab.search.shared import scored_designs
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import Design, Score
 from senet.lab.search.tree import score_schemes, select
 from senet.lab.seeds import mix
-from senet.lab.train import Progress
 from senet.models import Network, create_model
 from senet.nn import Site
 from senet.nn.nested import NestedSqueezeExcite
