@@ -419,3 +419,16 @@ def test_merging_twice_is_merging_once_and_nothing_changes_nothing(
     merged = decode.merge(base, changes)
     assert decode.merge(merged, changes) == merged
     assert decode.merge(base, {}) == base == decode.merge({}, base)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_of_an_editor_on_windows_is_read(end: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(f'title = "é"{end}[base]{end}seed = 3{end}'.encode("utf-8-sig"))
+    assert decode.toml_file(tmp_path / "x.toml") == {"title": "é", "base": {"seed": 3}}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
+def test_a_file_in_another_encoding_is_told_to_be_saved_as_utf8(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes('title = "é"\n'.encode(encoding))
+    with pytest.raises(SpecError, match=r"x\.toml is not TOML: it is not utf-8 .*; save it as UTF-8\."):
+        decode.toml_file(tmp_path / "x.toml")

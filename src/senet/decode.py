@@ -133,12 +133,16 @@ def toml_file(path: Path) -> dict[str, Any]:
         SpecError: if it is not TOML, with the line.
     """
     try:
-        return parse_toml(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; give the path of a TOML file.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except (DocumentError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"{path} is not TOML: it is not utf-8 ({error.reason} at byte {error.start:,}); save it as UTF-8."
+        ) from None
+    except DocumentError as error:
         raise SpecError(f"{path} is not TOML: {error}.") from None
 
 

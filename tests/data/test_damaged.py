@@ -349,3 +349,67 @@ def test_a_sparse_file_of_nine_gigabytes_is_not_read(cifar10_binary, tree):
         file.truncate(9 * 2**30)
     with pytest.raises(DataError, match=r"val/dog/0\.jpg \(more than 1024 MiB\)"):
         load(DataSpec(name="folder", size=96), root=tree)
+
+
+def as_it_claims(content: bytes) -> bytes:
+    """Make the footer of a Parquet file claim next to nothing: its numbers keep their length."""
+    import pyarrow.parquet as pq
+
+    forged, group = bytearray(content), pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0)
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    for number in (group.total_byte_size, group.column(0).total_uncompressed_size):
+        digits, rest = [], number << 1  # zigzag, seven bits a byte
+        while rest:
+            digits.append(rest & 127 | 128)
+            rest >>= 7
+        written = bytes([*digits[:-1], digits[-1] & 127])
+        while (at := forged.find(written, footer)) >= 0:
+            forged[at : at + len(written)] = b"\x82" + b"\x80" * (len(written) - 2) + b"\0"
+    return bytes(forged)
+
+
+@pytest.mark.parametrize(("packed", "group"), [("zstd", 200), ("gzip", 40)])
+def test_a_parquet_file_that_claims_less_than_it_inflates_to_is_refused_before_all_of_it_is_there(
+    packed, group, tmp_path
+):
+    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    import pyarrow as pa
+
+    file = io.BytesIO()
+    table = pa.table({"image": [bytes([i]) * 2**20 for i in range(200)], "label": [0] * 200})
+    options = {"use_dictionary": False, "write_statistics": False, "row_group_size": group}
+    pq.write_table(table, file, compression=packed, **options)
+    content = as_it_claims(file.getvalue())
+    assert pq.ParquetFile(io.BytesIO(content)).metadata.row_group(0).total_byte_size == 1
+    verdict = judge(as_file(lambda path: read_shards([path]), tmp_path / "x"), [content], memory_mib=250)
+    assert verdict.outcomes == {"DataError": 1}, verdict
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (("image", "label", "fine_label"), "label and fine_label"),
+        (("img", "image", "label"), "img and image"),
+        (("image", "label", "labels"), "label and labels"),
+    ],
+)
+def test_two_columns_that_could_be_meant_are_refused(columns, said, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    import pyarrow as pa
+
+    one = encoded(pixels(1, 0)[0])
+    pq.write_table(pa.table({name: [one if "im" in name else 0] for name in columns}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=f"has the columns {said}; keep the one that is meant"):
+        read_shards([tmp_path / "x.parquet"])
+
+
+@pytest.mark.parametrize("other", ["valid.parquet", "unsupervised-00000-of-00001.parquet", "extra.parquet"])
+def test_a_parquet_file_of_no_known_split_is_named(other, tmp_path, write_shard):
+    blobs = [encoded(image) for image in pixels(4, 0)]
+    for name in ("train.parquet", "test.parquet", other):
+        write_shard(tmp_path / name, blobs, [0, 1, 0, 1], column="image")
+    notes = load(DataSpec(name="folder"), root=tmp_path).notes
+    assert f"{tmp_path.name}: {other} is not used, it belongs to no split that is known" in notes
+    (tmp_path / "test.parquet").unlink()
+    with pytest.raises(DataError, match=f"only train shards; {other} belongs to no split"):
+        load(DataSpec(name="folder"), root=tmp_path)

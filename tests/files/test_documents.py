@@ -31,8 +31,10 @@ def test_only_plain_files_are_read_and_none_is_waited_for(
 def test_text_is_utf8(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes("größe".encode())
     assert read_text(tmp_path / "x") == "größe"
+    (tmp_path / "x").write_bytes(b"\xef\xbb\xbf" + "größe".encode())  # as Notepad writes it
+    assert read_text(tmp_path / "x") == "größe"
     (tmp_path / "x").write_bytes(b"caf\xe9")
-    with pytest.raises(DocumentError, match=r"it is not UTF-8: .* at byte 3"):
+    with pytest.raises(DocumentError, match=r"it is not UTF-8 .* at byte 3.; save it as UTF-8"):
         read_text(tmp_path / "x")
     with pytest.raises(FileNotFoundError):
         read_text(tmp_path / "y")

@@ -199,9 +199,13 @@ def _pictures(root: Path, split: Path, classes: list[str], passed: Passed) -> Fi
 
 def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]]) -> Data:
     there = [name for name in TESTS if name in shards]
+    used = {path for paths in shards.values() for path in paths}
+    unknown = [printable(path.name) for path in sorted(place.glob("*.parquet")) if path not in used]
+    listed = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")
     if "train" not in shards or not there:
+        hint = f"; {listed} belongs to no split that is known" if unknown else ""
         raise DataError(
-            f"{place} has only {', '.join(sorted(shards))} shards; add the missing ones, train-*.parquet and "
+            f"{place} has only {', '.join(sorted(shards))} shards{hint}; add the missing ones, train-*.parquet and "
             "validation-*.parquet or test-*.parquet."
         )
     train, names = read_shards(shards["train"])
@@ -217,4 +221,5 @@ def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]
     if others:
         test = replace(test, labels=renumbered(test.labels, others, classes, place=f"{place.name}/{chosen}"))
     check_labels(test.labels, len(classes), place=f"{place}/{chosen}")
+    notes += (f"{printable(place.name)}: {listed} is not used, it belongs to no split that is known",) * bool(unknown)
     return Data(spec, classes, train, test, notes=notes)

@@ -22,6 +22,7 @@ LARGEST = 8 * 2**30
 """Shards are held in memory as they are on disk; more than this many bytes are refused."""
 
 _RATIO, _FREE = 16, 2**24  # content may be so many times as large as the file, and this many bytes more
+_AT_ONCE = 32  # rows that are inflated before their bytes are counted
 _ROW = 16  # bytes of a file for each of its rows, at least
 
 _IMAGES = ("img", "image")
@@ -140,8 +141,8 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
     for name, known in ((image, _IMAGES), (label, _LABELS)):
         if name is None:
             raise DataError(f"{path} has no column {' or '.join(known)}; rename the column that holds it.")
-        if schema.names.count(name) > 1:
-            raise DataError(f"{path} has the column {name} twice; keep one.")
+        if len(both := [column for column in schema.names if column in known]) > 1:
+            raise DataError(f"{path} has the columns {' and '.join(both)}; keep the one that is meant.")
     assert image is not None
     assert label is not None
     if not types.is_integer(kind := schema.field(label).type):
@@ -156,9 +157,13 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
         )
     file = _opened(path, read_dictionary=[leaf])  # equal pictures are kept once, however often the file repeats them
     _check_claims(file.metadata, path)
-    tables = [file.read_row_group(i, columns=[leaf, label]) for i in range(file.metadata.num_row_groups)]
-    blobs = [blob for table in tables for blob in _blobs(table.column(image))]
-    numbers = [number for table in tables for number in table.column(label).to_pylist()]
+    most, blobs, numbers = _most_bytes(path), list[bytes | None](), list[Any]()
+    for batch in file.iter_batches(_AT_ONCE, columns=[leaf, label], use_threads=False):
+        blobs += _blobs(batch.column(batch.schema.get_field_index(image)))
+        numbers += batch.column(batch.schema.get_field_index(label)).to_pylist()
+        most -= sum(len(blob) for blob in {id(blob): blob for blob in blobs[-len(batch) :]}.values() if blob)
+        if most < 0:  # the footer lied
+            raise DataError(f"{path} holds more than it says, and too much for its size; write the pictures as JPEG.")
     for row, (blob, number) in enumerate(zip(blobs, numbers, strict=True)):
         if blob is None or number is None:
             raise DataError(
@@ -180,22 +185,24 @@ def _check_claims(metadata: Any, path: Path) -> None:
     if _ROW * rows > size:
         raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes; write it again, every picture once.")
     claimed = sum(group.total_byte_size for group in groups)  # by column, a damaged footer would end the process
-    if claimed > _RATIO * size + _FREE:
+    if claimed > _most_bytes(path):
         raise DataError(f"{path} claims {claimed:,} bytes in {size:,}; write the pictures as JPEG or PNG.")
 
 
-def _blobs(column: Any) -> list[bytes | None]:
+def _most_bytes(path: Path) -> int:
+    """Return how many bytes of pictures a file may hold [bytes]."""
+    return _RATIO * path.stat().st_size + _FREE
+
+
+def _blobs(values: Any) -> list[bytes | None]:
     """List the contents of a column of bytes, or of the field `bytes` of a column of structures."""
     compute = need("pyarrow.compute", package="pyarrow", purpose="reading Parquet")
-    found: list[bytes | None] = []
-    for chunk in column.chunks:
-        values = compute.struct_field(chunk, "bytes") if hasattr(chunk, "field") else chunk
-        if hasattr(values, "dictionary"):
-            known = values.dictionary.to_pylist()
-            found += [None if i is None else known[i] for i in values.indices.to_pylist()]
-        else:
-            found += values.to_pylist()
-    return found
+    if hasattr(values, "field"):
+        values = compute.struct_field(values, "bytes")
+    if not hasattr(values, "dictionary"):
+        return cast("list[bytes | None]", values.to_pylist())
+    known = values.dictionary.to_pylist()
+    return [None if i is None else known[i] for i in values.indices.to_pylist()]
 
 
 def _class_names(metadata: dict[bytes, bytes] | None, column: str | None, path: Path) -> tuple[str, ...] | None:

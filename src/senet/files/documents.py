@@ -41,16 +41,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Read a regular file as UTF-8.
+    """Read a regular file as UTF-8, without the mark that editors on Windows put at its beginning.
 
     Raises:
         DocumentError: if it is not UTF-8.
         OSError: see `read_bytes`.
     """
     try:
-        return read_bytes(path).decode("utf-8")
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"it is not UTF-8: {error.reason} at byte {error.start:,}") from None
+        raise DocumentError(f"it is not UTF-8 ({error.reason} at byte {error.start:,}); save it as UTF-8") from None
 
 
 def parse_json(text: str) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from senet.errors import DataError
-from senet.files.documents import DocumentError, parse_json, read_text
+from senet.files.documents import DocumentError, parse_json
 from senet.text import one_line
 
 __all__ = ["HOW", "outputs_of", "read_class_map"]
@@ -32,10 +32,10 @@ def read_class_map(path: Path) -> Mapping[str, int]:
         DataError: if the file is missing or none of these, or a name stands for two outputs.
     """
     try:
-        text = read_text(path.resolve()).removeprefix("\ufeff")  # a link is welcome, a pipe is not
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"--class-map {path}: the file does not exist.") from None
-    except (OSError, DocumentError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"--class-map {path} cannot be read: {one_line(error)}.") from None
     suffix = path.suffix.lower()
     if suffix == ".json":

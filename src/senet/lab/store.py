@@ -107,9 +107,9 @@ def read_results(path: Path) -> Mapping[str, Result]:
         CheckpointError: if a line is not a result, or a run has two.
     """
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}.") from None
+        raise CheckpointError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     results: dict[str, Result] = {}
     at: dict[str, int] = {}
     for number, line in enumerate(lines, 1) if lines != [""] else ():
