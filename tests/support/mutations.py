@@ -149,7 +149,7 @@ def judge(
     Args:
         read: returns a value, or raises a `SenetError` of one line.
         contents: the mutants.
-        seconds: longest processor time for one of them, and a quarter of the longest wait: a busy machine is no fault.
+        seconds: longest processor time for one of them, and a quarter of the longest wait, for busy machines.
         memory_mib: largest growth of a child's resident memory [MiB].
     """
     verdict, number, waiting = Verdict(), 0, iter(contents)

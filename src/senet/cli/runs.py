@@ -92,7 +92,7 @@ def _remove(folder: Path) -> bool:
     gone = folder.with_name(f".removed-{folder.name}")
     try:
         with RunLock(folder):
-            (folder / "result.json").unlink(missing_ok=True)  # first: what a kill leaves is no result
+            (folder / "result.json").unlink(missing_ok=True)  # first: what a kill leaves must not look like a result
             shutil.rmtree(gone, ignore_errors=True)
             folder.rename(gone)
         shutil.rmtree(gone)

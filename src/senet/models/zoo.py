@@ -168,7 +168,7 @@ def create_model(
 
 @contextmanager
 def _one_warning_of_ratios() -> Iterator[None]:
-    """Say once for the whole network that a ratio is wider than its maps, by the first of the blocks."""
+    """Warn once for the whole network, by the first of the blocks, that a ratio is wider than its maps."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
