@@ -259,6 +259,15 @@ def test_a_finished_run_is_a_folder_that_says_what_it_is_and_how_it_sees_images(
     assert "| preprocessing | 8 pixels, crop 1, bilinear" in card
 
 
+@pytest.mark.parametrize("content", [b"# Mine\n", b"{}", b"\xff\xfe", b""])
+def test_a_readme_and_a_config_of_the_user_stay_in_the_folder_of_a_run(content: bytes, tmp_path: Path) -> None:
+    names = ("README.md", "config.json")
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+    train(changed(epochs=1, batch_size=100), DATA, tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in names] == [content, content]
+
+
 def test_a_finished_run_leaves_weights_curve_and_result_and_is_read_not_trained(tmp_path: Path) -> None:
     said: list[Progress] = []
     result = train(RUN, DATA, tmp_path, watch=said.append, save_every=0.0)

@@ -130,7 +130,7 @@ class RunFolder:
         self._lock.check()
         ready = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         write_bytes(self.path / "model.safetensors", save(ready, metadata={"run": self.run.id}))
-        write_description(self.path, config, params=result.params, result=result)
+        write_description(self.path, config, params=result.params, result=result, keep_others=True)
         write_json(self.path / "result.json", result.as_dict())
         for other_end in (FILE, FAILED):
             (self.path / other_end).unlink(missing_ok=True)

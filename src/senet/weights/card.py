@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from senet.files.atomic import write_json, write_text
+from senet.files.documents import DocumentError, read_text
 from senet.lab.result import Result
 from senet.text import code_span, markdown
 from senet.weights.config import Config
@@ -20,6 +21,7 @@ tags:
 - image-classification
 ---
 """
+LONGEST_MARKED = 1000  # characters; the mark stands at the beginning
 USE = """## Use
 
 ```python
@@ -30,7 +32,9 @@ model = senet.from_pretrained("FOLDER")  # or "hf:OWNER/NAME"; in evaluation mod
 """
 
 
-def write_description(folder: Path, config: Config, *, params: int, result: Result | None) -> None:
+def write_description(
+    folder: Path, config: Config, *, params: int, result: Result | None, keep_others: bool = False
+) -> None:
     """Write what a folder says about its weights: `config.json` and the card `README.md`.
 
     Args:
@@ -38,14 +42,27 @@ def write_description(folder: Path, config: Config, *, params: int, result: Resu
         config: what was built.
         params: its learnable parameters.
         result: its training; None says that none is recorded.
+        keep_others: leave files of these names as they are where senet has not written them.
 
     Raises:
         SpecError: if a design or an option cannot be written down; nothing is written then.
         StorageError: if the disk refuses.
     """
     values = config.as_json()
-    write_text(folder / "README.md", card(config, params=params, result=result))
-    write_json(folder / CONFIG, values)
+    if not keep_others or _is_ours(folder / "README.md", HEAD):
+        write_text(folder / "README.md", card(config, params=params, result=result))
+    if not keep_others or _is_ours(folder / CONFIG, '"format": "senet-'):
+        write_json(folder / CONFIG, values)
+
+
+def _is_ours(path: Path, mark: str) -> bool:
+    """Return whether a file may be written: it is not there, or has the mark of what senet writes."""
+    try:
+        return mark in read_text(path)[:LONGEST_MARKED]
+    except FileNotFoundError:
+        return True
+    except (OSError, DocumentError):
+        return False
 
 
 def card(config: Config, *, params: int, result: Result | None) -> str:
