@@ -458,10 +458,31 @@ def test_a_wrong_size_says_why_it_stops():
         cost(create_model("cnn3"), shape=(1, 3, 64, 64))
 
 
-def test_a_network_that_needs_values_is_refused():
-    model = Forward(lambda self, x: x if x.mean().item() > 0 else -x)
-    with pytest.raises(SpecError, match="meta device"):
-        cost(model, shape=(1, 3, 4, 4))
+class Asking(nn.Sequential):
+    """Asks for values before it runs, in one of the ways that shapes alone do not answer."""
+
+    def __init__(self, ask):
+        super().__init__(nn.Conv2d(3, 8, 3), SqueezeExcite(8, SESpec(reduction=4)))
+        self.ask = ask
+
+    def forward(self, x):
+        self.ask(x)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    "ask", [torch.nonzero, lambda x: x.mean().item(), lambda x: x.tolist(), lambda x: x[x > 0].numel(), torch.unique]
+)
+def test_a_network_that_asks_for_values_costs_what_it_costs_without_asking(ask):
+    assert cost(Asking(ask), shape=(2, 3, 8, 8)) == cost(Asking(lambda x: None), shape=(2, 3, 8, 8))
+
+
+def test_a_network_that_fails_on_values_too_is_refused_in_one_line():
+    with pytest.raises(
+        SpecError, match=r"does not run through Asking: [^\n]*give the shape it was built for"
+    ) as caught:
+        cost(Asking(lambda x: x.nonzero()[0].item()), shape=(1, 3, 8, 8))  # zeros have none
+    assert "nonzero" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (1, 0, 4, 4), (1, -3, 4, 4)])

@@ -1,6 +1,7 @@
 """What a network costs: parameters, multiply-adds, what is counted beside them, and the part inside its SE blocks.
 
-The network runs once on tensors that have shapes and no data (torch's meta device): no weight is copied or touched.
+A copy of the network runs once on tensors that have shapes and no data (torch's meta device), and on zeros where it
+asks for values: no weight is touched.
 """
 
 from collections import Counter, defaultdict
@@ -158,9 +159,11 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
 
     A multiply-add counts once; pools, gates, residual sums and the memory of training stand beside it. Blocks of
     other libraries count as `senet.surgery.find` recognises them. A copy runs, so forward hooks of yours see nothing.
+    It runs on shapes alone; one that asks for values, as detectors do, runs on images of zeros, and what follows from
+    values, as the boxes that a detector proposes, is counted as it comes out on these.
 
     Args:
-        model: any network; it is neither run on data nor changed.
+        model: any network; it is not changed.
         shape: input as `(n, c, h, w)` [images, channels, pixels, pixels], or with one or three sizes. Everything is
             counted for n images and divided by n.
 
@@ -168,7 +171,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
         Totals, the part inside SE blocks, and every block.
 
     Raises:
-        SpecError: if the model is no network, does not accept `shape`, or needs values and not only shapes to run.
+        SpecError: if the model is no network, or does not accept `shape`.
 
     Source:
         Hu et al., arXiv:1709.01507, Eq. 5 and section 4.
@@ -185,13 +188,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
         raise SpecError(f"shape = {shape} is no input; give whole numbers above 0 as (n, c, h, w).")
     found = find(model)
     modules = {one: [model.get_submodule(name) for name in one.modules] for one in found}
-    meter = _Meter({module: one for one, parts in modules.items() for module in parts})
-    try:
-        _run_without_data(model, meter, shape)
-    except UnrehearsableError:
-        raise
-    except Exception as error:
-        raise _misfit(model, shape, error) from error
+    meter = _measured(model, {module: one for one, parts in modules.items() for module in parts}, shape)
     blocks = tuple(_block_cost(one, nn.ModuleList(modules[one]), meter, shape[0]) for one in found)
     inside = Counter[str]()
     for one in found:
@@ -223,10 +220,30 @@ def _percent(part: int, whole: int) -> float:
     return 100 * part / whole if whole else 0.0
 
 
+def _measured(model: nn.Module, blocks: Mapping[nn.Module, Found], shape: tuple[int, ...]) -> "_Meter":
+    """Run a network on shapes alone, and on zeros where it asks for values."""
+    own = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    failed: Exception | None = None
+    for device in dict.fromkeys((torch.device("meta"), own)):
+        meter = _Meter(blocks)
+        try:
+            _run(model, meter, shape, device)
+        except UnrehearsableError:
+            raise
+        except Exception as error:  # whatever a foreign network raises
+            failed = error
+            if _is_misfit(_first(model)[1], shape):  # no values would help
+                break
+        else:
+            return meter
+    assert failed is not None
+    raise _misfit(model, shape, failed) from failed
+
+
 @torch.inference_mode(False)
-def _run_without_data(model: nn.Module, meter: "_Meter", shape: tuple[int, ...]) -> None:
+def _run(model: nn.Module, meter: "_Meter", shape: tuple[int, ...], device: torch.device) -> None:
     dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
-    x = torch.empty(shape, device="meta", dtype=next(dtypes, torch.float32))
+    x = torch.zeros(shape, device=device, dtype=next(dtypes, torch.float32))
     meter.follow(x)
     keeping = torch.autograd.graph.saved_tensors_hooks(meter.keep, _never_unpacked)
     rehearse(model, x, contexts=(torch.enable_grad(), keeping, meter), enter=meter.enter, leave=meter.leave)
@@ -238,18 +255,25 @@ def _never_unpacked(kept: object) -> Tensor:
 
 def _misfit(model: nn.Module, shape: tuple[int, ...], error: Exception) -> SpecError:
     title = type(model).__name__
-    name, first = next(((n, m) for n, m in model.named_modules() if isinstance(m, LAYERS)), ("", None))
-    if isinstance(first, CONVS) and (shape[1] != first.in_channels or len(shape) != 2 + len(first.kernel_size)):
+    name, first = _first(model)
+    if _is_misfit(first, shape):
         sizes = ", ".join("dhw"[-len(first.kernel_size) :])
         return SpecError(
             f"shape = {shape} does not fit {title}: {name or 'it'} takes (n, {first.in_channels}, {sizes}); "
             f"give {first.in_channels} channels and {len(first.kernel_size)} sizes, or build it for this input."
         )
     reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-    return SpecError(
-        f"shape = {shape} does not run through {title}: {reason}; "
-        "give the shape it was built for, and a network that runs on torch's meta device."
-    )
+    return SpecError(f"shape = {shape} does not run through {title}: {reason}; give the shape it was built for.")
+
+
+def _first(model: nn.Module) -> tuple[str, nn.Module | None]:
+    """Return the first layer with weights, and its name."""
+    return next(((name, module) for name, module in model.named_modules() if isinstance(module, LAYERS)), ("", None))
+
+
+def _is_misfit(first: nn.Module | None, shape: tuple[int, ...]) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv3d]:
+    """Return whether a network begins with a convolution that takes other channels, or another number of sizes."""
+    return isinstance(first, CONVS) and (shape[1] != first.in_channels or len(shape) != 2 + len(first.kernel_size))
 
 
 class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,10 @@ class Net(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.body(x)
+
+
+class Named(OrderedDict[str, Any]):
+    """With a class of its own, as the outputs of Hugging Face have it."""
 
 
 def with_forward(forward: Callable[..., Any]) -> nn.Module:
@@ -196,6 +201,25 @@ def test_the_comparison_leaves_random_numbers_buffers_and_the_network_as_they_ar
         optimize(model)  # the graph adds in another order of calls
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_ordered_dict_may_become_a_plain_one_and_what_has_attributes_may_not() -> None:
+    ordered = with_forward(lambda self, x: OrderedDict(logits=self.body(x), aux=x.mean()))
+    x = torch.rand(3, 3, 20, 20)
+    with torch.no_grad():
+        ours, theirs = optimize(ordered)(x), ordered(x)
+    assert list(ours) == list(theirs)
+    torch.testing.assert_close(ours["logits"], theirs["logits"], rtol=1e-4, atol=1e-5)
+    with pytest.raises(SpecError, match="of type dict, not Named|cannot be traced"):
+        optimize(with_forward(lambda self, x: Named(logits=self.body(x))))
+
+
+@pytest.mark.parametrize("layer", [nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.LazyLinear(3)], ids=str)
+def test_layers_without_a_shape_yet_are_refused_by_name(layer: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), layer)
+    for refused in (optimize, lambda model: senet.fold(model, [torch.rand(1, 3, 8, 8)])):
+        with pytest.raises(SpecError, match=r"2\.weight of Sequential has no shape .*; run the network on one first"):
+            refused(model)
 
 
 def test_what_cannot_be_optimized_at_all_is_refused_in_one_line() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 
 import pytest
@@ -46,6 +47,45 @@ def folded_exactly(model: nn.Module, x: Tensor, *, scales: int = 0) -> senet.Fol
     assert len(report.scaled) == scales == sum(isinstance(m, ChannelScale) for m in model.modules())
     assert all(block.where for block in report.blocks)
     return report
+
+
+class Answering(nn.Module):
+    """A network whose answer stands among others."""
+
+    def __init__(self, wrap: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.conv, self.se, self.fc = nn.Conv2d(3, 8, 3), SqueezeExcite(8, SESpec(reduction=2)), nn.Linear(8, 5)
+        self.wrap = wrap
+
+    def forward(self, x: Tensor) -> object:
+        return self.wrap(self.fc(self.se(self.conv(x)).mean((2, 3))))
+
+
+class Output(OrderedDict[str, Tensor]):
+    """As those of Hugging Face."""
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda y: {"aux": -y, "out": y},
+        lambda y: Output(loss=y.mean(), logits=y),
+        lambda y: {"first": y, "second": None},
+        lambda y: (y, y.mean()),
+        lambda y: ({"logits": y}, 3),
+    ],
+    ids=["out", "logits", "first key", "first part", "nested"],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_the_answer_is_found_among_other_outputs(wrap: Callable[[Tensor], object]) -> None:
+    torch.manual_seed(0)
+    model, plain = Answering(wrap), Answering(lambda y: y)
+    plain.load_state_dict(model.state_dict())
+    x = torch.randn(6, 3, 8, 8)
+    report = fold(model, [x], tolerance=None)
+    assert report.steps == fold(plain, [x], tolerance=None).steps
+    assert report.removed == ("se",)
+    assert find(model) == ()
 
 
 class Net(nn.Module):
@@ -392,7 +432,7 @@ def test_the_state_dict_loads_into_a_skeleton():
     skeleton(fresh, report.removed, scaled=report.scaled)
     fresh.load_state_dict(model.state_dict(), strict=True)
     assert torch.equal(fresh(x), model(x))
-    with pytest.raises(SpecError, match="no block of this network"):
+    with pytest.raises(SpecError, match="not a block of this network"):
         skeleton(create_model("resnet8"), report.removed)
 
 

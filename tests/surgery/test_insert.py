@@ -308,8 +308,70 @@ def test_other_gates_need_leave_to_change_the_output():
 
 
 @pytest.mark.parametrize(
+    ("words", "spec"),
+    [
+        ("standard:reduction=4", SESpec(reduction=4)),
+        ("slow_both r=4 no-bias", SESpec(variant="slow_both", reduction=4, bias=False)),
+        (["standard:reduction=2"], SESpec(reduction=2)),
+    ],
+)
+def test_a_design_in_words_is_the_design(words, spec):
+    assert senet.plan(resnet(), words, shape=SHAPE) == senet.plan(resnet(), spec, shape=SHAPE)
+    assert senet.insert(resnet(), words, shape=SHAPE).blocks == senet.plan(resnet(), spec, shape=SHAPE).blocks
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("standard:r=4+bump:slot=pre", "has 2 designs; insert them one after the other"),
+        ("standrd", "Did you mean 'standard'"),
+        ("plain", "spec = 'plain' is not a design"),
+        (8, "spec = 8 is not a design"),
+        ([], r"spec = \[\] is not a design"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_words_that_are_not_one_design_are_refused(words, said):
+    with pytest.raises(SpecError, match=said):
+        senet.insert(resnet(), words, shape=SHAPE)
+
+
+class Strided(nn.Module):
+    """A residual unit whose one spatial convolution strides."""
+
+    def __init__(self, kernel, stride):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(8, 8, kernel, stride, kernel // 2, groups=4), nn.Conv2d(8, 8, 1)
+        self.short = nn.Conv2d(8, 8, 1, stride)
+
+    def forward(self, x):
+        return self.short(x) + self.up(self.down(x).relu())
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 2), (5, 4)])
+def test_residual_units_that_all_stride_get_blocks(kernel, stride):
+    model = nn.Sequential(nn.Conv2d(3, 8, 4, 4), Strided(kernel, stride), Strided(kernel, stride))
+    x = torch.randn(2, 3, 64, 64)
+    before = model(x)
+    assert senet.insert(model, SESpec(reduction=2), shape=(1, 3, 64, 64)).names == ("1.up.se", "2.up.se")
+    assert torch.equal(model(x), before)
+
+
+class Mixing(nn.Module):
+    """A residual unit of linear maps behind convolutions that stride outside of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(8, 16, 1), nn.Conv2d(16, 8, 1)
+
+    def forward(self, x):
+        return x + self.two(self.one(x).relu())
+
+
+@pytest.mark.parametrize(
     ("model", "said"),
     [
+        (nn.Sequential(nn.Conv2d(3, 8, 7, 4, 3), Mixing(), nn.Conv2d(8, 8, 3, 2, 1), Mixing()), "or a mixer"),
         (nn.Sequential(nn.Flatten(), nn.Linear(768, 5)), "has no channel maps"),
         (nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.Flatten(2), Tokens(16)), "Sequential is a transformer or a mixer"),
         (nn.DataParallel(nn.Conv2d(3, 8, 3)), r"is a DataParallel; work on model.module"),

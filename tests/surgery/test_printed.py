@@ -1,15 +1,38 @@
 """Results print as tables: on a terminal, in a notebook, in any encoding."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hosts import Basic, conv, host, resnet
 from torch import nn
 
 import senet
+from senet.fast.treated import Report
 from senet.spec import SESpec
 from senet.text import PLAIN
 
 SHAPE = (1, 3, 16, 16)
+
+
+@pytest.mark.usefixtures("unchecked")  # torch.fx traces with proxies
+def test_reports_print_as_text_and_in_a_notebook():
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 16, 3))
+    images = torch.rand(2, 3, 16, 16)
+    for report in (
+        senet.optimize(model.eval()).report,
+        senet.accelerate(model, backend="reference"),
+        senet.fold(model, [images]),
+    ):
+        assert repr(report) == str(report)
+        assert max(map(len, str(report).splitlines())) < 120
+        assert report._repr_html_().startswith("<pre>")
+
+
+def test_an_optimized_network_says_which_maps_it_wants():
+    report = Report(norms=("1",), left_norms=(), blocks=(), sums=0, convolutions=("0",))
+    assert "channels last" in str(report)
+    assert "channels last" not in str(replace(report, convolutions=()))
 
 
 def results():

@@ -14,6 +14,7 @@ from senet.fast.convolution import TiledConv2d, is_available, is_tileable
 from senet.fast.hooks import is_plain
 from senet.fast.modules import NORMS, FusedResidual, FusedSequential, excite_of, is_norm, parts
 from senet.nn import Residual, SqueezeExcite
+from senet.printed import Printed
 from senet.surgery import find
 from senet.surgery.hooks import insertions
 
@@ -24,8 +25,8 @@ ORDINARY: dict[type[nn.Module], type[nn.Module]] = {fused: ordinary for ordinary
 ORDINARY[TiledConv2d] = nn.Conv2d
 
 
-@dataclass(frozen=True, kw_only=True)
-class Accelerated:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Accelerated(Printed):
     """What `accelerate` did.
 
     Attributes:

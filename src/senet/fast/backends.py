@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from senet.errors import BackendError
 from senet.fast.compiled import identity
+from senet.fast.guard import guarded
 from senet.fast.native import SOURCE, TYPES, native
 from senet.fast.passes import REFERENCE, Passes
 from senet.fast.selfcheck import passes_fault, verdict
@@ -60,7 +61,14 @@ def passes(backend: str) -> Passes:
         from senet.fast.operators import OPERATORS
 
         return OPERATORS
-    return BACKENDS[backend]()
+    return _guarded(backend)
+
+
+@cache
+def _guarded(backend: str) -> Passes:
+    """Return the passes of a backend that give way to plain ones where a GPU has no memory for them."""
+    ours = BACKENDS[backend]()
+    return guarded(ours, REFERENCE) if backend == "triton" else ours
 
 
 def backend_for(device: torch.device) -> str | None:
@@ -119,7 +127,7 @@ def _is_usable(backend: str, device: torch.device) -> bool:
 def live(u: Tensor) -> Passes:
     """Return who runs the passes over a map of a compiled network: whoever suits its device, otherwise plain torch."""
     backend = SUITED.get(u.device.type, "")
-    return BACKENDS[backend]() if backend and _is_usable(backend, u.device) else REFERENCE
+    return _guarded(backend) if backend and _is_usable(backend, u.device) else REFERENCE
 
 
 def is_suited(backend: str, u: Any, *, gated: bool) -> bool:

@@ -6,6 +6,7 @@ Letters in shapes: n images, c channels, *s sizes.
 import contextlib
 import io
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ __all__ = ["Answer", "answers", "ensure_alike"]
 SIZES = 2  # that are compared, each with two numbers of images
 SIDE, CUBE = 64, 32  # of the first image: small, but most networks still have maps of several positions then
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}  # of the largest value; half precision rounds every layer
+PLAIN = (dict, OrderedDict)  # torch.fx writes the one for the other; what has attributes for its keys must stay
 HALF, TF32 = 1e-1, 1e-2  # TF32: what GPUs may use for float32
 
 
@@ -137,7 +139,7 @@ def _difference(found: Any, expected: Any, tolerance: float, place: str) -> str:
     """Return where and how two outputs differ, leaf by leaf; empty if they do not."""
     if isinstance(expected, Tensor):
         return _distant(found, expected, tolerance, place)
-    if type(found) is not type(expected):
+    if type(found) is not type(expected) and not (type(found) in PLAIN and type(expected) in PLAIN):
         return f"{place} is of type {type(found).__name__}, not {type(expected).__name__}"
     pairs: Iterator[tuple[str, Any, Any]]
     if isinstance(expected, Mapping):

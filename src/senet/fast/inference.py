@@ -20,6 +20,7 @@ from senet.fast.rewriting import Rewriter
 from senet.fast.tracing import input_of, trace
 from senet.fast.treated import Report, Treated
 from senet.surgery import find
+from senet.surgery.twin import refuse_lazy
 
 __all__ = ["Optimized", "optimize"]
 
@@ -92,6 +93,7 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
         raise SpecError(f"model = {title} is optimized already; use it as it is.")
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise SpecError(f"model = {title} is scripted or traced by torch.jit; give the network it was made from.")
+    refuse_lazy(model)
     copy = _copied(model)
     found = find(copy)
     names = [one.name for one in found if not one.left]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from senet.printed import Printed
+
 __all__ = ["Report", "Treated"]
 
 
@@ -37,8 +39,8 @@ class Treated:
         return f"{self.name}: {'; '.join(done)}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Report(Printed):
     """What `optimize` did.
 
     Attributes:
@@ -59,8 +61,9 @@ class Report:
         early = sum(bool(block.squeeze) for block in self.blocks)
         lines = [
             f"norms: {len(self.norms)} folded, {len(self.left_norms)} left; sums in place: {self.sums}; "
-            f"blocks: {early} of {len(self.blocks)} squeezed before their convolution; "
+            f"blocks: {early} of {len(self.blocks)} squeezed before their convolution",
             f"convolutions in fewer products: {len(self.convolutions)}"
+            + (", on maps in channels last: .to(memory_format=torch.channels_last)" if self.convolutions else ""),
         ]
         lines += [f"  {name}: left, {why}" for name, why in self.left_norms]
         return "\n".join([*lines, *(f"  {block}" for block in self.blocks)])

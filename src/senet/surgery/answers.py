@@ -1,6 +1,6 @@
 """What a network says to a set of images, kept for comparison. Letters in shapes: n images, k outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
@@ -14,6 +14,8 @@ from senet.surgery.batches import Batches, Passes, labels_of
 from senet.surgery.folded import Measure, Step, Z, paired_interval, share_interval
 
 __all__ = ["Answers", "answers", "compare", "evaluated"]
+
+MAIN = ("logits", "out")  # what Hugging Face and torchvision call the answer among their outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,16 +104,26 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
             f"{type(model).__name__} does not run on a batch of shape {tuple(x.shape)}, {x.dtype} ({reason}); give "
             "images as it was trained with, (n, c, h, w)."
         ) from error
-    if isinstance(out, list | tuple) and out:
-        out = out[0]
+    out = _main(out)
     if not isinstance(out, Tensor) or out.ndim < 1 or len(out) != len(x):
         raise SpecError(
             f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; fold compares outputs, so "
-            "wrap the network to give one tensor with a row for every image."
+            "wrap the network to give one tensor with a row for every image, alone, first, or under 'logits' or 'out'."
         )
     if not bool(out.isfinite().all()):
         raise NumericError(f"outputs of {type(model).__name__} are not finite; test it on these images first.")
     return out
+
+
+def _main(out: object) -> object:
+    """Return the tensor that is compared: under the usual names, or the first one."""
+    if isinstance(out, Mapping):
+        parts = [out[name] for name in MAIN if name in out] or list(out.values())
+    elif isinstance(out, list | tuple):
+        parts = list(out)
+    else:
+        return out
+    return _main(parts[0]) if parts else out
 
 
 def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:

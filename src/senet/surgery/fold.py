@@ -14,6 +14,7 @@ from senet.surgery.folded import Bounds, Folded, Step, paired_interval, share_in
 from senet.surgery.refuse import refuse_wrapped, see_changes
 from senet.surgery.removal import PER, Removal, Watch
 from senet.surgery.scale import ChannelScale, put, take_out
+from senet.surgery.twin import refuse_lazy
 from senet.surgery.watch import repair
 
 __all__ = ["fold", "skeleton"]
@@ -78,6 +79,7 @@ def fold(
     bounds = Bounds(tolerance=tolerance, sure=sure, blocks=blocks, params=params)
     _check(batches, test, bounds, per)
     refuse_wrapped(model)
+    refuse_lazy(model)
     repair(model)
     for name, parameter in model.named_parameters():
         if parameter.is_inference():

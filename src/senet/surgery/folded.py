@@ -7,6 +7,8 @@ from math import sqrt
 from statistics import NormalDist
 from typing import Any, Literal
 
+from senet.printed import Printed
+
 __all__ = ["Bounds", "Folded", "FoldedBlock", "Measure", "Step", "paired_interval", "share_interval"]
 
 Measure = Literal["accuracy", "answers", "output"]
@@ -116,8 +118,8 @@ class Bounds:
         return sum(1 for _ in takewhile(lambda pair: self.allow(pair[1], pair[0]), pairwise(steps)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Folded:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Folded(Printed):
     """The report of `fold`.
 
     Attributes:

@@ -25,7 +25,7 @@ __all__ = ["insert"]
 @torch.inference_mode(False)  # tensors made in it could not be trained
 def insert(
     model: nn.Module,
-    spec: SESpec | None = None,
+    spec: SESpec | str | Sequence[SESpec | str] | None = None,
     *,
     at: At = "auto",
     slot: str | None = None,
@@ -44,8 +44,9 @@ def insert(
 
     Args:
         model: any network that takes one tensor of images.
-        spec: the design; None stands for `SESpec()`. Several ratios in `reduction` are those of the stages,
-            or of the blocks of a stage in the order in which they run.
+        spec: the design, in words as on the command line too (`"standard:reduction=8"`); None stands for
+            `SESpec()`. Several ratios in `reduction` are those of the stages, or of the blocks of a stage in the
+            order in which they run.
         at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), of module names where
             no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
         slot: place in the unit; None stands for the one of the spec.

@@ -8,10 +8,10 @@ from math import prod
 import torch
 from torch import nn
 
-from senet.errors import SpecError
+from senet.errors import SpecError, shown
 from senet.nn import SqueezeExcite
 from senet.nn.gate import GATES
-from senet.spec import SESpec
+from senet.spec import SESpec, designs
 from senet.surgery.choose import At, choose
 from senet.surgery.find import find
 from senet.surgery.flow import Flow, Op
@@ -30,7 +30,7 @@ UNIT_GATES = {"sigmoid": "unit_sigmoid", "tanh": "unit_tanh"}
 
 def plan(
     model: nn.Module,
-    spec: SESpec | None = None,
+    spec: SESpec | str | Sequence[SESpec | str] | None = None,
     *,
     at: At = "auto",
     slot: str | None = None,
@@ -47,8 +47,9 @@ def plan(
 
     Args:
         model: any network that takes one tensor of images.
-        spec: the design; None stands for `SESpec()`. Several ratios in `reduction` are those of the stages,
-            or of the blocks of a stage in the order in which they run.
+        spec: the design, in words as on the command line too (`"standard:reduction=8"`); None stands for
+            `SESpec()`. Several ratios in `reduction` are those of the stages, or of the blocks of a stage in the
+            order in which they run.
         at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), of module names where
             no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
         slot: place in the unit; None stands for the one of the spec.
@@ -65,7 +66,7 @@ def plan(
         >>> [block.name for block in plan(create_model("resnet8"), shape=(1, 3, 32, 32))]
         ['stage1.unit1.branch.norm2.se', 'stage2.unit1.branch.norm2.se', 'stage3.unit1.branch.norm2.se']
     """
-    spec = (spec or SESpec()).but(**({} if slot is None else {"slot": slot}))
+    spec = _design(spec).but(**({} if slot is None else {"slot": slot}))
     spec = with_unit_gate(spec) if preserve else spec
     refuse_wrapped(model)
     existing = {name for found in find(model) for name in found.modules}
@@ -112,6 +113,26 @@ def plan(
         convolutions=len(every),
         gated=sum(op in gated for op in every),
     )
+
+
+def _design(spec: object) -> SESpec:
+    """Return the one design that is meant.
+
+    Raises:
+        SpecError: if it is none, or several.
+    """
+    if spec is None:
+        return SESpec()
+    given = designs(spec)
+    some = given if isinstance(given, tuple | list) else (given,)
+    if len(some) == 1 and isinstance(some[0], SESpec):
+        return some[0]
+    if len(some) > 1:
+        raise SpecError(
+            f"spec = {shown(spec)} has {len(some)} designs; insert them one after the other, from the second on with "
+            "allow_existing=True."
+        )
+    raise SpecError(f"spec = {shown(spec)} is not a design; give an SESpec or words like 'standard:reduction=8'.")
 
 
 def with_unit_gate(spec: SESpec) -> SESpec:

@@ -73,7 +73,10 @@ def refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped
         raise SpecError(f"{title} has no channel maps: no convolution runs in it; give a convolutional network.")
     mixing = any(one.reason in (ATTENTION, TOKENS) for one in skipped)
     residual = any(unit.kind == "residual" for unit in units)
-    looks_around = any(max(op.kernel, default=1) > 1 and _keeps_size(op) for op in flow.ops)
+    branches = {op for unit in units if unit.kind == "residual" for op in unit.body}
+    looks_around = any(
+        max(op.kernel, default=1) > 1 and (_keeps_size(op) or (op in branches and _overlaps(op))) for op in flow.ops
+    )
     if (mixing and not residual) or (residual and not looks_around):
         raise SpecError(
             f"{title} is a transformer or a mixer: its residual branches hold no spatial convolutions; "
@@ -85,6 +88,14 @@ def _keeps_size(op: Op) -> bool:
     """Tell a convolution that mixes positions from one that cuts patches or strides."""
     after, before = op.output.sizes, op.inputs[0].sizes
     return len(after) == len(before) and all(3 * new > 2 * old for new, old in zip(after, before, strict=True))
+
+
+def _overlaps(op: Op) -> bool:
+    """Tell a convolution that strides over positions that it reads twice from one that cuts patches."""
+    after, before = op.output.sizes, op.inputs[0].sizes
+    return len(after) == len(before) == len(op.kernel) and all(
+        kernel * new > old for kernel, new, old in zip(op.kernel, after, before, strict=True)
+    )
 
 
 def refuse_if_nowhere(model: nn.Module, spec: SESpec, places: list[Place | str]) -> None:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from senet.errors import SpecError
 
-__all__ = ["UnrehearsableError", "stand_in", "twin"]
+__all__ = ["UnrehearsableError", "refuse_lazy", "stand_in", "twin"]
 
 PLAIN = (type, BuiltinFunctionType, str, bytes, int, float, complex, bool, range, torch.dtype, torch.device)
 """What no copy is made of anyway."""
@@ -49,12 +49,8 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
     Raises:
         UnrehearsableError: if a layer has no shape yet, or something cannot be copied.
     """
+    refuse_lazy(model)
     title = type(model).__name__
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if is_lazy(tensor):
-            raise UnrehearsableError(
-                f"{name} of {title} has no shape before its first batch; run the network on one first."
-            )
     memo: dict[int, object] = {
         id(tensor): _with_grad(tensor.detach().clone() if data else stand_in(tensor), tensor)
         for tensor in (*model.parameters(), *model.buffers())
@@ -75,6 +71,19 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
         else:
             vars(module)["training"] = False  # not `model.eval()`, which a module may override to change its weights
     return made
+
+
+def refuse_lazy(model: nn.Module) -> None:
+    """Refuse a network that has not seen its first batch.
+
+    Raises:
+        UnrehearsableError: if a parameter or buffer has no shape yet.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise UnrehearsableError(
+                f"{name} of {type(model).__name__} has no shape before its first batch; run the network on one first."
+            )
 
 
 def stand_in(tensor: Tensor) -> Tensor:
