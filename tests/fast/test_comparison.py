@@ -210,7 +210,7 @@ def test_an_ordered_dict_may_become_a_plain_one_and_what_has_attributes_may_not(
         ours, theirs = optimize(ordered)(x), ordered(x)
     assert list(ours) == list(theirs)
     torch.testing.assert_close(ours["logits"], theirs["logits"], rtol=1e-4, atol=1e-5)
-    with pytest.raises(SpecError, match="of type dict, not Named|cannot be traced"):
+    with pytest.raises(SpecError, match=r"of type dict, not Named|cannot be traced"):
         optimize(with_forward(lambda self, x: Named(logits=self.body(x))))
 
 
