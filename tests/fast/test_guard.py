@@ -15,7 +15,6 @@ from senet.fast import backends
 from senet.fast.guard import FullDeviceError, guarded
 from senet.fast.passes import REFERENCE
 
-
 accelerating = importlib.import_module("senet.fast.accelerate")  # the package has a function of this name
 
 
