@@ -88,7 +88,7 @@ def _commit() -> str:
 
 
 def changes(before: Environment, now: Environment) -> str:
-    """Say what another environment changes for the bits of a training; empty if nothing."""
+    """Describe what another environment changes for the bits of a training; empty if nothing."""
     was, is_now = asdict(before), asdict(now)
     names = [name for name in is_now if name != "commit" and was[name] != is_now[name]]
     return ", ".join(f"{name} {was[name] or 'none'} -> {is_now[name] or 'none'}" for name in names)
