@@ -171,7 +171,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
         Totals, the part inside SE blocks, and every block.
 
     Raises:
-        SpecError: if the model is no network, or does not accept `shape`.
+        SpecError: if the model is not a network, or does not accept `shape`.
 
     Source:
         Hu et al., arXiv:1709.01507, Eq. 5 and section 4.

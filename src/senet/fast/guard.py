@@ -66,7 +66,7 @@ def _full(error: Exception) -> Exception:
 
 
 def _lost(error: Exception) -> Exception:
-    """Return the error to raise for one that is no lack of memory: itself, unless it tells of a lost device."""
+    """Return the error to raise for one that is not a lack of memory: itself, unless it tells of a lost device."""
     if isinstance(error, RuntimeError) and any(word in str(error) for word in LOST):
         return BackendError(
             f"the GPU failed in a fused pass ({_reason(error)}) and takes no more work from this process; start again "

@@ -91,7 +91,7 @@ def _keeps_size(op: Op) -> bool:
 
 
 def _overlaps(op: Op) -> bool:
-    """Tell a convolution that strides over positions that it reads twice from one that cuts patches."""
+    """Distinguish a convolution that strides over positions it reads twice from one that cuts patches."""
     after, before = op.output.sizes, op.inputs[0].sizes
     return len(after) == len(before) == len(op.kernel) and all(
         kernel * new > old for kernel, new, old in zip(op.kernel, after, before, strict=True)
