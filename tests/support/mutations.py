@@ -49,6 +49,7 @@ TOKENS = (
 
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
 SHOWN = 5
+WAIT = 10  # times as long as the processor may work a content may take: a busy machine is no fault
 AT_ONCE = 500  # mutants of one child, at most
 ADDRESSES = 6 * 2**30  # bytes of address space that a child may add: the machine survives what the reader does
 
@@ -149,7 +150,7 @@ def judge(
     Args:
         read: returns a value, or raises a `SenetError` of one line.
         contents: the mutants.
-        seconds: longest processor time for one of them, and a quarter of the longest wait, for busy machines.
+        seconds: longest processor time for one of them, and a tenth of the longest wait (`WAIT`), for busy machines.
         memory_mib: largest growth of a child's resident memory [MiB].
     """
     verdict, number, waiting = Verdict(), 0, iter(contents)
@@ -190,8 +191,8 @@ def _outcomes(
             for _ in batch:
                 begun, line = time.monotonic(), b""
                 while not line.endswith(b"\n"):
-                    if not select.select([lines], [], [], max(0, begun + 4 * seconds + 1 - time.monotonic()))[0]:
-                        yield f"hang\tstill running after {4 * seconds + 1:.0f} s", 4 * seconds, 0.0
+                    if not select.select([lines], [], [], max(0, begun + WAIT * seconds + 1 - time.monotonic()))[0]:
+                        yield f"hang\tstill running after {WAIT * seconds + 1:.0f} s", WAIT * seconds, 0.0
                         return
                     if not (more := lines.read(1)):
                         status = os.waitpid(child, 0)[1]
