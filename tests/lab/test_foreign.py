@@ -200,3 +200,19 @@ def test_the_documented_fold_begins_with_the_saturated_blocks(call, shared: Path
     assert {name for _, name in order[:2]} == {"blocks.0.0.se", "blocks.3.0.se"}  # the saturated ones
     assert told["chosen"] == 2
     assert told["steps"][2]["changed"] == 0
+
+
+def test_a_folder_of_a_foreign_network_is_tested_on_numbered_classes(call, tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    from senet import save_pretrained
+
+    model = models.shufflenet_v2_x0_5()
+    torch.nn.init.zeros_(model.fc.weight)
+    with torch.no_grad():
+        model.fc.bias.copy_(torch.eye(1000)[7])  # it answers 7
+    save_pretrained(model, tmp_path / "net", name="torchvision:shufflenet_v2_x0_5")
+    tree(tmp_path / "numbers", ("0", "7", "11"), 4)
+    code, out, err = call("eval", "net", "--device", "cpu", "data.size=80", "--data-dir", "numbers")
+    assert code == 0, err
+    assert "4 of 12 right" in out
+    assert "numbers of the network's outputs" in out

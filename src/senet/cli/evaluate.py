@@ -73,14 +73,13 @@ def evaluate(
         planned = decode.run(
             asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
         )  # only the data count
-        if class_map is None:
-            measured, what = evaluate_folder(folder, planned, setup), str(folder)
+        name, what = str(origin_of(str(folder))["name"]), str(folder)
+        of_classes = planned.data.name == "folder" and named(name).is_foreign  # whose outputs class folders may number
+        if class_map is not None or of_classes:
+            measured, seen = evaluate_foreign(what, Named("folder", what), planned, None, setup, class_map=class_map)
         else:
-            measured, seen = evaluate_foreign(
-                str(folder), Named("folder", str(folder)), planned, None, setup, class_map=class_map
-            )
-            what = str(folder)
-        network = str(origin_of(str(folder))["name"]), "as the folder says"
+            measured = evaluate_folder(folder, planned, setup)
+        network = name, "as the folder says"
     elif folder is not None:
         if words or model is not None or weights is not None:
             raise UsageError("a run says itself what it is: give its folder alone, or --model with --weights.")

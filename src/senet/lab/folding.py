@@ -114,7 +114,8 @@ def prepare(
             raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
     train: Split
     test: Split
-    if who.is_foreign or (who.library == "folder" and preprocessing_of(name) is not None):
+    inside = named(str(origin_of(name)["name"])) if who.library == "folder" else who
+    if inside.is_foreign:
         seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map)
         model, title, train, test, labelled, notes, made = (
             seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
@@ -124,7 +125,9 @@ def prepare(
     else:
         if class_map is not None:
             raise UsageError(f"--class-map is for networks of other libraries; {name} has its own classes.")
-        data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+        told = preprocessing_of(name) if who.library == "folder" else None
+        wanted = run.data if told is None else told.applied(run.data)
+        data = load(wanted, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
         if who.library == "senet" and weights is not None:
             model, title = build(run, data), f"{run.model} {run.design}"
             load_weights(model, read_weights(locate(weights)), origin=origin)
