@@ -149,7 +149,7 @@ def test_train_says_what_it_is_about_to_train_and_that_it_only_guesses(call) -> 
     code, _, err = call("train", *TINY[:-2])
     assert code == 0, err
     assert "digits: 200 training and 100 test images of 8x8 pixels in 1 channel, 10 classes" in err
-    assert "resnet8: 1 run of 1 epochs, batch 64, sgd lr 0.1 cosine" in err
+    assert "resnet8: 1 run of 1 epoch, batch 64, sgd lr 0.1 cosine" in err
     assert "1 trained network is not better than guessing (plain, seed 0: " in err
     code, _, err = call("train", *TINY[:-2])
     assert code == 0, err

@@ -367,7 +367,13 @@ def test_a_value_is_what_toml_makes_of_it_or_the_text_itself(text: str, value: o
     assert type(decode.value(text)) is type(value)
 
 
-@given(tables=st.dictionaries(NAMES, st.dictionaries(NAMES, SCALARS, min_size=1, max_size=3), max_size=3))
+@given(
+    tables=st.dictionaries(
+        NAMES.filter(lambda name: name not in decode.IN_RECIPE),
+        st.dictionaries(NAMES, SCALARS, min_size=1, max_size=3),
+        max_size=3,
+    )
+)
 def test_assignments_rebuild_nested_tables(tables: dict[str, dict[str, Any]]) -> None:
     words = [f"{a}.{b}={json.dumps(value)}" for a, inner in tables.items() for b, value in inner.items()]
     assert decode.assign(words) == tables

@@ -85,7 +85,7 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
 def test_without_triton_a_gpu_trains_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cuda", 0)
     monkeypatch.setitem(sys.modules, "senet.fast.triton_passes", None)  # as if `import triton` failed
-    for cached in (backends.triton, backends._is_usable, backends._guarded):
+    for cached in (backends.triton, backends._is_usable):
         cached.cache_clear()  # type: ignore[attr-defined]
     try:
         with pytest.warns(UserWarning, match=r"needs Triton .*pip install triton\.; the network runs as torch") as seen:
@@ -98,5 +98,5 @@ def test_without_triton_a_gpu_trains_as_torch_does(monkeypatch: pytest.MonkeyPat
         with pytest.raises(BackendError, match=r"needs Triton"):
             accelerating.accelerate(nn.Sequential(nn.Conv2d(3, 4, 1)), backend="triton")
     finally:
-        for cached in (backends.triton, backends._is_usable, backends._guarded):
+        for cached in (backends.triton, backends._is_usable):
             cached.cache_clear()  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ def inductor() -> Passes:
 
 @cache
 def triton() -> Passes:
-    """Return the passes in Triton.
+    """Return the passes in Triton, which give way to plain ones where a GPU has no memory for them.
 
     Raises:
         BackendError: if Triton is not installed.
@@ -40,7 +40,7 @@ def triton() -> Passes:
         from senet.fast.triton_passes import TRITON
     except ImportError as error:
         raise BackendError(f"backend = 'triton' needs Triton ({error}); pip install triton.") from error
-    return TRITON
+    return guarded(TRITON, REFERENCE)
 
 
 BACKENDS: Mapping[str, Callable[[], Passes]] = {
@@ -61,14 +61,7 @@ def passes(backend: str) -> Passes:
         from senet.fast.operators import OPERATORS
 
         return OPERATORS
-    return _guarded(backend)
-
-
-@cache
-def _guarded(backend: str) -> Passes:
-    """Return the passes of a backend that give way to plain ones where a GPU has no memory for them."""
-    ours = BACKENDS[backend]()
-    return guarded(ours, REFERENCE) if backend == "triton" else ours
+    return BACKENDS[backend]()
 
 
 def backend_for(device: torch.device) -> str | None:
@@ -127,7 +120,7 @@ def _is_usable(backend: str, device: torch.device) -> bool:
 def live(u: Tensor) -> Passes:
     """Return who runs the passes over a map of a compiled network: whoever suits its device, otherwise plain torch."""
     backend = SUITED.get(u.device.type, "")
-    return _guarded(backend) if backend and _is_usable(backend, u.device) else REFERENCE
+    return BACKENDS[backend]() if backend and _is_usable(backend, u.device) else REFERENCE
 
 
 def is_suited(backend: str, u: Any, *, gated: bool) -> bool:

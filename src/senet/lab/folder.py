@@ -189,7 +189,7 @@ def read_run(file: Path) -> Run:
     try:
         return decode.run(parse_json(read_text(file)), place=str(file))
     except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{file} is no run of this version of senet: {error} {WAY_OUT.capitalize()}") from None
+        raise CheckpointError(f"{file} is not a run of this version of senet: {error} {WAY_OUT.capitalize()}") from None
 
 
 def _line(epoch: Epoch) -> str:

@@ -106,7 +106,9 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     wanted = study.runs()
     absent = len(set(wanted) - {result.run for line in lines for result in line.results.values()})
     if absent:
-        notes.append(f"{absent} of {len(wanted)} runs are missing; the same command trains them, those that failed with --retry-failed")
+        notes.append(
+            f"{absent} of {len(wanted)} runs are missing; the same command trains them (failed ones: --retry-failed)"
+        )
     return notes
 
 

@@ -52,7 +52,7 @@ def test_a_search_ends_in_tables_a_picture_and_a_file_to_go_on_with(call, tmp_pa
     assert code == 0, err
     assert "chosen by the test set, as KTH" in out
     assert "digits: 60 training and 60 test images of 8x8 pixels in 1 channel, 10 classes" in err
-    assert "resnet8: up to 4 runs of 1 epochs, batch " in err
+    assert "resnet8: up to 4 runs of 1 epoch, batch " in err
     assert re.search(r"cpu: 1 at a time, \d+ threads? each", err)
     folder = tmp_path / "out" / "tiny-greedy"
     assert {path.name for path in folder.iterdir()} == FILES
