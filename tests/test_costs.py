@@ -54,14 +54,20 @@ def test_plain_resnet50_costs_what_the_paper_counts():
     ("name", "size", "plain", "columns", "with_adds"),
     [
         ("resnet50", 224, 3.8580, (3.8605, 3.8660, 3.8715), (3.8715, 3.8770)),
-        ("resnet101", 224, 7.5702, (7.5749, 7.5839, 7.5928), (7.5928, 7.6017)),
-        ("resnet152", 224, 11.2824, (11.2890, 11.3021, 11.3153), (11.3153, 11.3284)),
+        pytest.param("resnet101", 224, 7.5702, (7.5749, 7.5839, 7.5928), (7.5928, 7.6017), marks=pytest.mark.slow),
+        pytest.param(
+            "resnet152", 224, 11.2824, (11.2890, 11.3021, 11.3153), (11.3153, 11.3284), marks=pytest.mark.slow
+        ),
         ("resnext50_32x4d", 224, 4.2305, (4.2330, 4.2385, 4.2440), (4.2440, 4.2496)),
-        ("resnext101_32x4d", 224, 7.9700, (7.9747, 7.9837, 7.9926), (7.9926, 8.0015)),
+        pytest.param(
+            "resnext101_32x4d", 224, 7.9700, (7.9747, 7.9837, 7.9926), (7.9926, 8.0015), marks=pytest.mark.slow
+        ),
         ("vgg16_bn", 224, 15.4703, (15.4705, 15.4840, 15.4976), None),
         ("bn_inception", 224, 2.0326, (2.0332, 2.0344, 2.0356), None),
-        ("inception_resnet_v2", 299, 13.1558, (13.1643, 13.1758, 13.1874), None),
-        ("inception_resnet_v2.figures", 299, 9.2580, (9.2626, 9.2689, 9.2753), None),
+        pytest.param("inception_resnet_v2", 299, 13.1558, (13.1643, 13.1758, 13.1874), None, marks=pytest.mark.slow),
+        pytest.param(
+            "inception_resnet_v2.figures", 299, 9.2580, (9.2626, 9.2689, 9.2753), None, marks=pytest.mark.slow
+        ),
         ("mobilenet_v1", 224, 0.5687, (0.5692, 0.5719, 0.5746), None),
         ("shufflenet_v1", 224, 0.1375, (0.1381, 0.1397, 0.1413), None),
     ],
@@ -502,7 +508,14 @@ def test_an_unknown_convention_is_refused_with_the_nearest_name():
 @pytest.mark.parity
 @pytest.mark.parametrize(
     "name",
-    ["resnet50", "mobilenet_v3_small", "efficientnet_b0", "regnet_y_400mf", "shufflenet_v2_x1_0", "vit_b_16", "swin_t"],
+    [
+        "resnet50",
+        "mobilenet_v3_small",
+        "efficientnet_b0",
+        "regnet_y_400mf",
+        "shufflenet_v2_x1_0",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("vit_b_16", "swin_t")),
+    ],
 )
 def test_torchvision_networks_have_the_numbers_torchvision_publishes(name):
     models = pytest.importorskip("torchvision.models")
@@ -516,7 +529,12 @@ def test_torchvision_networks_have_the_numbers_torchvision_publishes(name):
 @pytest.mark.parity
 @pytest.mark.parametrize(
     "name",
-    ["seresnet50", "legacy_seresnet18", "tf_mobilenetv3_small_100", "convnext_atto", "halonet26t", "ghostnet_100"],
+    [
+        "seresnet50",
+        "tf_mobilenetv3_small_100",
+        "convnext_atto",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("legacy_seresnet18", "halonet26t", "ghostnet_100")),
+    ],
 )
 def test_timm_networks_have_half_the_flops_of_torchs_counter(name):
     timm = pytest.importorskip("timm")

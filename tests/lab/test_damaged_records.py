@@ -139,6 +139,7 @@ def test_tuples_that_double_thirty_times_are_refused_before_they_are_hashed(wher
     assert verdict.outcomes == {"CheckpointError": 1}, verdict
 
 
+@pytest.mark.slow
 def test_a_tuple_of_many_numbers_comes_back() -> None:
     content = {"many": tuple(range(30_000)), "long": [{"epoch": number, "lr": 0.1} for number in range(30_000)]}
     assert unpack(bytes(pack(content))) == content

@@ -164,7 +164,9 @@ def test_a_run_that_is_killed_while_it_replaces_a_checkpoint_ends_with_the_same_
     assert digest(stopped) == digest(tmp_path / "undisturbed")
 
 
-@pytest.mark.parametrize("kill", ["mid_write", "before_replace", "after_replace"])
+@pytest.mark.parametrize(
+    "kill", ["before_replace", *(pytest.param(kill, marks=pytest.mark.slow) for kill in ("mid_write", "after_replace"))]
+)
 def test_a_kill_behind_the_last_step_leaves_nothing_at_the_next_look(kill: str, tmp_path: Path) -> None:
     run = replace(RUN, recipe=replace(RECIPE, batch_size=100))
     train_digits(run, tmp_path / "undisturbed")

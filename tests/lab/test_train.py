@@ -350,7 +350,7 @@ def test_other_images_are_refused(finished: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"schema": 99}', '{"model": "resnet8", "colour": "red"}', "\udcff"])
 def test_a_folder_with_a_broken_run_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(CheckpointError, match=r"run\.json is no run"):
+    with pytest.raises(CheckpointError, match=r"run\.json is not a run"):
         train(RUN, DATA, tmp_path)
 
 

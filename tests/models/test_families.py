@@ -87,6 +87,7 @@ def assert_trains(network, images):
         assert parameter.grad.any(), name
 
 
+@pytest.mark.slow
 @every_family
 @pytest.mark.parametrize("se", [None, SESpec(reduction=4)], ids=["plain", "se"])
 def test_every_parameter_gets_a_gradient(family, se):
@@ -105,6 +106,7 @@ def test_every_parameter_of_the_whole_network_gets_a_gradient(name):
     assert_trains(network, torch.randn(4, 3, side, side))
 
 
+@pytest.mark.slow
 @every_family
 def test_memory_format_does_not_change_the_logits(family):
     images = family.images()
@@ -115,6 +117,7 @@ def test_memory_format_does_not_change_the_logits(family):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @every_family
 def test_half_precision_is_finite(family):
     network = family.make(SESpec(reduction=4))
@@ -126,6 +129,7 @@ def test_half_precision_is_finite(family):
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
+@pytest.mark.slow
 @every_family
 def test_a_copy_gives_the_same_logits(family):
     network = family.make(SESpec(reduction=4)).eval()

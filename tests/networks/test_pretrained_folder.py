@@ -87,7 +87,7 @@ def _inserted(model: nn.Module, **arguments: Any) -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", MADE)
-@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("folded", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_network_comes_back_from_its_folder(tmp_path: Path, kind: str, folded: bool) -> None:
     model, name, arguments = MADE[kind]()
     shaken(model)

@@ -12,6 +12,7 @@ For JSON and TOML, `mutants(..., tokens=TOKENS)` splices words in. A content tha
 judged by `judge(read, [content])`.
 """
 
+import ctypes
 import faulthandler
 import os
 import random
@@ -217,6 +218,7 @@ def _report(read: Callable[[bytes], object], batch: Sequence[bytes], into: int) 
     warnings.simplefilter("ignore")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + ADDRESSES, -1))
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier tests left to malloc would hide growth
     Path("/proc/self/clear_refs").write_text(
         "5"
     )  # a child's peak begins at its parent's memory, also what it never maps

@@ -153,8 +153,8 @@ def test_timm_networks(name, blocks, first):
     ("name", "blocks", "first"),
     [
         ("resnet18", 8, "layer1.0.bn2.se"),
-        ("googlenet", 9, "inception3a.se"),
-        ("densenet121", 58, "features.denseblock1.denselayer1.conv2.se"),
+        pytest.param("googlenet", 9, "inception3a.se", marks=pytest.mark.slow),
+        pytest.param("densenet121", 58, "features.denseblock1.denselayer1.conv2.se", marks=pytest.mark.slow),
         ("mobilenet_v2", 16, None),
         ("shufflenet_v2_x0_5", 16, None),
         ("squeezenet1_1", 8, "features.3.se"),

@@ -243,6 +243,7 @@ def test_layers_of_a_bottleneck_are_no_inline_block():
 
 
 @pytest.mark.parity
+@pytest.mark.slow
 def test_the_inline_blocks_of_monais_efficientnet():
     nets = pytest.importorskip("monai.networks.nets")
     model = nets.EfficientNetBN("efficientnet-b0", pretrained=False, num_classes=5).eval()

@@ -97,6 +97,7 @@ def test_progress_counts_to_its_end_and_a_search_of_the_plain_network_alone_has_
     assert "3/3 resnet8 standard r=2-2-4" in err
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # type: ignore[no-untyped-def]
     call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
