@@ -7,6 +7,9 @@ waits, waits in `senet.execution.execute`, and who trains a run is said by the l
 import os
 import secrets
 import shutil
+import signal
+import socket
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -33,6 +36,7 @@ __all__ = ["Cluster"]
 
 RETRIES = 10  # of one run, whose process or node is lost
 PATIENCE = 60.0  # seconds that a node may take to answer
+ANSWER = 5.0  # seconds in which a head node must accept a connection
 LEAVE = 10.0  # seconds in which runs save when the driver leaves in the middle
 LOOK = 1.0  # seconds between two looks at the nodes
 
@@ -193,13 +197,21 @@ def _connect(address: str) -> None:
     if ray.is_initialized():
         return
     quiet = {"include_dashboard": False} if address == "local" else {}
+    in_main = threading.current_thread() is threading.main_thread()
+    heeds = signal.getsignal(signal.SIGTERM)
     try:
+        if ":" in address:  # Ray itself asks a silent address for minutes
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=ANSWER).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **quiet)
-    except (ConnectionError, RayError, ValueError, RuntimeError) as error:
+    except (OSError, RayError, ValueError, RuntimeError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise UsageError(
             f"--cluster {address}: no Ray cluster answers ({first}); start one (`ray start --head`), or give local."
         ) from error
+    finally:
+        if in_main:
+            signal.signal(signal.SIGTERM, heeds)  # Ray takes it, and what trains would not be saved
 
 
 class _probe:  # noqa: N801 (used as a function)
