@@ -21,8 +21,8 @@ mkdir -p "$out"
 export PYTHONUNBUFFERED=1 PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH}
 PYTHON=${PYTHON:-python3}
 if compgen -G '.whl/*.whl' >/dev/null; then
-    "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --upgrade --target /tmp/senet-wheels .whl/*.whl
-    export PYTHONPATH="$PYTHONPATH:/tmp/senet-wheels"
+    "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --upgrade --target "$out/wheels" .whl/*.whl
+    export PYTHONPATH="$PYTHONPATH:$(realpath "$out/wheels")"
 fi
 
 device=cuda model=resnet50 timm=seresnet50 rounds=20

@@ -50,7 +50,7 @@ TOKENS = (
 
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**63, 2**64 - 1)
 SHOWN = 5
-WAIT = 10  # times as long as the processor may work a content may take: a busy machine is no fault
+WAIT = 10  # times as long as the processor may work a content may take: a busy machine does not count as a fault
 AT_ONCE = 500  # mutants of one child, at most
 ADDRESSES = 6 * 2**30  # bytes of address space that a child may add: the machine survives what the reader does
 

@@ -98,7 +98,7 @@ def _write(name: str, value: Any, put: Callable[[Path, Path], object]) -> None:
         return
     text = json.dumps({"sha256": _digest(value), "value": value}, allow_nan=False)
     stray = place / f".tmp-{secrets.token_hex(8)}"
-    with contextlib.suppress(OSError):  # a cache that is full or read-only is no reason to fail
+    with contextlib.suppress(OSError):  # a full or read-only cache must not end the work
         try:
             stray.write_text(text, encoding="utf-8")
             put(stray, place / f"{name}.json")

@@ -146,7 +146,7 @@ class Cluster:
         except WorkerCrashedError:
             reason = f"its process ended {RETRIES + 1} times; Ray's logs tell why"
         except RayError as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            reason = _first_line(error)
         else:
             return found
         name = f"{run.model} {run.design} seed {run.seed}"
@@ -185,7 +185,7 @@ class Cluster:
         try:
             reasons = [reason for reason in ray.get(answers, timeout=PATIENCE) if reason]
         except RayError as error:
-            first = next(iter(str(error).splitlines()), type(error).__name__)
+            first = _first_line(error)
             reasons = [f"a node cannot run senet: {first}; install the same commit on all nodes."]
         if reasons:
             more = f" ({len(reasons)} of {len(nodes)} nodes)" if len(nodes) > 1 else ""
@@ -205,13 +205,18 @@ def _connect(address: str) -> None:
             socket.create_connection((host, int(port)), timeout=ANSWER).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **quiet)
     except (OSError, RayError, ValueError, RuntimeError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
+        first = _first_line(error)
         raise UsageError(
             f"--cluster {address}: no Ray cluster answers ({first}); start one (`ray start --head`), or give local."
         ) from error
     finally:
         if in_main:
             signal.signal(signal.SIGTERM, heeds)  # Ray takes it, and what trains would not be saved
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says, without the traceback of the node that Ray adds."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 class _probe:  # noqa: N801 (used as a function)
