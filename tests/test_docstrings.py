@@ -17,6 +17,8 @@ def modules() -> list[str]:
     apart = {"senet.__main__"}
     if find_spec("triton") is None:  # torch brings it where it is built for CUDA
         apart |= {"senet.fast.triton_kernels", "senet.fast.triton_passes"}
+    if find_spec("ray") is None:  # the extra `cluster`
+        apart |= {"senet.execution.cluster.driver", "senet.execution.cluster.node"}
     return [module.name for module in found if module.name not in apart]
 
 
