@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from senet.signals import SIGNALS, held, stoppable
@@ -23,10 +25,10 @@ print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
 
 CHILD = """
 import multiprocessing, os, subprocess, time
-from senet.signals import end_with_parent, held
+from senet.signals import obey_parent, held
 
 def wait(ready):
-    end_with_parent()
+    obey_parent()
     ready.send(True)
     time.sleep(60)
 
@@ -67,6 +69,44 @@ def test_the_first_process_of_all_lets_no_signal_in() -> None:
 def test_a_child_that_holds_signals_back_ends_with_its_parent() -> None:
     said = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True, timeout=40).stdout
     assert said == "True\n"
+
+
+PARENT = """
+import ctypes, multiprocessing, os, pickle, time
+from senet.execution.child import begin
+
+def work(pipe, holds):
+    pipe.send(os.getpid())
+    ctypes.PyDLL(None).sleep(60) if holds else time.sleep(60)
+
+if __name__ == "__main__":
+    ours, theirs = multiprocessing.Pipe()
+    words = pickle.dumps((work, {holds})), theirs, {by_main}
+    multiprocessing.get_context("spawn").Process(target=begin, args=words).start()
+    print(ours.recv(), flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("by_main", "holds"), [(True, True), (True, False), (False, False)])
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an operator that holds Python's lock delays the end")
+def test_a_process_that_trains_ends_at_once_with_its_parent(by_main: bool, holds: bool, tmp_path: Path) -> None:
+    """Also while one operator holds Python's lock, when no thread of it can run."""
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT.format(by_main=by_main, holds=holds))
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    end = time.monotonic() + 1
+    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_process_that_trains_can_end_before_it_imports_torch() -> None:
+    look = "import sys, senet.execution.child; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 INTERRUPTED = """

@@ -1,12 +1,14 @@
 """Being told to stop: the first signal asks, a second one insists; and children that neither miss it nor stay behind.
 
 A training looks at a flag between two batches. Processes that start are kept from signals until they can heed them.
-A child whose parent has ended is told to stop, and ends at the latest `GRACE` seconds later.
+A child ends with its parent: what it trains is safe in its last checkpoint, which is on the disk whole or not at all.
 """
 
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,13 +20,13 @@ from types import FrameType
 
 from senet.errors import Interrupted
 
-__all__ = ["SIGNALS", "Stop", "end_with_parent", "held", "leave_with_parent", "stoppable"]
+__all__ = ["SIGNALS", "Stop", "end_with_parent", "held", "obey_parent", "stoppable"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 EXIT_CODES = {signal.SIGINT: 130}
 RESUMABLE = 75
 ECHO = 0.5  # seconds: torchrun and batch systems tell a process and its parent, which tells the process again
-GRACE = 5.0  # seconds to save, for a process whose parent has ended
+PR_SET_PDEATHSIG = 1  # of `prctl` in Linux
 STOPPING = b"senet: stopping: what trains is saved after its step; a second signal ends at once.\n"
 
 
@@ -103,20 +105,24 @@ def held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def leave_with_parent() -> None:
-    """Let this child save and leave when its parent has ended, and end it if that takes long."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+def end_with_parent(*, by_kernel: bool = True) -> None:
+    """End this child when its parent has ended, however that came.
+
+    On Linux the kernel kills a child of this very parent: a thread alone would wait while one operator, or an import,
+    holds Python's lock.
+
+    Args:
+        by_kernel: whether the main thread of the parent started this child; the kernel would take the end of another
+            thread for that of the parent.
+    """
+    if (parent := multiprocessing.parent_process()) is None:
+        return
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    if by_kernel and sys.platform == "linux" and os.getppid() == parent.pid:  # else it has ended, or a server forked us
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
-def _leave_after(parent: BaseProcess) -> None:
-    parent.join()
-    os.kill(os.getpid(), signal.SIGUSR1)
-    time.sleep(GRACE)
-    os._exit(RESUMABLE)
-
-
-def end_with_parent(_: int = 0) -> None:
+def obey_parent(_: int = 0) -> None:
     """Let the parent alone end this child by SIGTERM, although it holds signals back, and end it with its parent.
 
     A parent that leaves while a child waits for work ends it so, and then waits for it: for ever, if the child did not
@@ -130,7 +136,7 @@ def end_with_parent(_: int = 0) -> None:
 
 def _end_after(parent: BaseProcess) -> None:
     parent.join()
-    os._exit(0)
+    os._exit(RESUMABLE)
 
 
 def _heed(parent: int) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 from forks import CONTEXT, DATA, RECIPE, RUN, Child, digest, holder, start, train_digits, wait_until
 
-from senet import signals
 from senet.data.dataset import Data
 from senet.execution import processes, workers
 from senet.execution.execute import execute
@@ -46,9 +45,7 @@ class _Job(workers.Job):
         self.place, self.slow = place, slow
 
     def __call__(self, run: Run, folder: Path, watch: workers.Watch | None = None) -> Result:
-        slow = {**self.slow}
-        signals.GRACE = slow.pop("grace", signals.GRACE)
-        workers.train = partial(_watched, logs=self.place / "logs", slow=slow)
+        workers.train = partial(_watched, logs=self.place / "logs", slow=self.slow)
         workers.loaded = lambda spec, setup: DATA
         return super().__call__(run, folder, watch)
 

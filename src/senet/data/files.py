@@ -22,7 +22,7 @@ from senet.data.pictures import UnreadableImage, decode, quiet, to_tensor
 from senet.data.spec import Augment
 from senet.data.tensors import finish
 from senet.errors import DataError
-from senet.signals import end_with_parent, held
+from senet.signals import held, obey_parent
 
 __all__ = ["Files"]
 
@@ -102,7 +102,7 @@ class Files:
             pin_memory=device.type == "cuda",
             # without one of its own the loader draws from torch's global generator, and a resumed run would differ
             generator=torch.Generator(),
-            worker_init_fn=end_with_parent,
+            worker_init_fn=obey_parent,
         )
         with held() if workers else nullcontext():
             loaded = iter(loader)  # starts the workers

@@ -1,11 +1,13 @@
 """Processes of this machine that train one run after another for a parent: what they say, and how they end.
 
-A process that dies takes one run down to its last checkpoint; a parent that dies makes its processes save and leave.
+A process that dies takes one run down to its last checkpoint, a parent that dies those of all its processes.
 """
 
 import multiprocessing
 import os
+import pickle
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,11 +17,12 @@ from types import TracebackType
 from typing import Self
 
 from senet.errors import Interrupted, SenetError
+from senet.execution.child import begin
 from senet.execution.workers import Job, Outcome, Watch, loaded
 from senet.lab.failed import is_of_the_run
 from senet.lab.progress import Progress
 from senet.lab.run import Run
-from senet.signals import SIGNALS, held, leave_with_parent, stoppable
+from senet.signals import SIGNALS, held, stoppable
 
 __all__ = ["Processes"]
 
@@ -102,8 +105,9 @@ class _Process:
     def __init__(self, job: Job, gpu: str = "") -> None:
         self.gpu = gpu
         self.pipe, theirs = CONTEXT.Pipe()
-        words = theirs, job, multiprocessing.get_start_method()
-        self.process = CONTEXT.Process(target=_serve, args=words)
+        packed = pickle.dumps((_serve, job, multiprocessing.get_start_method()))
+        by_main = threading.current_thread() is threading.main_thread()
+        self.process = CONTEXT.Process(target=begin, args=(packed, theirs, by_main))
         self.run: Run | None = None
         self._folder = Path()
         self._ready = self._dismissed = False
@@ -168,7 +172,6 @@ def _environment(name: str, value: str) -> Iterator[None]:
 def _serve(pipe: "Connection[Message, tuple[Run, Path]]", job: Job, start_method: str) -> None:
     multiprocessing.set_start_method(start_method, force=True)  # else image workers start as this one did: in seconds
     with stoppable(), suppress(EOFError, OSError):  # the parent has no more to do, or has ended
-        leave_with_parent()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         pipe.send(None)
         while True:
@@ -177,7 +180,7 @@ def _serve(pipe: "Connection[Message, tuple[Run, Path]]", job: Job, start_method
 
 def _outcome(job: Job, run: Run, folder: Path, pipe: "Connection[Message, tuple[Run, Path]]") -> Outcome:
     def watch(progress: Progress) -> None:
-        with suppress(OSError):  # the parent has ended: `leave_with_parent` stops this process
+        with suppress(OSError):  # the parent has ended, and this process in a moment
             pipe.send(progress)
 
     try:

@@ -19,7 +19,7 @@ from senet.data.pictures import UnreadableImage, decode, quiet
 from senet.data.spec import Augment
 from senet.errors import DataError
 from senet.lab.preprocessing import Preprocessing
-from senet.signals import end_with_parent, held
+from senet.signals import held, obey_parent
 
 __all__ = ["Pictures", "Pixels"]
 
@@ -104,7 +104,7 @@ class Pictures:
             num_workers=workers,
             collate_fn=_stack,
             generator=generator(0),
-            worker_init_fn=end_with_parent,
+            worker_init_fn=obey_parent,
         )
         with held() if workers else nullcontext():
             loaded = iter(loader)  # starts the workers
