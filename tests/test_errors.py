@@ -83,3 +83,21 @@ def test_unknown_suggests_a_name_that_exists(known: list[str]) -> None:
     sentence = str(unknown("place", known[0] + "x", known))
     if "Did you mean" in sentence:
         assert sentence.rpartition("Did you mean ")[2].strip("'?") in known
+
+
+@pytest.mark.parametrize("kind", [SpecError, StorageError, NumericError])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("red \x1b[31m", r"red \x1b[31m"),
+        ("two\nlines", r"two\nlines"),
+        ("\u202ereversed \x85", r"\u202ereversed \x85"),
+        ("half \udcff", r"half \udcff"),
+        ("Größe, 日本", "Größe, 日本"),
+    ],
+)
+def test_a_text_that_quotes_a_file_of_others_is_one_line_without_control_codes(
+    kind: type[SenetError], text: str, said: str
+) -> None:
+    assert str(kind(text)) == said
+    assert f"{kind(text)}" == said

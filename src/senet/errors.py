@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 from itertools import takewhile
 
+from senet.text import one_line
+
 __all__ = [
     "BackendError",
     "CheckpointError",
@@ -26,9 +28,16 @@ __all__ = [
 
 
 class SenetError(Exception):
-    """Base of every error that a user can mend; `exit_code` is what the command line returns."""
+    """Base of every error that a user can mend; `exit_code` is what the command line returns.
+
+    Its text is one line without control codes, also where it quotes a file of others.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """Return the text, with what cannot be seen escaped."""
+        return one_line(super().__str__())
 
 
 class SpecError(SenetError, ValueError):

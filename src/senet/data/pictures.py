@@ -6,6 +6,7 @@ of an animation the first frame.
 """
 
 import io
+import logging
 import stat
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 2**30  # of a file
 MAX_ASPECT = 100  # the short side is what gets resized: 1x50000 pixels would become 256x12800000
+
+# what Pillow logs on odd files is for programs that ask for it; Python would print it where nothing is set up
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {

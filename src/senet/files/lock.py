@@ -179,7 +179,7 @@ def holder(folder: Path) -> str:
 
 def _has_ended(name: str) -> bool:
     """Return whether the process that wrote its name is gone, so that only a fork of it can still have the lock."""
-    found = re.match(r"process (\d+) on (.+) since ", name)
+    found = re.match(r"process (\d{1,9}) on (.+) since ", name)
     if not found or found[2] != socket.gethostname():
         return False
     try:

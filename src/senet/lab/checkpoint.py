@@ -183,6 +183,5 @@ def _read(path: Path) -> Checkpoint:
         what = f"format {found['format']} and step {found['step']}"
     except Exception as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().partition("\n")[0]
-        reason = "".join(letter if letter.isprintable() else "?" for letter in reason)  # it may quote the file
         raise CheckpointError(f"{path} is damaged, or not of this torch ({torch.__version__}): {reason}.") from error
     raise CheckpointError(f"{path} holds {what}; this senet reads format {FORMAT} under the name of its step.")

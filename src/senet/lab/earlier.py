@@ -40,4 +40,5 @@ def read_earlier(path: Path) -> dict[str, Any]:
             "state": torch.load(io.BytesIO(files["state.pt"]), map_location="cpu", weights_only=True),
         }
     except Exception as error:
-        raise CheckpointError(f"{path}, of an earlier version of senet, is damaged: {error}.") from error
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"{path}, of an earlier version of senet, is damaged: {reason}.") from error

@@ -19,7 +19,7 @@ from senet.errors import UsageError
 from senet.fast import accelerate
 from senet.fast.worth import described
 from senet.lab.group import Group
-from senet.lab.optimize import make_optimizer
+from senet.lab.optimize import make_optimizer, restore_optimizer
 from senet.lab.recipe import Recipe
 from senet.lab.recorded import Record, Recorded, refuse_unrecordable
 from senet.weights.values import check_values
@@ -140,29 +140,12 @@ class Learner:
         check_values(weights, self.model.state_dict())
         self.model.load_state_dict(weights)
         saved = state["optimizer"]
-        self._refuse_misfits(saved["state"])
-        # the numbers of the optimiser are the recipe's, and how this device computes the update is its own
-        own = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
+        restore_optimizer(self.optimizer, saved["state"], self.recipe.optim)
         self._set_lr(float(saved["param_groups"][0]["lr"]))
         for name, value in self.averaged.items():
             if state["averaged"][name].shape != value.shape:
                 raise ValueError(f"the average of {name} has another shape")
             value.copy_(state["averaged"][name])
-
-    def _refuse_misfits(self, kept: Mapping[int, Mapping[str, Any]]) -> None:
-        """Refuse a state that this optimiser would stumble over in its next step."""
-        probe = nn.Linear(1, 1, bias=False, device=self.device)
-        probe.weight.grad = torch.zeros_like(probe.weight)
-        twin = make_optimizer(probe, self.recipe.optim)
-        twin.step()
-        names = twin.state[probe.weight].keys()
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        for number, values in kept.items():
-            if values.keys() != names:
-                raise ValueError(f"the optimiser keeps {', '.join(names)}, not {', '.join(map(str, values))}")
-            if any(value.shape not in (torch.Size(), parameters[number].shape) for value in values.values()):
-                raise ValueError(f"the optimiser's state of parameter {number} has another shape")
 
     def _set_lr(self, lr: float) -> None:
         self.lr = lr

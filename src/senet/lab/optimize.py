@@ -1,13 +1,15 @@
 """From the values of a recipe to torch's optimisers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import torch
 from torch import nn, optim
 
 from senet.lab.recipe import Optim
 from senet.nn import SqueezeExcite
 
-__all__ = ["make_optimizer"]
+__all__ = ["make_optimizer", "restore_optimizer"]
 
 
 def make_optimizer(model: nn.Module, values: Optim) -> optim.Optimizer:
@@ -39,3 +41,30 @@ def make_optimizer(model: nn.Module, values: Optim) -> optim.Optimizer:
         return optim.Adadelta(groups(), lr=values.lr, rho=values.rho, eps=values.eps, capturable=gpu)
     kind = optim.Adam if values.name == "adam" else optim.AdamW
     return kind(groups(), lr=values.lr, betas=values.betas, eps=values.eps, fused=gpu or None, capturable=gpu)
+
+
+def restore_optimizer(optimizer: optim.Optimizer, kept: Mapping[int, Mapping[str, Any]], values: Optim) -> None:
+    """Load what an optimiser has kept of its parameters, e.g. momentum.
+
+    Its numbers stay those of the recipe, and how this device computes the update stays its own.
+
+    Args:
+        optimizer: of `make_optimizer`.
+        kept: the entry `state` of the `state_dict` of another one.
+        values: name and numbers, as they made both.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: if the next step would stumble over it.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    probe = nn.Linear(1, 1, bias=False, device=parameters[0].device)
+    probe.weight.grad = torch.zeros_like(probe.weight)
+    twin = make_optimizer(probe, values)
+    twin.step()
+    names = twin.state[probe.weight].keys()
+    for number, entries in kept.items():
+        if entries.keys() != names:
+            raise ValueError(f"the optimiser keeps {', '.join(names)}, not {', '.join(map(str, entries))}")
+        if any(value.shape not in (torch.Size(), parameters[number].shape) for value in entries.values()):
+            raise ValueError(f"the optimiser's state of parameter {number} has another shape")
+    optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -19,6 +19,7 @@ __all__ = [
     "decode_about_run",
     "decode_result",
     "read_about_run",
+    "within",
 ]
 
 T = TypeVar("T")
@@ -55,11 +56,11 @@ class Epoch:
 
     def __post_init__(self) -> None:
         for name in ("lr", "train_loss", "test_loss"):
-            _within(name, getattr(self, name), 0, MOST_LOSS)
-        _within("seconds", self.seconds, 0, MOST_SECONDS)
-        _within("epoch", self.epoch, 1, MOST_IMAGES)
-        _within("correct5", self.correct5, 0, MOST_IMAGES)
-        _within("correct", self.correct, 0, self.correct5, most_is="correct5")
+            within(name, getattr(self, name), 0, MOST_LOSS)
+        within("seconds", self.seconds, 0, MOST_SECONDS)
+        within("epoch", self.epoch, 1, MOST_IMAGES)
+        within("correct5", self.correct5, 0, MOST_IMAGES)
+        within("correct", self.correct, 0, self.correct5, most_is="correct5")
 
 
 def check_curve(curve: Sequence[Epoch], *, total: int, epochs: int) -> None:
@@ -78,11 +79,22 @@ def check_curve(curve: Sequence[Epoch], *, total: int, epochs: int) -> None:
     for number, epoch in enumerate(curve):
         if epoch.epoch != number + 1:
             raise SpecError(f"curve[{number}].epoch = {epoch.epoch} stands where epoch {number + 1} belongs.")
-        _within(f"curve[{number}].correct5", epoch.correct5, 0, total, most_is="the images tested")
+        within(f"curve[{number}].correct5", epoch.correct5, 0, total, most_is="the images tested")
 
 
-def _within(name: str, value: float, least: float, most: float, *, most_is: str = "") -> None:
-    """Refuse a number outside of its bounds; nan is outside of all."""
+def within(name: str, value: float, least: float, most: float, *, most_is: str = "") -> None:
+    """Refuse a number outside of its bounds; nan is outside of all.
+
+    Args:
+        name: of the number.
+        value: the number.
+        least: that is allowed.
+        most: that is allowed.
+        most_is: what `most` is, for the error.
+
+    Raises:
+        SpecError: with name, number and bounds.
+    """
     if not least <= value <= most:
         said = repr(value) if len(repr(value)) <= 24 else f"{repr(value)[:20]}..."
         top = f"{most_is}, {most:,}" if most_is else f"{most:g}"
@@ -124,10 +136,10 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _within("params", self.params, 1, MOST_PARAMS)
-        _within("macs", self.macs, 0, MOST_MACS)
-        _within("train_images", self.train_images, 1, MOST_IMAGES)
-        _within("train_seconds", self.train_seconds, 0, MOST_SECONDS)
+        within("params", self.params, 1, MOST_PARAMS)
+        within("macs", self.macs, 0, MOST_MACS)
+        within("train_images", self.train_images, 1, MOST_IMAGES)
+        within("train_seconds", self.train_seconds, 0, MOST_SECONDS)
         sides = {len(self.classes), len(self.confusion), *map(len, self.confusion)}
         if len(sides) != 1:
             raise SpecError(
@@ -136,8 +148,8 @@ class Result:
             )
         for label, row in enumerate(self.confusion):
             for answer, count in enumerate(row):
-                _within(f"confusion[{label}][{answer}]", count, 0, MOST_IMAGES)
-        _within("the sum of confusion", self.total, 1, MOST_IMAGES)
+                within(f"confusion[{label}][{answer}]", count, 0, MOST_IMAGES)
+        within("the sum of confusion", self.total, 1, MOST_IMAGES)
         check_curve(self.curve, total=self.total, epochs=self.run.recipe.epochs)
         right = sum(row[label] for label, row in enumerate(self.confusion))
         if right != self.last.correct:

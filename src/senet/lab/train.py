@@ -383,7 +383,7 @@ class _Trainer:
             self.learner.restore(found.weights, state)
             changed = changes(self.before[-1], self.environment)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = " ".join(str(error).split())[:300]
             raise CheckpointError(f"{found.path} does not fit its run ({reason}); {WAY_OUT}") from error
         if not changed:
             self.before.pop()

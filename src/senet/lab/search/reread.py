@@ -1,14 +1,12 @@
 """A search again from its files: the report of what was trained, written with what has come since. Trains nothing."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from senet.errors import CheckpointError, UsageError
 from senet.lab.early import Pruned, decode_pruned, read_pruned
 from senet.lab.listing import count
-from senet.lab.result import Result
+from senet.lab.result import Result, read_about_run
 from senet.lab.run import Run
 from senet.lab.search.blocks import place_by_place
 from senet.lab.search.claims import claims
@@ -16,6 +14,7 @@ from senet.lab.search.command import STRATEGIES, pool, ready
 from senet.lab.search.confirm import confirmation
 from senet.lab.search.drive import search
 from senet.lab.search.report import Findings
+from senet.lab.search.said import Listed, SharedSaid, read_said
 from senet.lab.search.shared import scored_designs, shared
 from senet.lab.search.space import Space
 from senet.lab.search.strategy import Design, Score, merit, name
@@ -54,12 +53,11 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
         UsageError: if there is none, it is of another search, or a training is missing.
     """
     space = ready(space, strategy)
-    said = _read(folder / "search.json")
-    if (said["space"], said["strategy"]) != (space.name, strategy):
-        raise UsageError(f"{folder} holds the search {said['strategy']} in {said['space']}; give that one.")
+    said = read_said(folder)
+    if (said.space, said.strategy) != (space.name, strategy):
+        raise UsageError(f"{folder} holds the search {said.strategy} in {said.space}; give that one.")
     stopped = _stopped(folder / "pruned.jsonl")
-    listed = {trial["design"]: trial for trial in (*said["trials"], *said.get("pruned", ()))}
-    scored = _scored(space, said.get("shared"))
+    scored = _scored(space, said.shared)
     if scored is None:
         walk = STRATEGIES[strategy](space)
     else:
@@ -69,16 +67,11 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
         walk,
         lambda runs: _found(runs, store, stopped),
         name=strategy,
-        count=lambda design: int(listed[name(design)]["params"]),
-        latency=(lambda design: float(listed[name(design)]["latency_ms"]))
-        if "latency_ms" in space.objectives
-        else None,
+        count=lambda design: said.listed(name(design)).params,
+        latency=(lambda design: _measured(said.listed(name(design)))) if "latency_ms" in space.objectives else None,
     )
-    tests = {
-        design: {int(seed): float(value) for seed, value in listed[name(design)]["test"].items()}
-        for design in outcome.trials
-        if listed.get(name(design), {}).get("test")
-    }
+    listed = {one.design: one for one in said.trials}
+    tests = {design: one.test for design in outcome.trials if (one := listed.get(name(design))) and one.test}
     study = confirmation(space, [outcome.chosen]) if space.confirm_seeds and outcome.chosen is not None else None
     return Findings(
         outcome=outcome,
@@ -91,23 +84,9 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(
-            f"{path} does not exist: there is no report to write again; leave --report-only out."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {error}.") from None
-    return values
-
-
 def _stopped(path: Path) -> dict[str, Pruned]:
     """Read what a report lists as pruned; older reports and those without any have no such file."""
-    if not path.exists():
-        return {}
-    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+    lines = enumerate((read_about_run(path) or "").splitlines(), 1)
     found = [decode_pruned(line, place=f"{path}:{number}") for number, line in lines]
     return {pruned.run.id: pruned for pruned in found}
 
@@ -124,12 +103,20 @@ def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> 
         yield found
 
 
-def _scored(space: Space, values: Mapping[str, Any] | None) -> SharedScores | None:
+def _measured(one: Listed) -> float:
+    if one.latency_ms is None:
+        raise CheckpointError(
+            f"search.json has no latency_ms of {one.design}, which is an objective; leave --report-only out."
+        )
+    return one.latency_ms
+
+
+def _scored(space: Space, said: SharedSaid | None) -> SharedScores | None:
     """Read the scores of the shared network."""
-    if values is None:
+    if said is None:
         return None
     designs = {name(design): design for design in scored_designs(space)}
-    if strange := [word for word in values["scores"] if word not in designs]:
+    if strange := [word for word in said.scores if word not in designs]:
         raise UsageError(f"search.json scores {strange[0]}, which is no design of {space.name}; give its own space.")
 
     def params(design: Design) -> int:
@@ -139,10 +126,10 @@ def _scored(space: Space, values: Mapping[str, Any] | None) -> SharedScores | No
     return SharedScores(
         scores={
             # files of before have no count; that of the network's own size puts equal scores in the same order
-            design: Score(accuracy=score["accuracy"], loss=score["loss"], params=score.get("params") or counted(design))
-            for word, score in values["scores"].items()
+            design: Score(accuracy=one.accuracy, loss=one.loss, params=one.params or counted(design))
+            for word, one in said.scores.items()
             for design in [designs[word]]
         },
-        train_seconds=values["train_seconds"],
-        score_seconds=values["score_seconds"],
+        train_seconds=said.train_seconds,
+        score_seconds=said.score_seconds,
     )

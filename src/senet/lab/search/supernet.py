@@ -21,8 +21,8 @@ from senet.data.dataset import Data
 from senet.errors import CheckpointError, NumericError, SpecError
 from senet.files.atomic import ensure_writable
 from senet.files.lock import waited
-from senet.lab.checkpoint import Checkpoints
-from senet.lab.optimize import make_optimizer
+from senet.lab.checkpoint import Checkpoint, Checkpoints
+from senet.lab.optimize import make_optimizer, restore_optimizer
 from senet.lab.plan import epoch_plan
 from senet.lab.progress import Progress
 from senet.lab.search.shared import scored_designs
@@ -35,6 +35,7 @@ from senet.nn import Site
 from senet.nn.nested import NestedSqueezeExcite
 from senet.signals import stoppable
 from senet.spec import SESpec
+from senet.weights.values import check_values
 
 __all__ = ["SharedScores", "sandwich", "score_space", "shared_network", "train_shared"]
 
@@ -169,11 +170,7 @@ def _trained(
     """Train the shared network from its last checkpoint on; return the seconds that all of it took."""
     checkpoints, done, seconds = Checkpoints(home / "checkpoints"), 0, 0.0
     if (found := checkpoints.latest()) is not None:
-        if found.state["data"] != data.fingerprint:
-            raise CheckpointError(f"{home} is of other images: {found.state['data']} -> {data.fingerprint}; remove it.")
-        network.load_state_dict(found.weights)
-        optimizer.load_state_dict(found.state["optimizer"])
-        done, seconds = found.state["epoch"], found.state["seconds"]
+        done, seconds = _restored(found, space, data, network, optimizer, epochs=epochs)
     with stoppable(announce=True) as stop:
         network.train()
         for epoch in range(done, epochs):
@@ -192,6 +189,32 @@ def _trained(
         if stop:
             raise stop.error(f"{home}: stopped behind its last epoch; the same command goes on from here.")
     return seconds
+
+
+def _restored(
+    found: Checkpoint, space: Space, data: Data, network: Network, optimizer: torch.optim.Optimizer, *, epochs: int
+) -> tuple[int, float]:
+    """Go back to a checkpoint; return the epochs that it has done, and their seconds.
+
+    Raises:
+        CheckpointError: if it is of other images, or not of this network.
+    """
+    try:
+        if found.state["data"] != data.fingerprint:
+            raise ValueError(f"it is of other images: {found.state['data']} -> {data.fingerprint}")
+        check_values(found.weights, network.state_dict())
+        network.load_state_dict(found.weights)
+        restore_optimizer(optimizer, found.state["optimizer"]["state"], space.base.recipe.optim)
+        epoch, seconds = found.state["epoch"], float(found.state["seconds"])
+        if epoch != found.step or found.step > epochs or not 0 <= seconds < math.inf:
+            raise ValueError(f"epoch {epoch} after {seconds} s is not step {found.step} of {epochs}")
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{found.path} does not fit the shared network of this search ({reason}); remove the folder of its "
+            "checkpoints to train it again."
+        ) from error
+    return found.step, seconds
 
 
 def _epoch(
