@@ -9,18 +9,12 @@ import re
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from senet.lab.early import Pruned
@@ -29,6 +23,7 @@ from senet.lab.result import Result
 from senet.lab.study import Study
 from senet.lab.summary import Line
 from senet.lab.table import SPARE, cells, columns, footnotes
+from senet.tables import cell_width, layout, room
 from senet.text import one_line
 
 __all__ = ["Board", "Passing", "console", "say", "say_written", "show_records", "show_rows", "show_table"]
@@ -230,91 +225,14 @@ def show_rows(
         words: headings of the columns that hold words and stand left, as the first column does; numbers stand right.
         spare: headings of columns that can be left out, the first one first.
     """
-    body = [[one_line(cell) for cell in row] for row in rows]
-    left = {at for at, head in enumerate(heads) if at == 0 or head in words}
-    shown = list(range(len(heads)))
-    room = _room()
-    gone: list[str] = []
-    said = None if title is None else Text(one_line(title), style="bold")
-    if said is not None:
+    if title is not None:
         print()
-        console().print(said)
-    for head in (*spare, None):
-        table = _table(heads, body, shown, left, wrapped=False)
-        if room is None or _width(table) <= room or head is None:
-            break
-        if head in heads:
-            shown = [at for at in shown if heads[at] != head]
-            gone.append(head)
-    if room is not None and _width(table) > room:
-        table = _table(heads, body, shown, left, wrapped=True)
-        if _width(table, least=True) > room:
-            _show_lists(heads, body)
-            return
-    Console(highlight=False, width=_width(table) if room is None else room).print(table)
-    if gone:
-        say(f"not shown for want of room: {', '.join(dict.fromkeys(gone))}")
-
-
-def _room() -> int | None:
-    """Return the width of the terminal [letters]; None for a file or a pipe, where lines may have any length."""
-    if console().is_terminal or os.environ.get("COLUMNS", "").isdigit():
-        return console().width
-    return None
-
-
-def _width(table: Table, *, least: bool = False) -> int:
-    found = Measurement.get(console(), console().options.update(max_width=10_000), table)
-    return found.minimum if least else found.maximum
-
-
-def _table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], shown: Sequence[int], left: Collection[int], *, wrapped: bool
-) -> Table:
-    """Make a table of some columns; with `wrapped` the words of a column may take several lines."""
-    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=0, pad_edge=False)
-    gaps = {  # words after numbers
-        at: int(at in left and before is not None and before not in left)
-        for before, at in pairwise([None, *shown])
-        if at is not None
-    }
-    for at in shown:
-        wrap = wrapped and at in left
-        lines = Text("\n".join(_two_lines(heads[at])))
-        side: Any = "left" if at in left else "right"
-        said = [*_two_lines(heads[at]), *(row[at] for row in rows)]
-        whole = max(map(cell_len, said))
-        longest = max((cell_len(word) for text in said for word in text.split()), default=1)
-        table.add_column(
-            Padding(lines, (0, 0, 0, gaps[at])) if gaps[at] else lines,
-            justify=side,
-            no_wrap=not wrap,
-            overflow="fold",
-            min_width=gaps[at] + (max(longest, min(18, whole)) if wrap else whole),
-        )
-    for row in rows:
-        table.add_row(*(Padding(Text(row[at]), (0, 0, 0, gaps[at])) if gaps[at] else Text(row[at]) for at in shown))
-    return table
-
-
-def _show_lists(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print every row as a list of its cells, for a terminal that has no room for a table."""
-    for first, *rest in rows:
-        console().print(Text(first, style="bold"))
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for head, cell in zip(heads[1:], rest, strict=True):
-            if cell not in ("", "-"):
-                table.add_row(Text(f"  {head}"), Text(cell))
-        console().print(table)
-
-
-def _two_lines(head: str) -> list[str]:
-    """Break a heading before its unit, else at the space nearest to its middle."""
-    spaces = [at for at, letter in enumerate(head) if letter == " "]
-    if not spaces:
-        return [head]
-    unit = head.find(" [")
-    at = unit if unit >= 0 else min(spaces, key=lambda at: abs(2 * at + 1 - len(head)))
-    return [head[:at], head[at + 1 :]]
+        console().print(Text(one_line(title), style="bold"))
+    found = layout(heads, [*rows], words=words, spare=spare, width=room())
+    screen = Console(highlight=False, width=max((cell_width(line) for line in (*found.heads, *found.body)), default=1))
+    for line in found.heads:
+        screen.print(Text(line, style="bold"))
+    for line in found.body:
+        screen.print(Text(line, style="" if found.heads or line.startswith(" ") else "bold"))
+    if found.note:
+        say(found.note)

@@ -1,9 +1,11 @@
-"""The counts of a network as lines of text."""
+"""The counts of a network as tables of text, as wide as there is room."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["block_lines", "count_lines"]
+from senet.tables import table
+
+__all__ = ["block_lines", "count_lines", "giga_lines"]
 
 Numbers = Mapping[str, Any]
 
@@ -25,24 +27,31 @@ def count_lines(whole: Numbers, inside: Numbers, *, plain: Numbers | None = None
         inside: counts of its blocks.
         plain: counts of its twin without blocks; None leaves the column out.
     """
-    title = "network" if plain is None else "with blocks"
-    first = "" if plain is None else f"{'plain':>16}"
-    lines = [f"{'':30}{first}{title:>16}{'in blocks':>16}{'share':>9}"]
+    heads = ["count", *(["network"] if plain is None else ["plain", "with blocks"]), "in blocks", "share"]
+    rows = []
     for label, name in ROWS:
         part, total = inside[name], whole[name]
-        first = "" if plain is None else f"{plain[name]:>16,}"
-        share = f"{100 * part / total:.2f} %" if total else "-"
-        lines.append(f"{label:30}{first}{total:>16,}{part:>16,}{share:>9}")
-    return lines
+        counts = [total, part] if plain is None else [plain[name], total, part]
+        rows.append([label, *(f"{count:,}" for count in counts), f"{100 * part / total:.2f} %" if total else "-"])
+    return table(heads, rows, spare=("share", "in blocks"))
+
+
+def giga_lines(giga: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return a table of the billions of operations by each convention of counting."""
+    rows = [[name, f"{one['plain']:.4f}", f"{one['gated']:.4f}"] for name, one in giga.items()]
+    return table(["billions of operations by convention", "plain", "with blocks"], rows)
 
 
 def block_lines(blocks: Sequence[Numbers]) -> list[str]:
     """Return a table of blocks."""
-    long = max(38, *(len(block["name"]) + 1 for block in blocks))
-    lines = [f"{'block':{long}}{'widths':>18}{'map':>10}{'params':>10}{'MAC':>12}{'scale':>10}"]
-    for block in blocks:
-        widths = "-".join(map(str, block["widths"]))
-        size = "x".join(map(str, block["resolution"]))
-        numbers = f"{block['params']:>10,}{block['macs']:>12,}{block['scale']:>10,}"
-        lines.append(f"{block['name']:{long}}{widths:>18}{size:>10}{numbers}")
-    return lines
+    heads = ["block", "widths", "map", "params", "MAC", "scale"]
+    rows = [
+        [
+            block["name"],
+            "-".join(map(str, block["widths"])),
+            "x".join(map(str, block["resolution"])),
+            *(f"{block[name]:,}" for name in ("params", "macs", "scale")),
+        ]
+        for block in blocks
+    ]
+    return table(heads, rows, spare=("scale", "map", "MAC"))

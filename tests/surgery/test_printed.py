@@ -8,8 +8,11 @@ from hosts import Basic, conv, host, resnet
 from torch import nn
 
 import senet
+from senet.cost_table import count_lines, giga_lines
 from senet.fast.treated import Report
 from senet.spec import SESpec
+from senet.surgery.drawing import insertion_text
+from senet.tables import cell_width
 from senet.text import PLAIN
 
 SHAPE = (1, 3, 16, 16)
@@ -81,6 +84,41 @@ def test_units_that_have_a_block_count_as_reached():
 
 def test_no_blocks_are_said_in_words():
     assert str(senet.find(conv(3, 8))) == "no squeeze-and-excitation blocks"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 72, 80, 120])
+@pytest.mark.parametrize("deep", [3, 60], ids=["shallow", "deep"])
+def test_a_result_is_never_wider_than_the_terminal(columns, deep, printed, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    planned = printed["plan"]
+    blocks = [replace(planned.blocks[1], name=f"features.{'x' * 20}.{at}.se", stage=1 + at // 50) for at in range(deep)]
+    texts = [
+        insertion_text(replace(planned, blocks=tuple(blocks)), title="timm:network", network=(10**9, 10**12)),
+        str(printed["find"]),
+        str(printed["cost"]),
+        "\n".join(count_lines(vars(printed["cost"]), vars(printed["cost"].se), plain=vars(printed["cost"]))),
+        "\n".join(giga_lines({"macs+add+gap+scale": {"plain": 1234.5678, "gated": 1234.5678}})),
+    ]
+    assert max(cell_width(line) for text in texts for line in text.splitlines()) <= columns
+    assert texts[0].count("■") == deep
+    assert all(block.name in texts[0] for block in blocks)
+    assert all("16-4-16" in text for text in texts[:3])
+
+
+def test_a_pipe_gets_all_columns(printed, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    block = printed["plan"].blocks[1]
+    line = next(line for line in str(printed["plan"]).splitlines() if line.startswith(f" {block.name} "))
+    size = "x".join(map(str, block.resolution))
+    assert line.split() == [
+        block.name,
+        block.slot,
+        str(block.stage),
+        size,
+        "16-4-16",
+        f"{block.params:,}",
+        f"{block.macs:,}",
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])

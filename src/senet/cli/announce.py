@@ -41,11 +41,7 @@ def announce(
         for model, recipe in dict.fromkeys((run.model, run.recipe) for run in of_it):
             count = at_most or sum((run.model, run.recipe) == (model, recipe) for run in of_it)
             runs_in_words = f"{'up to ' * bool(at_most)}{count:,} run{'s' * (count > 1)}"
-            print(
-                f"{model}: {runs_in_words} of {recipe.epochs:,} epoch{'s' * (recipe.epochs > 1)}, "
-                f"batch {recipe.batch_size:,}, {recipe.optim.name} lr {recipe.optim.lr:g} {recipe.schedule.name}",
-                file=sys.stderr,
-            )
+            print(f"{one_line(model)}: {runs_in_words} of {recipe.in_words}", file=sys.stderr)
     threads, jobs = setup.threads_each(), min(setup.jobs, at_most or len(runs))
     if not threads and not setup.cluster:
         threads = torch.get_num_threads()

@@ -7,7 +7,6 @@ import typer
 
 from senet.cli.ending import print_json
 from senet.cli.options import ImageSize, Json, NumClasses
-from senet.text import one_line
 
 __all__ = ["insert"]
 
@@ -56,4 +55,4 @@ def insert(
     if as_json:
         print_json(values)
     else:
-        print("\n".join(map(one_line, text.split("\n"))))
+        print(text)

@@ -17,6 +17,8 @@ from senet.text import one_line
 
 __all__ = ["status"]
 
+HEADS = ("run", "design", "seed", "state", "epoch", "top-1 [%]", "left [s]", "where")
+
 
 def status(
     study_file: Annotated[
@@ -47,9 +49,9 @@ def status(
     if as_json:
         print_json({"counts": counts, "runs": [one.as_dict() for one in found]})
         return
-    if found:
-        heads = ("run", "network", "design", "seed", "state", "epoch", "top-1 [%]", "left [s]", "where")
-        show_rows(heads, [_row(one) for one in found], words=("network", "design", "state", "where"))
+    for setting in dict.fromkeys(map(_setting, found)):
+        rows = [_row(one) for one in found if _setting(one) == setting]
+        show_rows(HEADS, rows, title=setting, words=("design", "state", "where"), spare=("left [s]", "where"))
     for one in found:
         if one.why:
             print(one_line(f"- {one.run.id}: {one.why}"))
@@ -57,11 +59,16 @@ def status(
     print(one_line(f"{len(found)} runs: {parts}" if found else f"no runs in {runs}"))
 
 
+def _setting(one: "Status") -> str:
+    """Return what all designs and seeds of a study share: network, data, recipe."""
+    run = one.run
+    return f"{run.model} on {run.data.title}: {run.recipe.in_words}"
+
+
 def _row(one: "Status") -> list[str]:
     run = one.run
     return [
         run.id,
-        run.model,
         run.design,
         str(run.seed),
         one.state,

@@ -45,9 +45,10 @@ class Status:
     why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values as JSON has them, the run by its id, network, design and seed."""
+        """Return the values as JSON has them, the run by its id, network, data, recipe, design and seed."""
         run = self.run
-        named = {"run": run.id, "model": run.model, "design": run.design, "seed": run.seed}
+        shared = {"model": run.model, "data": run.data.title, "recipe": run.recipe.in_words}
+        named = {"run": run.id, **shared, "design": run.design, "seed": run.seed}
         return {**named, **asdict(self), "run": run.id, "epochs": run.recipe.epochs}
 
 

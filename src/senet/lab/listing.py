@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from senet import decode
-from senet.cost_table import block_lines, count_lines
+from senet.cost_table import block_lines, count_lines, giga_lines
 from senet.costs import CONVENTIONS, Cost, Counts, cost
 from senet.errors import SpecError
 from senet.models import ZOO, create_model, image_size
@@ -16,6 +16,8 @@ from senet.networks import Named, named, side_of
 from senet.spec import SESpec
 from senet.surgery import insert
 from senet.surgery.shape import guesses
+from senet.tables import room, wrapped
+from senet.text import one_line
 
 __all__ = ["Counted", "cost_text", "cost_values", "count", "counted_row"]
 
@@ -120,11 +122,10 @@ def _shape(model: nn.Module, size: int | None) -> tuple[int, ...]:
 def cost_text(counted: Counted, *, blocks: bool = False) -> str:
     """Write the counts as an aligned table; with `blocks` one more line for each block."""
     plain, gated = counted["plain"], counted["gated"]
-    lines = [f"{counted['model']}, {counted['design']}, one image of {counted['image_size']} pixels", ""]
+    title = f"{counted['model']}, {counted['design']}, one image of {counted['image_size']} pixels"
+    lines = [*wrapped(one_line(title), room()), ""]
     lines += count_lines(gated, gated["se"], plain=plain)
-    lines += ["", "billions of operations by convention"]
-    for name, giga in counted["giga"].items():
-        lines.append(f"{name:30}{giga['plain']:>16.4f}{giga['gated']:>16.4f}")
+    lines += ["", *giga_lines(counted["giga"])]
     if blocks and gated["blocks"]:
         lines += ["", *block_lines(gated["blocks"])]
     elif gated["blocks"]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from senet.bounds import check, check_fields
 from senet.data.spec import Augment
 from senet.errors import SpecError, unknown
+from senet.text import counted
 
 __all__ = ["OPTIMIZERS", "RECIPES", "SCHEDULES", "Optim", "Recipe", "Schedule"]
 
@@ -150,6 +151,12 @@ class Recipe:
                 f"schedule.gamma = {self.schedule.gamma} grows beyond all numbers in {self.epochs} epochs; give at "
                 "most 1, or a number little above it."
             )
+
+    @property
+    def in_words(self) -> str:
+        """What is asked about first: `30 epochs, batch 128, sgd lr 0.1 cosine`."""
+        batch, optim = f"batch {self.batch_size:,}", f"{self.optim.name} lr {self.optim.lr:g}"
+        return f"{counted(self.epochs, 'epoch')}, {batch}, {optim} {self.schedule.name}"
 
 
 RECIPES: Mapping[str, Recipe] = {

@@ -1,15 +1,22 @@
 """An insertion as text: a drawing of the stages, a table of the blocks, what they add, what was left out."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from senet.tables import room, table, wrapped
+from senet.text import one_line
 
 if TYPE_CHECKING:
     from senet.surgery.insertion import Insertion, PlannedBlock
 
 __all__ = ["insertion_text"]
 
+HEADS = ("block", "slot", "stage", "map", "widths", "params", "MAC")
+SPARE = ("slot", "map", "stage", "MAC")
+
 
 def insertion_text(done: "Insertion", *, title: str = "", network: tuple[int, int] | None = None) -> str:
-    """Write an insertion, planned or done.
+    """Write an insertion, planned or done, as wide as there is room.
 
     Args:
         done: what is written.
@@ -20,7 +27,8 @@ def insertion_text(done: "Insertion", *, title: str = "", network: tuple[int, in
     number = f"{len(done)} block{'' if len(done) == 1 else 's'}"
     lines = [f"{title + ', ' if title else ''}input {size}: {number}", ""]
     if done.blocks:
-        lines += [*_drawing(done), "", *_table(done), "", *_totals(done, network)]
+        lines += [*_drawing(done), "", *table(HEADS, [_row(block) for block in done], words=("slot",), spare=SPARE)]
+        lines += ["", *_totals(done, network)]
     lines.append(_covered(done))
     if done.skipped:
         lines += ["", "left out"]
@@ -29,44 +37,38 @@ def insertion_text(done: "Insertion", *, title: str = "", network: tuple[int, in
             reasons.setdefault(one.reason.partition(":")[0], []).append(one.name or "the network itself")
         for reason, names in reasons.items():
             lines.append(f"  {len(names)} x {reason}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}")
-    return "\n".join(lines)
+    width = room()
+    return "\n".join(part for line in lines for part in wrapped(one_line(line), width, indent="    "))
 
 
-def _drawing(done: "Insertion") -> list[str]:
+def _drawing(done: "Insertion") -> Iterator[str]:
     """Draw one line a stage, one mark a block: the network from its input (top) to its output."""
     stages: dict[int, list[PlannedBlock]] = {}
     for block in done:
         stages.setdefault(block.stage, []).append(block)
-    lines = []
+    width = room()
     for stage, members in sorted(stages.items()):
         size = "x".join(map(str, members[0].resolution))
         widths = list(dict.fromkeys(str(block.channels) for block in members))
         channels = widths[0] if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
-        lines.append(f"stage {stage:<3}{size:>10}  ─{'■─' * len(members)}  {channels} channels")
-    return lines
+        before, behind = f"stage {stage:<3}{size:>10}  ─", f"  {channels} channels"
+        most = len(members) if width is None else max(1, (width - len(before) - len(behind)) // 2)
+        while len(members) > most:  # a stage that is longer than a line
+            yield before + "■─" * most
+            members, before = members[most:], " " * (len(before) - 1) + "─"
+        yield before + "■─" * len(members) + behind
 
 
-def _table(done: "Insertion") -> list[str]:
-    long = max(5, *(len(block.name) for block in done))
-    wide = max(6, *(len("-".join(map(str, block.widths))) for block in done))
-    lines = [f"{'block':{long}}  {'slot':>8}  {'stage':>5}  {'map':>9}  {'widths':>{wide}}  {'params':>9}  {'MAC':>11}"]
-    for block in done:
-        size = "x".join(map(str, block.resolution))
-        widths = "-".join(map(str, block.widths))
-        lines.append(
-            f"{block.name:{long}}  {block.slot:>8}  {block.stage:>5}  {size:>9}  {widths:>{wide}}  "
-            f"{block.params:>9,}  {block.macs:>11,}"
-        )
-    return lines
+def _row(block: "PlannedBlock") -> list[str]:
+    size, widths = "x".join(map(str, block.resolution)), "-".join(map(str, block.widths))
+    return [block.name, block.slot, f"{block.stage}", size, widths, f"{block.params:,}", f"{block.macs:,}"]
 
 
-def _totals(done: "Insertion", network: tuple[int, int] | None) -> list[str]:
-    lines = []
+def _totals(done: "Insertion", network: tuple[int, int] | None) -> Iterator[str]:
     for number, (label, added) in enumerate((("parameters", done.params), ("multiply-adds", done.macs))):
         before = network[number] if network else 0
         percent = f" (+{100 * added / before:.2f} %)" if before else ""
-        lines.append(f"{label:14}{f'{before:,}' if network else '':>16}  + {added:,}{percent}")
-    return lines
+        yield f"{label:14}{f'{before:,}' if network else '':>16}  + {added:,}{percent}"
 
 
 def _covered(done: "Insertion") -> str:

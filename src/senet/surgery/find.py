@@ -13,6 +13,7 @@ from senet.printed import Printed
 from senet.surgery.alone import Alone
 from senet.surgery.inline import Chain, chains_of, confirmed
 from senet.surgery.layers import CONTAINERS, LAYERS, widths
+from senet.tables import table
 
 __all__ = ["Blocks", "Found", "Kind", "find"]
 
@@ -71,12 +72,11 @@ class Blocks(Printed, tuple[Found, ...]):
     def __str__(self) -> str:
         if not self:
             return "no squeeze-and-excitation blocks"
-        rows = [("block", "widths", "kind", "class")]
+        rows = []
         for one in self:
             name = f"{one.name}: {' + '.join(one.parts)}" if one.parts else one.name or "the network itself"
             rows.append((name, "-".join(map(str, one.widths)), one.kind, one.module_class.__name__))
-        long, wide, kind = (max(len(row[column]) for row in rows) for column in range(3))
-        return "\n".join(f"{a:{long}}  {b:>{wide}}  {c:{kind}}  {d}" for a, b, c, d in rows)
+        return "\n".join(table(("block", "widths", "kind", "class"), rows, words=("kind", "class"), spare=("kind",)))
 
 
 def find(model: nn.Module) -> Blocks:
