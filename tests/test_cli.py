@@ -294,7 +294,7 @@ def test_insert_draws_the_stages_and_writes_weights_that_load(call, tmp_path: Pa
     code, out, err = call("insert", "resnet8", "-r", "4", "--image-size", "32", "--out", "gated.safetensors")
     assert code == 0, err
     assert "stage 2       16x16  ─■─  32 channels" in out
-    assert "stage3.unit1.branch.norm2.se  standard      3" in out
+    assert "stage3.unit1.branch.norm2.se standard     3" in out
     model = library.create_model("resnet8")
     done = library.insert(model, library.SESpec(reduction=4), shape=(1, 3, 32, 32))
     model.load_state_dict(load_file(tmp_path / "gated.safetensors"))
