@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from forks import (
     digest,
     drawn,
     family,
+    holder,
     left_of,
     patient,
+    start,
     start_ranks,
     train_digits,
     wait_until,
@@ -37,6 +40,7 @@ from torch import Tensor, nn
 from senet import SESpec
 from senet.data import Augment
 from senet.errors import DataError
+from senet.files.lock import RunLock
 from senet.lab import train as training
 from senet.lab.build import build
 from senet.lab.checkpoint import Checkpoints
@@ -227,6 +231,49 @@ def test_when_a_process_is_told_to_stop_all_save_and_leave(
     assert found is not None
     assert 5 <= found.step < 20
     assert_goes_on(tmp_path, undisturbed)
+
+
+# ---- a folder that another process holds
+
+SAY = partial(print, flush=True)
+
+
+def test_a_group_waits_for_the_process_that_trains_its_run_and_reads_the_result(tmp_path: Path) -> None:
+    other = start(tmp_path / "other", train_digits, RUN, tmp_path / "run", seconds=0.2)
+    wait_until(lambda: holder(tmp_path / "run"))
+    children = start_ranks(tmp_path / "said", train_digits, RUN, tmp_path / "run", log=tmp_path / "log", say=SAY)
+    wait_until(lambda: children[0].said)
+    assert other.runs
+    assert ends([other, *children]) == [0, 0, 0], children[0].said
+    assert children[0].said.startswith(f"waiting for process {other.pid} on ")
+    assert children[0].said.count("waiting") == 1
+    assert not children[1].said
+    assert not drawn(tmp_path / "log"), "it trained again what was there"
+
+
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_group_that_waits_is_stopped_as_one(told: int, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with RunLock(tmp_path / "run"):
+        children = start_ranks(tmp_path / "said", train_digits, RUN, tmp_path / "run", say=SAY)
+        wait_until(lambda: children[0].said)
+        os.kill(children[told].pid, signal.SIGTERM)
+        ends_with("stopped while it waited for another process", 75, children)
+
+
+def test_a_group_takes_over_from_a_process_that_ends_without_a_result(undisturbed: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with RunLock(tmp_path / "run"):
+        children = start_ranks(tmp_path / "said", train_digits, RUN, tmp_path / "run", say=SAY)
+        wait_until(lambda: children[0].said)
+    assert ends(children) == [0, 0], children[0].said
+    assert digest(tmp_path / "run") == digest(undisturbed)
+
+
+def test_a_group_that_tells_nobody_refuses_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with RunLock(tmp_path / "run"):
+        ends_with("is in use by process", 5, start_ranks(tmp_path / "said", train_digits, RUN, tmp_path / "run"))
 
 
 # ---- refusals

@@ -64,7 +64,7 @@ def test_children_of_a_killed_command_end_with_it_and_a_new_one_goes_on(slow: di
     orphans = [member for pid in crowd.trainers() for member in family(pid)]
     assert len(orphans) == 2
     first.kill()
-    assert not left_of(orphans, seconds=1)
+    assert not left_of(orphans, seconds=1)  # on an idle machine; the kernel kills them, whatever they do
     crowd.begin()
     crowd.end()
     crowd.check(steps=STEPS)
