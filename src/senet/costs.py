@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # the way of torch.u
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
+from senet.calls import by_name
 from senet.cost_table import block_lines, count_lines
 from senet.errors import SpecError, unknown
 from senet.printed import Printed
@@ -154,6 +155,7 @@ CONVENTIONS: Mapping[str, Callable[[Cost], int]] = {
 """What to count as operations: `gap` and `scale` are those of the SE blocks, one for every element they gate."""
 
 
+@by_name
 def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost:
     """Count the parameters and multiply-adds of a model, and the share of its SE blocks.
 

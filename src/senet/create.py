@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from senet import models
+from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError
 from senet.models import Network
 from senet.nn import Gates
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["create_model"]
 
 
+@by_name
 def create_model(
     name: str,
     *,

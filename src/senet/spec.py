@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, cast, get_args
 
 from senet.bounds import RANGES
+from senet.calls import by_name
 from senet.errors import SpecError, shown, unknown
 from senet.spec_words import ratio_word, read_words
 
@@ -88,6 +89,7 @@ def _at_least_nine_tenths(width: int) -> int:
     return rounded + 8 if rounded < 0.9 * width else rounded
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class SESpec:
     """One design of a squeeze-and-excitation block and where it sits: values only, hashable, checked when made.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from senet.bounds import check_fields
+from senet.calls import by_name
 from senet.errors import SpecError, unknown
 
 __all__ = [
@@ -26,6 +27,7 @@ PIXELS = 2
 """Version of how images are resized. Runs whose images are resized have it in their id; see `Run.id`."""
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Augment:
     """Random changes of a training image, in this order: resized crop, shift, crop, flip, (normalise), Cutout.
@@ -56,6 +58,7 @@ class Augment:
         check_fields(self, "augment")
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
     """A data set and how its images become numbers. Where it lies on disk is not part of it.

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from senet.calls import by_name
 from senet.errors import BackendError, SpecError, unknown
 from senet.fast.backends import BACKENDS, backend_for, obstacle, passes
 from senet.fast.convolution import TiledConv2d, is_available, is_tileable
@@ -53,6 +54,7 @@ class Accelerated(Printed):
         return "\n".join(lines)
 
 
+@by_name
 def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
     """Fuse batch norms with the blocks, additions and ReLUs behind them, in place, for training and evaluation.
 
@@ -130,7 +132,7 @@ def _automatic(model: nn.Module) -> str | None:
         why = f"no backend runs on {device}"
     except BackendError as error:
         why = str(error)
-    warnings.warn(f"the network is left as it is: {why}", stacklevel=3)
+    warnings.warn(f"the network is left as it is: {why}", stacklevel=4)
     return None
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
+from senet.calls import by_name
 from senet.errors import SpecError
 from senet.fast.accelerate import decelerate
 from senet.fast.comparison import answers, ensure_alike
@@ -50,6 +51,7 @@ class Optimized(nn.Module):
             QUIET.modes = before
 
 
+@by_name
 def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimized:
     """Make a network for inference that computes the same with fewer passes over its maps.
 

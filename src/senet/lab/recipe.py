@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from senet.bounds import check, check_fields
+from senet.calls import by_name
 from senet.data.spec import Augment
 from senet.errors import SpecError, unknown
 from senet.text import counted
@@ -18,6 +19,7 @@ AMPS = ("off", "bf16")
 LARGEST = math.log(1e30)  # factor of a schedule
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Optim:
     """An optimiser and its numbers; fields that it does not have are ignored by it.
@@ -53,6 +55,7 @@ class Optim:
         check_fields(self, "optim")
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """The learning rate over time as a factor of the optimiser's.
@@ -106,6 +109,7 @@ class Schedule:
         return value
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All of a training but the network, the data and the seed.

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from senet.bounds import check_fields
+from senet.calls import by_name
 from senet.data.spec import PIXELS, DataSpec
 from senet.errors import SpecError
 from senet.lab.recipe import Recipe
@@ -17,6 +18,7 @@ SCHEMA = 1
 """Version of what a run means. A change of a default that changes outcomes is a new version: ids then differ."""
 
 
+@by_name
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """One training: network, blocks, data, recipe, seed. Equal runs have equal ids and share results.

@@ -178,7 +178,7 @@ def _one_warning_of_ratios() -> Iterator[None]:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     if ratios:
         more = f" So it is in {len(ratios)} blocks." if len(ratios) > 1 else ""
-        warnings.warn(f"{ratios[0].message}{more}", RatioWarning, stacklevel=4)
+        warnings.warn(f"{ratios[0].message}{more}", RatioWarning, stacklevel=5)
 
 
 def _rehearsed(family: Callable[..., Network], arguments: Mapping[str, object], se: object) -> Network:

@@ -8,6 +8,7 @@ from safetensors.torch import save
 from torch import nn
 
 from senet import models
+from senet.calls import by_name
 from senet.errors import CheckpointError, SenetError, SpecError
 from senet.files.atomic import ensure_writable, write_bytes
 from senet.lab.result import Result
@@ -25,6 +26,7 @@ from senet.weights.values import check_values
 __all__ = ["description", "from_pretrained", "origin_of", "preprocessing_of", "save_pretrained", "side_of"]
 
 
+@by_name
 def save_pretrained(
     model: nn.Module,
     folder: str | Path,
@@ -100,6 +102,7 @@ def save_pretrained(
     return folder
 
 
+@by_name
 def from_pretrained(source: str | Path, *, builder: Builder | str | None = None) -> nn.Module:
     """Build and load the network of a folder; it comes in evaluation mode.
 

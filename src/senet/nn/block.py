@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from senet.errors import SpecError
+from senet.errors import SpecError, shown
 from senet.nn.excite import layers, pointwise, sizes
 from senet.nn.gate import ACTIVATIONS, GATES
 from senet.nn.squeeze import SQUEEZES
@@ -63,6 +63,7 @@ class SqueezeExcite(nn.Module):
         dims: spatial dimensions of the map; matters to wide kernels, and where torch.fx traces, which cannot ask a map.
         device: of the weights; None stands for torch's default.
         dtype: of the weights; None stands for torch's default.
+        more: refused.
         others: refused, with our word for it where timm or torchvision have another.
 
     Raises:
@@ -80,7 +81,7 @@ class SqueezeExcite(nn.Module):
         self,
         channels: int,
         spec: SESpec | None = None,
-        *,
+        *more: object,
         reduction: Ratios | None = None,
         stage: int = 1,
         unit: int = 1,
@@ -91,6 +92,11 @@ class SqueezeExcite(nn.Module):
         **others: object,
     ) -> None:
         super().__init__()
+        if more:
+            raise SpecError(
+                f"SqueezeExcite(..., {shown(more[0])}): the options go by name, e.g. reduction=8 or stage=2; only the "
+                "channels and a SESpec stand by position."
+            )
         for name in others:  # timm's and torchvision's words for the same things
             hint = OTHERS_WORDS.get(name, "give the design as SESpec(...)")
             raise SpecError(f"{name} = {others[name]!r} is not an argument of SqueezeExcite; {hint}.")

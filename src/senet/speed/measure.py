@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from senet.calls import by_name
 from senet.errors import SpecError, unknown
 from senet.nn import Residual, SqueezeExcite
 from senet.spec import SESpec
@@ -103,6 +104,7 @@ class Bench:
         return asdict(self)
 
 
+@by_name
 def bench(
     model: str,
     *,

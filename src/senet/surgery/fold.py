@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import nn
 
+from senet.calls import by_name
 from senet.errors import SpecError, unknown
 from senet.surgery.answers import evaluated
 from senet.surgery.batches import Batches, Passes
@@ -21,6 +22,7 @@ __all__ = ["fold", "skeleton"]
 
 
 @torch.inference_mode(False)  # in it no flow can be recorded, and no tensor made that could be trained
+@by_name
 def fold(
     model: nn.Module,
     batches: Batches,

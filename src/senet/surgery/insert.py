@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from senet.calls import by_name
 from senet.errors import SpecError
 from senet.nn import SqueezeExcite
 from senet.spec import SESpec
@@ -23,6 +24,7 @@ __all__ = ["insert"]
 
 
 @torch.inference_mode(False)  # tensors made in it could not be trained
+@by_name
 def insert(
     model: nn.Module,
     spec: SESpec | str | Sequence[SESpec | str] | None = None,
@@ -154,5 +156,5 @@ def _warn_of_narrow(planned: Insertion) -> None:
         warnings.warn(
             f"reduction = {one.spec.reduction} {wide} of {len(narrow)} of {len(planned)} blocks, e.g. "
             f"{'-'.join(map(str, one.widths))} at {one.name}: choose a smaller ratio, or min_channels.",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -8,6 +8,7 @@ from math import prod
 import torch
 from torch import nn
 
+from senet.calls import by_name
 from senet.errors import SpecError, shown
 from senet.nn import SqueezeExcite
 from senet.nn.gate import GATES
@@ -28,6 +29,7 @@ __all__ = ["plan", "with_unit_gate"]
 UNIT_GATES = {"sigmoid": "unit_sigmoid", "tanh": "unit_tanh"}
 
 
+@by_name
 def plan(
     model: nn.Module,
     spec: SESpec | str | Sequence[SESpec | str] | None = None,

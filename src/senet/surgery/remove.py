@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 from torch.optim import Optimizer
 
+from senet.calls import by_name
 from senet.errors import SpecError
 from senet.surgery.hooks import attached, detach
 from senet.surgery.optimizer import forget
@@ -16,6 +17,7 @@ from senet.surgery.watch import repair
 __all__ = ["remove"]
 
 
+@by_name
 def remove(
     model: nn.Module, names: str | Sequence[str] | None = None, *, optimizer: Optimizer | None = None
 ) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
+from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError, unknown
 from senet.nn import SqueezeExcite
 from senet.weights import cadene, kth, mmpretrain, monai, moskomule, pytorchcv, timm, torchvision
@@ -70,6 +71,7 @@ class Loaded:
         return said
 
 
+@by_name
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str = "senet") -> Loaded:
     """Load weights by the names of the system they come from; all tensors fit, or nothing is changed.
 
