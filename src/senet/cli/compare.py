@@ -7,33 +7,23 @@ import typer
 
 from senet.bounds import check_flags
 from senet.cli.asked import asked_values, check_models, defaults
+from senet.cli.bundle import unfolded
 from senet.cli.ending import finish, warn_without_figures
-from senet.cli.machine import make_setup
+from senet.cli.machine import Machines
 from senet.cli.options import (
-    BadImage,
     Batch,
-    Cluster,
     DataChoice,
-    DataDir,
-    Device,
-    Download,
     Epochs,
     Fused,
-    Gpus,
-    Graph,
-    Jobs,
     Json,
     Model,
     Output,
-    PerGpu,
     Preset,
     Rate,
     RetryFailed,
     Runs,
     TensorBoard,
-    Threads,
     Words,
-    Workers,
 )
 from senet.cli.place import place_of_report
 from senet.cli.training import train_all
@@ -42,10 +32,10 @@ from senet.errors import UsageError
 __all__ = ["compare"]
 
 
+@unfolded
 def compare(
     words: Words = None,
     data: DataChoice = None,
-    data_dir: DataDir = None,
     model: Model = None,
     se: Annotated[
         list[str] | None, typer.Option("--se", help="A design, repeatable: standard, bump:reduction=8")
@@ -55,22 +45,14 @@ def compare(
     batch_size: Batch = None,
     lr: Rate = None,
     recipe: Preset = None,
-    device: Device = "auto",
-    jobs: Jobs = 0,
-    workers: Workers = 0,
-    threads: Threads = 0,
-    gpus: Gpus = None,
-    per_gpu: PerGpu = 1,
-    cluster: Cluster = None,
+    *,
+    machine: Machines,
     fused: Fused = True,
-    graph: Graph = False,
     runs: Runs = Path("runs"),
     retry_failed: RetryFailed = False,
     output: Output = None,
     as_json: Json = False,
     tensorboard: TensorBoard = False,
-    download: Download = False,
-    on_bad_image: BadImage = "error",
 ) -> None:
     """Train a network plain and with SE designs, seed by seed, and say what the blocks bring and cost.
 
@@ -83,7 +65,7 @@ def compare(
     base = asked_values(
         words,
         data=data,
-        data_dir=data_dir,
+        data_dir=machine.data_dir,
         model=model,
         epochs=epochs,
         batch_size=batch_size,
@@ -102,21 +84,7 @@ def compare(
         seeds=tuple(range(rows[0].seed, rows[0].seed + seeds)),
     )
     check_models(study)
-    setup = make_setup(
-        data_dir,
-        device,
-        jobs,
-        workers,
-        threads=threads,
-        gpus=gpus,
-        per_gpu=per_gpu,
-        cluster=cluster,
-        tensorboard=tensorboard,
-        download=download,
-        on_bad_image=on_bad_image,
-        fused=fused,
-        graph=graph,
-    )
+    setup = machine.setup(fused=fused, tensorboard=tensorboard)
     wanted = set(study.runs())
     folder = place_of_report(output or Path("out") / study.name, wanted.__contains__, said=output is not None)
     warn_without_figures()

@@ -1,16 +1,57 @@
 """On what the runs go: device, processes, places."""
 
 import os
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from senet.cli.options import (
+    BadImage,
+    Cluster,
+    DataDir,
+    Device,
+    Download,
+    Gpus,
+    Graph,
+    Jobs,
+    PerGpu,
+    Threads,
+    Workers,
+)
 from senet.errors import DataError, UsageError, not_installed
 
 if TYPE_CHECKING:
     from senet.execution.setup import Setup
 
-__all__ = ["make_setup"]
+__all__ = ["Machine", "Machines", "make_setup"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Options of a command that trains one network (`senet.cli.bundle`)."""
+
+    data_dir: DataDir = None
+    device: Device = "auto"
+    workers: Workers = 0
+    threads: Threads = 0
+    graph: Graph = False
+    download: Download = False
+    on_bad_image: BadImage = "error"
+
+    def setup(self, *, fused: bool = True, tensorboard: bool = False) -> "Setup":
+        """Check the options, and choose what they leave open; see `make_setup`."""
+        return make_setup(**{"jobs": 1, **vars(self)}, fused=fused, tensorboard=tensorboard)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines(Machine):
+    """Options of a command that trains many."""
+
+    jobs: Jobs = 0
+    gpus: Gpus = None
+    per_gpu: PerGpu = 1
+    cluster: Cluster = None
 
 
 def make_setup(

@@ -6,31 +6,22 @@ from typing import Annotated
 
 import typer
 
+from senet.cli.bundle import unfolded
 from senet.cli.ending import print_json, say_files, show_study, warn_without_figures
-from senet.cli.machine import make_setup
+from senet.cli.machine import Machines
 from senet.cli.options import (
-    BadImage,
-    Cluster,
-    DataDir,
-    Device,
-    Download,
-    Gpus,
-    Graph,
-    Jobs,
     Json,
     Output,
-    PerGpu,
     RetryFailed,
     Runs,
-    Threads,
     Words,
-    Workers,
 )
 from senet.cli.place import place_of_report
 
 __all__ = ["search"]
 
 
+@unfolded
 def search(
     space_file: Annotated[
         Path, typer.Argument(metavar="SPACE", help="A TOML file, e.g. studies/spaces/search_resnet20.toml")
@@ -54,21 +45,12 @@ def search(
     report_only: Annotated[
         bool, typer.Option("--report-only", help="Write the report again from what is there; train nothing")
     ] = False,
-    data_dir: DataDir = None,
-    device: Device = "auto",
-    jobs: Jobs = 0,
-    workers: Workers = 0,
-    threads: Threads = 0,
-    gpus: Gpus = None,
-    per_gpu: PerGpu = 1,
-    cluster: Cluster = None,
-    graph: Graph = False,
+    *,
+    machine: Machines,
     runs: Runs = Path("runs"),
     retry_failed: RetryFailed = False,
     output: Output = None,
     as_json: Json = False,
-    download: Download = False,
-    on_bad_image: BadImage = "error",
 ) -> None:
     """Search for ratios, variants and slots; choose by held-out images, never by the test set.
 
@@ -97,19 +79,7 @@ def search(
         command = command_line([word for word in typed if word != "--report-only"])
         again = command_line(typed)
     else:
-        setup = make_setup(
-            data_dir,
-            device,
-            jobs,
-            workers,
-            threads=threads,
-            gpus=gpus,
-            per_gpu=per_gpu,
-            cluster=cluster,
-            download=download,
-            on_bad_image=on_bad_image,
-            graph=graph,
-        )
+        setup = machine.setup()
         folder = place_of_report(folder, space.owns, said=output is not None)
         lists = lists_beside(folder)
         warn_without_figures()

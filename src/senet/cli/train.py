@@ -8,32 +8,27 @@ import typer
 
 from senet.bounds import check_flags
 from senet.cli.asked import asked_values
+from senet.cli.bundle import unfolded
 from senet.cli.ending import say_result
-from senet.cli.machine import make_setup
+from senet.cli.machine import Machine
 from senet.cli.options import (
-    BadImage,
     Batch,
     DataChoice,
-    DataDir,
-    Device,
-    Download,
     Epochs,
     Fused,
-    Graph,
     Json,
     Model,
     Preset,
     Rate,
     Runs,
     TensorBoard,
-    Threads,
-    Workers,
 )
 from senet.cli.training import train_one
 
 __all__ = ["train"]
 
 
+@unfolded
 def train(
     words: Annotated[
         list[str] | None,
@@ -42,7 +37,6 @@ def train(
         ),
     ] = None,
     data: DataChoice = None,
-    data_dir: DataDir = None,
     model: Model = None,
     se: Annotated[str | None, typer.Option("--se", help="A design, e.g. slow_both:reduction=8; default plain")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and augmentation")] = None,
@@ -50,18 +44,14 @@ def train(
     batch_size: Batch = None,
     lr: Rate = None,
     recipe: Preset = None,
-    device: Device = "auto",
-    workers: Workers = 0,
-    threads: Threads = 0,
+    *,
+    machine: Machine,
     fused: Fused = True,
-    graph: Graph = False,
     runs: Runs = Path("runs"),
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this run; default RUNS/ID")] = None,
     save_every: Annotated[float, typer.Option("--save-every", help="Seconds between two checkpoints")] = 60.0,
     as_json: Json = False,
     tensorboard: TensorBoard = False,
-    download: Download = False,
-    on_bad_image: BadImage = "error",
 ) -> None:
     """Train one network, or go on where it was stopped. Under `torchrun` (`-m senet train`) processes share it."""
     from senet import decode
@@ -75,7 +65,7 @@ def train(
     asked = asked_values(
         words,
         data=data,
-        data_dir=data_dir,
+        data_dir=machine.data_dir,
         model=model,
         epochs=epochs,
         batch_size=batch_size,
@@ -88,18 +78,7 @@ def train(
     if seed is not None:
         asked["seed"] = seed
     planned = decode.run(asked)
-    setup = make_setup(
-        data_dir,
-        device,
-        1,
-        workers,
-        threads=threads,
-        tensorboard=tensorboard,
-        download=download,
-        on_bad_image=on_bad_image,
-        fused=fused,
-        graph=graph,
-    )
+    setup = machine.setup(fused=fused, tensorboard=tensorboard)
     result = train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
     if os.environ.get("RANK", "0") == "0":
         say_result(result, output or runs / planned.id, as_json=as_json)
