@@ -108,8 +108,8 @@ def held() -> Iterator[None]:
 def end_with_parent(*, by_kernel: bool = True) -> None:
     """End this child when its parent has ended, however that came.
 
-    On Linux the kernel kills a child of this very parent: a thread alone would wait while one operator, or an import,
-    holds Python's lock.
+    On Linux the kernel kills a child of this very parent: a thread alone would wait while an operator or an import
+    holds Python's lock, and does not run at all while Python shuts down.
 
     Args:
         by_kernel: whether the main thread of the parent started this child; the kernel would take the end of another
