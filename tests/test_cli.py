@@ -267,6 +267,12 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("insert", "resnet8", "--slot", "last"), 2, "slot = 'last'"),
         (("insert", "resnet8", "--se", "plain"), 2, "one design at a time"),
         (("insert", "resnet8", "--weights", "nothing.pt"), 4, "nothing.pt"),
+        (("insert", "resnet8", "--se", "standard", "--se", "bump"), 2, "--se is given 2 times, and insert takes one"),
+        (("cost", "resnet8", "--se=bump", "--se=bump"), 2, "--se is given 2 times, and cost takes one"),
+        (("--debug", "train", "--se", "plain", "--se", "a", "--se", "b"), 2, "--se is given 3 times, and train takes"),
+        (("insert", "resnet8", "--se", "standard+bump"), 2, "insert takes one design at a time"),
+        (("compare", "--se", "plain"), 2, "give a design beside it, e.g. --se standard"),
+        (("compare", "--se", "plain", "--se=plain"), 2, "compares the plain network with itself"),
         (("train", "--epochs", "0"), 2, "epochs"),
         (("cost", "a", "b"), 2, "cost --help` shows"),
         (("cost", "resnet20", "--sea", "plain"), 2, "No such option: --sea"),
@@ -284,6 +290,20 @@ def test_a_mistake_ends_in_one_line_and_an_exit_code(call, words: tuple[str, ...
     lines = [line for line in err.splitlines() if line]
     assert len(lines) == 1, err
     assert said in lines[0]
+
+
+def test_the_hint_of_classes_is_given_for_weights_of_another_network_alone(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    import torch
+
+    from senet import create_model
+
+    torch.save(create_model("resnet8", num_classes=7).state_dict(), tmp_path / "seven.pt")
+    (tmp_path / "broken.pt").write_bytes(b"no weights")
+    assert "(--num-classes changes the outputs of the network)" in call("insert", "resnet8", "--weights", "seven.pt")[2]
+    for name in ("nothing.pt", "broken.pt", "."):
+        code, _, err = call("insert", "resnet8", "--weights", name)
+        assert code == 4
+        assert "--num-classes" not in err
 
 
 def test_insert_draws_the_stages_and_writes_weights_that_load(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -140,9 +140,9 @@ class Passing:
         self.quiet, self.started = quiet, time.monotonic()
         self.live = not quiet and sys.stderr.isatty()
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f} of at most {task.total:.0f} passes"),
+            TextColumn("{task.completed:.0f} of at most {task.total:.0f} passes", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -167,12 +167,12 @@ class Passing:
         """
         if self.live:
             if not self.bar.tasks:
-                self.bar.add_task(what, total=planned)
-            self.bar.update(self.bar.tasks[0].id, description=what, completed=done, total=planned)
+                self.bar.add_task(one_line(what), total=planned)
+            self.bar.update(self.bar.tasks[0].id, description=one_line(what), completed=done, total=planned)
         elif not self.quiet:
             left = (time.monotonic() - self.started) / done * (planned - done) if done else math.nan
             eta = "" if math.isnan(left) else f", at most {left:.0f} s left"
-            print(f"pass {done + 1} of at most {planned}: {what}{eta}", file=sys.stderr, flush=True)
+            print(one_line(f"pass {done + 1} of at most {planned}: {what}{eta}"), file=sys.stderr, flush=True)
 
 
 def show_table(study: Study, lines: list[Line]) -> None:
@@ -231,8 +231,8 @@ def show_rows(
     found = layout(heads, [*rows], words=words, spare=spare, width=room())
     screen = Console(highlight=False, width=max((cell_width(line) for line in (*found.heads, *found.body)), default=1))
     for line in found.heads:
-        screen.print(Text(line, style="bold"))
+        screen.print(Text(one_line(line), style="bold"))
     for line in found.body:
-        screen.print(Text(line, style="" if found.heads or line.startswith(" ") else "bold"))
+        screen.print(Text(one_line(line), style="" if found.heads or line.startswith(" ") else "bold"))
     if found.note:
         say(found.note)

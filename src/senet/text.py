@@ -21,6 +21,7 @@ __all__ = [
     "markdown",
     "markdown_table",
     "one_line",
+    "printable",
 ]
 
 PLAIN = "senet.plain"
@@ -69,6 +70,16 @@ def one_line(text: object) -> str:
 
 def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
+
+
+def printable(text: object) -> str:
+    r"""Return a text of several lines, each as `one_line` has it.
+
+    Example:
+        >>> printable("a\x07\nb")
+        'a\\x07\nb'
+    """
+    return "\n".join(map(one_line, str(text).split("\n")))
 
 
 def markdown(text: object) -> str:

@@ -33,20 +33,20 @@ def announce(
     for spec in dict.fromkeys(run.data for run in runs):
         data, of_it = load(spec, setup), [run for run in runs if run.data == spec]
         channels, height, width = data.shape
-        print(
-            f"{one_line(spec.title)}: {len(data.train):,} training and {len(data.test):,} test images of "
-            f"{height}x{width} pixels in {channels} channel{'s' * (channels > 1)}, {data.num_classes} classes",
-            file=sys.stderr,
+        said = (
+            f"{spec.title}: {len(data.train):,} training and {len(data.test):,} test images of {height}x{width} pixels "
+            f"in {channels} channel{'s' * (channels > 1)}, {data.num_classes} classes"
         )
+        print(one_line(said), file=sys.stderr)
         for model, recipe in dict.fromkeys((run.model, run.recipe) for run in of_it):
             count = at_most or sum((run.model, run.recipe) == (model, recipe) for run in of_it)
             runs_in_words = f"{'up to ' * bool(at_most)}{count:,} run{'s' * (count > 1)}"
-            print(f"{one_line(model)}: {runs_in_words} of {recipe.in_words}", file=sys.stderr)
+            print(one_line(f"{model}: {runs_in_words} of {recipe.in_words}"), file=sys.stderr)
     threads, jobs = setup.threads_each(), min(setup.jobs, at_most or len(runs))
     if not threads and not setup.cluster:
         threads = torch.get_num_threads()
     each = f", {threads} thread{'s' * (threads > 1)} each" if threads else ""
-    print(f"{setup.device}: {jobs} at a time{each}", file=sys.stderr)
+    print(one_line(f"{setup.device}: {jobs} at a time{each}"), file=sys.stderr)
 
 
 def warn_of_guesses(results: "Iterable[Result]") -> None:

@@ -23,6 +23,8 @@ from senet.cli import (
     train,
 )
 from senet.cli.failure import in_one_line, show_warning, write_in_letters_there_are
+from senet.errors import UsageError
+from senet.text import one_line
 
 __all__ = ["app", "call"]
 
@@ -57,7 +59,7 @@ def _version(asked: bool | None) -> None:
     if asked:
         from senet.version import __version__
 
-        print(f"senet {__version__}")
+        print(one_line(f"senet {__version__}"))
         raise typer.Exit
 
 
@@ -73,12 +75,24 @@ def settings(
     _debug = debug
 
 
+def _refuse_several_designs(words: list[str]) -> None:
+    """Refuse a second `--se` where one design is taken: typer would keep the last one in silence."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    given = sum(word == "--se" or word.startswith("--se=") for word in words)
+    if given > 1 and command != "compare":
+        raise UsageError(
+            f"--se is given {given} times, and {command} takes one design; `senet compare` compares several, and one "
+            "network has several as --se A+B, e.g. --se standard+standard:slot=pre."
+        )
+
+
 def call() -> int:
     """Run the command that was typed and return its exit code; every error that a user can mend is one line."""
     global _debug
     _debug, warnings.showwarning = False, show_warning
     write_in_letters_there_are()
     try:
+        _refuse_several_designs(sys.argv[1:])
         code: int = app(standalone_mode=False) or 0  # else typer frames its errors and calls an EOFError "Aborted."
         if code == 130:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
@@ -90,5 +104,5 @@ def call() -> int:
             raise
         sentence, code = in_one_line(error)
         if sentence:
-            print(f"senet: {sentence}", file=sys.stderr)
+            print(one_line(f"senet: {sentence}"), file=sys.stderr)
         return code

@@ -75,6 +75,10 @@ def compare(
     if "se" in base:
         raise UsageError("compare takes its designs by --se, e.g. --se standard:reduction=8, not by se.NAME=VALUE.")
     designs = list(dict.fromkeys(["plain", *(se or defaults(base["data"]["name"])[2])]))
+    if designs == ["plain"]:
+        raise UsageError(
+            "--se plain compares the plain network with itself; give a design beside it, e.g. --se standard."
+        )
     rows = [decode.run({**base, "se": design}) for design in designs]
     title = rows[0].data.title
     study = Study(

@@ -6,6 +6,7 @@ import typer
 
 from senet.cli.ending import print_json
 from senet.cli.options import Design, ImageSize, Json, Network, NumClasses
+from senet.text import printable
 
 __all__ = ["cost"]
 
@@ -26,4 +27,4 @@ def cost(
     if as_json:
         print_json(counted)
     else:
-        print(cost_text(counted, blocks=blocks))
+        print(printable(cost_text(counted, blocks=blocks)))

@@ -72,7 +72,7 @@ def finish(
         if files:
             say_files(files)
         elif not failed:
-            print(f"no results yet, nothing written; `{command}` trains them")
+            print(one_line(f"no results yet, nothing written; `{command}` trains them"))
     if failure is not None:
         raise failure
     if failed:
@@ -92,7 +92,7 @@ def warn_without_figures(what: str = "there will be no figure") -> None:
     from senet.lab.canvas import no_figures
 
     if (missing := no_figures()) is not None and os.environ.get("RANK", "0") == "0":
-        print(f"senet: {what}: {missing}", file=sys.stderr)
+        print(one_line(f"senet: {what}: {missing}"), file=sys.stderr)
 
 
 def show_study(study: "Study", results: "Mapping[Run, Result]") -> None:

@@ -22,6 +22,7 @@ from senet.cli.options import (
     Workers,
 )
 from senet.errors import UsageError
+from senet.text import one_line
 
 __all__ = ["evaluate"]
 
@@ -128,8 +129,10 @@ def evaluate(
         )
     else:
         for note in () if seen is None else seen.notes:
-            print(f"- {note}")
+            print(one_line(f"- {note}"))
         print(
-            f"{what}: {measured.correct:,} of {measured.total:,} right, top-1 {measured.accuracy:.2f} %, "
-            f"top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
+            one_line(
+                f"{what}: {measured.correct:,} of {measured.total:,} right, top-1 {measured.accuracy:.2f} %, "
+                f"top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
+            )
         )

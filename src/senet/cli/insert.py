@@ -7,6 +7,7 @@ import typer
 
 from senet.cli.ending import print_json
 from senet.cli.options import ImageSize, Json, NumClasses
+from senet.text import printable
 
 __all__ = ["insert"]
 
@@ -55,4 +56,4 @@ def insert(
     if as_json:
         print_json(values)
     else:
-        print(text)
+        print(printable(text))

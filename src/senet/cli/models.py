@@ -7,6 +7,7 @@ import typer
 from senet.cli.ending import print_json
 from senet.cli.options import Json
 from senet.errors import SpecError
+from senet.text import printable
 
 __all__ = ["models"]
 
@@ -30,6 +31,6 @@ def models(
         return
     rows = titled(records)
     if as_markdown:
-        print(markdown_rows(rows), end="")
+        print(printable(markdown_rows(rows)), end="")
         return
     show_records(rows, spare=("MMAC with SE", "input", "params with SE", "MMAC"))

@@ -34,5 +34,5 @@ def place_of_report(folder: Path, belongs: "Callable[[Run], bool]", *, said: boo
     if free != folder and os.environ.get("RANK", "0") == "0":
         held = f"{one_line(folder)} holds the report of another comparison"
         now = "it will be replaced" if said else f"this one goes to {one_line(free)}"
-        print(f"senet: {held}; {now}", file=sys.stderr)
+        print(one_line(f"senet: {held}; {now}"), file=sys.stderr)
     return place

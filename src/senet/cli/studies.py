@@ -7,6 +7,7 @@ import typer
 
 from senet.cli.ending import print_json
 from senet.cli.options import Json
+from senet.text import printable
 
 __all__ = ["studies"]
 
@@ -26,6 +27,6 @@ def studies(
     if as_json:
         print_json(rows)
     elif as_markdown:
-        print(studies_markdown(rows), end="")
+        print(printable(studies_markdown(rows)), end="")
     else:
         show_records([{name: value for name, value in row.items() if name != "shows"} for row in rows])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from senet.lab.canvas import COLORS, canvas, short, tidy
 from senet.surgery import Folded
 from senet.surgery.folded import FoldedBlock
-from senet.text import code_span, markdown, markdown_table
+from senet.text import code_span, markdown, markdown_table, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,12 +93,12 @@ def again(folded: Folded, name: str, folder: Path) -> str:
         folder: where the network was written.
     """
     if (folder / "config.json").exists():
-        return f'model = senet.from_pretrained("{folder}")'
+        return f"model = senet.from_pretrained({one_line(folder)!r})"
     scaled = f", scaled={list(folded.scaled)}" if folded.scaled else ""
     return (
-        f"model = ...  # {name}, as it was before\n"
+        f"model = ...  # {one_line(name)}, as it was before\n"
         f"senet.surgery.skeleton(model, {list(folded.removed)}{scaled})\n"
-        f'model.load_state_dict(safetensors.torch.load_file("{folder}/model.safetensors"))'
+        f"model.load_state_dict(safetensors.torch.load_file({one_line(folder / 'model.safetensors')!r}))"
     )
 
 

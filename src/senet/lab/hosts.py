@@ -17,7 +17,12 @@ __all__ = ["LIBRARIES", "Named", "host", "named"]
 
 
 def host(
-    name: str, *, weights: Path | None = None, num_classes: int | None = None, or_classes: int | None = None
+    name: str,
+    *,
+    weights: Path | None = None,
+    num_classes: int | None = None,
+    or_classes: int | None = None,
+    hint: str = "",
 ) -> nn.Module:
     """Build a network and load its own weights, strictly; nothing is fetched by the name.
 
@@ -26,6 +31,7 @@ def host(
         weights: file with the network's state dict, in its own names; None leaves fresh weights, a folder its own.
         num_classes: outputs; None stands for the network's own number.
         or_classes: outputs to try where the file does not fit the network with the number before.
+        hint: what to say beside it of weights that are not of the network.
 
     Raises:
         SpecError: if nobody knows the name, or the library cannot build the network.
@@ -45,7 +51,12 @@ def host(
         if not shapes_differ(tensors, other):
             model, difference = other, ""
     if difference:
-        raise CheckpointError(f"{weights} is not of {name}: {difference}; give weights of that network, in its names.")
+        error = CheckpointError(
+            f"{weights} is not of {name}: {difference}; give weights of that network, in its names."
+        )
+        if hint:
+            error.add_note(hint)
+        raise error
     check_values(tensors, model.state_dict())
     model.load_state_dict(tensors)
     return model.eval()

@@ -10,7 +10,7 @@ from torch import nn
 
 from senet import decode
 from senet.costs import cost
-from senet.errors import CheckpointError, UsageError
+from senet.errors import UsageError
 from senet.files.atomic import ensure_writable, write_bytes
 from senet.lab.hosts import host, named
 from senet.networks import origin_of, save_pretrained, side_of
@@ -62,11 +62,8 @@ def run_insert(
             raise UsageError(f"--out {out}: give a folder, or a name that ends in .safetensors for the weights alone.")
         ensure_writable(out.parent)
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
-    try:
-        model = host(name, weights=weights, num_classes=num_classes)
-    except CheckpointError as error:
-        error.add_note("--num-classes changes the outputs of the network")
-        raise
+    hint = "--num-classes changes the outputs of the network"
+    model = host(name, weights=weights, num_classes=num_classes, hint=hint)
     size = side_of(name) if size is None else size
     shape = None if size is None else (*_own_shape(model)[:2], size, size)
     done = insert(model, spec, at=at or "auto", slot=slot, min_channels=min_channels, preserve=preserve, shape=shape)

@@ -72,7 +72,12 @@ def markdown(bench: Bench, *, command: str) -> str:
     """Give the report: command, machine, tables."""
     where = environment(bench.device)
     made = f"{date.today().isoformat()}, senet {where.commit or where.senet}, torch {where.torch}, {_processor()}"
-    parts = [code_span(command), f"{made}.", as_markdown(caption(bench)), markdown_table(HEADS, cells(bench)).rstrip()]
+    parts = [
+        code_span(command),
+        as_markdown(f"{made}."),
+        as_markdown(caption(bench)),
+        markdown_table(HEADS, cells(bench)).rstrip(),
+    ]
     if bench.blocks:
         parts.append("Residual units alone, as ratios:")
         heads, *rows = block_cells(bench)

@@ -204,7 +204,7 @@ def _text(found: Findings, rows: str, command: str, again: str) -> str:
     trained = sum(map(len, results))
     pruned = f" and {len(outcome.cut)} that were pruned" if outcome.cut else ""
     parts = [
-        f"# {as_markdown(space.title or space.name)}: {outcome.strategy}\n",
+        f"# {as_markdown(f'{space.title or space.name}: {outcome.strategy}')}\n",
         f"{_choice(outcome)} Cost: {counted(len(outcome.trials), 'design')}, {counted(trained, 'training')}{pruned}, "
         f"{outcome.seconds / 60:.1f} minutes of training{_shared_cost(found)}; the space holds "
         f"{counted(space.size, 'design')}.\n",
@@ -323,7 +323,9 @@ def _made(found: Findings, command: str, again: str) -> list[str]:
     places = {(r.environment.device, r.environment.threads, r.environment.commit, r.environment.torch) for r in results}
     return made + [
         as_markdown(
-            f"Made on {device}, {counted(threads, 'thread')} a run, commit {commit or 'unknown'}, torch {torch}"
+            as_markdown(
+                f"Made on {device}, {counted(threads, 'thread')} a run, commit {commit or 'unknown'}, torch {torch}"
+            )
         )
         for device, threads, commit, torch in sorted(places)
     ]
