@@ -1,6 +1,7 @@
 """Odd, broken and hostile picture files."""
 
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -146,3 +147,14 @@ def test_silence_ends_with_the_block():
         warnings.warn("unheard", UserWarning, stacklevel=1)
     with pytest.warns(UserWarning, match="heard"):
         warnings.warn("heard", UserWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize("samples", [9, 8137, 59907])
+def test_what_pillow_logs_of_an_odd_file_is_not_printed(samples, monkeypatch, capsys):
+    monkeypatch.setattr(logging.root, "handlers", [])  # as in a program that has set up no logging
+    content = bytearray(saved(Image.fromarray(noise()), "TIFF"))
+    at = content.index(struct.pack("<HHI", 277, 3, 1)) + 8  # SamplesPerPixel
+    content[at : at + 2] = struct.pack("<H", samples)
+    with pictures.quiet(), pytest.raises(UnreadableImage):
+        decode(bytes(content))
+    assert capsys.readouterr().err == ""

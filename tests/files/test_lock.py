@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from senet.errors import StorageError
-from senet.files.lock import RunLock
+from senet.files.lock import InUse, RunLock, holder
 
 HOLD = """
 import os, pathlib, sys, time
@@ -155,3 +155,24 @@ def test_a_folder_that_is_no_longer_the_one_that_was_locked_is_told(tmp_path: Pa
         if change == "moved":
             (tmp_path / "away").rename(folder)
             lock.check()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"\x1b[2J\x07 process",
+        b"process " + b"9" * 900 + b" on HOST since 2026",
+        b"process -1 on HOST since 2026",
+        b"process 0 on HOST since\n2026",
+        b"\xff\xfe\x00" * 400,
+        "process 1 on \u202eHOST since 2026".encode(),
+    ],
+)
+def test_whatever_stands_in_a_lock_that_is_held_is_told_in_one_line(name: bytes, tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        (tmp_path / "run.lock").write_bytes(name.replace(b"HOST", socket.gethostname().encode()))
+        with pytest.raises(InUse) as told, RunLock(tmp_path):
+            pass
+        assert isinstance(holder(tmp_path), str)
+    assert "is in use by" in str(told.value)
+    assert str(told.value).isprintable()
