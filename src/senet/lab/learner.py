@@ -142,6 +142,7 @@ class Learner:
         saved = state["optimizer"]
         restore_optimizer(self.optimizer, saved["state"], self.recipe.optim)
         self._set_lr(float(saved["param_groups"][0]["lr"]))
+        check_values(state["averaged"], self.averaged)
         for name, value in self.averaged.items():
             if state["averaged"][name].shape != value.shape:
                 raise ValueError(f"the average of {name} has another shape")

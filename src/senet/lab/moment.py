@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from senet import decode
-from senet.lab.result import Epoch, check_curve
+from senet.lab.result import MOST_LOSS, MOST_SECONDS, Epoch, check_curve, within
 
 __all__ = ["Moment", "read_moment"]
 
@@ -44,6 +44,9 @@ def read_moment(values: Mapping[str, Any], *, at: int, steps: int, images: int) 
         ValueError: if it cannot have stood there.
     """
     moment = decode.record(Moment, values)
+    within("loss", moment.loss, 0, MOST_LOSS)
+    within("seconds", moment.seconds, 0, MOST_SECONDS)
+    within("train_seconds", moment.train_seconds, 0, MOST_SECONDS)
     check_curve([decode.record(Epoch, e) for e in moment.curve], total=images, epochs=moment.epoch)
     if not 0 <= moment.step <= steps or moment.epoch * steps + moment.step != at:
         raise ValueError(f"epoch {moment.epoch} and step {moment.step} are not step {at} of the training")

@@ -61,10 +61,12 @@ def restore_optimizer(optimizer: optim.Optimizer, kept: Mapping[int, Mapping[str
     probe.weight.grad = torch.zeros_like(probe.weight)
     twin = make_optimizer(probe, values)
     twin.step()
-    names = twin.state[probe.weight].keys()
+    wanted = twin.state[probe.weight]
     for number, entries in kept.items():
-        if entries.keys() != names:
-            raise ValueError(f"the optimiser keeps {', '.join(names)}, not {', '.join(map(str, entries))}")
-        if any(value.shape not in (torch.Size(), parameters[number].shape) for value in entries.values()):
-            raise ValueError(f"the optimiser's state of parameter {number} has another shape")
+        if entries.keys() != wanted.keys():
+            raise ValueError(f"the optimiser keeps {', '.join(wanted)}, not {', '.join(map(str, entries))}")
+        for name, value in entries.items():
+            shape = parameters[number].shape if wanted[name].shape == probe.weight.shape else wanted[name].shape
+            if value.shape != shape or not value.isfinite().all():
+                raise ValueError(f"{name} of parameter {number} is not {tuple(shape)} finite numbers")
     optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
