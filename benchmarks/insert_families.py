@@ -1,7 +1,7 @@
 """Insert blocks with the default options into one small member of every family, and write what happens to INSERT.md.
 
     python benchmarks/insert_families.py              # all, about 20 minutes on two cores
-    python benchmarks/insert_families.py resnet18 torchvision:alexnet
+    python benchmarks/insert_families.py resnet18 torchvision:alexnet   # these rows alone; the others stay
 
 Weights are random, statistics and scales of the norms too: with the zero scales of a fresh network the branches
 would be zero, and a wrong block in them would not show.
@@ -218,10 +218,25 @@ def markdown(rows: list[Row]) -> Iterator[str]:
             yield f"| {said} | {row.seconds:.0f} | {row.reason} |\n"
 
 
+def committed(text: str) -> list[Row]:
+    """Read the rows of a table that `markdown` wrote."""
+    rows, prefix = [], ""
+    marks = {"yes": True, "**no**": False, "-": None}
+    for line in text.splitlines():
+        if line.startswith("## "):
+            prefix = "torchvision:" if "of torchvision" in line else ""
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| ") and len(cells) == 12 and cells[2].lstrip("-").isdigit() | (cells[2] == "-"):
+            size, blocks, own = (0 if cell == "-" else int(cell) for cell in cells[2:5])
+            said = (marks[cell] for cell in cells[5:10])
+            rows.append(Row(prefix + cells[0], cells[1], size, blocks, own, *said, float(cells[10]), cells[11]))
+    return rows
+
+
 def main() -> None:
-    """Try what is asked for; write the table when it was all."""
+    """Try what is asked for, and write the table: all of it, or with the rows that were asked for replaced."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="networks; default all, and the table is written")
+    parser.add_argument("names", nargs="*", help="networks whose rows are made again; default all")
     parser.add_argument("--rows", type=Path, help="file that keeps finished rows, to go on after a stop")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -238,8 +253,10 @@ def main() -> None:
         if asked.rows:
             with asked.rows.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(row)) + "\n")
-    if not asked.names:
-        (HERE / "INSERT.md").write_text("".join(markdown(rows)), encoding="utf-8")
+    table = HERE / "INSERT.md"
+    if asked.names:
+        rows = [*committed(table.read_text("utf-8")), *rows]  # of two rows of a name the later one holds
+    table.write_text("".join(markdown(rows)), encoding="utf-8")
 
 
 if __name__ == "__main__":

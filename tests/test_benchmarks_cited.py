@@ -1,5 +1,6 @@
 """The numbers that README and docs quote are those of benchmarks/RESULTS.md."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -46,3 +47,17 @@ def test_the_readme_quotes_the_measured_ratios() -> None:
     assert f"it takes {plain[0]:.2f} to {plain[-1]:.2f} of the plain network" in readme
     assert f"{timm[0]:.2f} to {timm[-1]:.2f} of timm's" in readme
     assert plain == pytest.approx([1.0] * 4, abs=0.02)  # the goal
+
+
+def test_rows_of_the_table_of_insertions_can_be_made_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("timm")
+    pytest.importorskip("torchvision")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    families = importlib.import_module("insert_families")
+    text = (ROOT / "benchmarks" / "INSERT.md").read_text(encoding="utf-8")
+    rows = families.committed(text)
+    assert "".join(families.markdown(rows)).split("\n\n## ")[1:] == text.split("\n\n## ")[1:]
+    rows.append(families.Row("resnet18", "resnet", 128, 7, 0, True, True, True, True, False, 1.0, "a try"))
+    assert "| resnet18 | resnet | 128 | 7 | 0 | yes | yes | yes | yes | **no** | 1 | a try |" in "".join(
+        families.markdown(rows)
+    )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import senet
 from senet import networks
+from senet.cli import commands
 from senet.errors import CheckpointError, SpecError, UsageError
 from senet.surgery import ChannelScale
 
@@ -235,3 +236,36 @@ def test_the_weights_of_a_file_are_loaded_before_the_blocks(tmp_path: Path) -> N
     assert len(with_blocks.state_dict()) > len(load_file(tmp_path / "a.safetensors"))
     with pytest.raises(CheckpointError, match="is not of timm:test_vit"):
         networks.create("timm:test_vit", weights=tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("place", ["moved.py:build", "a module that is gone", "as it is"])
+def test_a_folder_is_reached_from_the_command_line_when_its_function_has_moved(
+    place: str, tmp_path: Path, builder: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["senet", *words])
+        return commands.call(), capsys.readouterr().err
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(BUILDER.replace("Conv2d(3, ", "Conv2d(1, "))
+    senet.save_pretrained(networks.create(builder, num_classes=10), "net", name=builder, num_classes=10)
+    config = tmp_path / "net" / "config.json"
+    if place == "moved.py:build":
+        (tmp_path / "own.py").rename("moved.py")
+    elif place != "as it is":
+        config.write_text(config.read_text().replace(builder, "gone_module:build"))
+    there = place if place == "moved.py:build" else builder
+    assert (
+        call("insert", "net", "-r", "4", "--image-size", "32", "--out", "gated")[0] != 0
+    )  # what a folder names is not run
+    code, err = call("insert", "net", "-r", "4", "--image-size", "32", "--out", "gated", "--builder", there)
+    assert code == 0, err
+    assert json.loads((tmp_path / "gated" / "config.json").read_text())["model"] == there
+    digits = ("--data", "digits", "data.size=32", "data.train_size=20", "data.test_size=20")
+    commands_of_one = (("eval", "gated"), ("fold", "gated", "--tolerance", "inf", "-o", "folded"))
+    for words in commands_of_one if place == "moved.py:build" else ():
+        code, err = call(*words, *digits)
+        assert (code, err.count("--builder FILE.py:FUNCTION")) == (4, 1)
+        assert call(*words, *digits, "--builder", there)[0] == 0
+    code, err = call("insert", "resnet8", "--builder", builder)
+    assert (code, err.count("as the name of the network in place of resnet8")) == (2, 1)

@@ -11,6 +11,7 @@ from senet.cli.ending import print_json
 from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
+    Builder,
     ClassMap,
     DataChoice,
     DataDir,
@@ -46,6 +47,7 @@ def evaluate(
     data_dir: DataDir = None,
     normalize: Normalization = "auto",
     class_map: ClassMap = None,
+    builder: Builder = None,
     device: Device = "auto",
     workers: Workers = 0,
     as_json: Json = False,
@@ -74,12 +76,12 @@ def evaluate(
         planned = decode.run(
             asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
         )  # only the data count
-        name, what = str(origin_of(str(folder))["name"]), str(folder)
+        name, what = builder or str(origin_of(str(folder))["name"]), str(folder)
         of_classes = planned.data.name == "folder" and named(name).is_foreign  # whose outputs class folders may number
         if class_map is not None or of_classes:
             measured, seen = evaluate_foreign(what, Named("folder", what), planned, None, setup, class_map=class_map)
         else:
-            measured = evaluate_folder(folder, planned, setup)
+            measured = evaluate_folder(folder, planned, setup, builder=builder)
         network = name, "as the folder says"
     elif folder is not None:
         if words or model is not None or weights is not None:

@@ -9,7 +9,18 @@ import typer
 from senet.cli.asked import asked_values
 from senet.cli.ending import print_json, warn_without_figures
 from senet.cli.machine import make_setup
-from senet.cli.options import BadImage, ClassMap, DataChoice, DataDir, Device, Json, Normalization, Words, Workers
+from senet.cli.options import (
+    BadImage,
+    Builder,
+    ClassMap,
+    DataChoice,
+    DataDir,
+    Device,
+    Json,
+    Normalization,
+    Words,
+    Workers,
+)
 from senet.errors import UsageError
 from senet.text import command_line
 
@@ -47,6 +58,7 @@ def fold(
     normalize: Normalization = "auto",
     class_map: ClassMap = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Draw the whole curve and change nothing")] = False,
+    builder: Builder = None,
     device: Device = "auto",
     workers: Workers = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of network, table, figure")] = Path("out/fold"),
@@ -74,6 +86,7 @@ def fold(
     values = fold_command(
         model, planned, setup, asked, output,
         weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=statistics,
+        builder=builder,
         command=command_line(sys.argv[1:]),
     )  # fmt: skip
     if as_json:

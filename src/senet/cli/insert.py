@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from senet.cli.ending import print_json
-from senet.cli.options import ImageSize, Json, NumClasses
+from senet.cli.options import Builder, ImageSize, Json, NumClasses
 from senet.text import printable
 
 __all__ = ["insert"]
@@ -32,6 +32,7 @@ def insert(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the network with blocks: a folder, or .safetensors")
     ] = None,
+    builder: Builder = None,
     as_json: Json = False,
 ) -> None:
     """Show where blocks go in a network that exists and what they add; with --out write its weights with them.
@@ -52,6 +53,7 @@ def insert(
         num_classes=num_classes,
         preserve=preserve,
         out=out,
+        builder=builder,
     )
     if as_json:
         print_json(values)

@@ -8,6 +8,7 @@ import typer
 __all__ = [
     "BadImage",
     "Batch",
+    "Builder",
     "ClassMap",
     "Cluster",
     "DataChoice",
@@ -58,6 +59,13 @@ BadImage = Annotated[str, typer.Option("--on-bad-image", help="error, or skip (c
 Network = Annotated[str, typer.Argument(help="A name of `senet models`")]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="A name of `senet models`; default by data set")]
 Design = Annotated[str, typer.Option("--se", help="A design, e.g. standard:reduction=8")]
+Builder = Annotated[
+    str | None,
+    typer.Option(
+        "--builder",
+        help="FILE.py:FUNCTION that makes the network of a folder; what a folder names is never run",
+    ),
+]
 ImageSize = Annotated[
     int | None, typer.Option("--image-size", help="Side of the input [pixels]; default the network's")
 ]

@@ -54,6 +54,7 @@ def fold_command(
     origin: str,
     normalize: str,
     class_map: Path | None,
+    builder: str | None,
     statistics: int,
     command: str,
 ) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def fold_command(
         origin: likewise.
         normalize: likewise.
         class_map: likewise.
+        builder: likewise.
         statistics: likewise.
         command: what was typed.
 
@@ -79,6 +81,7 @@ def fold_command(
     subject = prepare(
         name, run, setup,
         weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=statistics,
+        builder=builder,
     )  # fmt: skip
     with Passing(quiet=asked.quiet) as passing:
         folded = fold(

@@ -21,7 +21,7 @@ from senet.lab.build import build
 from senet.lab.canvas import no_figures
 from senet.lab.fold_report import again, as_csv, as_markdown, draw
 from senet.lab.foreign import num_outputs, see
-from senet.lab.hosts import Named, host, named
+from senet.lab.hosts import Named, host, made_of, named
 from senet.lab.run import Run
 from senet.lab.testing import finished
 from senet.networks import origin_of, preprocessing_of, save_pretrained
@@ -87,6 +87,7 @@ def prepare(
     origin: str = "senet",
     normalize: str = "auto",
     class_map: Path | None = None,
+    builder: str | None = None,
     statistics: int = 1000,
 ) -> Subject:
     """Build and load a network, and load its images.
@@ -99,6 +100,7 @@ def prepare(
         origin: whose names the weights of a network of the zoo have.
         normalize: of foreign networks, see `senet.lab.preprocessing.adjusted`.
         class_map: of foreign networks, which output every class folder means; None leaves that to the names.
+        builder: `FILE.py:FUNCTION` that makes the network of a folder, where it is one of the user's own.
         statistics: training images for gates and order, equally many of every class; fewer if there are fewer.
 
     Raises:
@@ -114,7 +116,7 @@ def prepare(
             raise UsageError(f"{name} has no weights to fold: give them by --weights FILE; nothing is fetched.")
     train: Split
     test: Split
-    inside = named(str(origin_of(name)["name"])) if who.library == "folder" else who
+    inside = named(builder or str(origin_of(name)["name"])) if who.library == "folder" else who
     if inside.is_foreign:
         seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map)
         model, title, train, test, labelled, notes, made = (
@@ -133,8 +135,8 @@ def prepare(
             load_weights(model, read_weights(locate(weights)), origin=origin)
             made = {"name": run.model, "se": run.se, "in_chans": data.shape[0], "image_size": data.shape[1]}
         else:
-            made = origin_of(name)
-            model = host(name, weights=weights, or_classes=data.num_classes)
+            made = made_of(name, builder)
+            model = host(name, weights=weights, or_classes=data.num_classes, builder=builder)
             title = Path(name).name if who.library == "folder" else str(who)
         model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
         labelled = num_outputs(model, title, data.shape, setup.device) == data.num_classes

@@ -12,8 +12,8 @@ from senet import decode
 from senet.costs import cost
 from senet.errors import UsageError
 from senet.files.atomic import ensure_writable, write_bytes
-from senet.lab.hosts import host, named
-from senet.networks import origin_of, save_pretrained, side_of
+from senet.lab.hosts import host, made_of, named
+from senet.networks import save_pretrained, side_of
 from senet.surgery import Insertion, insert
 from senet.surgery.drawing import insertion_text
 from senet.surgery.shape import guesses
@@ -34,6 +34,7 @@ def run_insert(
     num_classes: int | None = None,
     preserve: bool = True,
     out: Path | None = None,
+    builder: str | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Do what `senet insert` is asked for, and give it as values and as text.
 
@@ -50,6 +51,7 @@ def run_insert(
         preserve: whether the blocks start as the identity.
         out: folder for the network with blocks, as `save_pretrained` writes it, or a `.safetensors` file for its state
             dict alone; None writes nothing.
+        builder: function that makes the network of a folder.
 
     Raises:
         UsageError: if the design is not one, or `out` is another kind of file.
@@ -63,7 +65,7 @@ def run_insert(
         ensure_writable(out.parent)
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
     hint = "--num-classes changes the outputs of the network"
-    model = host(name, weights=weights, num_classes=num_classes, hint=hint)
+    model = host(name, weights=weights, num_classes=num_classes, builder=builder, hint=hint)
     size = side_of(name) if size is None else size
     shape = None if size is None else (*_own_shape(model)[:2], size, size)
     done = insert(model, spec, at=at or "auto", slot=slot, min_channels=min_channels, preserve=preserve, shape=shape)
@@ -73,7 +75,7 @@ def run_insert(
     if weights is None and named(name).library != "folder":
         fresh = "; its weights are fresh, not trained: --weights FILE gives the network's own"
     if out is not None and not out.suffix:
-        save_pretrained(model, out, **origin_of(name))
+        save_pretrained(model, out, **made_of(name, builder))
         text += (
             f"\n\n{out} holds the network: senet.from_pretrained({str(out)!r}), senet eval, fold or cost {out}{fresh}"
         )

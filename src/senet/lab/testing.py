@@ -46,20 +46,21 @@ def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
     return evaluate_weights(run, weights, setup)
 
 
-def evaluate_folder(folder: Path, run: Run, setup: Setup) -> Evaluation:
+def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None = None) -> Evaluation:
     """Test the network of a folder that says itself what it is.
 
     Args:
         folder: of `save_pretrained`, `senet insert` or `senet fold`.
         run: gives the data; where the folder says how the network wants its images, that holds.
         setup: device and paths.
+        builder: `FILE.py:FUNCTION` that makes the network, where it is one of the user's own.
 
     Raises:
         SpecError: if the network does not take the images, or has other outputs than the data have classes.
         CheckpointError: if the folder is damaged.
     """
     seen = preprocessing_of(folder)
-    model = from_pretrained(folder)
+    model = from_pretrained(folder, builder=builder)
     wanted = run.data if seen is None else seen.applied(run.data)
     data = load(wanted, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
     try:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from senet.errors import CheckpointError, SenetError, SpecError
 from senet.networks.building import Builder, build
-from senet.networks.names import Named, named
+from senet.networks.names import LIBRARIES, Named, named
 from senet.surgery import ChannelScale, find, skeleton
 from senet.surgery.inserted import inserted, reinsert
 from senet.weights.config import Config
@@ -25,15 +25,20 @@ LONGEST_NAME = 300
 MANY = 10_000  # classes or channels that the weights must confirm before a network of others is built
 
 
-def where(config: Config) -> Named:
+def where(config: Config, *, given: bool = False) -> Named:
     """Find out what the name in a description stands for.
+
+    Args:
+        config: the description.
+        given: the caller has the function that makes the network: its place may be another one here, or none.
 
     Raises:
         CheckpointError: if it is not a network that a description may name.
     """
     if len(config.model) > LONGEST_NAME:
         raise CheckpointError(f"model = {config.model[:60]!r}... has {len(config.model):,} characters; give a name.")
-    found = named(config.model)
+    of_a_user = config.model.rpartition(":")[0] not in ("", "senet", *LIBRARIES)
+    found = Named("builder", config.model) if given and of_a_user else named(config.model)
     if found.library == "folder":
         raise CheckpointError(f"model = {config.model!r} names another folder; a description names a network.")
     if found.is_foreign:
@@ -57,11 +62,11 @@ def rebuild(config: Config, tensors: Mapping[str, Tensor], *, builder: Builder |
     Raises:
         SenetError: if the description does not fit, or the weights are those of another network.
     """
-    found = where(config)
+    found = where(config, given=builder is not None)
     if found.library == "builder" and builder is None:
         raise CheckpointError(
             f"its network is made by {config.model}, and nothing that a folder names is imported: pass the function, "
-            "from_pretrained(FOLDER, builder=FUNCTION)."
+            "from_pretrained(FOLDER, builder=FUNCTION), or --builder FILE.py:FUNCTION."
         )
     if found.library == "senet":
         with torch.device("meta"):
@@ -87,7 +92,7 @@ def described(model: nn.Module, config: Config, *, builder: Builder | None = Non
     Raises:
         SpecError: if the arguments build another network.
     """
-    found = where(config)
+    found = where(config, given=builder is not None)
     try:
         plain = _on_meta(lambda: _built(config, found, builder))
     except CheckpointError as error:
