@@ -11,6 +11,8 @@ import jaxtyping
 import pytest
 import torch
 
+gc.disable()  # while tests are imported and collected: almost all that they make stays
+
 # before the first import of senet: from here on every call of the library checks its types and shapes
 jaxtyping.install_import_hook("senet", "typecheck.checked")
 
@@ -28,6 +30,7 @@ SHARED = Path(__file__).parents[2] / "shared"
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what the imports made: a million objects that stay."""
     gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -12,14 +13,23 @@ import torch
 import senet
 
 
+def text(module: pkgutil.ModuleInfo) -> str:
+    """Return the source of a module, which need not be imported."""
+    spec = find_spec(module.name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text()
+
+
 def modules() -> list[str]:
+    """Return the modules whose text has an example."""
     found = pkgutil.walk_packages(senet.__path__, prefix="senet.")
     apart = {"senet.__main__"}
     if find_spec("triton") is None:  # torch brings it where it is built for CUDA
         apart |= {"senet.fast.triton_kernels", "senet.fast.triton_passes"}
     if find_spec("ray") is None:  # the extra `cluster`
         apart |= {"senet.execution.cluster.driver", "senet.execution.cluster.node"}
-    return [module.name for module in found if module.name not in apart]
+    return [module.name for module in found if module.name not in apart and ">>> " in text(module)]
 
 
 def examples(module: ModuleType) -> list[doctest.DocTest]:

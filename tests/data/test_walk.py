@@ -19,12 +19,20 @@ def save(path: Path, form: str, seed: int) -> None:
     path.write_bytes(encoded(pixels(1, seed, side=24)[0], form))
 
 
+OF_TOOLS = [
+    ".ipynb_checkpoints", ".@__thumb", "@eaDir", "__MACOSX", "#recycle", "lost+found", "$RECYCLE.BIN", ".thumbnails",
+    "Thumbnails", "@Recycle", ".AppleDouble", "System Volume Information", "#snapshot",
+]  # fmt: skip
+PLACES = ["train/cat", "train/cat/deeper", "val/dog", "train", "."]
+
+
 @pytest.mark.parametrize(
-    "name",
-    [".ipynb_checkpoints", ".@__thumb", "@eaDir", "__MACOSX", "#recycle", "lost+found", "$RECYCLE.BIN", ".thumbnails",
-     "Thumbnails", "@Recycle", ".AppleDouble", "System Volume Information", "#snapshot"],
-)  # fmt: skip
-@pytest.mark.parametrize("place", ["train/cat", "train/cat/deeper", "val/dog", "train", "."])
+    ("name", "place"),
+    [  # each name in one place, one with a dot and one without in all of them
+        *((name, PLACES[i % len(PLACES)]) for i, name in enumerate(OF_TOOLS)),
+        *((name, place) for i, name in enumerate(OF_TOOLS[1:3], 1) for place in PLACES if place != PLACES[i]),
+    ],
+)
 def test_folders_of_tools_are_no_data_wherever_they_are_and_their_pictures_are_counted(tree, name, place):
     before = load(SPEC, root=tree)
     save(tree / place / "cat" / "x.txt", "PNG", 0) if place == "." else (tree / place).mkdir(exist_ok=True)

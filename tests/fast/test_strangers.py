@@ -205,6 +205,7 @@ def test_a_source_without_its_functions_is_named(
         passes("native")
 
 
+@pytest.mark.slow  # compiles
 @needs_compiler
 def test_a_user_without_a_home_and_a_compiler_with_options_work(fresh: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

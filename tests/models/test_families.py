@@ -139,7 +139,7 @@ def test_a_copy_gives_the_same_logits(family):
 
 
 @every_family
-@pytest.mark.parametrize("chans", [1, 5])
+@pytest.mark.parametrize("chans", [pytest.param(1, marks=pytest.mark.slow), 5])
 def test_other_channels_of_the_input(family, chans):
     network = family.make(in_chans=chans).eval()
     with torch.no_grad():

@@ -87,8 +87,17 @@ def _inserted(model: nn.Module, **arguments: Any) -> nn.Module:
     return model
 
 
-@pytest.mark.parametrize("kind", MADE)
-@pytest.mark.parametrize("folded", [pytest.param(False, marks=pytest.mark.slow), True])
+LARGE = "torchvision with blocks at two ends"  # folding it takes seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "folded"),
+    [
+        pytest.param(kind, folded, marks=() if folded != (kind == LARGE) else pytest.mark.slow)
+        for kind in MADE
+        for folded in (False, True)
+    ],
+)
 def test_a_network_comes_back_from_its_folder(tmp_path: Path, kind: str, folded: bool) -> None:
     model, name, arguments = MADE[kind]()
     shaken(model)
