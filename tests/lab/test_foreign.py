@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from senet.cli import main
 from senet.errors import SpecError
-from senet.lab.preprocessing import Preprocessing, adjusted
+from senet.lab.preprocessing import ForeignPreprocessing, adjusted
 from senet.lab.preprocessing import preprocessing_of as preprocessing
 from senet.networks import named
 
@@ -77,7 +77,7 @@ def test_pictures_come_out_as_those_of_timm():
 
 
 def test_sizes_and_numbers_are_changed_on_request():
-    own = Preprocessing(size=(224, 224), resize=256)
+    own = ForeignPreprocessing(size=(224, 224), resize=256)
     assert adjusted(own, size=112).resize == 128
     assert adjusted(own, normalize="half").mean == (0.5, 0.5, 0.5)
     with pytest.raises(SpecError, match="--normalize"):

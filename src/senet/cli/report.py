@@ -29,7 +29,8 @@ def report(
     folder = report_folder(study_file, study)
     store = Store(runs, lists=(folder / "results.jsonl",))
     results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
-    made = command_line(["run", str(study_file), *(words or []), *["--quick"] * quick]) + " --data-dir DIR"
+    folder_of_data = " --data-dir DIR" if any(run.data.name != "digits" for run in study.runs()) else ""
+    made = command_line(["run", str(study_file), *(words or []), *["--quick"] * quick]) + folder_of_data
     if results:
         belongs = set(study.runs()).__contains__
         folder = place_of_report(output or folder, belongs, said=output is not None or not words)

@@ -16,7 +16,7 @@ from senet.execution.setup import Setup
 from senet.lab.class_map import outputs_of, read_class_map
 from senet.lab.foreign_pictures import Pictures, Pixels
 from senet.lab.hosts import host
-from senet.lab.preprocessing import NORMS, Preprocessing, adjusted, preprocessing_of
+from senet.lab.preprocessing import NORMS, ForeignPreprocessing, adjusted, preprocessing_of
 from senet.networks import Named
 from senet.surgery.answers import evaluated
 
@@ -46,7 +46,7 @@ class Seen:
     outputs: int | None
     train: Pictures | Pixels
     test: Pictures | Pixels
-    preprocessing: Preprocessing
+    preprocessing: ForeignPreprocessing
     unknown: str
     notes: tuple[str, ...]
 
@@ -105,7 +105,7 @@ def see(
     return Seen(title, model, outputs, train, test, wanted, unknown, notes)
 
 
-def _seen(split: Split, wanted: Preprocessing, labels: Int64[Tensor, " n"]) -> Pictures | Pixels:
+def _seen(split: Split, wanted: ForeignPreprocessing, labels: Int64[Tensor, " n"]) -> Pictures | Pixels:
     if isinstance(split, Files):
         return Pictures(split.items, split.names, labels, wanted)
     return Pixels(split, labels, wanted)

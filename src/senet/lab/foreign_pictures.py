@@ -18,7 +18,7 @@ from senet.data.dataset import Split
 from senet.data.pictures import UnreadableImage, decode, quiet
 from senet.data.spec import Augment
 from senet.errors import DataError
-from senet.lab.preprocessing import Preprocessing
+from senet.lab.preprocessing import ForeignPreprocessing
 from senet.signals import held, obey_parent
 
 __all__ = ["Pictures", "Pixels"]
@@ -38,7 +38,7 @@ class Pixels:
 
     split: Split
     labels: Int64[Tensor, " n"]
-    preprocessing: Preprocessing
+    preprocessing: ForeignPreprocessing
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -75,7 +75,7 @@ class Pictures:
     items: tuple[Path | bytes, ...]
     names: tuple[str, ...]
     labels: Int64[Tensor, " n"]
-    preprocessing: Preprocessing
+    preprocessing: ForeignPreprocessing
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -117,7 +117,9 @@ class Pictures:
 class _Decoded(Dataset[tuple[Tensor, str]]):
     """What a worker gets: an index in, the input of the network or the reason why there is none out."""
 
-    def __init__(self, items: Sequence[Path | bytes], names: Sequence[str], preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, items: Sequence[Path | bytes], names: Sequence[str], preprocessing: ForeignPreprocessing
+    ) -> None:
         self.items, self.names, self.preprocessing = items, names, preprocessing
 
     def __getitem__(self, index: int) -> tuple[Tensor, str]:

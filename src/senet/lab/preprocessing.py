@@ -14,7 +14,7 @@ from senet.errors import SpecError, unknown
 from senet.networks import Named
 from senet.networks import preprocessing_of as of_folder
 
-__all__ = ["NORMS", "Preprocessing", "adjusted", "preprocessing_of"]
+__all__ = ["NORMS", "ForeignPreprocessing", "adjusted", "preprocessing_of"]
 
 NORMS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -32,7 +32,7 @@ INTERPOLATIONS: Mapping[str, Image.Resampling] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preprocessing:
+class ForeignPreprocessing:
     """From a picture to what a network sees: short side to `resize`, the middle of `size`, `(x / 255 - mean) / std`.
 
     A picture that has the network's size already is not resized: it was cut for it.
@@ -89,7 +89,7 @@ class Preprocessing:
         return self.numbers(to_tensor(self.fit(picture)).float() / 255)
 
 
-def preprocessing_of(found: Named) -> Preprocessing:
+def preprocessing_of(found: Named) -> ForeignPreprocessing:
     """Return what a network wants done to a picture, as its library or its folder says.
 
     Args:
@@ -99,9 +99,9 @@ def preprocessing_of(found: Named) -> Preprocessing:
     if found.library == "folder":
         told = of_folder(found.name)
         if told is None:
-            return Preprocessing()
+            return ForeignPreprocessing()
         size, resize = (told.size, told.size), int(told.size / told.crop)
-        return Preprocessing(
+        return ForeignPreprocessing(
             size=size, resize=resize, interpolation=told.interpolation, mean=told.mean, std=told.std,
             source="the folder's config.json",
         )  # fmt: skip
@@ -115,15 +115,17 @@ def preprocessing_of(found: Named) -> Preprocessing:
     network, _, tag = found.name.partition(".")
     weights = models.get_model_weights(network)
     chosen = weights[tag] if tag else getattr(weights, "DEFAULT", None)  # some have never been trained there
-    return Preprocessing() if chosen is None else _from_torchvision(chosen.transforms(), f"{network} {chosen.name}")
+    return (
+        ForeignPreprocessing() if chosen is None else _from_torchvision(chosen.transforms(), f"{network} {chosen.name}")
+    )
 
 
-def _from_timm(config: Mapping[str, Any]) -> Preprocessing:
+def _from_timm(config: Mapping[str, Any]) -> ForeignPreprocessing:
     """Read what timm says of a network, its `pretrained_cfg`."""
-    own = Preprocessing()
+    own = ForeignPreprocessing()
     size = tuple(config.get("input_size") or (3, *own.size))[1:]
     tag = f" of {config['tag']}" if config.get("tag") else ""
-    return Preprocessing(
+    return ForeignPreprocessing(
         size=(int(size[0]), int(size[1])),
         resize=int(min(size) / (config.get("crop_pct") or 0.875)),
         interpolation=str(config.get("interpolation") or "bicubic"),
@@ -133,7 +135,7 @@ def _from_timm(config: Mapping[str, Any]) -> Preprocessing:
     )
 
 
-def _from_torchvision(transforms: Any, name: str) -> Preprocessing:
+def _from_torchvision(transforms: Any, name: str) -> ForeignPreprocessing:
     """Read the transforms that torchvision has for weights.
 
     Args:
@@ -141,7 +143,7 @@ def _from_torchvision(transforms: Any, name: str) -> Preprocessing:
         name: of the weights.
     """
     side = int(transforms.crop_size[0])
-    return Preprocessing(
+    return ForeignPreprocessing(
         size=(side, side),
         resize=int(transforms.resize_size[0]),
         interpolation=str(transforms.interpolation.value),
@@ -151,7 +153,7 @@ def _from_torchvision(transforms: Any, name: str) -> Preprocessing:
     )
 
 
-def adjusted(own: Preprocessing, *, normalize: str = "auto", size: int = 0) -> Preprocessing:
+def adjusted(own: ForeignPreprocessing, *, normalize: str = "auto", size: int = 0) -> ForeignPreprocessing:
     """Change what was asked for otherwise.
 
     Args:
