@@ -276,7 +276,7 @@ def test_processes_whose_parent_is_killed_end_at_once_and_the_command_goes_on(
 ) -> None:
     """Within a second on an idle machine, also while they import torch."""
     words = [sys.executable, "-m", "senet", *map(str, compare(tmp_path))]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if moment == "while they start":
         wait_until(lambda: len(family(process.pid)) >= 4 or process.poll() is not None, seconds=200)
     else:
