@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from senet.fast.convolution import MANY
-from senet.fast.winograd import LAST, convolved, tiles, transformed, turned, weight_gradient
-from senet.lab.memory import keep_memory
+from senet.fast.convolution.replace import MANY
+from senet.fast.convolution.winograd import LAST, convolved, tiles, transformed, turned, weight_gradient
 from senet.speed.interleave import interleave
+from senet.training.allocator import keep_memory
 
 Layer = tuple[int, int, int, int]
 LAYERS: dict[str, list[Layer]] = {

@@ -32,13 +32,13 @@ import senet
 from senet.data import DataSpec
 from senet.data.dataset import Data
 from senet.data.loading import load
+from senet.experiments.recipe import RECIPES, Recipe
 from senet.fast import decelerate
-from senet.lab.evaluate import evaluate
-from senet.lab.learner import Learner
-from senet.lab.memory import keep_memory
-from senet.lab.plan import epoch_plan
-from senet.lab.recipe import RECIPES, Recipe
 from senet.speed.interleave import interleave
+from senet.training.allocator import keep_memory
+from senet.training.evaluation import evaluate
+from senet.training.learner import Learner
+from senet.training.order import epoch_plan
 
 HERE = Path(__file__).parent / "finetune"
 SPEC = senet.SESpec(reduction=16)

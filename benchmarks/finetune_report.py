@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from senet.lab.canvas import COLORS, MARKS, canvas, tidy
-from senet.lab.summary import Estimate, Paired, paired
+from senet.experiments.summary import Estimate, Paired, paired
+from senet.reports.canvas import COLORS, MARKS, canvas, tidy
 
 BASES = ("plain", "plain, equal time")
 

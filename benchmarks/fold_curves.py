@@ -27,9 +27,9 @@ import senet
 from senet.data.dataset import Split
 from senet.data.subset import balanced
 from senet.surgery import find
-from senet.surgery.answers import Answers, answers, compare, evaluated
-from senet.surgery.folded import Step
-from senet.surgery.removal import Removal
+from senet.surgery.folding.answers import Answers, answers, compare, evaluated
+from senet.surgery.folding.folded import Step
+from senet.surgery.folding.removal import Removal
 
 HERE = Path(__file__).parent / "fold"
 Pairs = list[tuple[Tensor, Tensor]]

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from senet.lab.fold_report import as_csv, draw
-from senet.surgery.folded import Bounds, Folded, FoldedBlock, Step
+from senet.reports.fold_report import as_csv, draw
+from senet.surgery.folding.folded import Bounds, Folded, FoldedBlock, Step
 
 NETWORKS = ("mobilenet", "kth")
 

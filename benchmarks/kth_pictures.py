@@ -14,10 +14,10 @@ from pathlib import Path
 
 from senet.data import DataSpec, load
 from senet.files.atomic import write_text
-from senet.lab.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
-from senet.lab.evaluate import Evaluation, evaluate
 from senet.models import create_model
+from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.spec import SESpec
+from senet.training.evaluation import Evaluation, evaluate
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from scipy import integrate, stats
 
-from senet.lab.result import Result
-from senet.lab.search.ranks import kendall, spearman
-from senet.lab.search.space import read_space
-from senet.lab.search.strategy import Design, name
-from senet.lab.store import read_results
+from senet.execution.store import read_results
+from senet.experiments.rank_correlation import kendall, spearman
+from senet.experiments.result import Result
+from senet.search.space import read_space
+from senet.search.strategy import Design, name
 from senet.spec import SESpec
 
 HERE = Path(__file__).parent
@@ -243,8 +243,8 @@ def sizes(network: str) -> dict[str, int]:
     """Count the parameters of every design of a space, by its name: they break ties."""
     import torch
 
-    from senet.lab.search.blocks import place_by_place
     from senet.models import create_model
+    from senet.search.network_blocks import place_by_place
 
     def built(design: Design) -> int:
         with torch.device("meta"):
@@ -307,11 +307,11 @@ def timed(model: str, per: str, ratios: tuple[int, ...], pixels: int, repeats: i
 
     import torch
 
-    from senet.lab.search.blocks import count_blocks
-    from senet.lab.search.tree import score_schemes
     from senet.models import create_model
     from senet.nn import Site
     from senet.nn.nested import NestedSqueezeExcite
+    from senet.search.network_blocks import count_blocks
+    from senet.search.supernet_scores import score_schemes
 
     blocks = count_blocks(model)
     specs = list(schemes(blocks if per == "block" else (1,) * len(blocks), ratios))

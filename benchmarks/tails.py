@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from senet import SqueezeExcite, accelerate
-from senet.lab.canvas import COLORS, canvas, tidy
-from senet.lab.memory import keep_memory
 from senet.nn import Residual, chain
+from senet.reports.canvas import COLORS, canvas, tidy
 from senet.speed.interleave import Timing, interleave
+from senet.training.allocator import keep_memory
 
 SIZES = (
     (8, 256, 56),

@@ -22,18 +22,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from senet import decode
 from senet.data import DataSpec
 from senet.data.dataset import Data
+from senet.data.in_memory import Tensors
 from senet.data.loading import load
-from senet.data.tensors import Tensors
-from senet.lab.build import build
-from senet.lab.learner import Learner
-from senet.lab.memory import keep_memory
-from senet.lab.plan import epoch_plan
-from senet.lab.recipe import Recipe
-from senet.lab.run import Run
+from senet.experiments import decoding
+from senet.experiments.recipe import Recipe
+from senet.experiments.run import Run
 from senet.speed.interleave import interleave
+from senet.training.allocator import keep_memory
+from senet.training.initial_network import build
+from senet.training.learner import Learner
+from senet.training.order import epoch_plan
 
 STEPS = 10  # timed together
 
@@ -127,7 +127,7 @@ def main() -> None:
         "data": {"name": "cifar10", "train_size": 10_000, "test_size": 100},
         "recipe": {"preset": asked.recipe, "batch_size": asked.batch, "amp": asked.amp, "channels_last": True},
     }
-    run = decode.run(wanted)
+    run = decoding.run(wanted)
     data = load(DataSpec(name="cifar10", train_size=10_000, test_size=100), root=asked.folder)
     device, on_gpu = asked.device, asked.device.startswith("cuda")
     candidates = {"stock": stock(run, data, device), "senet": ours(run, data, device)}

@@ -12,7 +12,7 @@ import statistics
 import torch
 
 from senet.speed.interleave import interleave
-from senet.speed.memory import bandwidth
+from senet.speed.traffic import bandwidth
 
 SIZE = {"cuda": 8192, "cpu": 512}  # of a square matrix
 PACKAGES = ("torch", "triton", "timm", "torchvision", "numpy")

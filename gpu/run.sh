@@ -47,7 +47,7 @@ facts() {
 correctness() {
     say "tests marked gpu"
     if [ "$device" = cpu ]; then marks="gpu and not slow"; else marks=gpu; fi
-    "$PYTHON" -m pytest -q -x -p no:cacheprovider -m "$marks" -o addopts= tests/fast/test_triton.py tests/lab/test_gpu.py \
+    "$PYTHON" -m pytest -q -x -p no:cacheprovider -m "$marks" -o addopts= tests/fast/test_triton.py tests/training/test_gpu.py \
         tests/data/test_batches.py 2>&1 | tee "$out/pytest.txt" | tail -n 15
     say "fused against torch, both against float64"
     "$PYTHON" gpu/check.py --device "$device" --model "$model" --shape "$check" | tee "$out/check.txt"

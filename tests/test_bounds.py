@@ -14,10 +14,10 @@ import pytest
 from senet import SESpec
 from senet.bounds import RANGES, Range, check
 from senet.cli import main
-from senet.data.spec import Augment, DataSpec
 from senet.errors import SpecError, UsageError, shown
-from senet.lab.recipe import Optim, Recipe, Schedule
-from senet.lab.run import Run
+from senet.experiments.data_spec import Augment, DataSpec
+from senet.experiments.recipe import Optim, Recipe, Schedule
+from senet.experiments.run import Run
 
 NEVER = [math.nan, math.inf, -math.inf, -1, 10**400, True, None, "3", [1], 1j]
 RECORDS: dict[str, Any] = {
@@ -198,7 +198,7 @@ def test_the_folder_of_no_run_is_one_line(senet: Callable[..., tuple[int, str]],
 
 
 def test_a_study_of_many_rows_is_read_in_a_moment(tmp_path: Path) -> None:
-    from senet.lab.study import Row, Study
+    from senet.experiments.study import Row, Study
 
     one = Row(id="7", label="", run=Run(seed=0), versus="7")
     rows = tuple(copy.copy(one) for _ in range(20_000))

@@ -8,9 +8,9 @@ import pytest
 
 import senet
 from senet.calls import CallError, by_name
-from senet.data.spec import Augment, DataSpec
-from senet.lab.recipe import Optim, Recipe, Schedule
-from senet.lab.run import Run
+from senet.experiments.data_spec import Augment, DataSpec
+from senet.experiments.recipe import Optim, Recipe, Schedule
+from senet.experiments.run import Run
 from senet.spec import SESpec
 
 VALUES = [SESpec, Optim, Schedule, Recipe, Augment, DataSpec, Run]

@@ -26,7 +26,7 @@ def modules() -> list[str]:
     found = pkgutil.walk_packages(senet.__path__, prefix="senet.")
     apart = {"senet.__main__"}
     if find_spec("triton") is None:  # torch brings it where it is built for CUDA
-        apart |= {"senet.fast.triton_kernels", "senet.fast.triton_passes"}
+        apart |= {"senet.fast.kernels.triton_kernels", "senet.fast.kernels.triton_passes"}
     if find_spec("ray") is None:  # the extra `cluster`
         apart |= {"senet.execution.cluster.driver", "senet.execution.cluster.node"}
     return [module.name for module in found if module.name not in apart and ">>> " in text(module)]

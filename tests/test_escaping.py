@@ -15,15 +15,15 @@ FOR_A_TERMINAL = {"one_line", "printable", "dumps"}
 FOR_MARKDOWN = {"markdown", "as_markdown", "code_span", "markdown_table", "bullets"}
 NUMBERS = {"len", "counted", "sum", "int", "round"}
 WRITERS = {  # files that write Markdown, with the functions in them that do
-    "lab/report.py": {"report_text", "_made"},
-    "lab/search/report.py": {"_text", "_choice", "_shared_cost", "_shared", "_claimed", "_confirmed", "_made"},
-    "lab/fold_report.py": {"as_markdown"},
-    "lab/speed_report.py": {"markdown"},
+    "reports/study_report.py": {"report_text", "_made"},
+    "reports/search_report.py": {"_text", "_choice", "_shared_cost", "_shared", "_claimed", "_confirmed", "_made"},
+    "reports/fold_report.py": {"as_markdown"},
+    "reports/bench_report.py": {"markdown"},
     "weights/card.py": {"card", "_training"},
 }
 LET_BE = {
-    "lab/report.py": ("PICTURE_TITLES[name]", "name", "head", "line"),  # of our own tables; lines of `_made`
-    "lab/search/report.py": ("line",),  # of `_made`
+    "reports/study_report.py": ("PICTURE_TITLES[name]", "name", "head", "line"),  # of our own tables; lines of `_made`
+    "reports/search_report.py": ("line",),  # of `_made`
     "weights/card.py": ("_table(numbers)", "lines", "name", "value!r"),  # its values are watched; within a fence
 }
 KNOWN = {  # values that are numbers or words of senet's own, checked where they are read
@@ -163,7 +163,7 @@ def test_every_file_that_writes_markdown_is_watched() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".md")
     }
-    assert names_of_files - {"lab/folding.py"} <= set(WRITERS)  # which writes what fold_report returns
+    assert names_of_files - {"cli/folding.py"} <= set(WRITERS)  # which writes what fold_report returns
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import senet
 import senet.version
 senet.SqueezeExcite
 print("torch" in sys.modules)
-import senet.lab.train, senet.execution.execute
+import senet.training.train, senet.execution.execute
 """
 
 
@@ -39,7 +39,7 @@ def loaded_after(code: str) -> set[str]:
         "import senet; senet.SESpec(reduction=8)",
         "import senet.cli.commands",
         "import senet.data; senet.data.DataSpec()",
-        "import senet.lab.study, senet.lab.recipe, senet.lab.run, senet.lab.summary, senet.lab.table, senet.decode",
+        "import senet.experiments.study, senet.experiments.recipe, senet.experiments.run, senet.experiments.summary, senet.reports.study_table, senet.settings",
         HELP,
     ],
 )

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from senet.lab.metrics import METRICS
-from senet.lab.recipe import RECIPES
-from senet.lab.run import Run
-from senet.lab.study import Study, read_study
-from senet.lab.work import CLASSES, SIDES, counted, work
+from senet.experiments.metrics import METRICS
+from senet.experiments.recipe import RECIPES
+from senet.experiments.run import Run
+from senet.experiments.study import Study, read_study
 from senet.models import create_model
 from senet.nn import SqueezeExcite
+from senet.reports.study_work import CLASSES, SIDES, counted, work
 from senet.spec import SESpec
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ VARIANTS = {"se": "standard", "no_squeeze": "standard"}
 SLOTS = {"replaces_conv2": "standard", "conv3x3": "inner"}
 MODELS = {"shufflenet_v1_1x_g3": "shufflenet_v1", "shake26_2x96d_cutout": "shake26_2x96d"}
 ARCHITECTURE = {"reduction_ratio/table1", "reduction_ratio/table2"}
-"""Tables without results: the network and the learning rates, see the tests below and tests/lab/test_recipe.py."""
+"""Tables without results: the network and the learning rates, see the tests below and tests/experiments/test_recipe.py."""
 
 
 @pytest.fixture(scope="session")

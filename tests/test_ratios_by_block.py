@@ -8,15 +8,16 @@ import pytest
 import torch
 
 import senet
-from senet import SESpec, decode
+from senet import SESpec
 from senet.errors import SpecError
-from senet.lab.run import Run
-from senet.lab.search.confirm import study_text
-from senet.lab.store import read_results
-from senet.lab.study import Row, Study, read_study
+from senet.execution.store import read_results
+from senet.experiments import decoding
+from senet.experiments.run import Run
+from senet.experiments.study import Row, Study, read_study
 from senet.models import create_model
 from senet.nn import Site, SqueezeExcite
-from senet.surgery.find import find
+from senet.search.confirmation import study_text
+from senet.surgery.finding.find import find
 from senet.weights import load_weights, state_dict_as
 
 REPORTS = Path(__file__).parents[1] / "studies" / "reports"
@@ -83,21 +84,21 @@ def test_every_family_counts_its_blocks_from_one(name: str) -> None:
 
 def test_words_tables_and_names_say_it() -> None:
     assert str(SPEC) == "standard r=8.4.2-2-16.4.16"
-    assert decode.se_designs("standard:reduction=8.4.2-2-16.4.16") == (SPEC,)
-    assert decode.se_designs({"reduction": [[8, 4, 2], 2, [16, 4, 16]]}) == (SPEC,)
-    assert decode.assign(["se.reduction=[[8, 4, 2], 2, [16, 4, 16]]"])["se"] == {
+    assert decoding.se_designs("standard:reduction=8.4.2-2-16.4.16") == (SPEC,)
+    assert decoding.se_designs({"reduction": [[8, 4, 2], 2, [16, 4, 16]]}) == (SPEC,)
+    assert decoding.assign(["se.reduction=[[8, 4, 2], 2, [16, 4, 16]]"])["se"] == {
         "reduction": [[8, 4, 2], 2, [16, 4, 16]]
     }
-    assert decode.se_designs("standard:reduction=8.4.2") == (SESpec(reduction=((8, 4, 2),)),)  # of one stage
+    assert decoding.se_designs("standard:reduction=8.4.2") == (SESpec(reduction=((8, 4, 2),)),)  # of one stage
     with pytest.raises(SpecError, match="reduction = -8 is not a ratio"):
-        decode.se_designs("standard:reduction=-8")
+        decoding.se_designs("standard:reduction=-8")
     with pytest.raises(SpecError, match=r"se\.reduction\[0\]\[1\] = 'x' does not fit"):
-        decode.run({"se": {"reduction": [[8, "x"], 2]}})
+        decoding.run({"se": {"reduction": [[8, "x"], 2]}})
 
 
 def test_it_comes_back_from_json_and_from_a_study(tmp_path: Path) -> None:
     run = Run(model="resnet20", se=(SPEC,))
-    assert decode.run(json.loads(json.dumps(run.as_dict()))) == run
+    assert decoding.run(json.loads(json.dumps(run.as_dict()))) == run
     study = Study(name="s", title="t", rows=(Row(id="plain", label="p", run=Run()), Row(id="b", label="b", run=run)))
     (tmp_path / "s.toml").write_text(study_text(study, run), encoding="utf-8")
     assert read_study(tmp_path / "s.toml").rows[1].run == run
@@ -109,7 +110,7 @@ def test_ids_of_finished_runs_stay_what_they_were() -> None:
         results = read_results(file.with_name("results.jsonl"))
         for trial in json.loads(file.read_text())["trials"]:
             for known in trial["runs"]:
-                specs = decode.se_designs(trial["se"])
+                specs = decoding.se_designs(trial["se"])
                 assert results[known].run.id == known  # under the id of its values today
                 assert results[known].run.se == specs
                 checked += 1

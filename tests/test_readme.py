@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from senet.lab.catalogue import list_studies, studies_markdown
-from senet.lab.listing import counted_row
-from senet.lab.study import read_study
-from senet.lab.zoo_costs import COSTS, markdown_rows, matching, titled
+from senet.cli.studies_body import list_studies, studies_markdown
+from senet.experiments.study import read_study
 from senet.models import list_models
+from senet.reports.cost_report import counted_row
+from senet.reports.zoo_costs import COSTS, markdown_rows, matching, titled
 
 ROOT = Path(__file__).parents[1]
 

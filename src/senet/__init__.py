@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from senet.costs import Cost, cost
-    from senet.create import create_model
     from senet.errors import SenetError, SpecError
     from senet.fast import accelerate, decelerate, optimize
     from senet.models import list_models
     from senet.networks import from_pretrained, save_pretrained
+    from senet.networks.timm_registry import timm_attention, timm_models
+    from senet.networks.zoo_model import create_model
     from senet.nn import SqueezeExcite
     from senet.spec import ACTIVATION_NAMES, GATE_NAMES, SLOTS, SQUEEZE_NAMES, VARIANTS, SESpec
     from senet.speed import bench
     from senet.surgery import Folded, Insertion, find, fold, insert, plan, remove
-    from senet.timm_zoo import timm_attention, timm_models
     from senet.version import __version__
     from senet.weights import ORIGINS, load_weights, state_dict_as
 
@@ -75,7 +75,7 @@ _HOMES = {
     "accelerate": "senet.fast",
     "bench": "senet.speed",
     "cost": "senet.costs",
-    "create_model": "senet.create",
+    "create_model": "senet.networks.zoo_model",
     "decelerate": "senet.fast",
     "find": "senet.surgery",
     "fold": "senet.surgery",
@@ -88,8 +88,8 @@ _HOMES = {
     "remove": "senet.surgery",
     "save_pretrained": "senet.networks",
     "state_dict_as": "senet.weights",
-    "timm_attention": "senet.timm_zoo",
-    "timm_models": "senet.timm_zoo",
+    "timm_attention": "senet.networks.timm_registry",
+    "timm_models": "senet.networks.timm_registry",
 }
 
 

@@ -18,11 +18,11 @@ from torch.utils.flop_counter import flop_registry
 
 from senet.calls import by_name
 from senet.cost_table import block_lines, count_lines
+from senet.dataflow.rehearsal import UnrehearsableError, rehearse
 from senet.errors import SpecError, unknown
+from senet.nn.pointwise import CONVS, LAYERS
 from senet.printed import Printed
-from senet.surgery.find import Found, find
-from senet.surgery.layers import CONVS, LAYERS
-from senet.surgery.rehearsal import UnrehearsableError, rehearse
+from senet.surgery.finding.find import Found, find
 
 __all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
 

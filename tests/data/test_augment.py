@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senet.data import augment as A
-from senet.data.spec import Augment
+from senet.experiments.data_spec import Augment
 
 SIDES = st.integers(1, 9)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from senet.data import Augment, DataSpec, Files, Tensors, load
-from senet.data.frame import Frame
+from senet.data.framing import Frame
 from senet.data.normalize import Normalize
 from senet.errors import DataError
 

@@ -18,8 +18,8 @@ from support.mutations import as_file, judge, mutants
 from senet.data import DataSpec, load
 from senet.data.cifar import _binary_batch
 from senet.data.cifar_files import CIFARS
+from senet.data.image_decoding import UnreadableImage, decode, quiet
 from senet.data.parquet import find_shards, read_shards
-from senet.data.pictures import UnreadableImage, decode, quiet
 from senet.data.svhn import _read as read_mat
 from senet.data.unpickle import read_pickle
 from senet.errors import DataError

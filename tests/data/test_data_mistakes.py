@@ -197,7 +197,7 @@ def test_a_policy_for_bad_images_that_is_none_gets_the_nearest():
     [("pyarrow.parquet", "cifar10_parquet", "pyarrow"), ("sklearn.datasets", "tmp_path", "scikit-learn")],
 )
 def test_a_missing_package_is_named_with_the_command_that_installs_it(module, fixture, package, request, monkeypatch):
-    from senet.data import places
+    from senet.data import locations as places
 
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from senet.data import Augment, DataSpec, Files, Tensors, load, loading
-from senet.data.frame import Frame, frame_of
+from senet.data.framing import Frame, frame_of
 from senet.data.resample import resample, weights
 
 SIDES = st.integers(1, 70)
@@ -153,8 +153,8 @@ def test_a_stated_normalisation_is_used_and_nothing_is_measured(tmp_path):
 
 
 def test_runs_whose_images_are_resized_have_new_ids_and_the_others_keep_theirs():
-    from senet.lab.recipe import Recipe
-    from senet.lab.run import Run
+    from senet.experiments.recipe import Recipe
+    from senet.experiments.run import Run
 
     cropped = Run(recipe=replace(Recipe(), augment=Augment(resized_crop=0.25)))
     before = {  # ids of the version that resized in another way

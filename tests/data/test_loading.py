@@ -149,7 +149,7 @@ def test_holding_everything_out_is_refused():
 
 
 def test_held_out_images_have_runs_of_their_own_and_old_runs_keep_their_ids():
-    from senet.lab.run import Run
+    from senet.experiments.run import Run
 
     assert Run(data=DataSpec(val_size=100)).id != Run().id
     assert Run(data=DataSpec(val_size=0)).id == Run().id

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from senet.data import pictures
-from senet.data.pictures import UnreadableImage, decode
+from senet.data import image_decoding as pictures
+from senet.data.image_decoding import UnreadableImage, decode
 
 
 def saved(picture: Image.Image, form: str, **options: object) -> bytes:

@@ -18,11 +18,11 @@ import pytest
 from senet.data import DataSpec
 from senet.errors import UsageError
 from senet.execution.execute import execute
-from senet.execution.setup import Setup
-from senet.lab.recipe import RECIPES
-from senet.lab.result import Result
-from senet.lab.run import Run
-from senet.lab.store import Store
+from senet.execution.store import Store
+from senet.experiments.recipe import RECIPES
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
 from senet.spec import SESpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -145,7 +145,7 @@ def driver(folder: Path, address: str, *, count: int, epochs: int = 3) -> list[s
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "from senet.execution.execute import execute\n"
-        "from senet.lab.store import Store\n"
+        "from senet.execution.store import Store\n"
         "from senet.errors import SenetError\n"
         "setup = replace(SETUP, cluster=sys.argv[2])\n"
         "try:\n"
@@ -240,7 +240,7 @@ def test_a_node_that_joins_with_other_images_takes_no_part(
 
 
 def test_a_run_that_fails_by_itself_lets_the_others_go_on(cluster: Any, tmp_path: Path) -> None:
-    from senet.lab.failed import Failed
+    from senet.experiments.failed_run import Failed
 
     good = runs(4)
     bad = replace(good[0], recipe=replace(good[0].recipe, optim=replace(good[0].recipe.optim, lr=1e9)))

@@ -16,12 +16,12 @@ from senet.errors import UsageError
 from senet.execution import processes
 from senet.execution.execute import execute
 from senet.execution.processes import Processes
-from senet.execution.setup import Setup
+from senet.execution.store import Store
 from senet.execution.workers import Job
-from senet.lab.recipe import RECIPES
-from senet.lab.result import Result
-from senet.lab.run import Run
-from senet.lab.store import Store
+from senet.experiments.recipe import RECIPES
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
 
 
 @pytest.fixture

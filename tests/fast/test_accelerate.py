@@ -14,8 +14,10 @@ from torch.utils.checkpoint import checkpoint
 
 from senet import SESpec, SqueezeExcite, accelerate, create_model
 from senet.errors import SpecError
-from senet.fast import backends, decelerate, modules
-from senet.fast.compiled import compiler
+from senet.fast import decelerate
+from senet.fast.kernels import backends
+from senet.fast.kernels.compiled import compiler
+from senet.fast.training import modules
 from senet.nn import Residual, chain
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
@@ -240,7 +242,7 @@ def test_a_hook_on_a_module_inside_is_still_called() -> None:
 COMPILE = """
 import copy, sys, torch
 from senet import SESpec, accelerate, create_model
-from senet.fast import backends
+from senet.fast.kernels import backends
 
 backends.SMALL, backends.SMALL_GATED, (_, backend, how) = 0, 0, sys.argv
 ordinary = create_model("resnet8", se=[SESpec(reduction=4), SESpec(slot="inner", stages=(2,), reduction=4)])

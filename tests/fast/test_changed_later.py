@@ -13,11 +13,12 @@ from torch.nn.utils import parametrizations, parametrize, prune
 
 from senet import SESpec, accelerate, create_model, decelerate, optimize
 from senet.errors import SpecError
-from senet.fast import compiled, convolution
-from senet.fast.chain import Chain
-from senet.fast.compiled import compiler
-from senet.fast.convolution import PackedConv2d, TiledConv2d, is_available
-from senet.fast.winograd import LAST
+from senet.fast.convolution import replace as convolution
+from senet.fast.convolution.replace import PackedConv2d, TiledConv2d, is_available
+from senet.fast.convolution.winograd import LAST
+from senet.fast.inference.chain import Chain
+from senet.fast.kernels import compiled
+from senet.fast.kernels.compiled import compiler
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
 tiled = pytest.mark.skipif(not is_available(), reason="there is no C++ compiler, or no registers of 16 values")

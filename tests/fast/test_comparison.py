@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import senet
 from senet import SESpec, SqueezeExcite, optimize
 from senet.errors import SpecError
-from senet.fast import comparison
+from senet.fast.inference import comparison
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

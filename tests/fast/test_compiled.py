@@ -15,8 +15,8 @@ from torch import nn
 
 from senet import accelerate
 from senet.errors import BackendError
-from senet.fast import compiled
-from senet.fast.compiled import compiler, load
+from senet.fast.kernels import compiled
+from senet.fast.kernels.compiled import compiler, load
 from senet.files import cache
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
@@ -267,7 +267,9 @@ def test_a_compiler_that_fails_is_told_in_one_line(
 
 @pytest.mark.slow
 def test_processes_that_compile_at_once_all_get_the_library(source: Path, place: Path) -> None:
-    code = "import pathlib, sys, senet.fast.compiled as c; print(c.load(pathlib.Path(sys.argv[1])).senet_answer())"
+    code = (
+        "import pathlib, sys, senet.fast.kernels.compiled as c; print(c.load(pathlib.Path(sys.argv[1])).senet_answer())"
+    )
     words = [sys.executable, "-c", code, str(source)]
     crowd = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [one.communicate()[0].strip() for one in crowd] == ["42", "42"]

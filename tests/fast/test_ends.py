@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from senet import SESpec, SqueezeExcite, create_model, optimize
-from senet.fast import ends
-from senet.fast.chain import FUNCTIONS, Chain, Layer
-from senet.fast.commuted import CommutedTail, GatedTail, PlainTail, Tail
-from senet.fast.compiled import compiler
-from senet.fast.ends import End
-from senet.fast.folding import Pointwise
+from senet.fast.inference import ends
+from senet.fast.inference.chain import FUNCTIONS, Chain, Layer
+from senet.fast.inference.commuted import CommutedTail, GatedTail, PlainTail, Tail
+from senet.fast.inference.ends import End
+from senet.fast.kernels.compiled import compiler
+from senet.fast.norm_folding import Pointwise
 
 pytestmark = [
     pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler"),

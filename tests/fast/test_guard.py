@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from senet.errors import BackendError
-from senet.fast import backends
-from senet.fast.guard import FullDeviceError, guarded
-from senet.fast.passes import REFERENCE
+from senet.fast.kernels import backends
+from senet.fast.kernels.guard import FullDeviceError, guarded
+from senet.fast.kernels.passes import REFERENCE
 
-accelerating = importlib.import_module("senet.fast.accelerate")  # the package has a function of this name
+accelerating = importlib.import_module("senet.fast.training.accelerate")  # the package has a function of this name
 
 
 class OutOfResources(Exception):  # noqa: N818  (Triton's name)
@@ -84,7 +84,7 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
 @pytest.mark.usefixtures("unchecked")
 def test_without_triton_a_gpu_trains_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cuda", 0)
-    monkeypatch.setitem(sys.modules, "senet.fast.triton_passes", None)  # as if `import triton` failed
+    monkeypatch.setitem(sys.modules, "senet.fast.kernels.triton_passes", None)  # as if `import triton` failed
     for cached in (backends.triton, backends._is_usable):
         cached.cache_clear()  # type: ignore[attr-defined]
     try:

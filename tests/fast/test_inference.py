@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from senet.errors import SpecError
-from senet.fast import Optimized, accelerate, ends, optimize
-from senet.fast.commuted import finish
+from senet.fast import Optimized, accelerate, optimize
+from senet.fast.inference import ends
+from senet.fast.inference.commuted import finish
 from senet.models import create_model
 from senet.nn import SqueezeExcite
 from senet.spec import SLOTS, VARIANTS, SESpec

@@ -12,11 +12,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from senet import SESpec, SqueezeExcite
-from senet.fast import operators
-from senet.fast.modules import excite_of
-from senet.fast.rectified import norm_relu
-from senet.fast.shortcut import gated_shortcut, scale_add
-from senet.fast.tail import fused_tail
+from senet.fast.kernels import operators
+from senet.fast.training.identity_slot import gated_shortcut, scale_add
+from senet.fast.training.modules import excite_of
+from senet.fast.training.rectified import norm_relu
+from senet.fast.training.tail import fused_tail
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import floors
@@ -90,7 +90,7 @@ NAMES = (
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the kernels that would run, in their order; they do nothing."""
-    triton_passes = pytest.importorskip("senet.fast.triton_passes", reason="Triton is not installed")
+    triton_passes = pytest.importorskip("senet.fast.kernels.triton_passes", reason="Triton is not installed")
     seen: list[str] = []
 
     class Stub:

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from senet import SESpec, SqueezeExcite
-from senet.fast.modules import excite_of
-from senet.fast.rectified import norm_relu
-from senet.fast.shortcut import gated_shortcut, scale_add
-from senet.fast.tail import fused_tail
+from senet.fast.training.identity_slot import gated_shortcut, scale_add
+from senet.fast.training.modules import excite_of
+from senet.fast.training.rectified import norm_relu
+from senet.fast.training.tail import fused_tail
 
 SHAPE = (3, 4, 2, 3)
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from senet.errors import BackendError
-from senet.fast import native as native_module
-from senet.fast.backends import passes
-from senet.fast.compiled import compiler
-from senet.fast.native import native
-from senet.fast.passes import REFERENCE
+from senet.fast.kernels import native as native_module
+from senet.fast.kernels.backends import passes
+from senet.fast.kernels.compiled import compiler
+from senet.fast.kernels.native import native
+from senet.fast.kernels.passes import REFERENCE
 
 FORMATS = (torch.channels_last, torch.contiguous_format)
 SHAPES = ((2, 16, 4, 4), (3, 5, 3, 7), (1, 33, 5, 5), (2, 100, 1, 1), (2, 1, 4, 3), (4, 64, 9, 9))

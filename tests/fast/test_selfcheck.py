@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from senet import SESpec, accelerate, create_model
 from senet.errors import BackendError
-from senet.fast import backends, compiled, convolution, ends, native, selfcheck, winograd
-from senet.fast.compiled import compiler
-from senet.fast.passes import REFERENCE, Passes
-from senet.fast.selfcheck import passes_fault
+from senet.fast.convolution import replace as convolution
+from senet.fast.convolution import winograd
+from senet.fast.inference import ends
+from senet.fast.kernels import backends, compiled, native, selfcheck
+from senet.fast.kernels.compiled import compiler
+from senet.fast.kernels.passes import REFERENCE, Passes
+from senet.fast.kernels.selfcheck import passes_fault
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
@@ -189,8 +192,8 @@ def test_a_mistake_in_the_ends_is_found_and_left_to_torch(tmp_path: Path, monkey
 
 INTERPRETED = """
 import torch
-from senet.fast import selfcheck, triton_passes
-from senet.fast.selfcheck import passes_fault
+from senet.fast.kernels import selfcheck; from senet.fast.kernels import triton_passes
+from senet.fast.kernels.selfcheck import passes_fault
 
 selfcheck.SHAPES = selfcheck.SHAPES[:1]  # the interpreter is slow
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 import senet
 from senet import SESpec, SqueezeExcite, accelerate, create_model, decelerate, insert, optimize
 from senet.errors import BackendError
-from senet.fast import backends
-from senet.fast import native as native_module
-from senet.fast.backends import passes
-from senet.fast.compiled import compiler
+from senet.fast.kernels import backends
+from senet.fast.kernels import native as native_module
+from senet.fast.kernels.backends import passes
+from senet.fast.kernels.compiled import compiler
 from senet.nn import Residual
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")

@@ -9,9 +9,9 @@ import torch
 
 COMPARE = """
 import sys, torch
-from senet.fast import triton_passes
-from senet.fast.passes import REFERENCE
-from senet.fast.triton_passes import TRITON
+from senet.fast.kernels import triton_passes
+from senet.fast.kernels.passes import REFERENCE
+from senet.fast.kernels.triton_passes import TRITON
 
 device, shared, names = sys.argv[1], sys.argv[2] == "shared", set()
 shapes = ((2, 16, 4, 4), (3, 5, 3, 7), (1, 33, 9, 9), (2, 100, 1, 1))
@@ -80,7 +80,7 @@ def test_programs_that_share_the_positions_of_an_image_give_the_same_sums() -> N
 
 def test_few_programs_share_positions_and_many_do_not() -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
-    from senet.fast.triton_passes import FEWEST, FILLED, parts
+    from senet.fast.kernels.triton_passes import FEWEST, FILLED, parts
 
     for programs in (1, 8, 16, 64, 131, 132, 264, 1000):
         for tiles in (1, 4, 49, 196, 784):

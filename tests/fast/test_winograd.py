@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from senet import SESpec, accelerate, create_model, decelerate, optimize
-from senet.fast import convolution
-from senet.fast.convolution import PackedConv2d, TiledConv2d, is_available
-from senet.fast.winograd import LAST, convolved, tiles, transformed, turned, weight_gradient
-from senet.lab.learner import Learner
-from senet.lab.recipe import Recipe
+from senet.experiments.recipe import Recipe
+from senet.fast.convolution import replace as convolution
+from senet.fast.convolution.replace import PackedConv2d, TiledConv2d, is_available
+from senet.fast.convolution.winograd import LAST, convolved, tiles, transformed, turned, weight_gradient
+from senet.training.learner import Learner
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="there is no C++ compiler, or no registers of 16 values")
 
@@ -325,7 +325,7 @@ def test_what_is_changed_later_counts(change: Callable[[nn.Module], None]) -> No
 def test_other_registers_and_other_backends_leave_convolutions_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model = create_model("cnn3")
     assert not accelerate(model, backend="reference").convolutions
-    monkeypatch.setattr(importlib.import_module("senet.fast.accelerate"), "is_available", lambda: False)
+    monkeypatch.setattr(importlib.import_module("senet.fast.training.accelerate"), "is_available", lambda: False)
     assert not accelerate(create_model("cnn3"), backend="native").convolutions
 
 

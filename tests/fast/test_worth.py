@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from senet import SESpec, accelerate, create_model
-from senet.fast import convolution, worth
-from senet.fast.compiled import compiler
-from senet.fast.native import native
+from senet.fast.convolution import replace as convolution
+from senet.fast.convolution import worth
+from senet.fast.kernels.compiled import compiler
+from senet.fast.kernels.native import native
 from senet.files import cache
 
 pytestmark = pytest.mark.skipif(

@@ -9,9 +9,9 @@ from torch import nn
 
 from senet import SESpec, bench
 from senet.errors import SpecError, UsageError
-from senet.fast.compiled import compiler
-from senet.lab.speed_report import save
-from senet.speed.memory import bandwidth, moved_bytes, peak_bytes, saved_bytes
+from senet.fast.kernels.compiled import compiler
+from senet.reports.bench_report import save
+from senet.speed.traffic import bandwidth, moved_bytes, peak_bytes, saved_bytes
 
 SMALL = {"shape": (2, 3, 32, 32), "rounds": 2}
 

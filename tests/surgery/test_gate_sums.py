@@ -5,8 +5,8 @@ import torch
 
 from senet.nn import SqueezeExcite
 from senet.spec import SESpec
-from senet.surgery.folded import Bounds, FoldedBlock, Step, paired_interval, share_interval
-from senet.surgery.observe import GateSums
+from senet.surgery.folding.folded import Bounds, FoldedBlock, Step, paired_interval, share_interval
+from senet.surgery.folding.observe import GateSums
 
 
 def filled(x: torch.Tensor, y: torch.Tensor, size: int) -> GateSums:

@@ -9,9 +9,9 @@ from torch import nn
 
 import senet
 from senet.cost_table import count_lines, giga_lines
-from senet.fast.treated import Report
+from senet.fast.inference.optimized import Report
 from senet.spec import SESpec
-from senet.surgery.drawing import insertion_text
+from senet.surgery.insertion.drawing import insertion_text
 from senet.tables import cell_width
 from senet.text import PLAIN
 

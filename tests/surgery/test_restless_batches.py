@@ -14,7 +14,7 @@ from senet.errors import SpecError
 from senet.models import create_model
 from senet.spec import SESpec
 from senet.surgery import fold
-from senet.surgery.batches import Passes, labels_of, parts_of
+from senet.surgery.folding.batches import Passes, labels_of, parts_of
 
 X, Y = torch.randn(24, 3, 12, 12), torch.arange(24) % 10
 Pair = namedtuple("Pair", ["label", "image"])

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from senet.data import DataSpec, load
-from senet.lab.evaluate import evaluate
 from senet.models import create_model
 from senet.spec import SESpec
+from senet.training.evaluation import evaluate
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 import senet
 from senet.errors import CheckpointError, SpecError, UsageError
-from senet.lab.recipe import Recipe
-from senet.lab.result import Epoch, Result
-from senet.lab.run import Run
+from senet.experiments.recipe import Recipe
+from senet.experiments.result import Epoch, Result
+from senet.experiments.run import Run
 from senet.models import Network
 from senet.spec import SESpec
 from senet.weights import state_dict_as

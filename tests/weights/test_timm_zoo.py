@@ -22,7 +22,7 @@ def test_every_network_of_the_zoo_is_in_the_registry() -> None:
     assert sorted(timm.list_models("senet_*")) == names
     assert senet.timm_models() == names
     assert sorted(timm.list_models(module="timm_zoo")) == names
-    assert not set(names) & set(import_module("senet.timm_zoo").__all__)
+    assert not set(names) & set(import_module("senet.networks.timm_registry").__all__)
 
 
 def test_timm_builds_our_networks() -> None:

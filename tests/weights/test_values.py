@@ -12,10 +12,10 @@ from torch import Tensor
 
 import senet
 from senet.errors import CheckpointError
-from senet.lab.hosts import host
-from senet.lab.learner import Learner
-from senet.lab.recipe import Recipe
-from senet.weights.values import check_values
+from senet.experiments.recipe import Recipe
+from senet.networks.loaded import host
+from senet.training.learner import Learner
+from senet.weights.numbers import check_values
 
 State = dict[str, Tensor]
 FC, VAR, COUNT = "fc.weight", "stem.norm.running_var", "stem.norm.num_batches_tracked"

@@ -9,10 +9,10 @@ from senet.text import one_line
 
 if TYPE_CHECKING:
     from senet.data.dataset import Data
-    from senet.data.spec import DataSpec
-    from senet.execution.setup import Setup
-    from senet.lab.result import Result
-    from senet.lab.run import Run
+    from senet.experiments.data_spec import DataSpec
+    from senet.experiments.result import Result
+    from senet.experiments.run import Run
+    from senet.experiments.setup import Setup
 
 __all__ = ["announce", "warn_of_guesses"]
 
@@ -51,7 +51,7 @@ def announce(
 
 def warn_of_guesses(results: "Iterable[Result]") -> None:
     """Warn of networks that have learned nothing."""
-    from senet.lab.chance import most_by_chance, only_guesses
+    from senet.experiments.chance import most_by_chance, only_guesses
 
     found = [result for result in results if only_guesses(result)]
     if found:

@@ -30,7 +30,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a network with blocks against its plain twin, paired, as ratios."""
-    from senet.lab.benching import measure
+    from senet.cli.bench_body import measure
 
     measure(
         model,

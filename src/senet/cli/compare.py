@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 from senet.bounds import check_flags
-from senet.cli.asked import asked_values, check_models, defaults
 from senet.cli.bundle import unfolded
-from senet.cli.ending import finish, warn_without_figures
 from senet.cli.machine import Machines
 from senet.cli.options import (
     Batch,
@@ -25,8 +23,10 @@ from senet.cli.options import (
     TensorBoard,
     Words,
 )
-from senet.cli.place import place_of_report
-from senet.cli.training import train_all
+from senet.cli.output import finish, warn_without_figures
+from senet.cli.report_folder import place_of_report
+from senet.cli.values import asked_values, check_models, defaults
+from senet.cli.with_progress import train_all
 from senet.errors import UsageError
 
 __all__ = ["compare"]
@@ -58,8 +58,8 @@ def compare(
 
     The main job. Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
     """
-    from senet import decode
-    from senet.lab.study import Row, Study
+    from senet.experiments import decoding
+    from senet.experiments.study import Row, Study
 
     check_flags(seeds=seeds)
     base = asked_values(
@@ -79,7 +79,7 @@ def compare(
         raise UsageError(
             "--se plain compares the plain network with itself; give a design beside it, e.g. --se standard."
         )
-    rows = [decode.run({**base, "se": design}) for design in designs]
+    rows = [decoding.run({**base, "se": design}) for design in designs]
     title = rows[0].data.title
     study = Study(
         name=f"{title}-{rows[0].model}",

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.ending import print_json
 from senet.cli.options import Design, ImageSize, Json, Network, NumClasses
+from senet.cli.output import print_json
 from senet.text import printable
 
 __all__ = ["cost"]
@@ -21,7 +21,7 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """Count parameters and multiply-adds of a network, and what its SE blocks add."""
-    from senet.lab.listing import cost_text, cost_values
+    from senet.reports.cost_report import cost_text, cost_values
 
     counted = cost_values(model, se, size=size, in_chans=in_chans, num_classes=num_classes)
     if as_json:

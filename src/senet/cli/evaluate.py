@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.asked import asked_values
-from senet.cli.ending import print_json
 from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
@@ -22,6 +20,8 @@ from senet.cli.options import (
     Words,
     Workers,
 )
+from senet.cli.output import print_json
+from senet.cli.values import asked_values
 from senet.errors import UsageError
 from senet.text import one_line
 
@@ -59,9 +59,9 @@ def evaluate(
     Example: `senet eval --model kth_resnet52 --se standard:reduction=8 --weights FILE --origin kth data.normalize=kth`
     Example: `senet eval --model timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --class-map FILE`
     """
-    from senet import decode
-    from senet.lab.testing import evaluate_folder, evaluate_foreign, evaluate_run, evaluate_weights, read_run
+    from senet.experiments import decoding
     from senet.networks import Named, named, origin_of
+    from senet.training.testing import evaluate_folder, evaluate_foreign, evaluate_run, evaluate_weights, read_run
 
     words = list(words or [])
     if folder is not None and "=" in str(folder):
@@ -73,7 +73,7 @@ def evaluate(
     if folder is not None and not (folder / "run.json").exists() and (folder / "config.json").exists():
         if model is not None or weights is not None:
             raise UsageError(f"{folder} says itself which network it is; leave out --model and --weights.")
-        planned = decode.run(
+        planned = decoding.run(
             asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
         )  # only the data count
         name, what = builder or str(origin_of(str(folder))["name"]), str(folder)
@@ -90,7 +90,7 @@ def evaluate(
         measured, what = evaluate_run(folder, setup), str(folder)
         network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None and (found := named(model)).is_foreign:
-        planned = decode.run(
+        planned = decoding.run(
             asked_values(
                 words, data=data or (None if data_dir else "folder"), data_dir=data_dir, model="resnet8", se="plain"
             )
@@ -105,7 +105,7 @@ def evaluate(
             raise UsageError(
                 f"--class-map and --normalize are for networks of timm and torchvision; {model} has data.normalize."
             )
-        planned = decode.run(asked_values(words, data=data, data_dir=data_dir, model=model, se=se))
+        planned = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=model, se=se))
         measured, what = evaluate_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
         network = planned.model, planned.design
     else:

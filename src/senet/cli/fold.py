@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.asked import asked_values
-from senet.cli.ending import print_json, warn_without_figures
 from senet.cli.machine import make_setup
 from senet.cli.options import (
     BadImage,
@@ -21,6 +19,8 @@ from senet.cli.options import (
     Words,
     Workers,
 )
+from senet.cli.output import print_json, warn_without_figures
+from senet.cli.values import asked_values
 from senet.errors import UsageError
 from senet.text import command_line
 
@@ -69,15 +69,15 @@ def fold(
 
     Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
-    from senet import decode
-    from senet.lab.fold_command import Asked, fold_command
-    from senet.lab.hosts import named
+    from senet.cli.fold_body import Asked, fold_command
+    from senet.experiments import decoding
+    from senet.networks.loaded import named
 
     planned = None
     if not (Path(model) / "run.json").exists():
         found = named(model)
         network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
-        planned = decode.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
+        planned = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
     elif words or weights is not None:
         raise UsageError("a run says itself what it is: give its folder without --weights and without NAME=VALUE.")
     asked = Asked(tolerance=tolerance, sure=not measured, blocks=blocks, per=per, at=at, dry_run=dry_run, quiet=as_json)

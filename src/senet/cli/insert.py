@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.ending import print_json
 from senet.cli.options import Builder, ImageSize, Json, NumClasses
+from senet.cli.output import print_json
 from senet.text import printable
 
 __all__ = ["insert"]
@@ -39,7 +39,7 @@ def insert(
 
     Example: `senet insert resnet50 --weights resnet50.pt -r 8 --out resnet50-se.safetensors`
     """
-    from senet.lab.insertion import run_insert
+    from senet.cli.insert_body import run_insert
 
     values, text = run_insert(
         model,

@@ -22,7 +22,7 @@ from senet.cli.options import (
 from senet.errors import DataError, UsageError, not_installed
 
 if TYPE_CHECKING:
-    from senet.execution.setup import Setup
+    from senet.experiments.setup import Setup
 
 __all__ = ["Machine", "Machines", "make_setup"]
 
@@ -93,7 +93,7 @@ def make_setup(
             not known, or tensorboard is missing.
     """
     from senet.bounds import check_flags
-    from senet.execution.setup import Setup, cores
+    from senet.experiments.setup import Setup, cores
 
     check_flags(jobs=jobs, workers=workers, threads=threads, per_gpu=per_gpu)
     if tensorboard and find_spec("tensorboard") is None:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.ending import print_json
 from senet.cli.options import Json
+from senet.cli.output import print_json
 from senet.errors import SpecError
 from senet.text import printable
 
@@ -20,8 +20,8 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
-    from senet.console import show_records
-    from senet.lab.zoo_costs import markdown_rows, matching, titled
+    from senet.reports.console import show_records
+    from senet.reports.zoo_costs import markdown_rows, matching, titled
 
     records = matching(pattern)
     if not records:

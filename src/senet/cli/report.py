@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.asked import asked_study, report_folder
-from senet.cli.ending import finish
 from senet.cli.options import Json, Output, Quick, Runs, Words
-from senet.cli.place import place_of_report
+from senet.cli.output import finish
+from senet.cli.report_folder import place_of_report
+from senet.cli.values import asked_study, report_folder
 from senet.text import command_line
 
 __all__ = ["report"]
@@ -23,7 +23,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Print a study from the results that exist, beside the paper's numbers; what is missing is shown as missing."""
-    from senet.lab.store import Store
+    from senet.execution.store import Store
 
     study = asked_study(study_file, words, quick=quick)
     folder = report_folder(study_file, study)

@@ -5,9 +5,7 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.asked import asked_study, check_models, report_folder
 from senet.cli.bundle import unfolded
-from senet.cli.ending import finish, warn_without_figures
 from senet.cli.machine import Machines
 from senet.cli.options import (
     Fused,
@@ -19,8 +17,10 @@ from senet.cli.options import (
     TensorBoard,
     Words,
 )
-from senet.cli.place import place_of_report
-from senet.cli.training import train_all
+from senet.cli.output import finish, warn_without_figures
+from senet.cli.report_folder import place_of_report
+from senet.cli.values import asked_study, check_models, report_folder
+from senet.cli.with_progress import train_all
 
 __all__ = ["run"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from senet.cli.asked import asked_study
-from senet.cli.ending import print_json
 from senet.cli.options import Json, Quick, Runs, Words
+from senet.cli.output import print_json
+from senet.cli.values import asked_study
 from senet.errors import UsageError, unknown
 from senet.text import one_line
 
@@ -44,9 +44,9 @@ def runs(
 
     Example: `senet runs --runs runs --clear failed`
     """
-    from senet.console import show_rows
     from senet.execution.status import runs_in, status
-    from senet.lab.store import Store
+    from senet.execution.store import Store
+    from senet.reports.console import show_rows
 
     if clear is not None and clear not in CLEARED:
         raise unknown("--clear", clear, CLEARED, error=UsageError)

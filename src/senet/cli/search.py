@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from senet.cli.bundle import unfolded
-from senet.cli.ending import print_json, say_files, show_study, warn_without_figures
 from senet.cli.machine import Machines
 from senet.cli.options import (
     Json,
@@ -16,7 +15,8 @@ from senet.cli.options import (
     Runs,
     Words,
 )
-from senet.cli.place import place_of_report
+from senet.cli.output import print_json, say_files, show_study, warn_without_figures
+from senet.cli.report_folder import place_of_report
 
 __all__ = ["search"]
 
@@ -57,19 +57,19 @@ def search(
     Writes the table, the Pareto front and the choice as a file for `senet train` and `senet run`. Start it again after
     a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
     """
-    from senet import decode
     from senet.cli.announce import announce
+    from senet.execution.store import Store
     from senet.execution.workers import loaded
-    from senet.lab.search.command import check_strategy, run_search, with_options
-    from senet.lab.search.report import findings_dict, write_report
-    from senet.lab.search.reread import lists_beside, reread
-    from senet.lab.search.show import show
-    from senet.lab.search.space import read_space
-    from senet.lab.store import Store
+    from senet.experiments import decoding
+    from senet.reports.search_report import findings_dict, write_report
+    from senet.reports.search_reread import lists_beside, reread
+    from senet.reports.search_terminal import show
+    from senet.search.session import check_strategy, run_search, with_options
+    from senet.search.space import read_space
     from senet.text import command_line
 
     check_strategy(strategy)
-    space = read_space(space_file, changes=decode.assign(words or []))
+    space = read_space(space_file, changes=decoding.assign(words or []))
     space = with_options(space, trials=trials, minutes=minutes, params=params, stop_early=stop_early)
     folder = output or Path("out") / f"{space.name}-{strategy}"
     typed = sys.argv[1:]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from senet.cli.asked import asked_study, report_folder
-from senet.cli.ending import print_json
 from senet.cli.options import Json, Quick, Runs, Words
+from senet.cli.output import print_json
+from senet.cli.values import asked_study, report_folder
 
 if TYPE_CHECKING:
     from senet.execution.status import Status
@@ -33,10 +33,10 @@ def status(
 
     Runs of `compare` and `search` are found by their folder: `senet status --runs DIR`.
     """
-    from senet.console import show_rows
     from senet.execution.status import STATES, runs_in
     from senet.execution.status import status as look
-    from senet.lab.store import Store
+    from senet.execution.store import Store
+    from senet.reports.console import show_rows
 
     if study_file is None:
         found = look(runs_in(runs), Store(runs))

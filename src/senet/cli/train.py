@@ -7,9 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from senet.bounds import check_flags
-from senet.cli.asked import asked_values
 from senet.cli.bundle import unfolded
-from senet.cli.ending import say_result
 from senet.cli.machine import Machine
 from senet.cli.options import (
     Batch,
@@ -23,7 +21,9 @@ from senet.cli.options import (
     Runs,
     TensorBoard,
 )
-from senet.cli.training import train_one
+from senet.cli.output import say_result
+from senet.cli.values import asked_values
+from senet.cli.with_progress import train_one
 
 __all__ = ["train"]
 
@@ -54,14 +54,15 @@ def train(
     tensorboard: TensorBoard = False,
 ) -> None:
     """Train one network, or go on where it was stopped. Under `torchrun` (`-m senet train`) processes share it."""
-    from senet import decode
+    from senet import settings
+    from senet.experiments import decoding
 
     check_flags(save_every=save_every)
     words = list(words or [])
     base: Any = {}
     if words and "=" not in words[0]:
         path = Path(words.pop(0))
-        base = decode.toml_file(path).get("base", {})
+        base = settings.toml_file(path).get("base", {})
     asked = asked_values(
         words,
         data=data,
@@ -77,7 +78,7 @@ def train(
         asked = {**asked, "se": se}
     if seed is not None:
         asked["seed"] = seed
-    planned = decode.run(asked)
+    planned = decoding.run(asked)
     setup = machine.setup(fused=fused, tensorboard=tensorboard)
     result = train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
     if os.environ.get("RANK", "0") == "0":

@@ -6,13 +6,13 @@ The values (`DataSpec`, `Augment`) are here at once; `load` and the splits come 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from senet.data.spec import DATASETS, NORMALIZATIONS, PADDINGS, Augment, DataSpec
+from senet.experiments.data_spec import DATASETS, NORMALIZATIONS, PADDINGS, Augment, DataSpec
 
 if TYPE_CHECKING:
     from senet.data.dataset import Data, Split
-    from senet.data.files import Files
+    from senet.data.in_memory import Tensors
     from senet.data.loading import load
-    from senet.data.tensors import Tensors
+    from senet.data.on_disk import Files
 
 __all__ = [
     "DATASETS",
@@ -29,9 +29,9 @@ __all__ = [
 
 _HOMES = {
     "Data": "senet.data.dataset",
-    "Files": "senet.data.files",
+    "Files": "senet.data.on_disk",
     "Split": "senet.data.dataset",
-    "Tensors": "senet.data.tensors",
+    "Tensors": "senet.data.in_memory",
     "load": "senet.data.loading",
 }
 

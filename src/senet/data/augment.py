@@ -4,7 +4,7 @@
 device.
 
 Source:
-    The papers behind each change are in `senet.data.spec.Augment`.
+    The papers behind each change are in `senet.experiments.data_spec.Augment`.
 """
 
 import math
@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, Num, Shaped
 from torch import Generator, Tensor
 
-from senet.data.lookup import mirrored, read, take
-from senet.data.spec import Augment
+from senet.data.gather import mirrored, read, take
+from senet.experiments.data_spec import Augment
 
 __all__ = [
     "crop",

@@ -12,15 +12,15 @@ from torch import Tensor
 from senet.data.cifar_files import CIFARS, Cifar
 from senet.data.dataset import Data
 from senet.data.download import fetch_archive
-from senet.data.frame import Frame
+from senet.data.framing import Frame
+from senet.data.in_memory import Tensors
 from senet.data.labels import class_names, renumbered, whole_numbers
+from senet.data.locations import candidates, differing, ensure_plain, missing
 from senet.data.parquet import find_shards, read_shards
-from senet.data.places import candidates, differing, ensure_plain, missing
-from senet.data.spec import DataSpec
 from senet.data.survey import UnreadableImages, decode_all
-from senet.data.tensors import Tensors
 from senet.data.unpickle import read_pickle
 from senet.errors import DataError
+from senet.experiments.data_spec import DataSpec
 
 __all__ = ["read_cifar"]
 

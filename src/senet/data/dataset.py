@@ -7,9 +7,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
-from senet.data.files import Files
-from senet.data.spec import Augment, DataSpec
-from senet.data.tensors import Tensors
+from senet.data.in_memory import Tensors
+from senet.data.on_disk import Files
+from senet.experiments.data_spec import Augment, DataSpec
 
 __all__ = ["Data", "Loaded", "Split"]
 

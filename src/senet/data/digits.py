@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from senet.data.dataset import Data
-from senet.data.places import need
-from senet.data.spec import DataSpec
+from senet.data.in_memory import Tensors
+from senet.data.locations import need
 from senet.data.subset import proportional
-from senet.data.tensors import Tensors
+from senet.experiments.data_spec import DataSpec
 
 __all__ = ["NUM_TEST", "read_digits"]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from senet.data.places import need
+from senet.data.locations import need
 from senet.errors import DataError
 
 __all__ = ["fetch", "fetch_archive"]

@@ -3,8 +3,8 @@
 import hashlib
 
 from senet.data.dataset import Loaded
-from senet.data.files import Files
 from senet.data.labels import printable
+from senet.data.on_disk import Files
 
 __all__ = ["duplicates", "fingerprint"]
 

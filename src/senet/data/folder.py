@@ -8,14 +8,14 @@ from pathlib import Path
 import torch
 
 from senet.data.dataset import Data
-from senet.data.files import Files
 from senet.data.labels import MAX_CLASSES, check_labels, printable, renumbered
+from senet.data.locations import missing
+from senet.data.on_disk import Files
 from senet.data.parquet import find_shards, has_labels, read_shards
-from senet.data.places import missing
-from senet.data.spec import TESTS, DataSpec
 from senet.data.subset import proportional
 from senet.data.walk import READ, Passed, class_folders, pictures
 from senet.errors import DataError, SpecError
+from senet.experiments.data_spec import TESTS, DataSpec
 
 __all__ = ["read_folder"]
 

@@ -8,18 +8,18 @@ import torch
 from senet.data.cifar import read_cifar
 from senet.data.dataset import Data, Loaded
 from senet.data.digits import read_digits
-from senet.data.files import Files
 from senet.data.fingerprint import duplicates, fingerprint
 from senet.data.folder import read_folder
-from senet.data.frame import frame_of
+from senet.data.framing import frame_of
+from senet.data.in_memory import Tensors
 from senet.data.labels import check_labels, printable
 from senet.data.normalize import Normalize, kth_mean, kth_wrap
-from senet.data.spec import DataSpec
+from senet.data.on_disk import Files
 from senet.data.subset import balanced, proportional
 from senet.data.survey import UnreadableImages, decode_all, look_at, statistics
 from senet.data.svhn import read_svhn
-from senet.data.tensors import Tensors
 from senet.errors import DataError, SpecError
+from senet.experiments.data_spec import DataSpec
 
 __all__ = ["load"]
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from senet.data.files import Files
 from senet.data.labels import class_names, printable, renumbered, whole_numbers
-from senet.data.places import ensure_plain, need
+from senet.data.locations import ensure_plain, need
+from senet.data.on_disk import Files
 from senet.errors import DataError, SenetError
 
 __all__ = ["LARGEST", "class_names_of", "find_shards", "has_labels", "read_shards"]

@@ -17,12 +17,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from senet.data.files import Files
-from senet.data.frame import Frame
+from senet.data.framing import Frame
+from senet.data.image_decoding import UnreadableImage, check, decode, header, quiet
+from senet.data.in_memory import Tensors
 from senet.data.labels import printable
 from senet.data.normalize import channel_statistics
-from senet.data.pictures import UnreadableImage, check, decode, header, quiet
-from senet.data.tensors import Tensors
+from senet.data.on_disk import Files
 from senet.errors import DataError, unknown
 from senet.files import cache
 

@@ -8,12 +8,12 @@ import torch
 
 from senet.data.dataset import Data
 from senet.data.download import fetch
+from senet.data.in_memory import Tensors
 from senet.data.labels import whole_numbers
+from senet.data.locations import candidates, differing, missing, read_bytes
 from senet.data.matfile import read_matrices
-from senet.data.places import candidates, differing, missing, read_bytes
-from senet.data.spec import DataSpec
-from senet.data.tensors import Tensors
 from senet.errors import DataError
+from senet.experiments.data_spec import DataSpec
 
 __all__ = ["SVHN_FILES", "read_svhn"]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from senet.data.labels import printable
-from senet.data.places import read_bytes
+from senet.data.locations import read_bytes
 from senet.errors import DataError
 
 __all__ = ["Arrays", "read_pickle"]

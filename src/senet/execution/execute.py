@@ -12,17 +12,17 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-from senet.data.spec import DataSpec
 from senet.errors import CheckpointError, Interrupted, StoppedEarly, UsageError, not_installed
 from senet.execution.processes import Processes
-from senet.execution.setup import Setup
+from senet.execution.store import Store
 from senet.execution.workers import Here, Job, Open, Outcome, Watch, Workers, loaded
+from senet.experiments.data_spec import DataSpec
+from senet.experiments.early_stopping import Judge, Pruned, read_pruned
+from senet.experiments.failed_run import Failed, is_of_the_run, read_failed
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
 from senet.files.lock import InUse, holder
-from senet.lab.early import Judge, Pruned, read_pruned
-from senet.lab.failed import Failed, is_of_the_run, read_failed
-from senet.lab.result import Result
-from senet.lab.run import Run
-from senet.lab.store import Store
 from senet.signals import Stop, stoppable
 
 __all__ = ["Ended", "execute", "place"]

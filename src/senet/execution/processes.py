@@ -19,10 +19,10 @@ from typing import Self
 from senet.errors import Interrupted, SenetError
 from senet.execution.child import begin
 from senet.execution.workers import Job, Outcome, Watch, loaded
-from senet.lab.failed import is_of_the_run
-from senet.lab.progress import Progress
-from senet.lab.run import Run
+from senet.experiments.failed_run import is_of_the_run
+from senet.experiments.run import Run
 from senet.signals import SIGNALS, held, stoppable
+from senet.training.progress import Progress
 
 __all__ = ["Processes"]
 

@@ -9,13 +9,13 @@ from statistics import fmean
 from typing import Any
 
 from senet.errors import CheckpointError, SenetError
+from senet.execution.store import Store
+from senet.experiments.early_stopping import curve_of, read_pruned
+from senet.experiments.failed_run import Failed
+from senet.experiments.result import Epoch, Result
+from senet.experiments.run import Run
 from senet.files.lock import holder
-from senet.lab.early import curve_of, read_pruned
-from senet.lab.failed import Failed
-from senet.lab.folder import read_run
-from senet.lab.result import Epoch, Result
-from senet.lab.run import Run
-from senet.lab.store import Store
+from senet.training.run_folder import read_run
 
 __all__ = ["STATES", "Status", "runs_in", "status"]
 

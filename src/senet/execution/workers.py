@@ -12,14 +12,14 @@ from typing import Protocol, Self, runtime_checkable
 
 from senet.data.dataset import Data
 from senet.data.loading import load
-from senet.data.spec import DataSpec
 from senet.errors import SenetError
-from senet.execution.setup import Setup
-from senet.lab.early import Judge
-from senet.lab.progress import Progress
-from senet.lab.result import Result
-from senet.lab.run import Run
-from senet.lab.train import train
+from senet.experiments.data_spec import DataSpec
+from senet.experiments.early_stopping import Judge
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
+from senet.training.progress import Progress
+from senet.training.train import train
 
 __all__ = ["Here", "Job", "Open", "Outcome", "Watch", "Workers", "loaded"]
 
@@ -69,7 +69,7 @@ class Job:
         self.setup, self.judge, self.retry_failed, self.say = setup, judge, retry_failed, say
 
     def __call__(self, run: Run, folder: Path, watch: Watch | None = None) -> Result:
-        """Train a run in this process, go on with it, or read its result, see `senet.lab.train.train`.
+        """Train a run in this process, go on with it, or read its result, see `senet.training.train.train`.
 
         Args:
             run: what to train.

@@ -1,7 +1,7 @@
 """Squeeze-and-excitation in the memory passes of the plain network: for training, and for inference."""
 
-from senet.fast.accelerate import Accelerated, accelerate, decelerate
-from senet.fast.inference import Optimized, optimize
-from senet.fast.treated import Report, Treated
+from senet.fast.inference.optimize import Optimized, optimize
+from senet.fast.inference.optimized import Report, Treated
+from senet.fast.training.accelerate import Accelerated, accelerate, decelerate
 
 __all__ = ["Accelerated", "Optimized", "Report", "Treated", "accelerate", "decelerate", "optimize"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from senet.errors import unknown
 from senet.models.convolution import Concat, conv_norm_act
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.stages import standard_gate
 from senet.nn import Gates, Site, chain, place

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from senet.errors import SpecError, unknown
 from senet.models.branches import branch, mixed
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.nn import Gates, Residual, Site, chain, place
 from senet.spec import SESpec

@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from senet.models.convolution import conv, conv_norm_act
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.stages import stages, standard_gate
 from senet.nn import Gates, Site, chain, place

@@ -7,7 +7,7 @@ from torch import nn
 
 from senet.errors import unknown
 from senet.models.convolution import conv
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.shortcut import PREACT_SHORTCUTS, Shortcut, bare_projection
 from senet.models.stages import stages

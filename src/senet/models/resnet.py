@@ -7,7 +7,7 @@ from torch import nn
 
 from senet.errors import SpecError, unknown
 from senet.models.convolution import conv
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.shortcut import Shortcut, projection
 from senet.models.stages import Unit, stages

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from senet.errors import unknown
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.resnet import basic, stem
 from senet.models.shortcut import SHORTCUTS

@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 
 from senet.models.convolution import conv, conv_norm_act
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.resnet import inner_widths
 from senet.models.shortcut import projection

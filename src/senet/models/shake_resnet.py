@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from senet.errors import SpecError
 from senet.models.convolution import conv
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.shake import shake_unit
 from senet.models.stages import stages

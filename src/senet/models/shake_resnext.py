@@ -6,7 +6,7 @@ from torch import nn
 
 from senet.errors import SpecError
 from senet.models.convolution import conv
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.resnet import stem
 from senet.models.shake import shake_unit

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from senet.errors import SpecError
 from senet.models.convolution import conv, conv_norm_act
-from senet.models.init import he_normal_
+from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.stages import stages, standard_gate
 from senet.nn import Gates, Residual, Site, chain, place

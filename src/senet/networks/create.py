@@ -6,18 +6,18 @@ from typing import Any
 
 from torch import nn
 
-from senet.create import create_model
 from senet.errors import CheckpointError, SpecError, UsageError
 from senet.networks.building import Builder, build
 from senet.networks.names import named
 from senet.networks.pretrained import from_pretrained
+from senet.networks.zoo_model import create_model
 from senet.spec import SESpec, designs
 from senet.surgery import insert
 from senet.weights.difference import shapes_differ
+from senet.weights.numbers import check_values
 from senet.weights.prefix import without_prefix
 from senet.weights.safe import read_weights
 from senet.weights.source import locate
-from senet.weights.values import check_values
 
 __all__ = ["create"]
 

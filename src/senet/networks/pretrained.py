@@ -10,18 +10,18 @@ from torch import nn
 from senet import models
 from senet.calls import by_name
 from senet.errors import CheckpointError, SenetError, SpecError
+from senet.experiments.result import Result
 from senet.files.atomic import ensure_writable, write_bytes
-from senet.lab.result import Result
 from senet.networks.building import Builder, builder_of
 from senet.networks.names import RUN, named
 from senet.networks.rebuild import described, rebuild
-from senet.networks.runs import config_of_run
+from senet.networks.run_folders import config_of_run
 from senet.spec import SESpec, designs
 from senet.weights.card import write_description
 from senet.weights.config import Config, Preprocessing, read_config
+from senet.weights.numbers import check_values
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
-from senet.weights.values import check_values
 
 __all__ = ["description", "from_pretrained", "origin_of", "preprocessing_of", "save_pretrained", "side_of"]
 

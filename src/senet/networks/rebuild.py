@@ -11,7 +11,7 @@ from senet.errors import CheckpointError, SenetError, SpecError
 from senet.networks.building import Builder, build
 from senet.networks.names import LIBRARIES, Named, named
 from senet.surgery import ChannelScale, find, skeleton
-from senet.surgery.inserted import inserted, reinsert
+from senet.surgery.insertion.inserted import inserted, reinsert
 from senet.weights.config import Config
 from senet.weights.difference import layers_differ, shapes_differ
 

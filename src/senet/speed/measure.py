@@ -16,7 +16,7 @@ from senet.errors import SpecError, unknown
 from senet.nn import Residual, SqueezeExcite
 from senet.spec import SESpec
 from senet.speed.interleave import interleave
-from senet.speed.memory import bandwidth, moved_bytes, peak_bytes, saved_bytes
+from senet.speed.traffic import bandwidth, moved_bytes, peak_bytes, saved_bytes
 from senet.speed.variants import DEFAULTS, variants
 
 __all__ = ["DTYPES", "MODES", "Bench", "Block", "Line", "bench"]

@@ -1,13 +1,13 @@
 """Work on networks that exist already, ours or foreign ones."""
 
-from senet.surgery.find import Found, find
-from senet.surgery.fold import fold, skeleton
-from senet.surgery.folded import Folded
-from senet.surgery.insert import insert
-from senet.surgery.insertion import Insertion, PlannedBlock
-from senet.surgery.plan import plan
-from senet.surgery.remove import remove
-from senet.surgery.scale import ChannelScale
+from senet.surgery.finding.find import Found, find
+from senet.surgery.folding.constants import ChannelScale
+from senet.surgery.folding.fold import fold, skeleton
+from senet.surgery.folding.folded import Folded
+from senet.surgery.insertion.insert import insert
+from senet.surgery.insertion.plan import plan
+from senet.surgery.insertion.remove import remove
+from senet.surgery.insertion.report import Insertion, PlannedBlock
 
 __all__ = [
     "ChannelScale",

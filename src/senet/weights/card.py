@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from senet.experiments.result import Result
 from senet.files.atomic import write_json, write_text
 from senet.files.documents import DocumentError, read_text
-from senet.lab.result import Result
 from senet.text import code_span, markdown
 from senet.weights.config import Config
 from senet.weights.source import CONFIG

@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from senet import decode
-from senet.data.spec import DataSpec
+from senet import settings
 from senet.errors import CheckpointError, SenetError, SpecError
+from senet.experiments.data_spec import DataSpec
 from senet.files.documents import parse_json
 from senet.spec import SESpec
-from senet.surgery.inserted import Inserted
+from senet.surgery.insertion.inserted import Inserted
 
 __all__ = ["FORMAT", "Config", "Preprocessing", "read_config"]
 
@@ -128,7 +128,7 @@ def read_config(path: Path) -> Config | None:
             raise CheckpointError(
                 f"{path}: format = {found[:40]!r} is of another version of senet, this one reads {', '.join(READABLE)}."
             )
-        return decode.record(Config, values, place=str(path))
+        return settings.record(Config, values, place=str(path))
     except CheckpointError:
         raise
     except SenetError as error:

@@ -16,9 +16,9 @@ from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError, unknown
 from senet.nn import SqueezeExcite
 from senet.weights import cadene, kth, mmpretrain, monai, moskomule, pytorchcv, timm, torchvision
+from senet.weights.numbers import check_values
 from senet.weights.origin import Origin
 from senet.weights.reading import check
-from senet.weights.values import check_values
 
 __all__ = ["ORIGINS", "Loaded", "load_weights", "state_dict_as"]
 

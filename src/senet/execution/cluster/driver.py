@@ -28,9 +28,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from senet.errors import Interrupted, SenetError, UsageError
 from senet.execution.cluster.node import PROBE, Board, Expected, Refused, examine, source_digest, train, versions
 from senet.execution.workers import Job, Outcome, Watch, loaded
+from senet.experiments.run import Run
 from senet.files.atomic import write_text
 from senet.files.lock import RunLock
-from senet.lab.run import Run
 
 __all__ = ["Cluster"]
 

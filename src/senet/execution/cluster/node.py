@@ -20,14 +20,14 @@ import torch
 from ray.exceptions import RayError
 
 import senet
-from senet.data.spec import DataSpec
 from senet.errors import SenetError
 from senet.execution.workers import Job, Outcome, loaded
+from senet.experiments.data_spec import DataSpec
+from senet.experiments.failed_run import is_of_the_run
+from senet.experiments.run import Run
 from senet.files.lock import holder
-from senet.lab.failed import is_of_the_run
-from senet.lab.progress import Progress
-from senet.lab.run import Run
 from senet.signals import stoppable
+from senet.training.progress import Progress
 
 __all__ = ["PROBE", "Board", "Expected", "Refused", "examine", "source_digest", "train"]
 

@@ -1,0 +1,130 @@
+"""From flags and words to the values of a run or a study: flags over a file, words over flags."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from senet.errors import SenetError, UsageError
+
+if TYPE_CHECKING:
+    from senet.experiments.study import Study
+
+__all__ = ["DEFAULTS", "asked_study", "asked_values", "check_models", "defaults", "report_folder"]
+
+DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where nothing else is said
+    "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
+    "cifar10": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "cifar100": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "svhn": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "folder": ("resnet18", "photos", ("standard",)),
+}
+
+
+def defaults(data: object) -> tuple[str, str, tuple[str, ...]]:
+    """Give network, recipe and designs of a data set; a name that is not known is refused where it is decoded."""
+    return DEFAULTS.get(data, DEFAULTS["cifar10"]) if isinstance(data, str) else DEFAULTS["cifar10"]
+
+
+def asked_values(
+    words: list[str] | None,
+    *,
+    data: str | None,
+    data_dir: Path | None = None,
+    model: str | None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    recipe: str | None = None,
+    se: str | None = None,
+    base: Any = None,
+) -> dict[str, Any]:
+    """Put flags and words over a base; what nobody said comes from the data set's defaults.
+
+    Args:
+        words: `NAME=VALUE`, which win over flags and base.
+        data: name of the data set; here and below None leaves what the base says.
+        data_dir: where the set lies. It says which set it is where nothing else does; without it, that is the digits.
+        model: name of the network.
+        epochs: passes over the training images.
+        batch_size: images of one step.
+        lr: learning rate before the schedule.
+        recipe: name of a recipe.
+        se: a design.
+        base: values of a file, of which nothing is known.
+
+    Returns:
+        What `decoding.run` takes.
+
+    Raises:
+        UsageError: if `se.NAME=VALUE` meets several designs.
+        SpecError: if a word is no assignment.
+    """
+    from senet import settings
+    from senet.experiments import decoding
+
+    asked = decoding.tables(base or {}, place="")
+    changes = decoding.tables(decoding.assign(words or []), place="")
+    asked["data"] = _asked_data(
+        {**asked.get("data", {}), **({} if data is None else {"name": data})}, changes, data_dir
+    )
+    network, preset, _ = defaults(asked["data"]["name"])
+    if model is not None or "model" not in asked:
+        asked["model"] = model or network
+    if recipe is not None or "recipe" not in asked:
+        asked["recipe"] = {"preset": recipe or preset}
+    flags = {"epochs": epochs, "batch_size": batch_size, "optim": None if lr is None else {"lr": lr}}
+    asked["recipe"] = settings.merge(asked["recipe"], {k: v for k, v in flags.items() if v is not None})
+    if se is not None:
+        asked["se"] = se
+    if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
+        old = decoding.se_designs(asked.pop("se", "standard"))
+        if len(old) != 1:
+            raise UsageError("se.NAME=VALUE changes a single design; write the designs out with --se.")
+        changes["se"] = settings.merge(asdict(old[0]), changes["se"])
+    return settings.merge(asked, changes)
+
+
+def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any]:
+    """Name the data set: as it is said, else as the folder shows, else the digits; and which folder of images it is."""
+    words = changes.get("data", {})
+    named = words.get("name", said.get("name")) if isinstance(words, Mapping) else None
+    if data_dir is None:
+        return {**said, "name": named or "digits"}
+    from senet.data.recognise import identity, recognise
+
+    if named == "digits":
+        raise UsageError(f"--data-dir {data_dir}: the digits come with senet; leave the folder or the digits out.")
+    name = named or recognise(data_dir)
+    known = {"folder": identity(data_dir)} if name == "folder" and data_dir.is_dir() else {}
+    return {**known, **said, "name": name}
+
+
+def asked_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":
+    """Read a study with the changes that were asked for."""
+    from senet.experiments import decoding
+    from senet.experiments.study import read_study
+
+    return read_study(path, changes=decoding.assign(words or []), quick=quick)
+
+
+def report_folder(study_file: Path, study: "Study") -> Path:
+    """Give the place of a study's committed report."""
+    return study_file.parent / "reports" / study.name
+
+
+def check_models(study: "Study") -> None:
+    """Build every network of a study on no device: a design that does not fit is known before the first step."""
+    import torch
+
+    from senet.models import create_model
+
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for row in study.rows:
+            try:
+                create_model(row.run.model, se=row.run.se or None)
+            except SenetError as error:
+                error.add_note(f"in row {row.id!r} of {study.name}")
+                raise

@@ -1,0 +1,99 @@
+"""A split that lies in memory as one tensor of bytes: batches cost a copy of rows, and move to a GPU once.
+
+`n` images, `b` of a batch, `c` channels, `h` rows, `w` columns.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from senet.data.augment import cutout, draw_box, draw_cutout, generator, move
+from senet.data.framing import Frame
+from senet.data.normalize import Normalize
+from senet.experiments.data_spec import Augment
+
+__all__ = ["Tensors", "finish"]
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """Images and labels in memory.
+
+    Attributes:
+        images: pixels, on any device.
+        labels: class of every image, on the CPU.
+        frame: what the network sees of them; None leaves them as they are.
+        normalize: bytes to numbers, the last step but Cutout.
+        names: how messages call the images; empty where a number is all they have.
+        digests: of the files they came from, likewise.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+    frame: Frame | None = None
+    normalize: Normalize = Normalize()  # noqa: RUF009 -- a frozen value
+    names: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns as the network gets them."""
+        c, h, w = self.images.shape[1:]
+        return (c, self.frame.height, self.frame.width) if self.frame else (c, h, w)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Int64[Tensor, " m"]) -> "Tensors":
+        names, digests = (tuple(of[i] for i in index.tolist()) if of else () for of in (self.names, self.digests))
+        return replace(self, images=self.images[index], labels=self.labels[index], names=names, digests=digests)
+
+    def to(self, device: torch.device | str) -> "Tensors":
+        """Move the images; the labels stay, they are read by plans and metrics."""
+        return replace(self, images=self.images.to(device))
+
+    def batches(
+        self,
+        plan: Sequence[tuple[Int64[Tensor, "_"], int]],
+        *,
+        augment: Augment | None,
+        device: torch.device | str,
+        workers: int = 0,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of a plan, see `Files.batches`; `workers` has nothing to do here."""
+        h, w = self.images.shape[2:]
+        frame = self.frame or Frame(h, w)
+        for indices, seed in plan:
+            x = self.images.index_select(0, indices.to(self.images.device))
+            if augment is not None and augment.resized_crop:
+                draws = (generator(seed, index + 1) for index in indices.tolist())
+                boxes = [draw_box(h, w, smallest=augment.resized_crop, random=random) for random in draws]
+                x = frame.parts(x, torch.tensor(boxes, dtype=torch.float32))
+            else:
+                x = frame.centres(x)
+            x = finish(x, self.normalize, augment=augment, seed=seed)
+            yield x.to(device), self.labels.index_select(0, indices.cpu()).to(device)
+
+
+def finish(
+    x: UInt8[Tensor, "b c h w"], normalize: Normalize, *, augment: Augment | None, seed: int
+) -> Float[Tensor, "b c h w"]:
+    """Make of the bytes of a batch, cut and resized by now, what the network sees: moves, normalisation, Cutout.
+
+    Args:
+        x: pixels.
+        normalize: bytes to numbers.
+        augment: random changes; `None` stands for none.
+        seed: of this batch.
+    """
+    if augment is None:
+        return normalize(x)
+    random = generator(seed)
+    x = normalize(move(x, augment, random))
+    if augment.cutout:
+        n, _, h, w = x.shape
+        x = cutout(x, draw_cutout(n, h, w, random=random).to(x.device), side=augment.cutout)
+    return x

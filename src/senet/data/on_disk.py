@@ -1,0 +1,141 @@
+"""A split that stays on disk: pictures are decoded when a batch needs them, by worker processes if asked.
+
+`n` images, `b` of a batch, `h` rows, `w` columns. A worker decodes, crops and resizes; what is done to whole batches
+(`finish`) is the code of the splits in memory. So a batch has the same bits with any number of workers.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from senet.data.augment import draw_box, generator
+from senet.data.framing import DEFAULT_SIDE, Frame
+from senet.data.image_decoding import UnreadableImage, decode, quiet, to_tensor
+from senet.data.in_memory import finish
+from senet.data.labels import printable
+from senet.data.normalize import Normalize
+from senet.errors import DataError
+from senet.experiments.data_spec import Augment
+from senet.signals import held, obey_parent
+
+__all__ = ["Files"]
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """Pictures as files, or as the bytes of files.
+
+    Attributes:
+        items: path or content of every picture.
+        names: how messages call them.
+        labels: class of every picture, on the CPU.
+        digests: of their contents; empty before they have been looked at.
+        frame: what the network sees of them.
+        normalize: bytes to numbers, the last step but Cutout.
+    """
+
+    items: tuple[Path | bytes, ...]
+    names: tuple[str, ...]
+    labels: Int64[Tensor, " n"]
+    digests: tuple[str, ...] = ()
+    frame: Frame = Frame(DEFAULT_SIDE, DEFAULT_SIDE, 256)  # noqa: RUF009 -- a frozen value
+    normalize: Normalize = Normalize()  # noqa: RUF009 -- likewise
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns as the network gets them."""
+        return 3, self.frame.height, self.frame.width
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Int64[Tensor, " m"]) -> "Files":
+        chosen = index.tolist()
+        return replace(
+            self,
+            items=tuple(self.items[i] for i in chosen),
+            names=tuple(self.names[i] for i in chosen),
+            labels=self.labels[index],
+            digests=tuple(self.digests[i] for i in chosen) if self.digests else (),
+        )
+
+    def to(self, device: torch.device | str) -> "Files":
+        """Return itself: files stay where they are."""
+        return self
+
+    def batches(
+        self,
+        plan: Sequence[tuple[Int64[Tensor, "_"], int]],
+        *,
+        augment: Augment | None,
+        device: torch.device | str,
+        workers: int = 0,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield `(x, y)` for every step of a plan.
+
+        A batch depends on its indices, its seed and `augment` only; a training that is resumed slices the plan.
+
+        Args:
+            plan: indices and seed of each step.
+            augment: random changes; `None` stands for none at all.
+            device: where the batch is wanted.
+            workers: processes that decode pictures.
+
+        Yields:
+            Normalised images `(b, c, h, w)` in float32 and their labels `(b,)` in int64.
+
+        Raises:
+            DataError: if a picture cannot be decoded; it names the file.
+        """
+        device = torch.device(device)
+        loader = DataLoader(
+            _Pictures(self, smallest=augment.resized_crop if augment else 0.0),
+            batch_sampler=[[(index, seed) for index in indices.tolist()] for indices, seed in plan],
+            num_workers=workers,
+            collate_fn=_stack,
+            pin_memory=device.type == "cuda",
+            # without one of its own the loader draws from torch's global generator, and a resumed run would differ
+            generator=torch.Generator(),
+            worker_init_fn=obey_parent,
+        )
+        with held() if workers else nullcontext():
+            loaded = iter(loader)  # starts the workers
+        for (indices, seed), (x, problem) in zip(plan, loaded, strict=True):
+            if problem:
+                raise DataError(f"unreadable image: {problem}. Mend or delete it, or skip it (--on-bad-image skip).")
+            x = x.to(device, non_blocking=True)
+            y = self.labels.index_select(0, indices.cpu()).to(device)
+            yield finish(x, self.normalize, augment=augment, seed=seed), y
+
+
+class _Pictures(Dataset[tuple[Tensor, str]]):
+    """What a worker gets: (index, seed) in, pixels or the reason why there are none out."""
+
+    def __init__(self, files: Files, *, smallest: float) -> None:
+        self.files, self.smallest = files, smallest
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, str]:
+        index, seed = key
+        frame = self.files.frame
+        try:
+            with quiet():
+                picture = decode(self.files.items[index])
+            if not self.smallest:
+                return to_tensor(frame.centre(picture)), ""
+            random = generator(seed, index + 1)
+            box = draw_box(picture.height, picture.width, smallest=self.smallest, random=random)
+            return to_tensor(frame.part(picture, box)), ""
+        except UnreadableImage as error:
+            # an exception would come out of a worker with its traceback as the message
+            return torch.empty(0, dtype=torch.uint8), f"{printable(self.files.names[index])} ({error})"
+
+
+def _stack(samples: list[tuple[Tensor, str]]) -> tuple[Tensor, str]:
+    problem = next((text for _, text in samples if text), "")
+    return (torch.empty(0, dtype=torch.uint8) if problem else torch.stack([x for x, _ in samples])), problem

@@ -1,0 +1,1 @@
+"""The data flow of one forward pass, recorded without changing the network."""

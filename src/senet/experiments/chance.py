@@ -1,0 +1,20 @@
+"""Whether a network answers better than somebody who has not seen the images."""
+
+from math import sqrt
+
+from senet.experiments.result import Result
+
+__all__ = ["most_by_chance", "only_guesses"]
+
+DEVIATIONS = 2.0  # of a binomial: 1 in 40 guessers is above
+
+
+def most_by_chance(result: Result) -> float:
+    """Return how many test images one gets right who always says the most frequent class, or picks classes by lot."""
+    share = max(map(sum, result.confusion)) / result.total
+    return result.total * share + DEVIATIONS * sqrt(result.total * share * (1 - share))
+
+
+def only_guesses(result: Result) -> bool:
+    """Return whether the last epoch of a run is not better than chance."""
+    return result.last.correct <= most_by_chance(result)

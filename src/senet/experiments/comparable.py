@@ -1,0 +1,38 @@
+"""Whether results may stand side by side: the rule of every table, figure, report and list of results."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from senet.errors import CheckpointError
+from senet.experiments.early_stopping import Pruned
+from senet.experiments.result import Result
+
+__all__ = ["refuse_other_images"]
+
+
+def refuse_other_images(results: Iterable[Result | Pruned]) -> None:
+    """Refuse to set results side by side that saw different images: every table, figure and list passes here.
+
+    Args:
+        results: of one comparison, one search or one list. Those with equal `run.data` must have equal fingerprints,
+            and were tested on as many images.
+
+    Raises:
+        CheckpointError: naming the first two that do not belong together.
+    """
+    first: dict[Any, Result | Pruned] = {}
+    for result in results:
+        other = first.setdefault(result.run.data, result)
+        if result.data != other.data:
+            difference = f"different images ({other.data} and {result.data})"
+        elif result.total != other.total:
+            difference = f"different images: {other.total:,} and {result.total:,} were tested"
+        elif isinstance(result, Result) and isinstance(other, Result) and result.classes != other.classes:
+            difference = "different classes"
+        else:
+            continue
+        one, two = (f"run {r.run.id} ({r.run.model} {r.run.design}, seed {r.run.seed})" for r in (other, result))
+        raise CheckpointError(
+            f"{one} and {two} saw {difference}, so they cannot be compared; remove the results of one of the two (its "
+            "folder of runs, its line in results.jsonl), or train both on the same images."
+        )

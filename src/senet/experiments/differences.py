@@ -1,0 +1,67 @@
+"""How runs differ, field by field: from the defaults, and a study at its quick scale from the full one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from senet.experiments.run import Run
+
+__all__ = ["differences", "settings"]
+
+
+def settings(run: Run) -> str:
+    """Say data set, epochs, and what else of data and recipe is not the default, by dotted names.
+
+    Example:
+        >>> settings(Run(seed=3))
+        'data.name=digits recipe.epochs=20'
+    """
+    values = run.as_dict()
+    plain = Run().as_dict() | {name: values[name] for name in ("model", "se", "seed")}
+    plain["data"]["name"] = plain["recipe"]["epochs"] = None
+    return " ".join(f"{place}={_word(value)}" for place, _, value in _changes(plain, values))
+
+
+def differences(
+    full: Mapping[str, Run], quick: Mapping[str, Run], *, seeds: tuple[tuple[int, ...], tuple[int, ...]]
+) -> tuple[str, ...]:
+    """Say how the same rows differ at two scales: `recipe.epochs: 50 -> 10`, with the rows where not all do.
+
+    Args:
+        full: runs by the id of their row.
+        quick: those of the same rows at the quick scale.
+        seeds: of both.
+    """
+    changed: dict[tuple[str, str, str], list[str]] = {}
+    for row, before in full.items():
+        for place, old, new in _changes(before.as_dict(), quick[row].as_dict()):
+            changed.setdefault((place, _word(old), _word(new)), []).append(row)
+    lines = []
+    for (place, old, new), rows in changed.items():
+        lines.append(f"{place}: {old} -> {new}{_where(rows, list(full))}")
+    if seeds[0] != seeds[1]:
+        lines.append(f"seeds: {_word(seeds[0])} -> {_word(seeds[1])}")
+    return tuple(lines)
+
+
+def _where(rows: Sequence[str], known: Sequence[str]) -> str:
+    others = [row for row in known if row not in rows]
+    if not others:
+        return ""
+    return f" (all but {', '.join(others)})" if len(others) < len(rows) else f" ({', '.join(rows)})"
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for name, old in before.items():
+        new = now[name]
+        if isinstance(old, Mapping):
+            yield from _changes(old, new, f"{place}{name}.")
+        elif old != new:
+            yield place + name, old, new
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(map(_word, value)) + ")"
+    return str(value)

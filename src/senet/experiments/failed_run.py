@@ -1,0 +1,114 @@
+"""Runs that failed by themselves: what is remembered of it, and which errors count as such. No torch here.
+
+An error is *of the run* if the same run would meet it at every attempt: it diverges, its values do not fit, its
+checkpoint is damaged, a bug. The run is then given up and remembered as failed, and others go on. Every other error
+is *of the machine* (no data, no space, no memory, a killed process): nothing is remembered, and the next command, here
+or elsewhere, tries the run again.
+"""
+
+import os
+import socket
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from senet.errors import CheckpointError, NumericError, SenetError, SpecError, UsageError
+from senet.experiments.result import decode_about_run, read_about_run
+from senet.experiments.run import Run
+
+__all__ = ["FAILED", "Failed", "RunFailed", "failures", "is_of_the_run", "read_failed"]
+
+FAILED = "failed.json"
+
+
+class RunFailed(SenetError):  # noqa: N818 (named for what it tells)
+    """A run that failed by itself, now or at an earlier start."""
+
+
+OF_THE_RUN = (NumericError, SpecError, CheckpointError, UsageError, RunFailed)
+OF_THE_MACHINE = (SenetError, OSError, MemoryError, ImportError)
+
+
+def is_of_the_run(error: BaseException) -> bool:
+    """Return whether the same run would meet this error again, wherever it is trained."""
+    if isinstance(error, OF_THE_RUN):
+        return True
+    no_memory = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)  # torch's, a RuntimeError
+    return isinstance(error, Exception) and not isinstance(error, OF_THE_MACHINE) and not no_memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A run that failed by itself.
+
+    Attributes:
+        run: what was trained.
+        reason: the error in one line.
+        kind: class of the error.
+        exit_code: of a command that ends with it.
+        when: local time.
+        where: process and machine.
+        traceback: of a bug; empty for an error that a user can mend.
+    """
+
+    run: Run
+    reason: str
+    kind: str
+    exit_code: int
+    when: str
+    where: str
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, run: Run, error: Exception) -> Self:
+        """Describe an error that has just ended a run in this process."""
+        mendable = isinstance(error, SenetError)
+        first = next(iter(str(error).splitlines()), "no message")
+        return cls(
+            run=run,
+            reason=first if mendable else f"unexpected {type(error).__name__}: {first}",
+            kind=type(error).__name__,
+            exit_code=error.exit_code if isinstance(error, SenetError) else 1,
+            when=datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
+            where=f"process {os.getpid()} on {socket.gethostname()}",
+            traceback="" if mendable else "".join(traceback.format_exception(error)),
+        )
+
+    @property
+    def error(self) -> RunFailed:
+        """The error that tells of it."""
+        error = RunFailed(self.reason)
+        error.exit_code = self.exit_code
+        return error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as JSON has them."""
+        return {**asdict(self), "run": self.run.as_dict()}
+
+
+def failures(failed: Sequence[Failed], of: int) -> RunFailed:
+    """Make the error that ends a command some of whose `of` runs failed by themselves."""
+    first = failed[0]
+    run = first.run
+    error = RunFailed(
+        f"{len(failed)} of {of} runs failed; the first is {run.model} {run.design} seed {run.seed}: {first.reason} "
+        "To train them again, add --retry-failed."
+    )
+    error.exit_code = first.exit_code
+    return error
+
+
+def read_failed(folder: Path) -> Failed | None:
+    """Read why the run of a folder failed; None if it has not.
+
+    Raises:
+        CheckpointError: if the file does not tell.
+    """
+    path = folder / FAILED
+    text = read_about_run(path)
+    if text is None:
+        return None
+    return decode_about_run(Failed, text, place=str(path), what="record", way_out=" Remove it.")

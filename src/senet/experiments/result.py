@@ -1,0 +1,257 @@
+"""What a training gave: curves, counts, confusion, time, and where it was made. No torch here."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from senet import settings
+from senet.errors import CheckpointError, SpecError
+from senet.experiments import decoding
+from senet.experiments.environment import Environment
+from senet.experiments.run import Run
+from senet.files.documents import DocumentError, parse_json, read_text
+
+__all__ = [
+    "Epoch",
+    "Result",
+    "check_curve",
+    "decode_about_run",
+    "decode_result",
+    "read_about_run",
+    "within",
+]
+
+T = TypeVar("T")
+
+# No training comes near these; what lies above was damaged or edited.
+MOST_IMAGES = 10**12
+MOST_PARAMS = 10**15
+MOST_MACS = 10**18
+MOST_SECONDS = 1e10
+MOST_LOSS = 1e38
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One line of a training curve.
+
+    Attributes:
+        epoch: epochs done, from 1.
+        lr: learning rate of the last step.
+        train_loss: mean over the epoch, augmented and smoothed as trained [nats].
+        test_loss: mean over the test images [nats].
+        correct: test images whose highest logit is the label's.
+        correct5: test images whose label is among the five highest.
+        seconds: training and testing of this epoch, wall time.
+    """
+
+    epoch: int
+    lr: float
+    train_loss: float
+    test_loss: float
+    correct: int
+    correct5: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "train_loss", "test_loss"):
+            within(name, getattr(self, name), 0, MOST_LOSS)
+        within("seconds", self.seconds, 0, MOST_SECONDS)
+        within("epoch", self.epoch, 1, MOST_IMAGES)
+        within("correct5", self.correct5, 0, MOST_IMAGES)
+        within("correct", self.correct, 0, self.correct5, most_is="correct5")
+
+
+def check_curve(curve: Sequence[Epoch], *, total: int, epochs: int) -> None:
+    """Refuse a training curve that no training can have written.
+
+    Args:
+        curve: one record for each epoch.
+        total: images that were tested after each epoch.
+        epochs: how many records there must be.
+
+    Raises:
+        SpecError: if epochs are missing, doubled or unordered, or an epoch has more right answers than images.
+    """
+    if len(curve) != epochs:
+        raise SpecError(f"curve has {len(curve)} epochs where {epochs} belong; the record is damaged or was edited.")
+    for number, epoch in enumerate(curve):
+        if epoch.epoch != number + 1:
+            raise SpecError(f"curve[{number}].epoch = {epoch.epoch} stands where epoch {number + 1} belongs.")
+        within(f"curve[{number}].correct5", epoch.correct5, 0, total, most_is="the images tested")
+
+
+def within(name: str, value: float, least: float, most: float, *, most_is: str = "") -> None:
+    """Refuse a number outside of its bounds; nan is outside of all.
+
+    Args:
+        name: of the number.
+        value: the number.
+        least: that is allowed.
+        most: that is allowed.
+        most_is: what `most` is, for the error.
+
+    Raises:
+        SpecError: with name, number and bounds.
+    """
+    if not least <= value <= most:
+        said = repr(value) if len(repr(value)) <= 24 else f"{repr(value)[:20]}..."
+        top = f"{most_is}, {most:,}" if most_is else f"{most:g}"
+        raise SpecError(f"{name} = {said} is not a number from {least:g} to {top}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The outcome of a run.
+
+    A record that contradicts itself is refused, wherever it comes from: files of results can be edited and damaged.
+
+    Attributes:
+        run: what was trained.
+        curve: one record for each epoch.
+        classes: their names, by label.
+        confusion: test images by label (row) and answer (column) after the last epoch.
+        params: learnable parameters.
+        macs: multiply-adds of one image, convolutions and linear maps.
+        train_images: images of an epoch.
+        train_seconds: time in training steps, without testing and saving.
+        data: fingerprint of the data set.
+        environment: where it was made: the last part of it, if it was stopped and went on elsewhere.
+        before: where the parts before that were made, in their order.
+        notes: what the data reader and the trainer had to say.
+    """
+
+    run: Run
+    curve: tuple[Epoch, ...]
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    params: int
+    macs: int
+    train_images: int
+    train_seconds: float
+    data: str
+    environment: Environment = field(default_factory=Environment)
+    before: tuple[Environment, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        within("params", self.params, 1, MOST_PARAMS)
+        within("macs", self.macs, 0, MOST_MACS)
+        within("train_images", self.train_images, 1, MOST_IMAGES)
+        within("train_seconds", self.train_seconds, 0, MOST_SECONDS)
+        sides = {len(self.classes), len(self.confusion), *map(len, self.confusion)}
+        if len(sides) != 1:
+            raise SpecError(
+                f"confusion has {len(self.confusion)} rows of {sorted({*map(len, self.confusion)})} numbers for "
+                f"{len(self.classes)} classes; it is square, with one row for each class."
+            )
+        for label, row in enumerate(self.confusion):
+            for answer, count in enumerate(row):
+                within(f"confusion[{label}][{answer}]", count, 0, MOST_IMAGES)
+        within("the sum of confusion", self.total, 1, MOST_IMAGES)
+        check_curve(self.curve, total=self.total, epochs=self.run.recipe.epochs)
+        right = sum(row[label] for label, row in enumerate(self.confusion))
+        if right != self.last.correct:
+            raise SpecError(
+                f"curve[{len(self.curve) - 1}].correct = {self.last.correct} contradicts confusion, which has {right} "
+                "right answers on its diagonal."
+            )
+
+    @property
+    def total(self) -> int:
+        """Test images."""
+        return sum(map(sum, self.confusion))
+
+    @property
+    def last(self) -> Epoch:
+        """The last epoch: what tables report, since choosing the best one on the test set flatters."""
+        return self.curve[-1]
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the most correct test images; chosen on the test set, so it flatters."""
+        return max(self.curve, key=lambda epoch: epoch.correct)
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 after the last epoch [%]."""
+        return 100 * self.last.correct / self.total
+
+    @property
+    def accuracy5(self) -> float:
+        """Top-5 after the last epoch [%]."""
+        return 100 * self.last.correct5 / self.total
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all epochs, testing included."""
+        return sum(epoch.seconds for epoch in self.curve)
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images that went through in a second."""
+        return self.train_images * len(self.curve) / self.train_seconds if self.train_seconds else 0.0
+
+    @property
+    def class_accuracy(self) -> tuple[float, ...]:
+        """Accuracy of every class [%]; nan for a class without test images."""
+        rows = enumerate(self.confusion)
+        return tuple(100 * row[label] / sum(row) if sum(row) else float("nan") for label, row in rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the values as JSON has them."""
+        return {**asdict(self), "run": self.run.as_dict()}
+
+
+def decode_result(text: str, *, place: str) -> Result:
+    """Read a result from JSON.
+
+    Args:
+        text: what `json.dumps(result.as_dict())` gave.
+        place: where it comes from, for errors.
+
+    Raises:
+        CheckpointError: if it is no result.
+    """
+    return decode_about_run(Result, text, place=place, what="result")
+
+
+def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out: str = "") -> T:
+    """Read from JSON what is known of a run, the run itself among its fields.
+
+    Args:
+        kind: of the record.
+        text: its values.
+        place: where it comes from, for errors.
+        what: how errors call it.
+        way_out: what to do about one that cannot be read, a sentence behind the error.
+
+    Raises:
+        CheckpointError: if it is none.
+    """
+    try:
+        values = parse_json(text)
+        if not isinstance(values, dict) or not isinstance(values.get("run"), Mapping) or not values["run"]:
+            raise SpecError("a table with a table `run` in it is needed.")
+        json.dumps(values, ensure_ascii=False).encode()  # halves of a character cannot be written anywhere
+        values["run"] = asdict(decoding.run(values["run"], place="run"))
+        return settings.record(kind, values)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{place} is not a {what} of this version of senet: {said}{way_out}") from None
+
+
+def read_about_run(path: Path) -> str | None:
+    """Read a file that a run leaves behind; None if there is none yet.
+
+    Raises:
+        CheckpointError: if it cannot be read.
+    """
+    try:
+        return read_text(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, DocumentError) as error:
+        raise CheckpointError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None

@@ -1,0 +1,97 @@
+"""A run: everything that decides the outcome of one training, and the hash that names it. No torch here."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from senet.bounds import check_fields
+from senet.calls import by_name
+from senet.errors import SpecError
+from senet.experiments.data_spec import PIXELS, DataSpec
+from senet.experiments.recipe import Recipe
+from senet.spec import SESpec
+
+__all__ = ["SCHEMA", "Run"]
+
+SCHEMA = 1
+"""Version of what a run means. A change of a default that changes outcomes is a new version: ids then differ."""
+
+
+@by_name
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training: network, blocks, data, recipe, seed. Equal runs have equal ids and share results.
+
+    Attributes:
+        model: a name of `list_models()`.
+        se: designs of blocks; none is the plain network.
+        data: the data set.
+        recipe: the training.
+        seed: of the weights, the order, the augmentation and dropout.
+    """
+
+    model: str = "resnet20"
+    se: tuple[SESpec, ...] = ()
+    data: DataSpec = field(default_factory=DataSpec)
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "")
+
+    @property
+    def id(self) -> str:
+        """Hash of the values that differ from the defaults, 12 hexadecimal digits.
+
+        A field that is added later with the old meaning as its default leaves the ids of old runs as they are. Runs
+        whose images are resized carry the version of how that is done.
+        """
+        values = self.as_dict()
+        values["se"] = [_sparse(spec, asdict(SESpec())) for spec in values["se"]]
+        said = _sparse(values, asdict(Run()))
+        if self.data.name == "folder" or self.data.size or self.recipe.augment.resized_crop:
+            said["pixels"] = PIXELS
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def design(self) -> str:
+        """The blocks in words: `plain`, `slow_both r=16`, `standard r=8 + standard r=8 slot=pre`."""
+        return " + ".join(map(str, self.se)) or "plain"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the values as JSON has them, with the version of their meaning.
+
+        Raises:
+            SpecError: if a design holds a function instead of a name: it cannot be written down.
+        """
+        values = asdict(self)
+        for number, spec in enumerate(self.se):
+            for name in ("variant", "squeeze", "gate", "activation"):
+                if not isinstance(getattr(spec, name), str):
+                    raise SpecError(
+                        f"se[{number}].{name} is a function; a run needs names, so that it can be repeated."
+                    )
+        return {"schema": SCHEMA, **values}
+
+
+def _like(value: Any, default: Any) -> Any:
+    # 1 and 1.0 are equal, and JSON writes them differently: where the default is a float, so is the value
+    if isinstance(default, float):
+        return float(value)
+    if isinstance(value, tuple) and isinstance(default, tuple) and len(value) == len(default):
+        return tuple(map(_like, value, default))
+    return value
+
+
+def _sparse(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    sparse: dict[str, Any] = {}
+    for name, value in values.items():
+        default = defaults.get(name)
+        value = _like(value, default)
+        if isinstance(value, dict) and isinstance(default, dict):
+            value = _sparse(value, default)
+            default = {}
+        if name not in defaults or value != default:
+            sparse[name] = value
+    return sparse

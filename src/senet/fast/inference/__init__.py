@@ -1,0 +1,1 @@
+"""Inference: convolutions, norms, blocks and sums rewritten into fewer operations."""

@@ -1,0 +1,147 @@
+"""The graph of a network in evaluation mode, its squeeze-and-excitation blocks kept whole."""
+
+import inspect
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from senet.errors import SpecError
+from senet.surgery.insertion.hooks import insertions
+from senet.surgery.insertion.watch import repair
+
+__all__ = ["Tracer", "trace"]
+
+WRITERS = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
+NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+
+
+class Tracer(fx.Tracer):
+    """Trace with some modules as leaves, besides those of torch; none where a pickled graph is read again."""
+
+    def __init__(self, leaves: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.leaves = set(leaves)
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Ask for the first parameter alone: those with a default keep it."""
+        if not is_module:  # a pickled graph, which is read again
+            return super().create_args_for_root(root_fn, is_module, concrete_args)
+        return root_fn, [self.root, self.create_proxy("placeholder", input_of(self.root), (), {})]
+
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Record a call; blocks that `senet.insert` hung on a leaf become calls of their own."""
+        if not self.is_leaf_module(m, self.path_of_module(m)):
+            return super().call_module(m, forward, args, kwargs)
+        for hook in insertions(m._forward_pre_hooks):
+            args = hook(m, args)
+        output = super().call_module(m, forward, args, kwargs)
+        for hook in insertions(m._forward_hooks):
+            output = hook(m, args, output)
+        return output
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Keep a module whole."""
+        return module_qualified_name in self.leaves or super().is_leaf_module(m, module_qualified_name)
+
+
+def input_of(model: nn.Module) -> str:
+    """Return the name of the one input of a network.
+
+    Raises:
+        SpecError: if it takes none, or more than one.
+    """
+    parameters = list(inspect.signature(type(model).forward).parameters.values())[1:]  # the first is the module
+    kinds = inspect.Parameter
+    places = [each for each in parameters if each.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
+    several = [each for each in parameters if each.kind is kinds.VAR_POSITIONAL]
+    others = [each for each in parameters if each.default is kinds.empty and each not in (places + several)[:1]]
+    asked = [each.name for each in others if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
+    title = type(model).__name__
+    if asked:
+        raise SpecError(
+            f"{title}.forward asks for {', '.join(map(repr, asked))} besides its map; give a network of one input, or "
+            "give these parameters defaults."
+        )
+    if not places and not several:
+        raise SpecError(f"{title}.forward takes no map; give a network whose forward pass takes one.")
+    return (places + several)[0].name
+
+
+def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
+    """Trace a network as a graph of values, without what does nothing in evaluation mode: identities and dropout.
+
+    The hooks of `senet.insert` are taken from `model`: their blocks are in the graph.
+
+    Who reads a map after something has written into it gets what was written.
+
+    Raises:
+        SpecError: if the forward pass cannot be traced, asks for more than one input, or writes into maps through
+            views; if a child has a name that a traced network uses itself.
+    """
+    empty = fx.GraphModule(nn.Module(), fx.Graph())
+    names = (*model._modules, *model._parameters, *model._buffers)
+    if taken := next((name for name in names if hasattr(empty, name)), ""):
+        raise SpecError(
+            f"{type(model).__name__}.{taken} has a name that torch.fx uses itself; call this part otherwise, or give "
+            "a network that holds this one."
+        )
+    repair(model)
+    try:
+        graph = Tracer(leaves).trace(model)
+        for module in model.modules():  # they are in the graph now
+            for hooks in (module._forward_pre_hooks, module._forward_hooks):
+                for hook in insertions(hooks):
+                    del hooks[next(key for key, other in hooks.items() if other is hook)]
+        traced = fx.GraphModule(model, graph, class_name=type(model).__name__)
+    except SpecError:
+        raise
+    except Exception as error:  # whatever the network's own code raises on a proxy
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SpecError(
+            f"{type(model).__name__} cannot be traced ({reason}); give a network whose forward pass does not depend on "
+            "the values of tensors, or the part of it that does not."
+        ) from error
+    for node in list(graph.nodes):
+        node.type = None  # a jaxtyping annotation is no name that a pickled graph could import
+        if node.op == "call_module" and type(traced.get_submodule(node.target)) in NOTHING:
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+        elif node.target is torch._assert:  # on the number of dimensions, as timm's norms have it
+            graph.erase_node(node)
+    for place, node in enumerate(graph.nodes):
+        if (written := _written(traced, node)) is not None:
+            later = set(list(graph.nodes)[place + 1 :])
+            written.replace_all_uses_with(node, delete_user_cb=later.__contains__)
+            if not node.users:  # so whoever reads it does so through another name of the same memory
+                raise SpecError(
+                    f"{type(model).__name__} writes into a part or a view of a map ({node.name}), which cannot be "
+                    "followed; let the network read the result of that line, or give the part of it without it."
+                )
+    graph.eliminate_dead_code()  # only now: `relu_(x)` as a statement has no reader before
+    return traced
+
+
+def _written(traced: fx.GraphModule, node: fx.Node) -> fx.Node | None:
+    """Give the input that a node changes, if it changes one."""
+    if isinstance(out := node.kwargs.get("out"), fx.Node):
+        return out
+    return node.args[0] if _writes(traced, node) else None  # type: ignore[return-value]  # it is a node then
+
+
+def _writes(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Return whether a node changes its first input."""
+    if not node.args or not isinstance(node.args[0], fx.Node):
+        return False
+    if node.op == "call_module":
+        return bool(getattr(traced.get_submodule(str(node.target)), "inplace", False))
+    if node.op == "call_method":
+        return str(node.target).endswith("_") and not str(node.target).endswith("__")
+    name = getattr(node.target, "__name__", "")
+    return node.op == "call_function" and (
+        node.target in WRITERS or bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__"))
+    )

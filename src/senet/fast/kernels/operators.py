@@ -1,0 +1,140 @@
+"""The passes as registered operators: `torch.compile` and `torch.export` keep them as they are in their graphs.
+
+Each pass has an operator of its own, with a rule for the shapes of its results. When it runs it asks who runs the
+passes on the device of its map: C++, Triton, or plain torch where neither can.
+"""
+
+import torch
+from torch import Tensor
+
+from senet.fast.kernels.backends import live
+from senet.fast.kernels.passes import Passes
+from senet.fast.kernels.rows import combine, gradients
+
+__all__ = ["OPERATORS"]
+
+
+def matrix(u: Tensor) -> Tensor:
+    return u.new_empty(u.shape[:2], dtype=torch.float32)
+
+
+@torch.library.custom_op("senet::moments", mutates_args=())
+def moments(u: Tensor) -> tuple[Tensor, Tensor]:
+    """Give mean and biased variance over positions."""
+    mean, variance = live(u).moments(u)
+    return mean.clone(), variance.clone()  # results of an operator must not share memory
+
+
+@moments.register_fake
+def _(u: Tensor) -> tuple[Tensor, Tensor]:
+    return matrix(u), matrix(u)
+
+
+@torch.library.custom_op("senet::apply", mutates_args=())
+def apply(
+    u: Tensor,
+    r: Tensor | None,
+    a: Tensor,
+    b: Tensor,
+    e: Tensor | None,
+    post: Tensor | None,
+    relu: bool,
+) -> Tensor:
+    """Give post relu(a u + b + e r)."""
+    return live(u).apply(u, r, a, b, e, post, relu)
+
+
+@apply.register_fake
+def _(u: Tensor, r: Tensor | None, a: Tensor, b: Tensor, e: Tensor | None, post: Tensor | None, relu: bool) -> Tensor:
+    return torch.empty_like(u)
+
+
+@torch.library.custom_op("senet::rectified_sum", mutates_args=())
+def rectified_sum(u: Tensor, r: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    """Sum relu(a u + b + r) over positions."""
+    return live(u).rectified_sum(u, r, a, b).clone()
+
+
+@rectified_sum.register_fake
+def _(u: Tensor, r: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    return matrix(u)
+
+
+@torch.library.custom_op("senet::mask", mutates_args=())
+def masked(dy: Tensor, y: Tensor, u: Tensor, r: Tensor | None) -> list[Tensor]:
+    """Give the gradient behind the ReLU, and its sums."""
+    g, *sums = live(dy).mask(dy, y, u, r)
+    return [g, *(part.clone() for part in sums)]
+
+
+@masked.register_fake
+def _(dy: Tensor, y: Tensor, u: Tensor, r: Tensor | None) -> list[Tensor]:
+    return [torch.empty_like(u), matrix(u), matrix(u), *([] if r is None else [matrix(u)])]
+
+
+@torch.library.custom_op("senet::sums", mutates_args=())
+def sums(dy: Tensor, u: Tensor) -> list[Tensor]:
+    """Give the sums of a gradient and of its product with u."""
+    return [part.clone() for part in live(dy).mask(dy, None, u, None)[1:]]
+
+
+@sums.register_fake
+def _(dy: Tensor, u: Tensor) -> list[Tensor]:
+    return [matrix(u), matrix(u)]
+
+
+@torch.library.custom_op("senet::masked_sums", mutates_args=())
+def masked_sums(dy: Tensor, u: Tensor, a: Tensor, b: Tensor, full: bool) -> list[Tensor]:
+    """Sum m dy and m dy u, and if full m and m u."""
+    return [part.clone() for part in live(dy).masked_sums(dy, u, a, b, full)]
+
+
+@masked_sums.register_fake
+def _(dy: Tensor, u: Tensor, a: Tensor, b: Tensor, full: bool) -> list[Tensor]:
+    return [matrix(u) for _ in range(4 if full else 2)]
+
+
+@torch.library.custom_op("senet::finish", mutates_args=())
+def finish(
+    g: Tensor,
+    u: Tensor,
+    A: Tensor,
+    B: Tensor | None,
+    C: Tensor | None,
+    D: Tensor | None,
+    a: Tensor | None,
+    b: Tensor | None,
+) -> Tensor:
+    """Give m (A g + D) + B u + C."""
+    return live(g).finish(g, u, A, B, C, D, a, b)
+
+
+@finish.register_fake
+def _(
+    g: Tensor,
+    u: Tensor,
+    A: Tensor,
+    B: Tensor | None,
+    C: Tensor | None,
+    D: Tensor | None,
+    a: Tensor | None,
+    b: Tensor | None,
+) -> Tensor:
+    return torch.empty_like(u)
+
+
+def mask(dy: Tensor, y: Tensor | None, u: Tensor, r: Tensor | None) -> tuple[Tensor, ...]:
+    """Give what `Passes.mask` gives: an operator must not return its argument, so there are two."""
+    return (dy, *sums(dy, u)) if y is None else tuple(masked(dy, y, u, r))
+
+
+OPERATORS = Passes(
+    moments=moments,
+    combine=combine,
+    gradients=gradients,
+    apply=apply,
+    rectified_sum=rectified_sum,
+    mask=mask,
+    masked_sums=masked_sums,
+    finish=finish,
+)

@@ -1,0 +1,1 @@
+"""Training in fewer passes over the maps: norm, block, sum and ReLU fused."""

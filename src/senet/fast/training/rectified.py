@@ -1,0 +1,137 @@
+"""Norm and ReLU in one, alone or with a block behind it (the slot `inner`).
+
+The map behind the ReLU is never kept: its mask is that of `a u + b`, which costs nothing to compute again. The squeeze
+of a rectified map does not follow from the moments, but one pass normalises, rectifies and reduces at once, and the
+gradient of the gate comes from the same sums as that of the norm:
+
+    m = [a u + b > 0]        z = mean_hw m (a u + b)        y = s m (a u + b)
+    ds = a Sum(m dy u) + b Sum(m dy)        q = dz / hw
+    du = m (A dy + D) + B u + C,    A = a s,  D = a q,  B and C from the sums of m (s dy + q)
+
+Letters in shapes: n images, c channels, h and w sizes.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from senet.fast.kernels.backends import passes
+from senet.fast.training.norm_statistics import Norm, normal
+from senet.fast.training.tail import Excite, Group, between, link
+
+__all__ = ["norm_relu"]
+
+Map = Float[Tensor, "n c h w"]
+
+
+class NormReLU(torch.autograd.Function):
+    """relu(norm(u))."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        u: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        centre: Tensor,
+        k: Tensor,
+        a: Tensor,
+        b: Tensor,
+        count: int,
+        group: Group,
+        backend: str,
+    ) -> Tensor:
+        """Give y."""
+        ctx.count, ctx.group, ctx.backend = count, group, backend
+        ctx.save_for_backward(u, gamma, centre, k, a, b)
+        return passes(backend).apply(u, None, a, b, None, None, True)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradients of u, gamma and beta."""
+        u, gamma, centre, k, a, b = ctx.saved_tensors
+        sg, sgu = passes(ctx.backend).masked_sums(dy, u, a, b, False)
+        words = sg, sgu, None, None, None, None, gamma, centre, k, u.shape[2] * u.shape[3], ctx.count, False
+        dgamma, dbeta, *coefficients = between(words, ctx.group, ctx.backend)
+        return passes(ctx.backend).finish(dy, u, *coefficients, a, b), dgamma, dbeta, *[None] * 7
+
+
+class SqueezeRectified(torch.autograd.Function):
+    """From u to the squeeze of relu(norm(u)); on the way back, the gradient of u through everything."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        u: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        centre: Tensor,
+        k: Tensor,
+        a: Tensor,
+        b: Tensor,
+        count: int,
+        group: Group,
+        backend: str,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Give z and the link."""
+        ctx.count, ctx.group, ctx.backend = count, group, backend
+        ctx.save_for_backward(u, gamma, centre, k, a, b)
+        return (passes(backend).rectified_sum(u, None, a, b) / (u.shape[2] * u.shape[3]), *link(u, 5))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dz: Tensor, dy: Tensor, rows: Tensor) -> tuple[Tensor | None, ...]:
+        """Finish with what `ScaleRectified` sends."""
+        u, gamma, centre, k, a, b = ctx.saved_tensors
+        sg, sgu, sm, smu, s = rows.unbind()
+        size = u.shape[2] * u.shape[3]
+        words = sg, sgu, s, dz / size, sm, smu, gamma, centre, k, size, ctx.count, True
+        dgamma, dbeta, *coefficients = between(words, ctx.group, ctx.backend)
+        return passes(ctx.backend).finish(dy, u, *coefficients, a, b), dgamma, dbeta, *[None] * 7
+
+
+class ScaleRectified(torch.autograd.Function):
+    """From u and the gate to s relu(norm(u))."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, u: Tensor, s: Tensor, a: Tensor, b: Tensor, linked: Tensor, rows: Tensor, backend: str
+    ) -> Tensor:
+        """Give y."""
+        ctx.backend = backend
+        ctx.save_for_backward(u, s, a, b)
+        return passes(backend).apply(u, None, a, b, None, s, True)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Give the gradient of s; the others follow in `SqueezeRectified`."""
+        u, s, a, b = ctx.saved_tensors
+        sg, sgu, sm, smu = passes(ctx.backend).masked_sums(dy, u, a, b, True)
+        return None, torch.addcmul(b * sg, a, sgu), None, None, dy, torch.stack((sg, sgu, sm, smu, s)), None
+
+
+def norm_relu(u: Map, *, norm: Norm, excite: Excite | None, backend: str) -> Map:
+    """Give se(relu(norm(u))), and update the statistics of the norm as torch does.
+
+    Args:
+        u: input of the norm.
+        norm: any with weights.
+        excite: from a descriptor `(n, c)` to the weights of the channels; None is no block.
+        backend: of the passes over the maps.
+
+    Source:
+        The algebra is this project's own (docs/fast.md).
+    """
+    gamma, beta, centre, k, a, b, count, _, group = normal(u, norm, backend)
+    words = u, gamma, beta, centre, k, a, b, count, group, backend
+    if excite is None:
+        y: Tensor = NormReLU.apply(*words)
+        return y
+    z, *linked = SqueezeRectified.apply(*words)
+    scaled: Tensor = ScaleRectified.apply(u, excite(z), a, b, *linked, backend)
+    return scaled

@@ -1,1 +1,0 @@
-"""Runs, studies, training, execution and reports: everything that touches files and devices."""

@@ -1,0 +1,169 @@
+"""A network that says how it wants its images before a data set: its preprocessing, and its outputs as labels."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from senet.data.dataset import Data, Split
+from senet.data.loading import load
+from senet.data.on_disk import Files
+from senet.errors import SpecError
+from senet.experiments.data_spec import DataSpec
+from senet.experiments.setup import Setup
+from senet.networks import Named
+from senet.networks.class_map import outputs_of, read_class_map
+from senet.networks.loaded import host
+from senet.networks.own_pictures import Pictures, Pixels
+from senet.networks.preprocessing import NORMS, ForeignPreprocessing, adjusted, preprocessing_of
+from senet.surgery.folding.answers import evaluated
+
+__all__ = ["Seen", "num_outputs", "see"]
+
+TRIED = 100  # labelled images that show whether the numbers are those of the network
+CLEARLY = 0.1  # share of them that other numbers must have right besides, for a warning
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A network and the images as it sees them.
+
+    Attributes:
+        title: its name with the library.
+        model: on its device, in evaluation mode.
+        outputs: its classes; None if it gives no logits.
+        train: training images.
+        test: test images.
+        preprocessing: what is done to them.
+        unknown: why the labels are not outputs of the network; empty if they are.
+        notes: what a reader should know.
+    """
+
+    title: str
+    model: nn.Module
+    outputs: int | None
+    train: Pictures | Pixels
+    test: Pictures | Pixels
+    preprocessing: ForeignPreprocessing
+    unknown: str
+    notes: tuple[str, ...]
+
+
+def see(
+    name: str,
+    found: Named,
+    spec: DataSpec,
+    setup: Setup,
+    *,
+    weights: Path | None,
+    normalize: str = "auto",
+    class_map: Path | None = None,
+    whole: bool = False,
+) -> Seen:
+    """Build a network of another library or of a folder, load its weights, and load the images for it.
+
+    Args:
+        name: as it was given.
+        found: the same, as `senet.networks.loaded.named` reads it.
+        spec: the data; without a size, folders get that of the network.
+        setup: device and paths.
+        weights: the network's state dict; a folder has its own.
+        normalize: mean and deviation, see `senet.networks.preprocessing.adjusted`.
+        class_map: file that says the output of every class, see `senet.networks.class_map.read_class_map`; None leaves that
+            to the names.
+        whole: test on all images of a folder that has no split: nothing is trained.
+
+    Raises:
+        SenetError: if the network, the weights, the map or the data do not fit.
+    """
+    known = None if class_map is None else read_class_map(class_map)
+    wanted = adjusted(preprocessing_of(found), normalize=normalize, size=spec.size)
+    size = spec.size or (max(wanted.size) if spec.name == "folder" else 0)
+    spec = replace(spec, normalize="unit", size=size)
+    data = load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    model = host(name, weights=weights, or_classes=data.num_classes).to(setup.device)
+    title = str(found) if found.is_foreign else Path(name).name
+    outputs = num_outputs(model, title, _seen(data.test, wanted, data.test.labels).shape, setup.device)
+    classes = "the network gives no logits" if outputs is None else outputs_of(data.classes, outputs, known)
+    unknown = classes if isinstance(classes, str) else ""
+    table = torch.tensor(range(data.num_classes) if isinstance(classes, str) else classes)
+    train, test = (_seen(split, wanted, table[split.labels]) for split in (data.train, data.test))
+    kept = f"images of {'x'.join(map(str, test.shape[1:]))} as they are, {wanted.spoken_numbers()}"
+    notes = (*data.notes, f"preprocessing: {wanted if isinstance(test, Pictures) else kept}")
+    if whole and isinstance(train, Pictures) and isinstance(test, Pictures) and _has_no_split(setup.data_dir):
+        test = replace(
+            test, items=train.items + test.items, names=train.names + test.names,
+            labels=torch.cat([train.labels, test.labels]),
+        )  # fmt: skip
+        notes = (f"the folder has no split: all {len(test)} images were tested", notes[-1])
+    if known is None and isinstance(classes, tuple):
+        notes += (_order(data, classes),)
+    if not unknown and (doubt := _better_normalization(model, test, setup.device)):
+        notes += (doubt,)
+    return Seen(title, model, outputs, train, test, wanted, unknown, notes)
+
+
+def _seen(split: Split, wanted: ForeignPreprocessing, labels: Int64[Tensor, " n"]) -> Pictures | Pixels:
+    if isinstance(split, Files):
+        return Pictures(split.items, split.names, labels, wanted)
+    return Pixels(split, labels, wanted)
+
+
+def _has_no_split(root: Path | None) -> bool:
+    return root is not None and not (root / "train").is_dir() and not any(root.glob("**/train-*.parquet"))
+
+
+def _order(data: Data, outputs: tuple[int, ...]) -> str:
+    """Describe how the labels were read."""
+    if [str(number) for number in outputs] == list(data.classes):
+        return "class folders are the numbers of the network's outputs"
+    some = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
+    return f"classes are taken for the network's outputs in this order: {some}; --class-map FILE says another one"
+
+
+@torch.no_grad()
+def num_outputs(model: nn.Module, title: str, shape: tuple[int, int, int], device: str) -> int | None:
+    """Count the classes of a network on an empty image; None if it gives no logits.
+
+    Raises:
+        SpecError: if it does not take such an image.
+    """
+    try:
+        outputs = model.eval()(torch.zeros(1, *shape, device=device))
+    except RuntimeError as error:
+        sizes = "x".join(map(str, shape))
+        raise SpecError(
+            f"{title} does not take images of {sizes} ({str(error).splitlines()[0]}); give others, "
+            "data.size=PIXELS sets their side."
+        ) from error
+    return outputs.shape[1] if isinstance(outputs, Tensor) and outputs.ndim == 2 else None
+
+
+@torch.no_grad()
+def _better_normalization(model: nn.Module, pictures: Pictures | Pixels, device: str) -> str:
+    """Return which other normalisation makes clearly more answers right on some images; empty if none does.
+
+    Args:
+        model: on the device.
+        pictures: whose labels are outputs.
+        device: of the model.
+    """
+    chosen = torch.linspace(0, len(pictures) - 1, min(TRIED, len(pictures))).long()
+    own = pictures.preprocessing
+    right: dict[str, int] = {}
+    with evaluated(model):
+        for x, y in pictures.batches([(part, 0) for part in torch.split(chosen, 50)], augment=None, device=device):
+            mean, std = (torch.tensor(values, device=x.device).view(-1, 1, 1) for values in (own.mean, own.std))
+            for name, (other_mean, other_std) in {"": (own.mean, own.std), **NORMS}.items():
+                tried = replace(own, mean=other_mean, std=other_std)
+                answers = model(x if not name else tried.numbers(x * std + mean))
+                right[name] = right.get(name, 0) + int((answers.argmax(1) == y).sum())
+    best = max(right, key=lambda name: right[name])
+    if right[best] - right[""] <= CLEARLY * len(chosen):
+        return ""
+    return (
+        f"of {len(chosen)} images {right['']} are answered right as the library says, and {right[best]} with "
+        f"--normalize {best}: the weights may be those of a network that was trained otherwise (timm's tf_... networks)"
+    )

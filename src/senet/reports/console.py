@@ -1,0 +1,238 @@
+"""What a person sees: progress as bars on a terminal and plain lines elsewhere, tables in one look.
+
+All text that comes from outside passes `senet.text.one_line`: it is shown, and nothing in it is obeyed.
+"""
+
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from senet.experiments.early_stopping import Pruned
+from senet.experiments.failed_run import Failed
+from senet.experiments.result import Result
+from senet.experiments.study import Study
+from senet.experiments.summary import Line
+from senet.reports.study_table import SPARE, cells, columns, footnotes
+from senet.tables import cell_width, layout, room
+from senet.text import one_line
+
+__all__ = ["Board", "Passing", "console", "say", "say_written", "show_records", "show_rows", "show_table"]
+
+
+def console() -> Console:
+    """Return the console of standard output, as wide as the terminal, or `COLUMNS`, is now.
+
+    A console that is kept would keep the width that `COLUMNS` had when the module was imported.
+    """
+    return Console(highlight=False)
+
+
+class Board:
+    """Progress of many runs. Use it as a context and hand its methods to `execute`.
+
+    Args:
+        total: runs in all.
+        quiet: say nothing, as for `--json` and for processes that do not lead.
+    """
+
+    def __init__(self, total: int, *, quiet: bool = False) -> None:
+        self.total = total
+        self.quiet = quiet or os.environ.get("RANK", "0") != "0"
+        self.done = 0
+        self.trained = 0
+        self.began = math.inf  # the first training
+        self.live = not self.quiet and sys.stderr.isatty()
+        self.bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[said]}", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not self.live,
+            refresh_per_second=4,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.parts: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        self.all = self.bars.add_task("all runs", total=self.total, said=f"0 of {self.total}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bars.stop()
+
+    def watch(self, progress: object) -> None:
+        """Show how a run goes; takes a `senet.training.train.Progress`."""
+        p = progress
+        said = f"{p.images_per_second:,.0f} images/s"  # type: ignore[attr-defined]
+        if not math.isnan(p.accuracy):  # type: ignore[attr-defined]
+            said += f"  {p.accuracy:.1f} %"  # type: ignore[attr-defined]
+        run, epoch, epochs = p.run, p.epoch, p.epochs  # type: ignore[attr-defined]
+        self.began = min(self.began, time.monotonic())
+        if run not in self.tasks:
+            self.tasks[run] = self.bars.add_task(f"  {one_line(p.design)}", total=epochs, said=said)  # type: ignore[attr-defined]
+        self.bars.update(self.tasks[run], completed=epoch, said=said)
+        self.parts[run] = epoch / epochs
+        self.bars.update(self.all, completed=self.done + sum(self.parts.values()))
+
+    def end(self, ended: Result | Pruned | Failed) -> None:
+        """Count a run that has ended, and say how."""
+        self.done += 1
+        run = ended.run
+        trained_here = self.parts.pop(run.id, None) is not None
+        self.trained += trained_here
+        if (task := self.tasks.pop(run.id, None)) is not None:
+            self.bars.remove_task(task)
+        self.bars.update(self.all, completed=self.done + sum(self.parts.values()), said=f"{self.done} of {self.total}")
+        name = f"{self.done}/{self.total} {run.model} {run.design} seed {run.seed}"
+        if isinstance(ended, Failed):
+            self.note(f"{name}: {'failed' if trained_here else f'failed at {ended.when}'}: {ended.reason}")
+        elif isinstance(ended, Pruned):
+            self.note(f"{name}: stopped early, {ended}")
+        elif not self.live:
+            spent = f"in {ended.seconds:.0f} s{self._left()}" if trained_here else "(already there)"
+            self.note(f"{name}: {ended.accuracy:.2f} % {spent}")
+
+    def _left(self) -> str:
+        """Estimate the time left by the runs that are trained now, whole and in part."""
+        trained, left = self.trained + sum(self.parts.values()), self.total - self.done - sum(self.parts.values())
+        return f", about {(time.monotonic() - self.began) / trained * left:.0f} s left" if left > 0 else ""
+
+    def note(self, text: str) -> None:
+        """Say something in a line of its own."""
+        if self.live:
+            self.bars.console.print(Text(one_line(text), style="dim"))
+        elif not self.quiet:
+            print(one_line(text), file=sys.stderr, flush=True)
+
+
+def say(text: str, *, dim: bool = True) -> None:
+    """Print a remark; it is wrapped between words where it is longer than a line."""
+    console().print(Text(one_line(text), style="dim" if dim else ""))
+
+
+def say_written(files: Sequence[Path]) -> None:
+    """Print the paths of what was written, one in a line and never wrapped, so that they can be copied."""
+    for file in files:
+        print(f"written: {one_line(file)}")
+
+
+class Passing:
+    """Progress of work that goes over the images again and again. Use it as a context and hand `watch` to the work.
+
+    Args:
+        quiet: say nothing, as for `--json`.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet, self.started = quiet, time.monotonic()
+        self.live = not quiet and sys.stderr.isatty()
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f} of at most {task.total:.0f} passes", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not self.live,
+            refresh_per_second=4,
+        )
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def watch(self, what: str, done: int, planned: int) -> None:
+        """Show that a pass begins.
+
+        Args:
+            what: is done in it.
+            done: passes before it.
+            planned: how many there are at most.
+        """
+        if self.live:
+            if not self.bar.tasks:
+                self.bar.add_task(one_line(what), total=planned)
+            self.bar.update(self.bar.tasks[0].id, description=one_line(what), completed=done, total=planned)
+        elif not self.quiet:
+            left = (time.monotonic() - self.started) / done * (planned - done) if done else math.nan
+            eta = "" if math.isnan(left) else f", at most {left:.0f} s left"
+            print(one_line(f"pass {done + 1} of at most {planned}: {what}{eta}"), file=sys.stderr, flush=True)
+
+
+def show_table(study: Study, lines: list[Line]) -> None:
+    """Print the table of a study with its footnotes."""
+    show_rows(columns(study), cells(study, lines), title=study.title, spare=SPARE)
+    for note in footnotes(study, lines):
+        say(f"- {note}")
+    deviations = [f"quick scale, {line}" for line in study.scaled] + list(study.deviations)
+    if study.source and deviations:
+        say("deviations from the paper:")
+        for deviation in deviations:
+            say(f"- {deviation}")
+
+
+def show_records(records: Sequence[Mapping[str, object]], *, spare: Sequence[str] = ()) -> None:
+    """Print records of equal fields, a line for each; whole numbers get separators.
+
+    Args:
+        records: fields by their headings.
+        spare: headings of fields that can be left out for want of room, the first one first.
+    """
+    rows = [[f"{v:,}" if isinstance(v, int) else str(v) for v in record.values()] for record in records]
+    heads = list(records[0])
+    words = {head for head, *column in zip(heads, *rows, strict=True) if not all(map(_is_number, column))}
+    show_rows(heads, rows, words=words, spare=spare)
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"[-+]?[\d.,]+( %)?|-|", word) is not None
+
+
+def show_rows(
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    title: str | None = None,
+    words: Collection[str] = (),
+    spare: Sequence[str] = (),
+) -> None:
+    """Print a table: the one look of all commands.
+
+    On a terminal, and where `COLUMNS` is set, it is as wide as there is room: spare columns are left out, words are
+    wrapped within their column, and where that is not enough every row becomes a list of its cells. A file and a pipe
+    have all of it.
+
+    Args:
+        heads: a heading for each column; one of several words takes two lines.
+        rows: a cell for each column; they are shown as they are, nothing in them is markup.
+        title: stands above.
+        words: headings of the columns that hold words and stand left, as the first column does; numbers stand right.
+        spare: headings of columns that can be left out, the first one first.
+    """
+    if title is not None:
+        print()
+        console().print(Text(one_line(title), style="bold"))
+    found = layout(heads, [*rows], words=words, spare=spare, width=room())
+    screen = Console(highlight=False, width=max((cell_width(line) for line in (*found.heads, *found.body)), default=1))
+    for line in found.heads:
+        screen.print(Text(one_line(line), style="bold"))
+    for line in found.body:
+        screen.print(Text(one_line(line), style="" if found.heads or line.startswith(" ") else "bold"))
+    if found.note:
+        say(found.note)

@@ -1,0 +1,227 @@
+"""How a fold is shown: one table of steps, one of blocks, a figure of the curve and of where the blocks sit."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from senet.reports.canvas import COLORS, canvas, short, tidy
+from senet.surgery import Folded
+from senet.surgery.folding.folded import FoldedBlock
+from senet.text import code_span, markdown, markdown_table, one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["again", "as_csv", "as_markdown", "block_rows", "draw", "remarks", "sentence", "step_rows"]
+
+WORDS = {"accuracy": "top-1 lost", "answers": "answers changed", "output": "output error"}
+
+
+def step_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
+    """Give the heads and the rows of the curve, one for each step."""
+    heads = ["blocks", "replaced", "params freed", f"{WORDS[folded.measure]} [95 % interval]", "answers changed", ""]
+    if folded.measure == "accuracy":
+        heads.insert(3, "top-1 [%]")
+    rows = []
+    for step in folded.steps:
+        row = [str(step.blocks), step.name or "none: the original", f"{step.params:,}"]
+        if step.correct is not None:
+            row.append(f"{100 * step.correct / folded.test_images:.2f}")
+        loss = f"{step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}]" if step.blocks else ""
+        changed = "" if step.changed is None else f"{step.changed:,} of {folded.test_images:,}"
+        rows.append([*row, loss, changed, "<- kept" if step.blocks == folded.chosen and not folded.dry_run else ""])
+    return heads, rows
+
+
+def block_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
+    """Give the heads and the rows of the blocks, in the order of the network."""
+    heads = [
+        "block",
+        "C",
+        "gate",
+        "sd",
+        "varies",
+        "output error",
+        "params",
+        "kMAC",
+        "time",
+        "order",
+        "constants went to",
+    ]
+    rows = [
+        [
+            block.name or "(the network)",
+            str(block.channels),
+            f"{block.gate_mean:.3f}",
+            f"{block.gate_sd:.3f}",
+            f"{100 * block.variation:.2g} %",
+            "" if block.error is None else f"{100 * block.error:.2g} %",
+            f"{block.params:,}",
+            f"{block.macs / 1e3:.1f}",
+            f"{block.time_percent:.1f} %",
+            "" if block.rank is None else str(block.rank),
+            _whither(block),
+        ]
+        for block in folded.blocks
+    ]
+    return heads, rows
+
+
+def _whither(block: FoldedBlock) -> str:
+    if not block.removed and block.where:  # a dry run
+        return f"stays; else {block.where}"
+    if not block.removed:
+        return f"stays: {block.reason}" if block.reason else "stays"
+    return f"{block.where}: {block.reason}" if block.reason else block.where
+
+
+def remarks(folded: Folded) -> list[str]:
+    """Return the notes of a fold with the names that things have on the command line."""
+    return [
+        note.replace("sure=False", "--measured").replace("give `test`", "give a test split") for note in folded.notes
+    ]
+
+
+def again(folded: Folded, name: str, folder: Path) -> str:
+    """Return the Python lines by which the folded network is loaded.
+
+    Args:
+        folded: what went.
+        name: of the network before.
+        folder: where the network was written.
+    """
+    if (folder / "config.json").exists():
+        return f"model = senet.from_pretrained({one_line(folder)!r})"
+    scaled = f", scaled={list(folded.scaled)}" if folded.scaled else ""
+    return (
+        f"model = ...  # {one_line(name)}, as it was before\n"
+        f"senet.surgery.skeleton(model, {list(folded.removed)}{scaled})\n"
+        f"model.load_state_dict(safetensors.torch.load_file({one_line(folder / 'model.safetensors')!r}))"
+    )
+
+
+def sentence(folded: Folded) -> str:
+    """Say the result in a sentence."""
+    if len(folded.steps) < 2:
+        return "Nothing was folded."
+    step = folded.steps[folded.chosen]
+    verb = "could go" if folded.dry_run else "went"
+    scales = f" ({len(folded.scaled)} left a scale)" if folded.scaled else ""
+    text = f"{folded.chosen} of {len(folded.blocks)} blocks {verb}{scales}, {folded.params_freed:,} parameters freed"
+    if not folded.chosen:
+        return f"Nothing was folded: 0 of {len(folded.blocks)} blocks fit the tolerance and the budget."
+    return f"{text}; {WORDS[folded.measure]} {step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}] points."
+
+
+def as_csv(folded: Folded) -> str:
+    """Give the curve as CSV, one line a step, with the numbers of the block that went."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("blocks", "name", "params", "correct", "changed", "worse", "better", "loss", "low", "high", "error")
+    own = ("variation", "spatial", "gate_mean", "gate_sd", "error", "params", "macs", "time_percent")
+    writer.writerow([*names, "images", *(f"block_{name}" for name in own)])
+    blocks = {block.name: block for block in folded.blocks}
+    for step in folded.steps:
+        block = blocks.get(step.name) if step.blocks else None
+        values = [getattr(step, name) for name in names] + [folded.test_images]
+        writer.writerow(map(_cell, [*values, *(getattr(block, name) if block else None for name in own)]))
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
+
+
+def as_markdown(
+    folded: Folded, *, title: str, command: str, notes: Sequence[str] = (), figure: bool = True, loading: str = ""
+) -> str:
+    """Return the report as Markdown; `loading` is what `again` says."""
+    images = "all of them other images than" if folded.separate else "not all of them other images than"
+    lines = [
+        f"# {markdown(title)}: blocks folded",
+        "",
+        markdown(sentence(folded)),
+        "",
+        f"Gates and order come from {folded.statistics_images:,} images, the steps from {folded.test_images:,}, "
+        f"{images} those. Made by {code_span(command)}.",
+        "",
+        *(["![curve of the removal, and where the blocks sit](figure.png)", ""] if figure else []),
+        markdown_table(*step_rows(folded), words=len(step_rows(folded)[0])),
+        markdown_table(*block_rows(folded), words=len(block_rows(folded)[0])),
+        *(f"- {markdown(note)}" for note in (*remarks(folded), *notes)),
+    ]
+    if loading:
+        lines += ["", "To load it again:", "", "```python", loading, "```"]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def draw(folded: Folded, path: Path, *, title: str) -> None:
+    """Draw the curve of the removal, and beside it the blocks in the order of the network.
+
+    Args:
+        folded: with at least one step.
+        path: `.png`, `.svg` or `.pdf`.
+        title: the network.
+
+    Raises:
+        UsageError: if matplotlib is not installed.
+    """
+    with canvas(path, 11, max(4.4, 1.6 + 0.19 * len(folded.blocks))) as figure:
+        curve, where = figure.subplots(1, 2)
+        _curve(curve, folded)
+        _where(where, folded)
+        figure.suptitle(short(title, most=80), fontsize=11)
+        tidy(curve, where)
+
+
+def _level(folded: Folded, loss: float) -> float:
+    """Turn a loss into the height of the curve: accuracy where labels are known."""
+    if folded.measure != "accuracy":
+        return loss
+    start = folded.steps[0].correct
+    assert start is not None
+    return 100 * start / folded.test_images - loss
+
+
+def _curve(axes: "Axes", folded: Folded) -> None:
+    steps = folded.steps
+    x = [step.blocks for step in steps]
+    axes.plot(x, [_level(folded, s.loss) for s in steps], marker="o", color=COLORS[1], linewidth=1.6)
+    low = [_level(folded, s.high if s.blocks else 0.0) for s in steps]
+    high = [_level(folded, s.low if s.blocks else 0.0) for s in steps]
+    axes.fill_between(x, low, high, color=COLORS[1], alpha=0.18, linewidth=0)
+    axes.axvline(folded.chosen, color=COLORS[2], linestyle="--", linewidth=1)
+    label = {
+        "accuracy": "top-1 accuracy [%]",
+        "answers": "answers changed [%]",
+        "output": "relative error of outputs [%]",
+    }[folded.measure]
+    axes.set(
+        xlabel="blocks replaced by constants, least harmful first",
+        ylabel=label,
+        title=f"{folded.test_images:,} images, 95 % interval of the loss; dashed: {folded.chosen} within the bounds",
+    )
+    axes.set_xticks(x if len(x) <= 14 else x[::2])
+
+
+def _where(axes: "Axes", folded: Folded) -> None:
+    blocks = folded.blocks
+    y = range(len(blocks))
+    colors = [COLORS[3] if b.removed else COLORS[7] if b.rank is None else COLORS[1] for b in blocks]
+    axes.barh(y, [100 * b.variation if b.rank else 0 for b in blocks], color=colors, height=0.75)
+    axes.plot(
+        [100 * (b.error or 0) for b in blocks], y, linestyle="none", marker="D", markersize=4, color=COLORS[0], zorder=3
+    )
+    axes.set_yticks(y, [_place(block) for block in blocks], fontsize=7)
+    axes.invert_yaxis()
+    axes.set(
+        xlabel="bar: how much the gate varies, diamond: output error alone [%]",
+        title="where they sit, with their order",
+    )
+
+
+def _place(block: FoldedBlock) -> str:
+    """Name a block with its rank; what goes is said in words, since its bar may have no length."""
+    return f"{short(block.name)}  {'' if block.rank is None else block.rank}{', goes' if block.removed else ''}"

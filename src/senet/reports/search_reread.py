@@ -1,0 +1,135 @@
+"""A search again from its files: the report of what was trained, written with what has come since. Trains nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from senet.errors import CheckpointError, UsageError
+from senet.execution.store import Store
+from senet.experiments.early_stopping import Pruned, decode_pruned, read_pruned
+from senet.experiments.result import Result, read_about_run
+from senet.experiments.run import Run
+from senet.reports.cost_report import count
+from senet.reports.search_report import Findings
+from senet.search.confirmation import confirmation
+from senet.search.driver import search
+from senet.search.network_blocks import place_by_place
+from senet.search.saved import Listed, SharedSaid, read_said
+from senet.search.session import STRATEGIES, pool, ready
+from senet.search.space import Space
+from senet.search.strategies.shared import scored_designs, shared
+from senet.search.strategy import Design, Score, merit, name
+from senet.search.supernet import SharedScores
+from senet.search.test_scores import claims
+
+__all__ = ["lists_beside", "reread"]
+
+
+def lists_beside(folder: Path) -> tuple[Path, ...]:
+    """Give the lists of results of a report and of the others beside it, or of all below a folder `reports`.
+
+    Args:
+        folder: of the report.
+    """
+    folder = folder.absolute()
+    reports = next((place for place in folder.parents if place.name == "reports"), None)
+    if reports is None:
+        return tuple(sorted(folder.parent.glob("*/results.jsonl")))
+    return tuple(sorted([*reports.glob("*/results.jsonl"), *reports.glob("*/*/results.jsonl")]))
+
+
+def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
+    """Walk a search again by its results, and look for its confirmation by the ids of the runs.
+
+    What only the search itself could measure (shared scores, test accuracies, latencies) is that of its `search.json`.
+
+    Args:
+        space: where, as in the search.
+        strategy: likewise.
+        store: the results: folders of runs, and lists that travel with reports.
+        folder: of the report.
+
+    Raises:
+        CheckpointError: if `search.json` is damaged.
+        UsageError: if there is none, it is of another search, or a training is missing.
+    """
+    space = ready(space, strategy)
+    said = read_said(folder)
+    if (said.space, said.strategy) != (space.name, strategy):
+        raise UsageError(f"{folder} holds the search {said.strategy} in {said.space}; give that one.")
+    stopped = _stopped(folder / "pruned.jsonl")
+    scored = _scored(space, said.shared)
+    if scored is None:
+        walk = STRATEGIES[strategy](space)
+    else:
+        walk = shared(space, scored.scores, merit=merit(space.objectives))
+    outcome = search(
+        space,
+        walk,
+        lambda runs: _found(runs, store, stopped),
+        name=strategy,
+        count=lambda design: said.listed(name(design)).params,
+        latency=(lambda design: _measured(said.listed(name(design)))) if "latency_ms" in space.objectives else None,
+    )
+    listed = {one.design: one for one in said.trials}
+    tests = {design: one.test for design in outcome.trials if (one := listed.get(name(design))) and one.test}
+    study = confirmation(space, [outcome.chosen]) if space.confirm_seeds and outcome.chosen is not None else None
+    return Findings(
+        outcome=outcome,
+        tests=tests,
+        claims=claims(outcome, tests),
+        shared=scored,
+        pool=pool(outcome, store) if scored else {},
+        study=study,
+        results={run: found for run in study.runs() if (found := store.get(run))} if study else {},
+    )
+
+
+def _stopped(path: Path) -> dict[str, Pruned]:
+    """Read what a report lists as pruned; older reports and those without any have no such file."""
+    lines = enumerate((read_about_run(path) or "").splitlines(), 1)
+    found = [decode_pruned(line, place=f"{path}:{number}") for number, line in lines]
+    return {pruned.run.id: pruned for pruned in found}
+
+
+def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> Iterator[Result | Pruned]:
+    for run in runs:
+        # what the search stopped stays stopped in its report, though the run may have been trained to its end since
+        found = stopped.get(run.id) or store.get(run) or read_pruned(store.folder(run))
+        if found is None:
+            raise UsageError(
+                f"--report-only: {run.model} {run.design} seed {run.seed} (run {run.id}) is not there; leave it out, "
+                "and what is missing is trained."
+            )
+        yield found
+
+
+def _measured(one: Listed) -> float:
+    if one.latency_ms is None:
+        raise CheckpointError(
+            f"search.json has no latency_ms of {one.design}, which is an objective; leave --report-only out."
+        )
+    return one.latency_ms
+
+
+def _scored(space: Space, said: SharedSaid | None) -> SharedScores | None:
+    """Read the scores of the shared network."""
+    if said is None:
+        return None
+    designs = {name(design): design for design in scored_designs(space)}
+    if strange := [word for word in said.scores if word not in designs]:
+        raise UsageError(f"search.json scores {strange[0]}, which is no design of {space.name}; give its own space.")
+
+    def params(design: Design) -> int:
+        return count(space.base.model, design).params
+
+    counted = place_by_place(space, params)
+    return SharedScores(
+        scores={
+            # files of before have no count; that of the network's own size puts equal scores in the same order
+            design: Score(accuracy=one.accuracy, loss=one.loss, params=one.params or counted(design))
+            for word, one in said.scores.items()
+            for design in [designs[word]]
+        },
+        train_seconds=said.train_seconds,
+        score_seconds=said.score_seconds,
+    )

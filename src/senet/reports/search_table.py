@@ -1,0 +1,169 @@
+"""A search as tables of words: what was tried, the walk, the agreement of the shared network with real trainings."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from senet.experiments.rank_correlation import Correlation, kendall, spearman
+from senet.search.outcome import Outcome
+from senet.search.pareto import front
+from senet.search.strategy import Design, Score, name
+from senet.text import counted, csv_cell, markdown_table
+
+__all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "plain_wins", "walk"]
+
+Tests = Mapping[Design, Mapping[int, float]]
+
+
+def columns(outcome: Outcome, tests: Tests) -> list[str]:
+    """Give the headings."""
+    heads = ["design", "asked for in", "params", "held-out top-1 [%]", "held-out loss"]
+    heads += ["test top-1 [%]"] if tests else []
+    heads += ["latency [ms]"] if "latency_ms" in outcome.space.objectives else []
+    return [*heads, "front"]
+
+
+def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
+    """Give the words of every trial, best first, then of what was stopped early: that has no rank."""
+    best = front(outcome.searched, outcome.space.objectives)
+    rows = []
+    for design, trial in sorted(outcome.trials.items(), key=lambda pair: -pair[1].score.accuracy):
+        score = trial.score
+        row = [name(design) + (" (chosen)" if design == outcome.chosen else ""), trial.phase, f"{score.params:,}"]
+        row += [f"{score.accuracy:.2f} ± {trial.spread:.2f}", f"{score.loss:.4f}"]
+        if tests:
+            row.append(f"{fmean(tests[design].values()):.2f}" if tests.get(design) else "-")
+        if "latency_ms" in outcome.space.objectives:
+            row.append(f"{score.latency_ms:.2f}")
+        rows.append([*row, "yes" if design in best else ""])
+    missing = ["-"] * (len(columns(outcome, tests)) - 5)
+    for cut in sorted(outcome.cut, key=lambda cut: (-cut.pruned.epoch, name(cut.design))):
+        epoch, epochs = cut.pruned.epoch, cut.pruned.run.recipe.epochs
+        said = f"pruned at epoch {epoch} of {epochs}: {cut.pruned.accuracy:.2f}"
+        if outcome.space.objectives[0] != "loss":
+            said += f" < {cut.pruned.verdict.level:.2f}"
+        rows.append([name(cut.design), cut.phase, f"{cut.params:,}", said, *missing, ""])
+    return rows
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table as Markdown, two columns of words and then numbers to the right."""
+    return markdown_table(heads, rows, words=2)
+
+
+def csv_text(outcome: Outcome, tests: Tests) -> str:
+    """Write every trial with plain numbers; empty where there is none."""
+    best = front(outcome.searched, outcome.space.objectives)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    heads = [
+        "design",
+        "params",
+        "accuracy",
+        "spread",
+        "seeds",
+        "loss",
+        "test_accuracy",
+        "latency_ms",
+        "front",
+        "chosen",
+        "pruned_epoch",
+        "pruned_accuracy",
+    ]
+    writer.writerow(heads)
+    for design, trial in outcome.trials.items():
+        score = trial.score
+        test = fmean(tests[design].values()) if tests.get(design) else math.nan
+        numbers = [score.accuracy, trial.spread, len(trial.results), score.loss, test, score.latency_ms]
+        plain = ["" if math.isnan(x) else x for x in numbers]
+        writer.writerow(
+            [csv_cell(name(design)), score.params, *plain, int(design in best), int(design == outcome.chosen), "", ""]
+        )
+    for cut in outcome.cut:
+        writer.writerow(
+            [csv_cell(name(cut.design)), cut.params, *[""] * 6, 0, 0, cut.pruned.epoch, cut.pruned.accuracy]
+        )
+    return text.getvalue()
+
+
+def plain_wins(outcome: Outcome) -> bool:
+    """Say whether the plain network was trained and is better than every design with blocks."""
+    best = max((score.accuracy for score in outcome.searched.values()), default=math.inf)
+    return () in outcome.trials and outcome.scores[()].accuracy > best
+
+
+def walk(outcome: Outcome) -> list[str]:
+    """Give the phases in words."""
+    lines = []
+    for phase in outcome.phases:
+        asked = len(phase.designs)
+        best = f", best {name(phase.best)}" if phase.best is not None else ", nothing was trained to the end"
+        pruned = f", {phase.pruned} of them pruned" if phase.pruned else ""
+        lines.append(f"{phase.name}: {counted(asked, 'design')}, {phase.new} new{pruned}{best}")
+    return lines
+
+
+def notes(outcome: Outcome, tests: Tests) -> list[str]:
+    """Give what a reader of the table must know."""
+    space = outcome.space
+    seeds = len(space.seeds)
+    spread = (
+        f"±: standard deviation over {seeds} seeds"
+        if seeds > 1
+        else "±: what counting so few images leaves open (binomial); how another seed would train comes on top, so "
+        "neighbours in this table are not told apart"
+    )
+    said = [
+        f"the choice was made by {space.base.data.val_size:,} held-out training images, never by the test set",
+        spread,
+    ]
+    if tests:
+        said.append("test top-1: the same networks on the test set, measured after the choice; not a result to quote")
+    if "latency_ms" in space.objectives:
+        said.append("latency: median of 15 passes of one image, on this machine under its load of the moment")
+    if plain_wins(outcome):
+        said.append("the plain network has the higher held-out accuracy: on these trainings the blocks do not pay")
+    if outcome.ended:
+        said.append(f"the search was cut off: {outcome.ended}")
+    if outcome.refused:
+        said.append(f"{len(outcome.refused)} designs have more parameters than the budget of {space.budget.params:,}")
+    if outcome.cut:
+        said.append(_of_the_pruned(outcome))
+    return said
+
+
+def _of_the_pruned(outcome: Outcome) -> str:
+    """Say what was stopped early, why, and what it cost; what it would have reached nobody knows."""
+    rule, cut = outcome.space.stop_early, outcome.cut
+    done = sum(one.pruned.epoch for one in cut)
+    epochs = sum(one.pruned.run.recipe.epochs for one in cut)
+    minutes = sum(one.pruned.seconds for one in cut) / 60
+    return (
+        f"pruned: {len(cut)} of {len(outcome.trials) + len(cut)} designs, each because its best epoch was "
+        f"below the median of the best epochs of the earlier trainings up to there (rule {rule.rule}, from "
+        f"epoch {rule.first(outcome.space.base.recipe.epochs)} on, with {rule.startup} others or more, on the "
+        f"held-out images only); they had {done} of "
+        f"their {epochs} epochs, whose {minutes:.1f} minutes are in the cost; they have no rank, and what they would "
+        "have reached is not known"
+    )
+
+
+def agreement(shared: Mapping[Design, Score], real: Mapping[Design, Score]) -> list[tuple[str, Correlation]]:
+    """Compare shared scores with real trainings of the same designs, and with what the parameter count would say.
+
+    Args:
+        shared: of the shared network.
+        real: of designs that were trained alone; the plain network is passed over.
+    """
+    both = [design for design in real if design in shared]
+    accuracy = [real[d].accuracy for d in both]
+    loss = [-real[d].loss for d in both]
+    return [
+        ("Spearman, shared accuracy with real accuracy", spearman([shared[d].accuracy for d in both], accuracy)),
+        ("Kendall, shared accuracy with real accuracy", kendall([shared[d].accuracy for d in both], accuracy)),
+        ("Spearman, shared loss with real loss", spearman([-shared[d].loss for d in both], loss)),
+        ("Kendall, shared loss with real loss", kendall([-shared[d].loss for d in both], loss)),
+        ("Spearman, number of parameters with real accuracy", spearman([real[d].params for d in both], accuracy)),
+    ]

@@ -1,0 +1,175 @@
+"""A study on paper: Markdown, CSV, figure and the results themselves, in one folder."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+
+from senet.errors import CheckpointError
+from senet.execution.store import read_results, write_results
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.study import Study
+from senet.experiments.summary import Line, summarize
+from senet.files.atomic import ensure_writable, write_text
+from senet.reports.canvas import no_figures
+from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
+from senet.reports.curves import draw_curves
+from senet.reports.study_figure import draw, study_looks
+from senet.reports.study_table import csv_text, footnotes, markdown
+from senet.text import bullets, code_span, counted
+from senet.text import markdown as as_markdown
+
+__all__ = ["draw_pictures", "free_folder", "report_text", "write_report"]
+
+PICTURE_TITLES = {
+    "figure": "accuracy by epoch, differences to the baseline, accuracy against parameters",
+    "curves": "training and test curves",
+    "confusion": "confusion matrices",
+    "per_class": "accuracy by class",
+}
+
+
+def free_folder(folder: Path, belongs: Callable[[Run], bool]) -> Path:
+    """Return a folder for a report that loses no other: the one asked for, or the first free one beside it.
+
+    A folder is free if it holds no results, or only such as belong to this report and will be in it again.
+
+    Args:
+        folder: as it is named after what is compared.
+        belongs: whether a run is one of this comparison.
+
+    Returns:
+        `folder`, `folder-2`, `folder-3`, ...
+    """
+    for number in count(1):
+        place = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        held = place / "results.jsonl"
+        try:
+            if not held.exists() or all(belongs(result.run) for result in read_results(held).values()):
+                return place
+        except CheckpointError:  # of another version, or damaged: not ours to replace
+            continue
+    raise AssertionError
+
+
+def write_report(study: Study, results: Mapping[Run, Result], folder: Path, *, command: str) -> list[Path]:
+    """Write everything that is known about a study.
+
+    Without matplotlib figures are left out, and the report says what to install.
+
+    Args:
+        study: rows, seeds, the paper's numbers.
+        results: what there is; the rest is shown as missing.
+        folder: gets `report.md`, `table.csv`, `figure.png`, `results.jsonl`, and the pictures the study asks for.
+        command: what made it, for the report.
+
+    Returns:
+        The files. Pictures are left out while there is nothing to draw.
+
+    Raises:
+        CheckpointError: if the results saw different images.
+        StorageError: if the folder cannot be written.
+    """
+    lines = summarize(study, results)
+    ordered = [results[run] for run in study.runs() if run in results]
+    ensure_writable(folder)
+    write_text(folder / "table.csv", csv_text(study, lines))
+    write_results(folder / "results.jsonl", ordered)
+    files = [folder / "report.md", folder / "table.csv", folder / "results.jsonl"]
+    if ordered and no_figures() is None:
+        draw(study, lines, folder / "figure.png")
+        files.append(folder / "figure.png")
+    files += draw_pictures(study, lines, folder)
+    text = report_text(study, lines, ordered, command=command, pictures=[f.stem for f in files if f.suffix == ".png"])
+    write_text(folder / "report.md", text)
+    return files
+
+
+def draw_pictures(study: Study, lines: Sequence[Line], folder: Path) -> list[Path]:
+    """Draw the pictures that a study asks for, of those of their rows that have results; matrices also as CSV."""
+    files: list[Path] = []
+    look, drawn = study_looks(study), no_figures() is None
+    for kind, ids in study.pictures:
+        shown = [line for line in lines if line.results and (not ids or line.row.id in ids)]
+        if not shown:
+            continue
+        picture, table = folder / f"{kind}.png", folder / f"{kind}.csv"
+        styles = [look[line.row.id] for line in shown]
+        answers = [] if kind == "curves" else [_answers(line) for line in shown]
+        if drawn:
+            files.append(picture)
+            if kind == "curves":
+                draw_curves(shown, picture, styles=styles)
+            elif kind == "confusion":
+                draw_confusion(answers, picture)
+            else:
+                draw_classes(answers, picture, styles=styles)
+        if answers:
+            write_text(table, (confusion_csv if kind == "confusion" else class_csv)(answers))
+            files.append(table)
+    return files
+
+
+def _answers(line: Line) -> Answers:
+    """Add the confusion matrices of all seeds of a row."""
+    results = list(line.results.values())
+    matrices = [result.confusion for result in results]
+    added = tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in zip(*matrices, strict=True))
+    return Answers(label=line.row.label, classes=results[0].classes, confusion=added)
+
+
+def report_text(
+    study: Study, lines: Sequence[Line], results: Sequence[Result], *, command: str, pictures: Sequence[str] = ()
+) -> str:
+    """Write the report of a study as Markdown; `pictures` are the stems of PNG files beside it."""
+    parts = [f"# {as_markdown(study.title)}\n"]
+    if study.scaled:
+        parts.append("**Quick scale: this is not the paper's setting**; what differs is listed below.\n")
+    if study.source:
+        parts.append(f"Paper: {as_markdown(study.source)}.\n")
+    parts.append(markdown(study, lines))
+    parts.append(bullets(footnotes(study, lines)))
+    parts += [f"![{PICTURE_TITLES[name]}]({name}.png)\n" for name in pictures]
+    recipe = (study.recipe_source,) if study.recipe_source else ()
+    for head, items in (
+        ("Quick scale: full value -> value here", study.scaled),
+        ("Deviations from the paper", study.deviations),
+        ("Assumed where the paper is silent", study.assumed),
+        ("Where the paper differs from itself or from what can be counted", study.discrepancies),
+        ("Where the recipe is from", recipe),
+    ):
+        if items:
+            said = bullets(items, sentences=not head.startswith("Quick"))
+            parts.append(f"## {head}\n\n{said}")
+    lacking = no_figures()
+    made = [*_made(study, results, command), *([f"No figures: {as_markdown(lacking)}"] if lacking else [])]
+    parts.append("## How it was made\n\n" + "\n".join(f"- {line}" for line in made) + "\n")
+    return "\n".join(part for part in parts if part)
+
+
+def _made(study: Study, results: Sequence[Result], command: str) -> list[str]:
+    """Return lines of Markdown."""
+    run = study.rows[0].run
+    recipe = run.recipe
+    models = list(dict.fromkeys(row.run.model for row in study.rows))
+    made = [
+        f"Command: {code_span(command)}",
+        f"Network{'s' * (len(models) > 1)} {', '.join(map(code_span, models))}, "
+        f"data {code_span(run.data.name)}, {counted(recipe.epochs, 'epoch')}, batch {recipe.batch_size}, "
+        f"{recipe.optim.name} lr {recipe.optim.lr:g}, schedule {recipe.schedule.name}, precision "
+        f"{'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}"
+        f"{' (first row; others have their own)' * (len({row.run.recipe for row in study.rows}) > 1)}",
+        f"Seeds: {', '.join(map(str, study.seeds))}",
+    ]
+    made += [f"Made on {as_markdown(place)}" for place in sorted({_place(result) for result in results})]
+    made += sorted({as_markdown(f"Data {result.data}: {note}") for result in results for note in result.notes})
+    return made
+
+
+def _place(result: Result) -> str:
+    where = result.environment
+    commit = f", commit {where.commit}" if where.commit else ""
+    return (
+        f"{where.device}, {counted(where.threads, 'thread')} a run, senet {where.senet}{commit}, "
+        f"torch {where.torch}, Python {where.python}"
+    )

@@ -1,0 +1,180 @@
+"""Carry a search out: train what a strategy asks for, within the budget, and tell it the scores."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import fmean
+
+from senet.experiments.early_stopping import Pruned
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.search.outcome import Cut, Outcome, Phase, Trial
+from senet.search.space import Space
+from senet.search.strategy import Batch, Design, Score, Strategy, merit
+
+__all__ = ["Evaluator", "search"]
+
+Evaluator = Callable[[Sequence[Run]], Iterable[Result | Pruned]]
+"""Trains runs, or reads their results; the order of results is free."""
+
+
+def search(
+    space: Space,
+    strategy: Strategy,
+    evaluate: Evaluator,
+    *,
+    name: str,
+    count: Callable[[Design], int],
+    latency: Callable[[Design], float] | None = None,
+    chunk: int = 1,
+) -> Outcome:
+    """Run a strategy to its end or to the end of the budget.
+
+    Nothing is kept between two starts but the results that `evaluate` finds again: strategies are deterministic, so
+    the second start walks the same way and trains only what is missing.
+
+    Args:
+        space: what is searched.
+        strategy: fresh.
+        evaluate: trains.
+        name: of the strategy.
+        count: parameters of the network with a design.
+        latency: time of one image with a design [ms]; None where no objective needs it.
+        chunk: designs handed to `evaluate` at once where minutes are counted; the budget is looked at in between.
+    """
+    driver = _Driver(space, evaluate, count, latency, chunk)
+    chosen: Design | None = None
+    try:
+        batch = next(strategy)
+        while not driver.ended:
+            told = driver.score(batch)
+            if not driver.ended:
+                batch = strategy.send(told)
+    except StopIteration as stop:
+        chosen = stop.value
+    strategy.close()
+    if chosen is None:
+        chosen = driver.best([design for design in driver.trials if design])
+    return Outcome(
+        space=space,
+        strategy=name,
+        trials=driver.trials,
+        phases=tuple(driver.phases),
+        chosen=chosen,
+        ended=driver.ended,
+        seconds=driver.seconds,
+        cut=tuple(driver.cut.values()),
+        refused=driver.refused,
+    )
+
+
+class _Driver:
+    """What is known so far, and what is left of the budget."""
+
+    def __init__(
+        self,
+        space: Space,
+        evaluate: Evaluator,
+        count: Callable[[Design], int],
+        latency: Callable[[Design], float] | None,
+        chunk: int,
+    ) -> None:
+        self.space, self.evaluate, self.count, self.latency, self.chunk = space, evaluate, count, latency, chunk
+        self.merit = merit(space.objectives)
+        self.trials: dict[Design, Trial] = {}
+        self.phases: list[Phase] = []
+        self.cut: dict[Design, Cut] = {}
+        self.refused: dict[Design, int] = {}
+        self.seconds = 0.0
+        self.ended = ""
+
+    def score(self, batch: Batch) -> Mapping[Design, Score]:
+        """Train what is new in a batch and give all scores of it."""
+        known = self.trials.keys() | self.cut.keys()
+        new = [design for design in dict.fromkeys(batch.designs) if design not in known and self._fits(design)]
+        before, cut = self._begun, len(self.cut)
+        while new and self._may_go_on():
+            group = new[: self._room(len(new))]
+            new = new[len(group) :]
+            for design, results in self._trained(group, phase=batch.phase).items():
+                self.trials[design] = Trial(
+                    design=design, phase=batch.phase, results=results, score=self._score(design, results)
+                )
+        finished = [design for design in batch.designs if design in self.trials]
+        self.phases.append(
+            Phase(
+                name=batch.phase,
+                designs=batch.designs,
+                new=self._begun - before,
+                pruned=len(self.cut) - cut,
+                best=self.best(finished),
+            )
+        )
+        return {design: self.trials[design].score for design in finished}
+
+    def best(self, designs: Sequence[Design]) -> Design | None:
+        """Give the best of designs that were trained."""
+        return max(designs, key=lambda design: self.merit(self.trials[design].score), default=None)
+
+    @property
+    def _begun(self) -> int:
+        """Count the designs that were trained, to the end or not."""
+        return len(self.trials) + len(self.cut)
+
+    def _room(self, waiting: int) -> int:
+        """Say how many designs may be trained before the next look at the budget."""
+        budget = self.space.budget
+        many = min(self.chunk, waiting) if budget.minutes else waiting
+        return min(many, budget.trials - self._begun) if budget.trials else many
+
+    def _may_go_on(self) -> bool:
+        budget = self.space.budget
+        if budget.trials and self._begun >= budget.trials:
+            self.ended = f"the budget of {budget.trials} trials is spent"
+        elif budget.minutes and self.seconds >= 60 * budget.minutes:
+            self.ended = f"the budget of {budget.minutes:g} minutes of training is spent"
+        return not self.ended
+
+    def _fits(self, design: Design) -> bool:
+        most = self.space.budget.params
+        if most and (params := self.count(design)) > most:
+            self.refused[design] = params
+            return False
+        return True
+
+    def _trained(self, designs: Sequence[Design], *, phase: str) -> dict[Design, dict[int, Result]]:
+        """Train designs with all seeds, and give those that came to the end.
+
+        Where trainings are stopped early one seed comes after the other: what is stopped needs no further one.
+        """
+        seeds = self.space.seeds
+        found: dict[Design, dict[int, Result]] = {design: {} for design in designs}
+        for together in [(seed,) for seed in seeds] if self.space.stop_early else [seeds]:
+            cells = {self.space.run(d, seed): (d, seed) for seed in together for d in found}
+            stopped: dict[Design, Pruned] = {}
+            outcomes = list(self.evaluate(list(cells)))
+            self.seconds += math.fsum(outcome.seconds for outcome in outcomes)  # the same in whatever order they come
+            for outcome in outcomes:
+                design, seed = cells[outcome.run]
+                if isinstance(outcome, Pruned):
+                    stopped[design] = outcome
+                else:
+                    found[design][seed] = outcome
+            for design in [design for design in found if design in stopped]:
+                self.cut[design] = Cut(
+                    design=design,
+                    phase=phase,
+                    params=self.count(design),
+                    pruned=stopped[design],
+                    results=found.pop(design),
+                )
+        return found
+
+    def _score(self, design: Design, results: Mapping[int, Result]) -> Score:
+        score = Score(
+            accuracy=fmean(result.accuracy for result in results.values()),
+            loss=fmean(result.last.test_loss for result in results.values()),
+            params=next(iter(results.values())).params,
+        )
+        if self.latency is None:
+            return score
+        return Score(accuracy=score.accuracy, loss=score.loss, params=score.params, latency_ms=self.latency(design))

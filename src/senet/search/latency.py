@@ -1,0 +1,35 @@
+"""The time that one image takes with a design: measured, so it is of this machine and this load."""
+
+import time
+from statistics import median
+
+import torch
+
+from senet.experiments.run import Run
+from senet.models import create_model, image_size
+
+__all__ = ["latency_ms"]
+
+
+@torch.inference_mode()
+def latency_ms(run: Run, *, shape: tuple[int, int, int] | None = None, device: str = "cpu", repeats: int = 15) -> float:
+    """Measure one image through the network of a run [ms], the median of several passes after two to warm up.
+
+    Args:
+        run: gives network and design; the weights do not matter.
+        shape: channels, rows and columns; None stands for three channels of the network's own size.
+        device: where.
+        repeats: passes.
+    """
+    side = image_size(run.model)
+    channels, height, width = shape or (3, side, side)
+    model = create_model(run.model, se=run.se or None, in_chans=channels, image_size=height).eval().to(device)
+    x = torch.zeros(1, channels, height, width, device=device)
+    times = []
+    for _ in range(repeats + 2):
+        began = time.perf_counter()
+        model(x)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        times.append(1000 * (time.perf_counter() - began))
+    return median(times[2:])

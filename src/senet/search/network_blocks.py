@@ -1,0 +1,88 @@
+"""What a space whose blocks choose must know of its network: how many blocks there are, what each of them adds."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+
+import torch
+from torch import nn
+
+from senet.errors import SpecError
+from senet.models import create_model
+from senet.nn import Site
+from senet.search.space import Space
+from senet.search.strategy import Design
+
+__all__ = ["count_blocks", "place_by_place", "with_blocks"]
+
+
+def count_blocks(model: str) -> tuple[int, ...]:
+    """Count the units with a place for a block, stage after stage; the network is built on no device.
+
+    Example:
+        >>> count_blocks("resnet20")
+        (3, 3, 3)
+    """
+    last: dict[int, int] = {}
+
+    def gates(site: Site) -> Mapping[str, nn.Module]:
+        last[site.stage] = max(last.get(site.stage, 0), site.unit)
+        return {}
+
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        create_model(model, se=gates)
+    return tuple(last[stage] for stage in sorted(last))
+
+
+def with_blocks(space: Space) -> Space:
+    """Fill in how many blocks choose, where a space says `per = "block"` and no more.
+
+    Raises:
+        SpecError: if the network has other stages than the space, or other blocks than it says.
+    """
+    choices = space.choices
+    if choices.per != "block":
+        return space
+    blocks = count_blocks(space.base.model)
+    if len(blocks) != len(choices.reduction):
+        raise SpecError(
+            f"choices.reduction names {len(choices.reduction)} stages, {space.base.model} has {len(blocks)}; give "
+            f"ratios for every stage."
+        )
+    if choices.blocks not in ((), blocks):
+        raise SpecError(
+            f"choices.blocks = {choices.blocks}, {space.base.model} has {blocks}; leave it out, and the network is "
+            f"asked."
+        )
+    return replace(space, choices=replace(choices, blocks=blocks))
+
+
+def place_by_place(space: Space, count: Callable[[Design], int]) -> Callable[[Design], int]:
+    """Count parameters of designs as sums over places: thousands then cost as many networks as there are choices.
+
+    Exact, since the weights of a block depend on its own ratio only.
+
+    Args:
+        space: of the designs.
+        count: counts by building the network.
+    """
+
+    @cache
+    def start(variant: str, slot: str) -> int:
+        return count(space.design([place.ratios[0] for place in space.choices.places], variant=variant, slot=slot))
+
+    @cache
+    def added(number: int, ratio: int, variant: str, slot: str) -> int:
+        ratios = [place.ratios[0] for place in space.choices.places]
+        ratios[number] = ratio
+        return count(space.design(ratios, variant=variant, slot=slot)) - start(variant, slot)
+
+    def params(design: Design) -> int:
+        if not space.holds(design):
+            return count(design)
+        kind = str(design[0].variant), design[0].slot
+        return start(*kind) + sum(added(number, ratio, *kind) for number, ratio in enumerate(space.ratios(design)))
+
+    return params

@@ -1,0 +1,155 @@
+"""What a search has written of itself in `search.json`, as far as its report cannot be written again without it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from senet import settings
+from senet.errors import CheckpointError, SpecError, UsageError
+from senet.experiments.result import MOST_LOSS, MOST_PARAMS, MOST_SECONDS, within
+from senet.files.documents import DocumentError, parse_json, read_text
+
+__all__ = ["Listed", "Said", "SharedSaid", "SharedScore", "read_said"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A design that a search has trained, to the end or not.
+
+    Attributes:
+        design: its name.
+        params: learnable parameters of the network.
+        latency_ms: median time of one image; None where it was not measured.
+        test: test accuracy by seed [%].
+    """
+
+    design: str
+    params: int
+    latency_ms: float | None = None
+    test: Mapping[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        within("params", self.params, 1, MOST_PARAMS)
+        within("latency_ms", self.latency_ms or 0, 0, MOST_SECONDS)
+        for seed, accuracy in self.test.items():
+            within(f"test[{seed}]", accuracy, 0, 100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedScore:
+    """What the shared network says of a design.
+
+    Attributes:
+        accuracy: on the held-out images [%].
+        loss: likewise [nats].
+        params: learnable parameters of the network with the design; None in files of earlier versions.
+    """
+
+    accuracy: float
+    loss: float
+    params: int | None = None
+
+    def __post_init__(self) -> None:
+        within("accuracy", self.accuracy, 0, 100)
+        within("loss", self.loss, 0, MOST_LOSS)
+        within("params", 1 if self.params is None else self.params, 1, MOST_PARAMS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedSaid:
+    """What the shared network says, and what that cost.
+
+    Attributes:
+        scores: by name of the design.
+        train_seconds: of the network.
+        score_seconds: of all designs together.
+    """
+
+    scores: Mapping[str, SharedScore]
+    train_seconds: float
+    score_seconds: float
+
+    def __post_init__(self) -> None:
+        within("train_seconds", self.train_seconds, 0, MOST_SECONDS)
+        within("score_seconds", self.score_seconds, 0, MOST_SECONDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What only the search itself could measure.
+
+    Attributes:
+        space: name of what was searched.
+        strategy: that searched it.
+        trials: designs that were trained.
+        pruned: designs of which a training was stopped early.
+        refused: parameters of the designs that were too large, by name.
+        shared: where there was a shared network.
+    """
+
+    space: str
+    strategy: str
+    trials: tuple[Listed, ...]
+    pruned: tuple[Listed, ...] = ()
+    refused: Mapping[str, int] = field(default_factory=dict)
+    shared: SharedSaid | None = None
+
+    def __post_init__(self) -> None:
+        for design, params in self.refused.items():
+            within(f"refused[{design!r}]", params, 1, MOST_PARAMS)
+
+    def listed(self, design: str) -> Listed:
+        """Return what is said of a design.
+
+        Raises:
+            UsageError: if it is not there.
+        """
+        for one in (*self.trials, *self.pruned):
+            if one.design == design:
+                return one
+        if design in self.refused:
+            return Listed(design=design, params=self.refused[design])
+        raise UsageError(
+            f"search.json does not list {design}, which {self.strategy} asks for in {self.space}; leave --report-only "
+            "out, and what is missing is trained."
+        )
+
+
+def read_said(folder: Path) -> Said:
+    """Read `search.json` in the folder of a report.
+
+    Raises:
+        CheckpointError: if it is damaged.
+        UsageError: if there is none.
+    """
+    path = folder / "search.json"
+    try:
+        return settings.record(Said, _needed(parse_json(read_text(path))), place=str(path))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path} does not exist: there is no report to write again; leave --report-only out."
+        ) from None
+    except SpecError as error:
+        raise CheckpointError(str(error)) from None
+    except (OSError, DocumentError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON: {error}.") from None
+
+
+def _needed(values: Any) -> Any:
+    """Leave out what a report tells its readers and nothing here needs."""
+    said = _fields_of(Said, values)
+    if isinstance(said, dict):
+        for name in ("trials", "pruned"):
+            if isinstance(said.get(name), list):
+                said[name] = [_fields_of(Listed, one) for one in said[name]]
+        said["shared"] = shared = _fields_of(SharedSaid, said.get("shared"))
+        if isinstance(shared, dict) and isinstance(shared.get("scores"), dict):
+            shared["scores"] = {name: _fields_of(SharedScore, one) for name, one in shared["scores"].items()}
+    return said
+
+
+def _fields_of(kind: type[Any], values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {entry.name: values[entry.name] for entry in fields(kind) if entry.name in values}

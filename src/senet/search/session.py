@@ -1,0 +1,232 @@
+"""The command `senet search`, from a space file to a report."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from senet.errors import SenetError, SpecError, unknown
+from senet.execution.store import Store
+from senet.execution.workers import loaded
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
+from senet.models import create_model
+from senet.reports.console import Board
+from senet.reports.cost_report import count
+from senet.reports.search_report import Findings
+from senet.search.confirmation import confirmation
+from senet.search.driver import search
+from senet.search.latency import latency_ms
+from senet.search.network_blocks import place_by_place, with_blocks
+from senet.search.outcome import Outcome, Trial
+from senet.search.space import Budget, Space
+from senet.search.strategies.exhaustive import grid, scatter
+from senet.search.strategies.greedy import greedy
+from senet.search.strategies.samplers import nsga2, tpe
+from senet.search.strategies.shared import shared
+from senet.search.strategy import Design, Score, Strategy, merit
+from senet.search.supernet import SharedScores, score_space, train_shared
+from senet.search.test_scores import claims, tested
+from senet.search.trainings import Bench
+
+__all__ = ["STRATEGIES", "check_strategy", "pool", "ready", "run_search", "with_options"]
+
+STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
+    "greedy": lambda space: greedy(space, merit=merit(space.objectives)),
+    "grid": grid,
+    "random": scatter,
+    "tpe": tpe,
+    "nsga2": nsga2,
+}
+"""Strategies that need nothing but the space; `shared` needs its network too."""
+
+DEFAULT_TRIALS = 20  # of the strategies that would go on for ever, or nearly so
+
+
+def with_options(
+    space: Space,
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    params: int | None = None,
+    stop_early: str | None = None,
+) -> Space:
+    """Put what the command line says in the place of what the file says; None leaves the file's."""
+    old = space.budget
+    budget = Budget(
+        trials=old.trials if trials is None else trials,
+        minutes=old.minutes if minutes is None else minutes,
+        params=old.params if params is None else params,
+    )
+    rule = space.stop_early if stop_early is None else replace(space.stop_early, rule=stop_early)
+    return replace(space, budget=budget, stop_early=rule)
+
+
+def run_search(
+    space: Space,
+    strategy: str,
+    store: Store,
+    setup: Setup,
+    *,
+    retry_failed: bool = False,
+    lists: Sequence[Path] = (),
+    announce: Callable[[Run, int], None] | None = None,
+    quiet: bool = False,
+) -> Findings:
+    """Search, test what was trained, and confirm the choice.
+
+    Args:
+        space: where.
+        strategy: a name of `STRATEGIES`, or `shared`.
+        store: where results are and go.
+        setup: device, processes, paths.
+        retry_failed: train runs again that failed before.
+        lists: files of results in which the confirmation is looked for too: equal runs need no second training.
+        announce: is told before the first training of a run like all others, and how many there may be.
+        quiet: no progress.
+
+    Raises:
+        SpecError: if the strategy is not known, or a design does not fit the network.
+    """
+    space = ready(space, strategy)
+    _check(space)
+    spec = space.base.data
+    data = loaded(spec, setup)
+    shape, most = data.shape, _at_most(space, strategy)
+    if announce is not None:
+        announce(space.run((), space.seeds[0]), most)
+
+    @cache
+    def built(design: Design) -> int:
+        channels, height, _ = shape
+        return count(space.base.model, design, size=height, in_chans=channels, num_classes=data.num_classes).params
+
+    params = place_by_place(space, built) if space.choices.per == "block" else built
+
+    def latency(design: Design) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return latency_ms(space.run(design, 0), shape=shape, device=setup.device)
+
+    scored: SharedScores | None = None
+    if strategy == "shared":
+        scored = _scored(space, store, setup, quiet=quiet, params=params)
+        walk = shared(space, _affordable(scored.scores, space), merit=merit(space.objectives))
+    else:
+        walk = STRATEGIES[strategy](space)
+    study, results = None, {}
+    with Board(most, quiet=quiet) as board:
+        by = "loss" if space.objectives[0] == "loss" else "accuracy"
+        bench = Bench(store=store, setup=setup, board=board, rule=space.stop_early, by=by, retry_failed=retry_failed)
+        outcome = search(
+            space,
+            walk,
+            bench,
+            name=strategy,
+            count=params,
+            latency=latency if "latency_ms" in space.objectives else None,
+            chunk=max(1, setup.jobs // len(space.seeds)),
+        )
+    tests = tested(outcome, store, setup)
+    if space.confirm_seeds and outcome.chosen is not None:
+        study = confirmation(space, [outcome.chosen])
+        with Board(len(study.runs()), quiet=quiet) as board:
+            known = Store(store.root, lists=lists)
+            bench = Bench(store=known, setup=setup, board=board, retry_failed=retry_failed)
+            results = {found.run: found for found in bench(study.runs()) if isinstance(found, Result)}
+    return Findings(
+        outcome=outcome,
+        tests=tests,
+        claims=claims(outcome, tests),
+        shared=scored,
+        pool=pool(outcome, store) if scored else {},
+        study=study,
+        results=results,
+    )
+
+
+def check_strategy(strategy: str) -> None:
+    """Check the name of a strategy.
+
+    Raises:
+        SpecError: if it is not known.
+    """
+    if strategy not in (*STRATEGIES, "shared"):
+        raise unknown("--strategy", strategy, [*STRATEGIES, "shared"])
+
+
+def ready(space: Space, strategy: str) -> Space:
+    """Fill in what a space leaves open: the blocks of the network, a budget for what would not end.
+
+    Raises:
+        SpecError: if the strategy is not known, or the space has other stages than the network.
+    """
+    check_strategy(strategy)
+    if strategy in ("tpe", "nsga2", "random") and not (space.budget.trials or space.budget.minutes):
+        space = replace(space, budget=replace(space.budget, trials=DEFAULT_TRIALS))
+    return with_blocks(space)
+
+
+def _check(space: Space) -> None:
+    """Build the networks at the corners of the space on no device: what does not fit is known before the first step."""
+    import torch
+
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for variant in space.choices.variant:
+            for slot in space.choices.slot:
+                ratios = [place.ratios[0] for place in space.choices.places]
+                try:
+                    create_model(space.base.model, se=space.design(ratios, variant=variant, slot=slot))
+                except SenetError as error:
+                    error.add_note(f"in the space {space.name}")
+                    raise
+
+
+def _at_most(space: Space, strategy: str) -> int:
+    """Count the trainings that a search could need, without its confirmation."""
+    choices = space.choices
+    # where a constant leads it is among the candidates of a place, and known
+    at_places = sum(len(p.ratios) - (set(choices.constant) <= set(p.ratios)) for p in choices.places)
+    greedy_most = len(choices.constant) + at_places + len(choices.variant) - 1 + len(choices.slot) - 1
+    by_strategy = {"greedy": greedy_most, "shared": min(space.size, space.shared.retrain + space.shared.probes)}
+    designs = space.plain + by_strategy.get(strategy, space.size)
+    return len(space.seeds) * min(designs, space.budget.trials or designs)
+
+
+def _scored(space: Space, store: Store, setup: Setup, *, quiet: bool, params: Callable[[Design], int]) -> SharedScores:
+    data = loaded(space.base.data, setup)
+    with Board(1, quiet=quiet) if not quiet else nullcontext() as board:
+        watch = board.watch if board is not None else None
+        network, seconds = train_shared(space, data, store.root, device=setup.device, watch=watch)
+    return score_space(space, network, data, count=params, train_seconds=seconds)
+
+
+def _affordable(scores: Mapping[Design, Score], space: Space) -> dict[Design, Score]:
+    most = space.budget.params
+    fitting = {design: score for design, score in scores.items() if not most or score.params <= most}
+    if not fitting:
+        raise SpecError(f"budget.params = {most:,} is less than every design of the space needs; raise it.")
+    return fitting
+
+
+def pool(outcome: Outcome, store: Store) -> dict[Design, Trial]:
+    """Give the trials of a search and those that others left in the same folder of runs, all with all seeds."""
+    space = outcome.space
+    known = {design: trial for design, trial in outcome.trials.items() if design}
+    others: dict[Design, dict[int, Result]] = {}
+    for result in store.all():
+        run = result.run
+        if run.seed in space.seeds and space.holds(run.se) and run == space.run(run.se, run.seed):
+            others.setdefault(run.se, {})[run.seed] = result
+    for design, results in others.items():
+        if design in known or len(results) < len(space.seeds):
+            continue
+        mean = sum(r.accuracy for r in results.values()) / len(results)
+        loss = sum(r.last.test_loss for r in results.values()) / len(results)
+        score = Score(accuracy=mean, loss=loss, params=next(iter(results.values())).params)
+        known[design] = Trial(design=design, phase="earlier", results=results, score=score)
+    return known

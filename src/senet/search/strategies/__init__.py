@@ -1,0 +1,1 @@
+"""Strategies: generators that propose designs and are told their scores."""

@@ -1,0 +1,52 @@
+"""All designs of a space in order, or some of them by chance."""
+
+import random
+
+from senet.errors import SpecError
+from senet.search.space import Space
+from senet.search.strategy import Batch, Strategy
+
+__all__ = ["MOST", "grid", "scatter"]
+
+MOST = 5_000
+"""Designs that are listed: a larger space is walked by chance, a batch after the other, or not at all."""
+TOGETHER = 64  # of such a batch
+
+
+def grid(space: Space) -> Strategy:
+    """Ask for everything; a budget cuts it off.
+
+    Raises:
+        SpecError: if that is more than anybody trains; in order it would never reach the ratios of the first stage.
+    """
+    if space.size > MOST:
+        raise SpecError(
+            f"--strategy grid: the space holds {space.size:,} designs, more than {MOST:,}; choose random, tpe, nsga2, "
+            f"greedy or shared, or fewer ratios."
+        )
+    if space.plain:
+        yield Batch(phase="plain", designs=((),))
+    yield Batch(phase="grid", designs=tuple(space.designs()))
+    return None
+
+
+def scatter(space: Space, *, seed: int = 0) -> Strategy:
+    """Ask for everything in a random order; what a budget leaves is a sample without repetition."""
+    if space.plain:
+        yield Batch(phase="plain", designs=((),))
+    draw = random.Random(seed)
+    if space.size <= MOST:
+        designs = space.designs()
+        draw.shuffle(designs)
+        yield Batch(phase="random", designs=tuple(designs))
+        return None
+    seen: set[int] = set()
+    while len(seen) < space.size:
+        new: dict[int, None] = {}
+        while len(new) < min(TOGETHER, space.size - len(seen)):
+            number = draw.randrange(space.size)
+            if number not in seen:
+                new[number] = None
+        seen.update(new)
+        yield Batch(phase="random", designs=tuple(space.at(number) for number in new))
+    return None

@@ -1,0 +1,49 @@
+"""The strategy `shared`: rank every design by one network that holds them all, train only the best alone."""
+
+import random
+from collections.abc import Callable, Mapping
+
+from senet.search.space import Space
+from senet.search.strategy import Batch, Design, Score, Strategy
+
+__all__ = ["scored_designs", "shared"]
+
+
+def scored_designs(space: Space, *, seed: int = 0) -> list[Design]:
+    """Give the designs that the shared network scores: all, or `shared.designs` of them by chance.
+
+    A sample holds the constant ratios, and is in the order of the space: neighbours have common beginnings.
+
+    Args:
+        space: says how many.
+        seed: of the sample.
+    """
+    most = space.shared.designs
+    if space.size <= most:
+        return space.designs()
+    drawn = [space.at(number) for number in sorted(random.Random(seed).sample(range(space.size), most))]
+    constants = [space.constant(ratio) for ratio in space.choices.constant]
+    return list(dict.fromkeys([*filter(space.holds, constants), *drawn]))[:most]
+
+
+def shared(space: Space, scores: Mapping[Design, Score], *, merit: Callable[[Score], tuple[float, ...]]) -> Strategy:
+    """Ask for the designs that the shared network ranks first, and for some from first to last.
+
+    Args:
+        space: how many.
+        scores: of the shared network, by design.
+        merit: what a winner has most of.
+
+    Returns:
+        The best of what was then trained alone; the shared score only proposes.
+    """
+    ranked = sorted(scores, key=lambda design: merit(scores[design]), reverse=True)
+    if space.plain:
+        yield Batch(phase="plain", designs=((),))
+    told = yield Batch(phase="retrain", designs=tuple(ranked[: space.shared.retrain]))
+    known = dict(told)
+    rest = ranked[space.shared.retrain :]
+    if probes := min(space.shared.probes, len(rest)):
+        step = (len(rest) - 1) / max(1, probes - 1)
+        known |= yield Batch(phase="probe", designs=tuple(rest[round(i * step)] for i in range(probes)))
+    return max(known, key=lambda design: merit(known[design]), default=None)

@@ -1,0 +1,311 @@
+"""Train one network whose excitations hold all ratios of a space: sandwich rule and in-place distillation.
+
+Letters in shapes: n images, c channels, h and w sizes.
+"""
+
+import hashlib
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from senet.data.dataset import Data
+from senet.errors import CheckpointError, NumericError, SpecError
+from senet.experiments.seeds import mix
+from senet.files.atomic import ensure_writable
+from senet.files.lock import waited
+from senet.models import Network, create_model
+from senet.nn import Site
+from senet.nn.nested import NestedSqueezeExcite
+from senet.search.space import Space
+from senet.search.strategies.shared import scored_designs
+from senet.search.strategy import Design, Score
+from senet.search.supernet_scores import score_schemes, select
+from senet.signals import stoppable
+from senet.spec import SESpec
+from senet.training.checkpoint import Checkpoint, Checkpoints
+from senet.training.optimizers import make_optimizer, restore_optimizer
+from senet.training.order import epoch_plan
+from senet.training.progress import Progress
+from senet.weights.numbers import check_values
+
+__all__ = ["SharedScores", "sandwich", "score_space", "shared_network", "train_shared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedScores:
+    """What the shared network says of the designs, and what that cost.
+
+    Attributes:
+        scores: by design; `params` are those of the design alone.
+        train_seconds: of the shared network.
+        score_seconds: of all designs together.
+    """
+
+    scores: Mapping[Design, Score]
+    train_seconds: float
+    score_seconds: float
+
+    @property
+    def per_minute(self) -> float:
+        """Designs scored in a minute."""
+        return 60 * len(self.scores) / self.score_seconds if self.score_seconds else math.nan
+
+
+def shared_network(space: Space, data: Data) -> Network:
+    """Build the network of a space with nested blocks, from the weights of its first seed.
+
+    Raises:
+        SpecError: if the space holds several variants or slots: their weights do not nest.
+    """
+    if len(space.choices.variant) > 1 or len(space.choices.slot) > 1:
+        raise SpecError(
+            f"choices.variant = {space.choices.variant}, choices.slot = {space.choices.slot}: the strategy shared "
+            "varies ratios only; keep one of each."
+        )
+    template = space.template
+
+    def gates(site: Site) -> Mapping[str, nn.Module]:
+        if site.stage > len(space.choices.reduction):
+            raise SpecError(
+                f"choices.reduction names {len(space.choices.reduction)} stages, {space.base.model} has stage "
+                f"{site.stage}; give ratios for every stage."
+            )
+        if template.stages and site.stage not in template.stages:
+            return {}
+        if template.slot not in site.slots():
+            raise SpecError(f"slot = {template.slot!r} does not exist in {space.base.model}.")
+        specs = [template.but(reduction=r) for r in space.choices.reduction[site.stage - 1]]
+        return {
+            template.slot: NestedSqueezeExcite(site.slots()[template.slot], specs, stage=site.stage, unit=site.unit)
+        }
+
+    torch.manual_seed(mix(space.seeds[0], "shared"))
+    channels, height, _ = data.shape
+    return create_model(space.base.model, se=gates, num_classes=data.num_classes, in_chans=channels, image_size=height)
+
+
+def sandwich(
+    network: nn.Module, specs: Sequence[SESpec], x: Float[Tensor, "n c h w"], y: Int64[Tensor, " n"], *, amp: bool
+) -> float:
+    """Add the gradients of one batch: the first design learns the labels, the others what the first one says.
+
+    The mean over the designs is what is descended, so that the recipe's learning rate keeps its meaning.
+
+    Args:
+        network: in training mode.
+        specs: widest first.
+        x: images.
+        y: labels.
+        amp: forward passes in bfloat16.
+
+    Returns:
+        Loss of the widest design [nats].
+
+    Source:
+        Yu and Huang, Universally Slimmable Networks, arXiv:1903.05134.
+    """
+    first, target = math.nan, None
+    for spec in specs:
+        select(network, spec)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
+            logits = network(x)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, y if target is None else target)
+        (loss / len(specs)).backward()  # type: ignore[no-untyped-call]
+        if target is None:
+            first, target = loss.item(), logits.detach().softmax(1)
+    return first
+
+
+def train_shared(
+    space: Space, data: Data, folder: Path, *, device: str = "cpu", watch: Callable[[Progress], None] | None = None
+) -> tuple[Network, float]:
+    """Train the shared network, or go on with it after its last whole epoch, or read it.
+
+    Args:
+        space: recipe, seed, ratios.
+        data: as of the space's base: without the held-out images.
+        folder: holds a folder for each shared network.
+        device: `cpu`, `cuda`.
+        watch: is told how it goes.
+
+    Returns:
+        The network, and the seconds its training took.
+
+    Raises:
+        CheckpointError: if the folder holds a network of other images.
+        Interrupted: if a signal asked to stop; the last whole epoch is saved.
+        NumericError: if the loss is no number.
+    """
+    _refuse_what_is_not_shared(space)
+    recipe, epochs = space.base.recipe, space.shared.epochs or space.base.recipe.epochs
+    shape = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    network = shared_network(space, data).to(device).to(memory_format=shape)
+    optimizer = make_optimizer(network, recipe.optim)
+    home = folder / f"shared-{_id(space, epochs)}"
+    ensure_writable(home)
+    with waited(home):  # another command may train the same network
+        return network, _trained(space, data, home, network, optimizer, epochs=epochs, watch=watch)
+
+
+def _trained(
+    space: Space,
+    data: Data,
+    home: Path,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    *,
+    epochs: int,
+    watch: Callable[[Progress], None] | None,
+) -> float:
+    """Train the shared network from its last checkpoint on; return the seconds that all of it took."""
+    checkpoints, done, seconds = Checkpoints(home / "checkpoints"), 0, 0.0
+    if (found := checkpoints.latest()) is not None:
+        done, seconds = _restored(found, space, data, network, optimizer, epochs=epochs)
+    with stoppable(announce=True) as stop:
+        network.train()
+        for epoch in range(done, epochs):
+            began = time.monotonic()
+            for moment, speed, loss in _epoch(space, network, optimizer, data, epoch=epoch, epochs=epochs):
+                if not math.isfinite(loss):
+                    raise NumericError(f"{home}: the loss of epoch {epoch + 1} is {loss}; lower optim.lr.")
+                if watch is not None:
+                    watch(_progress(home.name, moment, epochs, speed))
+                if stop:
+                    raise stop.error(f"{home}: stopped; the same command goes on after epoch {epoch}.")
+            seconds += time.monotonic() - began
+            state = {"epoch": epoch + 1, "seconds": seconds, "data": data.fingerprint}
+            state["optimizer"] = optimizer.state_dict()
+            checkpoints.save(epoch + 1, weights=network.state_dict(), state=state)
+        if stop:
+            raise stop.error(f"{home}: stopped behind its last epoch; the same command goes on from here.")
+    return seconds
+
+
+def _restored(
+    found: Checkpoint, space: Space, data: Data, network: Network, optimizer: torch.optim.Optimizer, *, epochs: int
+) -> tuple[int, float]:
+    """Go back to a checkpoint; return the epochs that it has done, and their seconds.
+
+    Raises:
+        CheckpointError: if it is of other images, or not of this network.
+    """
+    try:
+        if found.state["data"] != data.fingerprint:
+            raise ValueError(f"it is of other images: {found.state['data']} -> {data.fingerprint}")
+        check_values(found.weights, network.state_dict())
+        network.load_state_dict(found.weights)
+        restore_optimizer(optimizer, found.state["optimizer"]["state"], space.base.recipe.optim)
+        epoch, seconds = found.state["epoch"], float(found.state["seconds"])
+        if epoch != found.step or found.step > epochs or not 0 <= seconds < math.inf:
+            raise ValueError(f"epoch {epoch} after {seconds} s is not step {found.step} of {epochs}")
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{found.path} does not fit the shared network of this search ({reason}); remove the folder of its "
+            "checkpoints to train it again."
+        ) from error
+    return found.step, seconds
+
+
+def _epoch(
+    space: Space, network: Network, optimizer: torch.optim.Optimizer, data: Data, *, epoch: int, epochs: int
+) -> Iterator[tuple[float, float, float]]:
+    """Take the steps of an epoch; yield after each the epochs done, images per second, and the widest's loss."""
+    recipe, seed = space.base.recipe, space.seeds[0]
+    device = next(network.parameters()).device
+    shape = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    train = data.train.to(device)
+    plan = epoch_plan(len(train), recipe, seed=seed, epoch=epoch)
+    began = time.monotonic()
+    batches = train.batches(plan, augment=recipe.augment, device=device)
+    for step, ((_, noise), (x, y)) in enumerate(zip(plan, batches, strict=True)):
+        torch.manual_seed(noise)
+        moment = epoch + step / len(plan)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.optim.lr * recipe.schedule.factor(moment, epochs=epochs, step=1 / len(plan))
+        optimizer.zero_grad(set_to_none=True)
+        specs = _sampled(space, mix(seed, "schemes", epoch, step))
+        loss = sandwich(network, specs, x.contiguous(memory_format=shape), y, amp=recipe.amp == "bf16")
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
+        optimizer.step()
+        speed = (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began)
+        yield moment, speed, loss
+
+
+def _refuse_what_is_not_shared(space: Space) -> None:
+    recipe = space.base.recipe
+    if recipe.ema or recipe.accumulate > 1 or recipe.label_smoothing:
+        raise SpecError(
+            f"recipe.ema = {recipe.ema}, recipe.accumulate = {recipe.accumulate}, recipe.label_smoothing = "
+            f"{recipe.label_smoothing}: the strategy shared has none of them; leave them at 0, 1 and 0."
+        )
+
+
+def score_space(
+    space: Space, network: Network, data: Data, *, count: Callable[[Design], int], train_seconds: float
+) -> SharedScores:
+    """Score the designs of a space by a trained shared network, on the held-out images.
+
+    Args:
+        space: the designs; `shared.designs` of them where there are more.
+        network: trained.
+        data: gives calibration images (training set, by seed) and the held-out images.
+        count: parameters of the network with a design.
+        train_seconds: what the network cost.
+    """
+    device = next(network.parameters()).device
+    number = min(space.shared.calibration, len(data.train))
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(mix(space.seeds[0], "calibration")))
+    chosen = order[:number].sort().values
+    ((calibration, _),) = data.train.batches([(chosen, 0)], augment=None, device=device)
+    ((images, labels),) = data.test.batches([(torch.arange(len(data.test)), 0)], augment=None, device=device)
+    designs = scored_designs(space)
+    began = time.monotonic()
+    found = score_schemes(
+        network, [design[0] for design in designs], calibration=calibration, images=images, labels=labels
+    )
+    seconds = time.monotonic() - began
+    scores = {
+        design: Score(accuracy=found[design[0]][0], loss=found[design[0]][1], params=count(design))
+        for design in designs
+    }
+    return SharedScores(scores=scores, train_seconds=train_seconds, score_seconds=seconds)
+
+
+def _sampled(space: Space, seed: int) -> list[SESpec]:
+    """Give the widest, the narrowest and some random designs of a space."""
+    ratios = [place.ratios for place in space.choices.places]
+    draw = random.Random(seed)
+    middle = [tuple(map(draw.choice, ratios)) for _ in range(space.shared.middle)]
+    schemes = [tuple(map(min, ratios)), tuple(map(max, ratios)), *middle]
+    return [space.design(scheme)[0] for scheme in schemes]
+
+
+def _id(space: Space, epochs: int) -> str:
+    run = space.run((space.template,), space.seeds[0])
+    values = {
+        "run": replace(run, recipe=replace(run.recipe, epochs=epochs)).id,
+        "ratios": space.choices.reduction,
+        "middle": space.shared.middle,
+        "template": asdict(space.template),
+    }
+    if space.choices.per == "block":  # else the ids of earlier networks stay
+        values["blocks"] = space.choices.blocks
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _progress(name: str, moment: float, epochs: int, speed: float) -> Progress:
+    return Progress(
+        run=name, design="shared network", epoch=moment, epochs=epochs, images_per_second=speed, accuracy=math.nan
+    )

@@ -1,0 +1,75 @@
+"""What trains for a search, with or without stopping early."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from senet.execution.execute import execute
+from senet.execution.store import Store
+from senet.experiments.early_stopping import Judge, Pruned, Rule
+from senet.experiments.failed_run import Failed, failures
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
+from senet.reports.console import Board
+
+__all__ = ["Bench"]
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """Trains what a search asks for, and remembers the order in which it was asked.
+
+    Attributes:
+        store: where results are and go.
+        setup: device, processes, paths.
+        board: shows how it goes.
+        rule: stops trainings that fall behind; the plain network is never stopped, and never held against others.
+        by: `accuracy` or `loss`: what the rule looks at.
+        retry_failed: train runs again that failed before.
+    """
+
+    store: Store
+    setup: Setup
+    board: Board
+    rule: Rule = field(default_factory=Rule)
+    by: str = "accuracy"
+    retry_failed: bool = False
+    order: dict[int, list[str]] = field(default_factory=dict)
+
+    def __call__(self, runs: Sequence[Run]) -> Iterator[Result | Pruned]:
+        """Train runs, or read what there is of them; those that were stopped early come last.
+
+        Raises:
+            RunFailed: at the end, if runs failed by themselves.
+        """
+        self.board.total = max(self.board.total, self.board.done + len(set(runs)))
+        judge = self._judge(runs) if self.rule else None
+        stopped: list[Pruned] = []
+        failed: list[Failed] = []
+        for ended in execute(
+            runs,
+            self.store,
+            self.setup,
+            watch=self.board.watch,
+            say=self.board.note,
+            judge=judge,
+            retry_failed=self.retry_failed,
+        ):
+            self.board.end(ended)
+            if isinstance(ended, Result):
+                yield ended
+            elif isinstance(ended, Pruned):
+                stopped.append(ended)
+            else:
+                failed.append(ended)
+        yield from stopped
+        if failed:
+            raise failures(failed, len(runs))
+
+    def _judge(self, runs: Sequence[Run]) -> Judge:
+        for run in runs:
+            asked = self.order.setdefault(run.seed, [])
+            if run.se and run.id not in asked:
+                asked.append(run.id)
+        order = {seed: tuple(ids) for seed, ids in self.order.items()}
+        return Judge(rule=self.rule, root=self.store.root, order=order, by=self.by)

@@ -1,0 +1,1 @@
+"""Find squeeze-and-excitation blocks in any network."""

@@ -1,0 +1,80 @@
+"""Run a part of a network alone, on tensors without data, to see whether it squeezes and excites."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from senet.dataflow.example import observe
+from senet.dataflow.flow import Flow, record
+from senet.nn.excite import sizes as sizes_of
+from senet.nn.pointwise import CONVS, LAYERS
+from senet.surgery.finding.squeezes import Squeeze, squeezes
+
+__all__ = ["Alone"]
+
+BLOCK = (6, 5, 7)
+"""Sizes of the map for a block [positions]: all different, so that no axis is taken for another."""
+
+PART = (32, 32, 32)
+"""Sizes of the map for a part with convolutions that stride [pixels]."""
+
+
+class Alone:
+    """Trials of the parts of a network; parts that print alike are tried once.
+
+    Args:
+        model: the network.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.known: dict[tuple[type[nn.Module], str], tuple[bool, tuple[Squeeze, ...]]] = {}
+        self.flow: tuple[Squeeze, ...] | None = None
+
+    def is_block(self, module: nn.Module) -> bool:
+        """Return whether a module whose layers are all 1x1 gives its own input back, squeezed and excited."""
+        return any(one.product.output.shape == one.gated.shape for one in self._try(module, BLOCK)[1])
+
+    def inside(self, module: nn.Module) -> tuple[bool, tuple[Squeeze, ...]]:
+        """Return whether a part of the network runs alone, and what squeezes in it."""
+        return self._try(module, PART)
+
+    def whole(self) -> tuple[Squeeze, ...]:
+        """Return what squeezes in the network as a whole, if it runs on one of the usual shapes."""
+        if self.flow is None:
+            try:
+                self.flow = tuple(squeezes(observe(self.model, None)))
+            except Exception:  # whatever a foreign network raises
+                self.flow = ()
+        return self.flow
+
+    def _try(self, module: nn.Module, sizes: tuple[int, ...]) -> tuple[bool, tuple[Squeeze, ...]]:
+        key = type(module), repr(module)
+        if key not in self.known:
+            self.known[key] = next(self._runs(module, sizes), (False, ()))
+        return self.known[key]
+
+    def _runs(self, module: nn.Module, sizes: tuple[int, ...]) -> Iterator[tuple[bool, tuple[Squeeze, ...]]]:
+        ran = False
+        for shape, axis in _shapes(module, sizes):
+            try:
+                flow: Flow = record(module, shape=shape, axis=axis)
+            except Exception:  # whatever a foreign module raises, one that wants another input above all
+                continue
+            ran = True
+            if found := tuple(squeezes(flow)):
+                yield True, found
+        yield ran, ()
+
+
+def _shapes(module: nn.Module, sizes: tuple[int, ...]) -> list[tuple[tuple[int, ...], int]]:
+    """Return shapes that may fit a module, each with the axis of the channels."""
+    layers = [layer for layer in module.modules() if isinstance(layer, LAYERS)]
+    conv = next((layer for layer in layers if isinstance(layer, CONVS)), None)
+    first = layers[0]
+    channels = (sizes_of(first) or (0, 0))[0]
+    assert isinstance(channels, int)
+    if conv is not None:
+        return [((2, channels, *sizes[: len(conv.kernel_size)]), 1)]
+    first_axis = [((2, channels, *sizes[:dims]), 1) for dims in (2, 1, 3)]
+    return [first_axis[0], ((2, *sizes[:2], channels), 3), *first_axis[1:]]

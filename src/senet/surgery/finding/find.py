@@ -1,0 +1,172 @@
+"""Find the squeeze-and-excitation blocks of a network, ours and foreign ones, without importing other libraries."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from senet.errors import SpecError
+from senet.nn import SqueezeExcite
+from senet.nn.pointwise import CONTAINERS, LAYERS, widths
+from senet.printed import Printed
+from senet.surgery.finding.alone import Alone
+from senet.surgery.finding.inline import Chain, chains_of, confirmed
+from senet.tables import table
+
+__all__ = ["Blocks", "Found", "Kind", "find"]
+
+Kind = Literal["senet", "timm", "torchvision", "monai", "other"]
+ORIGINS: tuple[Kind, ...] = ("timm", "torchvision", "monai")
+
+# class names in lower case without underscores: SELayer, SE_Block, ChannelSELayer, SqueezeExcitation, SqueezeExciteCl
+NAME = re.compile(
+    r"(channel|residual)?(se(layer|block|module|unit)?|squeeze(and|n)?excit(e|ation)(layer|block|module|unit)?)"
+    r"(cl|[123]d)?"
+)
+ONE_LAYER = re.compile(r"(effective|e)se(layer|block|module)?")
+WORD = re.compile(r"(?:^|(?<=[a-z0-9_]))SE(?=$|[A-Z0-9_][a-z]|_)|[Ss]queeze(?:And|_?[Nn])?_?[Ee]xcit")
+"""The word in longer names: RegNetSELayer, SEWeightModule, EfficientNetSqueezeExciteLayer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One block of a network.
+
+    Attributes:
+        name: path of the block in the network, as `model.get_submodule` takes it; empty for the network itself. Of an
+            inline block, path of the module in whose forward pass it runs.
+        channels: channels of the map it gates.
+        widths: widths of its excitation, `(channels, hidden, ..., channels)`.
+        kind: the library its class comes from; copies and classes of your own are `other`.
+        module_class: its class; of an inline block, that of the module named.
+        parts: paths of the layers of an inline block, which has no module of its own; else empty.
+    """
+
+    name: str
+    channels: int
+    widths: tuple[int, ...]
+    kind: Kind
+    module_class: type[nn.Module]
+    parts: tuple[str, ...] = ()
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Paths of the modules that make it up: itself, or the layers of an inline block."""
+        return self.parts or (self.name,)
+
+    @property
+    def left(self) -> str:
+        """Why what works on modules leaves it alone; empty for a block that is one."""
+        if not self.parts:
+            return ""
+        return f"it is not a module of its own: {' and '.join(self.parts)} run in the forward pass of {self.name}"
+
+
+class Blocks(Printed, tuple[Found, ...]):
+    """The blocks of a network, as a tuple that prints as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        if not self:
+            return "no squeeze-and-excitation blocks"
+        rows = []
+        for one in self:
+            name = f"{one.name}: {' + '.join(one.parts)}" if one.parts else one.name or "the network itself"
+            rows.append((name, "-".join(map(str, one.widths)), one.kind, one.module_class.__name__))
+        return "\n".join(table(("block", "widths", "kind", "class"), rows, words=("kind", "class"), spare=("kind",)))
+
+
+def find(model: nn.Module) -> Blocks:
+    """Find the squeeze-and-excitation blocks of any network.
+
+    A block is ours, or a module whose only layers are 1x1 convolutions or linear maps from C channels over one or more
+    hidden widths back to C, and which is one by its name (the words SE or squeeze-excite, as in timm, torchvision,
+    MONAI, transformers and the usual copies) or by what it does: run alone on tensors without data, it averages its
+    input over all positions, computes a gate from that, and multiplies. "Effective" SE has one layer from C to C and
+    counts by its name. A residual unit that is called SEBlock has other layers, so the block inside it is found.
+
+    The same steps in the forward pass of a larger module are an inline block (lukemelas' and MONAI's EfficientNet):
+    it is found where layers that follow each other lead from C channels back to C, and the module around them, or
+    the network, runs on an input that is guessed from its layers.
+
+    Other gates do not count, since their cost and their descriptor are not those of Eq. 2-4: the attentions of CBAM
+    (its channel branch runs the excitation twice), BAM, ECA, gather-excite, global context, coordinate, split and
+    spatial attention, layer scale.
+
+    Args:
+        model: any network; it is not changed.
+
+    Returns:
+        A tuple of the blocks in the order of the module tree, a shared one once; inline ones come last. Of nested
+        candidates the innermost counts.
+
+    Raises:
+        SpecError: if `model` is no module.
+
+    Source:
+        Hu et al., arXiv:1709.01507, Eq. 2-4; effective SE: Lee and Park, arXiv:1911.06667; CBAM: arXiv:1807.06521.
+
+    Example:
+        >>> [found.widths for found in find(nn.Sequential(nn.Conv2d(3, 64, 3), SqueezeExcite(64)))]
+        [(64, 4, 64)]
+    """
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"model = {model!r} is no network; give a torch.nn.Module, e.g. create_model('resnet20').")
+    alone = Alone(model)
+    blocks = tuple(_walk(model, "", set(), alone))
+    chains = chains_of(model, [block.name for block in blocks])
+    return Blocks((*blocks, *(_inline(model, home, chain) for home, chain in confirmed(model, chains, alone))))
+
+
+def _walk(module: nn.Module, name: str, seen: set[nn.Module], alone: Alone) -> Iterator[Found]:
+    if module in seen:
+        return
+    seen.add(module)
+    if isinstance(module, SqueezeExcite):  # not searched further: an excitation of your own may hold anything
+        yield _found(module, name, module.widths, "senet")
+        return
+    prefix = f"{name}." if name else ""
+    inner = [found for child, part in module.named_children() for found in _walk(part, prefix + child, seen, alone)]
+    if not inner and (found := _widths(module, alone)):
+        inner = [_found(module, name, found, _origin(module))]
+    yield from inner
+
+
+def _found(module: nn.Module, name: str, widths: tuple[int, ...], kind: Kind) -> Found:
+    return Found(name=name, channels=widths[0], widths=widths, kind=kind, module_class=type(module))
+
+
+def _inline(model: nn.Module, home: str, chain: Chain) -> Found:
+    module = model.get_submodule(home)
+    return Found(
+        name=home,
+        channels=chain.widths[0],
+        widths=chain.widths,
+        kind=_origin(module),
+        module_class=type(module),
+        parts=chain.names,
+    )
+
+
+def _origin(module: nn.Module) -> Kind:
+    package = type(module).__module__.partition(".")[0]
+    return next((kind for kind in ORIGINS if kind == package), "other")
+
+
+def _widths(module: nn.Module, alone: Alone) -> tuple[int, ...] | None:
+    """Return the widths of a foreign block; None if the module is none by its layers, or by name and flow."""
+    if isinstance(module, LAYERS) or type(module) in CONTAINERS:
+        return None
+    layers = [layer for layer in module.modules() if isinstance(layer, LAYERS)]
+    found = widths(layers) if layers else None
+    if found is None:
+        return None
+    title = type(module).__name__
+    plain = title.lower().replace("_", "")
+    if ONE_LAYER.fullmatch(plain):
+        return found
+    named = NAME.fullmatch(plain) or WORD.search(title)
+    return found if len(layers) > 1 and (named or alone.is_block(module)) else None

@@ -1,0 +1,204 @@
+"""Where a constant for every channel can go so that the network computes the same: before the block or after it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float64
+from torch import Tensor, nn
+
+from senet.dataflow.recording import Flow, Op, Value
+from senet.surgery.folding.constants import scaled_
+
+__all__ = ["Absorber", "Refusal", "absorbers"]
+
+# operations on each channel by itself, f(c * x) = c * f(x): for every c, and for c >= 0 only
+LINEAR = {
+    "mean",
+    *("avg_pool1d", "avg_pool2d", "avg_pool3d"),
+    *("adaptive_avg_pool1d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
+    *("constant_pad_nd", "reflection_pad2d", "replication_pad2d"),
+    *("upsample_nearest2d", "upsample_bilinear2d"),
+    *("view", "_unsafe_view", "squeeze", "unsqueeze", "clone", "alias", "detach"),
+}
+POSITIVE = {"relu", "leaky_relu", "_prelu_kernel", "max_pool2d_with_indices", "max_pool3d_with_indices", "amax"}
+NORMS = {
+    *("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm"),
+    "native_group_norm",
+}
+CONVS = {"convolution"}
+LINEAR_MAPS = {"addmm": 1, "mm": 0}  # which argument is the map
+
+
+class Refusal(Exception):  # noqa: N818 (it never leaves the package)
+    """The constant cannot go this way; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absorber:
+    """A layer that can take a part of the constants.
+
+    Attributes:
+        layer: its path in the network.
+        side: `out` multiplies what it gives (weight and bias), `into` what it reads (weight only).
+        tensors: names of the parameters that change.
+        start: first of the constants that are its own.
+        stop: behind the last one.
+        groups: of a convolution that reads.
+        positive: whether a ReLU or a maximum lies between, so that no constant may be negative.
+    """
+
+    layer: str
+    side: str
+    tensors: tuple[str, ...]
+    start: int
+    stop: int
+    groups: int = 1
+    positive: bool = False
+
+    def apply(self, parameters: Mapping[str, nn.Parameter], constant: Float64[Tensor, " c"]) -> None:
+        """Multiply the constants into the layer, in place."""
+        own = constant[self.start : self.stop]
+        for name in self.tensors:
+            scaled_(parameters[name], own, dim=0 if self.side == "out" else 1, groups=self.groups)
+
+
+def absorbers(flow: Flow, name: str, constant: Float64[Tensor, " c"]) -> tuple[Absorber, ...]:
+    """Find the layers that can take the constants of a block, the nearest way first.
+
+    A norm or convolution right before the block, then the layers right behind it, then those before it through a
+    ReLU, a sum or a concatenation. A way counts only if nothing else sees what would change.
+
+    Args:
+        flow: a recorded pass.
+        name: the block.
+        constant: one factor a channel.
+
+    Raises:
+        Refusal: if there is no exact way.
+    """
+    (op,) = flow.blocks[name]
+    (before,), (after,) = op.inputs, op.outputs
+    reasons = []
+    plain: Callable[[Sequence[Absorber]], bool] = lambda found: len(found) == 1 and not found[0].positive  # noqa: E731
+    ways: list[tuple[Callable[[], list[Absorber]], Callable[[Sequence[Absorber]], bool]]] = [
+        (lambda: _before(flow, before, 0, len(constant), positive=False), plain),
+        (lambda: _after(flow, after, len(constant), positive=False), lambda found: True),
+        (lambda: _before(flow, before, 0, len(constant), positive=False), lambda found: True),
+    ]
+    for find, suits in ways:
+        try:
+            found = find()
+        except Refusal as reason:
+            reasons.append(str(reason))
+            continue
+        if any(one.positive for one in found) and bool((constant < 0).any()):
+            reasons.append("a constant is negative and a ReLU or a maximum lies between")
+        elif suits(found):
+            return tuple(found)
+    raise Refusal("; ".join(dict.fromkeys(reasons)))
+
+
+def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) -> list[Absorber]:
+    """Find who can multiply a value by constants where it is made."""
+    if not value.clear or value.maker is None:
+        raise Refusal("it is not known where its input comes from")
+    if len(value.users) != 1:
+        raise Refusal("its input is used elsewhere too")
+    op = value.maker
+    if value is not op.outputs[0]:
+        raise Refusal(f"{op.kind} before it gives several maps")
+    if op.kind in CONVS and not op.args[6]:
+        return [_absorber(flow, op, "out", op.inputs[1:], start, stop, positive=positive)]
+    if op.kind in NORMS:
+        if not isinstance(op.args[1], Tensor):
+            raise Refusal("the norm before it has no weights")
+        count = 1 + isinstance(op.args[2], Tensor)
+        return [_absorber(flow, op, "out", op.inputs[1 : 1 + count], start, stop, positive=positive)]
+    if _acts_alone(op, value) and (op.kind in LINEAR or op.kind in POSITIVE):
+        return _before(flow, op.inputs[0], start, stop, positive=positive or op.kind in POSITIVE)
+    if op.kind == "add" and op.kwargs.get("alpha", 1) == 1 and _same_shapes(op):
+        return [one for part in op.inputs for one in _before(flow, part, start, stop, positive=positive)]
+    if op.kind == "cat" and (op.args[1:] or (0,))[0] == 1:
+        found = []
+        for part in op.inputs:
+            found += _before(flow, part, start, start + part.shape[1], positive=positive)
+            start += part.shape[1]
+        return found
+    raise Refusal(f"{_spoken(op)} lies before it")
+
+
+def _after(flow: Flow, value: Value, channels: int, *, positive: bool) -> list[Absorber]:
+    """Find who reads a value and can multiply it by constants while reading; all readers must."""
+    if not value.clear or not value.users:
+        raise Refusal("it is not known where its output goes")
+    found: list[Absorber] = []
+    for op in value.users:
+        if op.kind in CONVS and op.inputs[0] is value and op.inputs.count(value) == 1 and not op.args[6]:
+            groups = op.args[8]
+            assert isinstance(groups, int)
+            found.append(_absorber(flow, op, "into", op.inputs[1:2], 0, channels, groups=groups, positive=positive))
+        elif op.kind in LINEAR_MAPS and op.args[LINEAR_MAPS[op.kind]] is not None and _reads(op, value):
+            weight = op.inputs[-1].maker
+            if weight is None or weight.kind != "t" or value.shape[1:] != (channels,):
+                raise Refusal("the linear map behind it has weights of its own kind")
+            found.append(_absorber(flow, op, "into", weight.inputs, 0, channels, positive=positive))
+        elif op.inputs[0] is value and _acts_alone(op, value) and (op.kind in LINEAR or op.kind in POSITIVE):
+            found += _after(flow, op.outputs[0], channels, positive=positive or op.kind in POSITIVE)
+        else:
+            raise Refusal(f"{_spoken(op)} lies behind it")
+    return found
+
+
+def _absorber(
+    flow: Flow,
+    op: Op,
+    side: str,
+    weights: Sequence[Value],
+    start: int,
+    stop: int,
+    *,
+    groups: int = 1,
+    positive: bool = False,
+) -> Absorber:
+    names = [flow.parameters.get(weight) for weight in weights]
+    if any(len(weight.users) != 1 for weight in weights):
+        raise Refusal(f"the {_spoken(op)} beside it shares its weights or runs twice")
+    tensors = tuple(name for name in names if name is not None)
+    if len(tensors) != len(names):
+        raise Refusal(f"the {_spoken(op)} beside it computes its weights")
+    layer = tensors[0].rpartition(".")[0]
+    return Absorber(layer=layer, side=side, tensors=tensors, start=start, stop=stop, groups=groups, positive=positive)
+
+
+def _acts_alone(op: Op, value: Value) -> bool:
+    """Return whether an operation of the tables works on each channel by itself, as it was called."""
+    source, result = op.inputs[0].shape, op.outputs[0].shape
+    if op.kind in ("mean", "amax"):
+        dims = op.args[1] if len(op.args) > 1 else None
+        over = [dim % len(source) for dim in dims] if isinstance(dims, list | tuple) else [0]
+        return min(over, default=0) > 1
+    if op.kind == "constant_pad_nd":
+        pads = op.args[1]
+        assert isinstance(pads, Sequence)
+        fill = op.args[2] if len(op.args) > 2 else 0
+        return fill == 0 and len(pads) <= 2 * (len(source) - 2)
+    if op.kind in ("reflection_pad2d", "replication_pad2d"):
+        return len(source) == 4
+    return len(source) > 1 and source[:2] == result[:2]
+
+
+def _same_shapes(op: Op) -> bool:
+    return len(op.inputs) == 2 and all(part.shape == op.outputs[0].shape for part in op.inputs)
+
+
+def _reads(op: Op, value: Value) -> bool:
+    return op.inputs[LINEAR_MAPS[op.kind]] is value and op.inputs.count(value) == 1
+
+
+_WORDS = {"convolution": "convolution", "add": "a sum", "end": "the end of the network", "cat": "a concatenation"}
+
+
+def _spoken(op: Op) -> str:
+    if op.kind in NORMS:
+        return "norm"
+    return _WORDS.get(op.kind, op.kind)

@@ -1,0 +1,179 @@
+"""What a network says to a set of images, kept for comparison. Letters in shapes: n images, k outputs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from senet.errors import NumericError, SenetError, SpecError
+from senet.surgery.folding.batches import Batches, Passes, labels_of
+from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, share_interval
+
+__all__ = ["Answers", "answers", "compare", "evaluated"]
+
+MAIN = ("logits", "out")  # what Hugging Face and torchvision call the answer among their outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Outputs by batch, and labels where the batches have them.
+
+    Attributes:
+        outputs: of every batch, on the CPU; logits `(n, k)` where the network classifies.
+        labels: of all images; None if they are not known.
+        notes: why labels that were given are not used.
+    """
+
+    outputs: tuple[Tensor, ...]
+    labels: Tensor | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """Images seen."""
+        return sum(len(part) for part in self.outputs)
+
+    @property
+    def measure(self) -> Measure:
+        """What can be compared."""
+        if any(part.ndim != 2 or part.shape[1] < 2 for part in self.outputs):
+            return "output"
+        return "answers" if self.labels is None else "accuracy"
+
+    def choices(self) -> Tensor:
+        """Give the class of the highest logit of every image."""
+        return torch.cat([part.argmax(1) for part in self.outputs])
+
+    def right(self) -> Bool[Tensor, " n"]:
+        """Tell which images are answered right."""
+        assert self.labels is not None
+        return self.choices() == self.labels
+
+
+@torch.no_grad()
+def answers(model: nn.Module, batches: Batches, *, place: str = "batches") -> Answers:
+    """Run a network over all batches; the batches are moved to where its parameters are, and are not changed.
+
+    Args:
+        model: in the mode in which it is to answer.
+        batches: as `senet.surgery.folding.batches.parts_of` takes them apart; `Passes` are held to be the same every time.
+        place: what they are called in errors.
+
+    Raises:
+        NumericError: if an output is not finite.
+        SpecError: if a batch holds no images, its labels are not classes of the network, or an output is not a tensor.
+    """
+    outputs: list[Tensor] = []
+    labels: list[Tensor] = []
+    notes: dict[str, None] = {}
+    images = 0
+    for x, given in batches if isinstance(batches, Passes) else Passes(batches, place=place):
+        out = _output(model, x)
+        images += len(x)
+        outputs.append(out.float().cpu())
+        if given is None:
+            continue
+        found = labels_of(given, len(x), out.shape[1] if out.ndim > 1 else 1)
+        if isinstance(found, Tensor):
+            labels.append(found)
+        elif out.ndim == 2 and out.shape[1] > 1:
+            raise SpecError(
+                f"labels {found}; give one class for each image, from 0, or images alone: changed answers are then "
+                "counted in place of accuracy."
+            )
+        else:
+            notes[f"labels {found}, so outputs are compared and no accuracy"] = None
+    if labels and sum(map(len, labels)) != images and not notes:
+        raise SpecError("some batches have labels and some have none; give (images, labels) in all, or in none.")
+    return Answers(tuple(outputs), torch.cat(labels) if labels and not notes else None, tuple(notes))
+
+
+def _output(model: nn.Module, x: Tensor) -> Tensor:
+    """Run a network on a copy of a batch: a forward pass may write into its input."""
+    try:
+        out = model(x.to(next(model.parameters()).device, copy=True))
+    except (SenetError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise SpecError(
+            f"{type(model).__name__} does not run on a batch of shape {tuple(x.shape)}, {x.dtype} ({reason}); give "
+            "images as it was trained with, (n, c, h, w)."
+        ) from error
+    out = _main(out)
+    if not isinstance(out, Tensor) or out.ndim < 1 or len(out) != len(x):
+        raise SpecError(
+            f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; fold compares outputs, so "
+            "wrap the network to give one tensor with a row for every image, alone, first, or under 'logits' or 'out'."
+        )
+    if not bool(out.isfinite().all()):
+        raise NumericError(f"outputs of {type(model).__name__} are not finite; test it on these images first.")
+    return out
+
+
+def _main(out: object) -> object:
+    """Return the tensor that is compared: under the usual names, or the first one."""
+    if isinstance(out, Mapping):
+        parts = [out[name] for name in MAIN if name in out] or list(out.values())
+    elif isinstance(out, list | tuple):
+        parts = list(out)
+    else:
+        return out
+    return _main(parts[0]) if parts else out
+
+
+def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:
+    """Hold the answers of a changed network against those of the original."""
+    apart = [_apart(a, b) for a, b in zip(before.outputs, after.outputs, strict=True)]
+    lost, whole = (sum(float(part[i]) for part in apart) for i in (0, 1))
+    error = sqrt(lost / whole) if whole else 0.0
+    changed = correct = worse = better = None
+    if before.measure == "output":
+        each = [100 * sqrt(float(a / b)) if b else 0.0 for a, b in apart]
+        spread = float(torch.tensor(each).std()) / sqrt(len(each)) if len(each) > 1 else 0.0
+        interval = (100 * error, max(0.0, 100 * error - Z * spread), 100 * error + Z * spread)
+    else:
+        changed = int((before.choices() != after.choices()).sum())
+        interval = share_interval(changed, before.images)
+    if before.measure == "accuracy":
+        was, now = before.right(), after.right()
+        correct, worse, better = int(now.sum()), int((was & ~now).sum()), int((now & ~was).sum())
+        interval = paired_interval(worse, better, before.images)
+    loss, low, high = interval
+    return Step(
+        blocks=blocks,
+        name=name,
+        params=params,
+        correct=correct,
+        changed=changed,
+        worse=worse,
+        better=better,
+        loss=loss,
+        low=low,
+        high=high,
+        error=error,
+    )
+
+
+def _apart(a: Float[Tensor, "n *k"], b: Float[Tensor, "n *k"]) -> tuple[Tensor, Tensor]:
+    """Give squared difference and squared size; what all logits of an image share changes no answer."""
+    a, b = a.double(), b.double()
+    if a.ndim == 2 and a.shape[1] > 1:
+        a, b = (part - part.mean(1, keepdim=True) for part in (a, b))
+    return (a - b).square().sum(), a.square().sum()
+
+
+@contextmanager
+def evaluated(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for a while and give every module its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

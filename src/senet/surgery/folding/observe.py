@@ -1,0 +1,169 @@
+"""How much the gates of a network vary over images: sums that grow with every batch, in float64.
+
+Letters in shapes: n images, c channels, *s the sizes of the map.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor, nn
+
+from senet.errors import NumericError
+from senet.surgery.finding.find import Found
+from senet.surgery.folding.folded import FoldedBlock
+
+__all__ = ["GateSums", "observing"]
+
+
+class GateSums:
+    """Sums over images that say what the gate of a block does, from its input and output alone.
+
+    The gate of an image is the number s that makes `s * x` nearest to the output y of a channel, `<x, y> / <x, x>`:
+    the gate itself wherever one number scales the map, whatever class the block is of. A map that is zero
+    everywhere shows no gate and counts for nothing, as it comes out the same under every gate.
+
+    Attributes:
+        images: images whose map was not zero, for every channel.
+        energy: sum of x squared.
+        product: sum of x times y, so that `product / energy` is the constant nearest to the block in L2.
+        fitted: sum of y squared as far as one gate for each image gives it.
+        output: sum of y squared.
+        gates: sum of the gates.
+        squares: sum of their squares.
+        calls: how often the block ran.
+        strange: whether it ever gave a map of another shape.
+        inplace: whether it writes its output over its input.
+        dim: where the map has its channels.
+    """
+
+    def __init__(self, channels: int, device: torch.device, *, dim: int = 1) -> None:
+        def zeros() -> Float64[Tensor, " c"]:
+            return torch.zeros(channels, dtype=torch.float64, device=device)
+
+        self.images: Int64[Tensor, " c"] = torch.zeros(channels, dtype=torch.int64, device=device)
+        self.energy, self.product, self.fitted, self.output = zeros(), zeros(), zeros(), zeros()
+        self.gates, self.squares = zeros(), zeros()
+        self.calls = 0
+        self.strange = False
+        self.inplace = False
+        self.dim = dim
+
+    @torch.no_grad()
+    def add(self, x: Float[Tensor, "n c *s"], y: Float[Tensor, "n c *s"]) -> None:
+        """Take in the input and the output of a block."""
+        wide, out = x.double().flatten(2), y.double().flatten(2)
+        energy, product = wide.square().sum(2), (wide * out).sum(2)
+        there = energy > 0
+        gate = torch.where(there, product / energy.where(there, torch.ones_like(energy)), 0.0)
+        self.images += there.sum(0)
+        self.energy += energy.sum(0)
+        self.product += product.sum(0)
+        self.fitted += (gate * product).sum(0)
+        self.output += out.square().sum(2).sum(0)
+        self.gates += gate.sum(0)
+        self.squares += gate.square().sum(0)
+        self.calls += 1
+
+    def constant(self) -> Float64[Tensor, " c"]:
+        """Give the constant of every channel that minimises the squared error of the block's output.
+
+        It is the mean of the gate weighted by the energy of the map: an image on which the channel is strong counts
+        for more. A channel that was zero in all images gets the mean of the others.
+        """
+        there = self.energy > 0
+        found = self.product[there] / self.energy[there]
+        spare = found.mean() if len(found) else torch.ones((), dtype=torch.float64, device=self.energy.device)
+        return spare.repeat(len(there)).index_put((there,), found)
+
+    def mean(self) -> Float64[Tensor, " c"]:
+        """Give the plain mean of the gate over images; NaN where the map was always zero."""
+        return self.gates / self.images
+
+    def sd(self) -> Float64[Tensor, " c"]:
+        """Give the standard deviation of the gate over images (the population's); NaN where the map was zero."""
+        return (self.squares / self.images - self.mean().square()).clamp(min=0).sqrt()
+
+    def variation(self) -> float:
+        """Give what a constant gate loses: the relative error of the block's output, root mean square [1]."""
+        lost = self.output - self.product.square() / self.energy.clamp(min=torch.finfo(torch.float64).tiny)
+        return _root_of_share(lost, self.output)
+
+    def spatial(self) -> float:
+        """Give the part of that error which no gate of the whole map could mend: it differs by position [1]."""
+        return _root_of_share(self.output - self.fitted, self.output)
+
+    def into(self, report: FoldedBlock) -> FoldedBlock:
+        """Put mean, deviation and variation of the gate into a report."""
+        return replace(
+            report,
+            gate_mean=float(self.mean().nanmean()),
+            gate_sd=float(self.sd().square().nanmean().sqrt()),
+            variation=self.variation(),
+            spatial=self.spatial(),
+        )
+
+
+def _root_of_share(part: Tensor, whole: Tensor) -> float:
+    total = float(whole.sum())
+    return float((part.clamp(min=0).sum() / total).sqrt()) if total else 0.0
+
+
+@contextmanager
+def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[str, GateSums]]:
+    """Collect what the blocks do while the network runs.
+
+    Args:
+        blocks: what is watched, by name.
+
+    Yields:
+        Sums by name, filled as batches go through; a block that never ran is absent.
+
+    Raises:
+        NumericError: while a batch runs, if a block gives values that are no numbers.
+    """
+    sums: dict[str, GateSums] = {}
+    inputs: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
+        def hook(_: nn.Module, args: tuple[object, ...]) -> None:
+            if args and isinstance(args[0], Tensor):
+                inputs[name] = args[0].clone()  # the block may write into its input
+
+        return hook
+
+    def add(name: str, found: Found) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+        def hook(_: nn.Module, args: tuple[object, ...], y: object) -> None:
+            x = inputs.pop(name, None)
+            if name not in sums:
+                dim = _channel_dim(found, x) if x is not None else 1
+                sums[name] = GateSums(found.channels, torch.device("cpu") if x is None else x.device, dim=dim)
+            own = sums[name]
+            if x is None or not isinstance(y, Tensor) or x.shape != y.shape:
+                own.strange = True
+                return
+            own.inplace |= y is args[0]
+            own.add(x.movedim(own.dim, 1), y.movedim(own.dim, 1))
+            if not bool(own.output.isfinite().all()):
+                raise NumericError(
+                    f"{name} gives values that are no finite numbers; test the network on these images before it is "
+                    "folded."
+                )
+
+        return hook
+
+    handles = []
+    for name, (found, block) in blocks.items():
+        handles += [block.register_forward_pre_hook(keep(name)), block.register_forward_hook(add(name, found))]
+    try:
+        yield sums
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _channel_dim(found: Found, x: Tensor) -> int:
+    """Say where a map has its channels: 1, or -1 if they come last."""
+    return -1 if x.shape[1] != found.channels and x.shape[-1] == found.channels else 1

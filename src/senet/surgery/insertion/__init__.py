@@ -1,0 +1,1 @@
+"""Insert blocks into an existing network, and remove them again."""

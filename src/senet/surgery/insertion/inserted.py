@@ -1,0 +1,115 @@
+"""What an inserted network says of its own insertion, as values that a file can hold, and the way back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from senet.errors import CheckpointError, SpecError
+from senet.nn import SqueezeExcite
+from senet.spec import SESpec
+from senet.surgery.folding.constants import ChannelScale
+from senet.surgery.insertion.hooks import attach, gate_input, gate_output
+
+__all__ = ["Inserted", "inserted", "reinsert"]
+
+MOST_CHANNELS = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inserted:
+    """One block that hangs on a module.
+
+    Attributes:
+        name: path of the block; the module that it hangs on is the path before the last dot.
+        side: whether it gates the `output` of the module or its `input`.
+        channels: of the map.
+        channels_last: whether channels are the last axis of the map.
+        dims: spatial dimensions of the map.
+        spec: its design, with one ratio; None where `fold` left a constant for each channel in its place.
+    """
+
+    name: str
+    side: str
+    channels: int
+    channels_last: bool = False
+    dims: int = 2
+    spec: SESpec | None = None
+
+    def __post_init__(self) -> None:
+        if (
+            self.side not in ("output", "input")
+            or not 1 <= self.channels <= MOST_CHANNELS
+            or self.dims not in (1, 2, 3)
+        ):
+            raise SpecError(
+                f"insert: {self.name[:80]!r} on the {self.side[:20]!r} of {self.channels:.6g} channels in "
+                f"{self.dims:.6g} dimensions is not possible; the side is output or input, channels are 1 to "
+                f"{MOST_CHANNELS:,}."
+            )
+
+    def block(self) -> nn.Module:
+        """Make what hangs there, with fresh weights."""
+        if self.spec is None:
+            return ChannelScale(torch.ones(self.channels), dim=-1 if self.channels_last else 1)
+        return SqueezeExcite(self.channels, self.spec, dims=self.dims)
+
+
+def inserted(model: nn.Module) -> tuple[Inserted, ...]:
+    """Describe the blocks that `insert` hung into a network, those that `fold` made constant included.
+
+    Args:
+        model: the network; a block that was folded away altogether is not mentioned.
+
+    Raises:
+        SpecError: if a block was made by hand and cannot be written down.
+    """
+    found = []
+    for path, module in model.named_modules():
+        for side, hooks in (("input", module._forward_pre_hooks), ("output", module._forward_hooks)):
+            for hook in hooks.values():
+                if isinstance(hook, partial) and hook.func in (gate_input, gate_output):
+                    name = f"{path}.{hook.keywords['child']}".removeprefix(".")
+                    found.append((name, side, hook.keywords["last"], model.get_submodule(name)))
+    return tuple(_described(*one) for one in found if type(one[3]) is not nn.Identity)
+
+
+def reinsert(model: nn.Module, records: Sequence[Inserted], tensors: Mapping[str, Tensor]) -> None:
+    """Hang blocks back where they were, by their names; nothing is planned again.
+
+    Args:
+        model: the network without them; changed in place.
+        records: what `inserted` said.
+        tensors: the weights that will be loaded; a block of other shapes is refused before it takes memory.
+
+    Raises:
+        CheckpointError: if a place does not exist or is taken, or a block has not the shapes of the weights.
+    """
+    for record in records:
+        path, _, child = record.name.rpartition(".")
+        try:
+            host = model.get_submodule(path)
+        except AttributeError:
+            raise CheckpointError(f"insert: the network has no module {path[:80]!r}; it is another network.") from None
+        if not child.isidentifier() or hasattr(host, child):
+            raise CheckpointError(f"insert: {record.name[:80]!r} is not free in the network; it is another network.")
+        with torch.device("meta"):
+            twin = record.block()
+        for key, value in twin.state_dict(prefix=f"{record.name}.").items():
+            if key not in tensors or tensors[key].shape != value.shape:
+                raise CheckpointError(f"insert: the weights have no {key[:80]} of shape {tuple(value.shape)}.")
+        attach(host, child, record.block(), side=record.side, last=record.channels_last)
+
+
+def _described(name: str, side: str, last: bool, block: nn.Module) -> Inserted:
+    if isinstance(block, ChannelScale):
+        return Inserted(name=name, side=side, channels=len(block.scale), channels_last=last)
+    if not isinstance(block, SqueezeExcite) or block.excitation is not None:
+        raise SpecError(
+            f"{name} is a {type(block).__name__} of your own; a folder holds blocks that a SESpec describes."
+        )
+    kernels = (getattr(block, layer).kernel_size for layer in block.layers)
+    dims = next((len(kernel) for kernel in kernels if max(kernel) > 1), 2)
+    return Inserted(name=name, side=side, channels=block.channels, channels_last=last, dims=dims, spec=block.spec)

@@ -1,0 +1,200 @@
+"""Where a block can hang: the module whose output or input is the value that a slot gates."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import nn
+from torch.jit import ScriptModule
+
+from senet.dataflow.flow import ACTIVATIONS, Call, Flow, Op, Value
+from senet.dataflow.units import Skipped, Unit, inside
+from senet.surgery.insertion.hooks import attached
+
+__all__ = ["Place", "Placer", "chains"]
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, ScriptModule)
+"""Modules that a child named `se` would join in the chain, and those that take no child."""
+
+PASSING = frozenset({
+    *("mul", "div", "neg", "add", "dropout", "native_dropout", "clone", "alias", "detach", "to_copy", "avg_pool2d"),
+    *("permute", "transpose", "view", "reshape", "unsafe_view", "slice", "split", "split_with_sizes", "roll"),
+    "constant_pad_nd",
+})  # fmt: skip
+"""Operations of one value that a gate may stand before instead of behind: layer scale, drop path, layout."""
+
+
+def chains(model: nn.Module) -> frozenset[str]:
+    """Give the names of the modules that can hold no block as a child."""
+    return frozenset(name for name, module in model.named_modules() if isinstance(module, CONTAINERS))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Place:
+    """A place for one block.
+
+    Attributes:
+        host: path of the module that gets the block as its child.
+        side: `output` or `input` of the host.
+        value: the map that is gated.
+    """
+
+    host: str
+    side: str
+    value: Value
+
+
+class Placer:
+    """Choose the host of a block by the slot.
+
+    Args:
+        model: the network.
+        flow: its forward pass.
+        blocks: names of its SE blocks.
+        stack: whether a block may follow another one.
+    """
+
+    def __init__(self, model: nn.Module, flow: Flow, blocks: Collection[str], *, stack: bool = False) -> None:
+        self.modules = dict(model.named_modules())
+        self.flow = flow
+        self.blocks = blocks
+        self.stack = stack
+        self.given = flow.given_out()
+        self.taken = flow.taken_in()
+
+    def place(self, unit: Unit, slot: str) -> Place | str:
+        """Give the place of a block in a unit, or the reason why there is none."""
+        if unit.shortcut is None and slot != "standard":
+            return "it has no shortcut, so its only slot is standard"
+        return _SLOTS[slot](self, unit)
+
+    def standard(self, unit: Unit) -> Place | str:
+        """Go up from the end of the branch to the last map that a module of its own gives out."""
+        other = unit.shortcut
+        found = self._upward(unit.branch, unit.body, lambda value: other is None or not other.needs(value))
+        return found or "no module that runs once gives out the end of its branch"
+
+    def post(self, unit: Unit) -> Place | str:
+        """Take the output of the unit, after the activation that follows the addition."""
+        value = unit.end.output
+        while len(value.users) == 1 and _is_activation(user := value.users[0]) and inside(user.module, {unit.name}):
+            value = user.output
+        found = self._output(value, made=True) or self._output(value, made=False)
+        return found or "no module that runs once gives out its sum"
+
+    def identity(self, unit: Unit) -> Place | str:
+        """Take the end of the shortcut, where a module makes it."""
+        assert unit.shortcut is not None
+        assert unit.fork is not None
+        if unit.shortcut is unit.fork:
+            return "its shortcut is the input itself, which no module gives out"
+        way = self.flow.between(unit.fork, unit.shortcut)
+        found = self._upward(unit.shortcut, way, lambda value: not unit.branch.needs(value))
+        return found or "no module that runs once gives out the end of its shortcut"
+
+    def pre(self, unit: Unit) -> Place | str:
+        """Take the input of the first module of the branch."""
+        assert unit.fork is not None
+        first = [op for op in unit.fork.users if op in set(unit.body)]
+        others = [op for op in unit.fork.users if op not in set(unit.body)]
+        for call in self.taken.get(unit.fork, ()):
+            holds = all(inside(op.module, {call.name}) for op in first) and bool(call.name)
+            apart = not any(inside(op.module, {call.name}) for op in (*others, unit.end))
+            if holds and apart and self._may_host(call):
+                return Place(host=call.name, side="input", value=unit.fork)
+        return "no module that runs once takes in its branch's input alone"
+
+    def inner(self, unit: Unit) -> Place | str:
+        """Take the input of the layer that follows the last spatial convolution."""
+        layers = [op for op in unit.body if op.weighted and not inside(op.module, self.blocks)]
+        for spatial, following in reversed(list(pairwise(layers))):
+            value = following.inputs[0]
+            if max(spatial.kernel, default=1) > 1 and value.needs(spatial.output) and value.axis is not None:
+                for call in self.taken.get(value, ()):
+                    if call.name == following.module and self._may_host(call):
+                        return Place(host=call.name, side="input", value=value)
+        return "no spatial convolution in its branch is followed by a layer that runs once"
+
+    def relatives(self, units: Iterable[Unit], skipped: Iterable[Skipped]) -> list[Unit]:
+        """Find modules of the classes of residual units that have no shortcut, as where a MobileNet v2 strides.
+
+        Their branch ends where that of the first unit of their class ends.
+        """
+        ends: dict[type[nn.Module], str] = {}
+        for unit in units:
+            place = self.standard(unit)
+            if unit.kind == "residual" and isinstance(place, Place) and place.host.startswith(f"{unit.name}."):
+                ends.setdefault(type(self.modules[unit.name]), place.host.removeprefix(unit.name))
+        known = {unit.name for unit in units} | {one.name for one in skipped}
+        found = []
+        for name, module in self.modules.items():
+            end = f"{name}{ends.get(type(module))}"
+            if not name or end not in self.modules or isinstance(module, CONTAINERS) or _around(name, known):
+                continue
+            place = self.output_of(end)
+            if isinstance(place, Place) and place.value.op is not None:
+                body = tuple(op for op in self.flow.ops if inside(op.module, {name}))
+                found.append(Unit(name=name, kind="relative", end=place.value.op, branch=place.value, body=body))
+        return found
+
+    def output_of(self, name: str) -> Place | str:
+        """Give the place at the output of a module that the user names."""
+        calls = [call for call in self.flow.calls if call.name == name]
+        title = type(self.modules[name]).__name__
+        if len(calls) != 1:
+            return f"{title} runs {len(calls)} times in a forward pass; a block needs a module that runs once"
+        value = calls[0].output
+        if value is None or value.axis is None or len(value.shape) < 3:
+            return f"{title} gives no map of channels; match a conv or a norm"
+        if value.op is not None and value.op.depthwise:
+            return "a depthwise convolution mixes no channels; match what follows it"
+        if not self._may_host(calls[0]):
+            return f"{title} cannot hold a block as a child; match a layer in it"
+        return Place(host=name, side="output", value=value)
+
+    def _upward(self, value: Value, body: Collection[Op], allowed: Callable[[Value], bool]) -> Place | None:
+        for kinds in (PASSING, PASSING | ACTIVATIONS):
+            for made in (True, False):
+                at: Value | None = value
+                while at is not None and allowed(at):
+                    if found := self._output(at, made=made):
+                        return found
+                    op = at.op
+                    passes = op is not None and op in set(body) and op.kind in kinds and len(op.inputs) == 1
+                    at = op.inputs[0] if op is not None and passes else None
+        return None
+
+    def _output(self, value: Value, *, made: bool) -> Place | None:
+        """Find the innermost module that makes a value, or one that only gives it out, as drop path in evaluation."""
+        if value.axis not in (1, len(value.shape) - 1) or value.op is None:
+            return None
+        for call in self.given.get(value, ()):
+            if self.stack and made and call.name in self.blocks:
+                host, _, child = call.name.rpartition(".")
+                hung = child in attached(self.modules[host])
+                return Place(host=host if hung else call.name, side="output", value=value)
+            if self._may_host(call) and inside(value.op.module, {call.name}) == made:
+                return Place(host=call.name, side="output", value=value)
+        return None
+
+    def _may_host(self, call: Call) -> bool:
+        module = self.modules[call.name]
+        free = call.name and self.flow.times[call.name] == 1 and not inside(call.name, self.blocks)
+        return bool(free) and not isinstance(module, CONTAINERS)
+
+
+def _around(name: str, known: Collection[str]) -> bool:
+    return any(other == name or other.startswith(f"{name}.") for other in known)
+
+
+def _is_activation(op: Op) -> bool:
+    return op.kind in ACTIVATIONS and len(op.inputs) == 1
+
+
+_SLOTS: Mapping[str, Callable[[Placer, Unit], Place | str]] = {
+    "standard": Placer.standard,
+    "pre": Placer.pre,
+    "post": Placer.post,
+    "identity": Placer.identity,
+    "inner": Placer.inner,
+}

@@ -1,0 +1,222 @@
+"""Where blocks would go in a network, and what they would cost: `plan` looks, `insert` acts on what it gives."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from math import prod
+
+import torch
+from torch import nn
+
+from senet.calls import by_name
+from senet.dataflow.example import observe
+from senet.dataflow.flow import Flow, Op
+from senet.dataflow.units import Skipped, Unit, find_units, inside
+from senet.errors import SpecError, shown
+from senet.nn import SqueezeExcite
+from senet.nn.gate import GATES
+from senet.spec import SESpec, designs
+from senet.surgery.finding.find import find
+from senet.surgery.insertion.choose import At, choose
+from senet.surgery.insertion.hooks import free_name
+from senet.surgery.insertion.numbering import Key, check_blocks, numbered
+from senet.surgery.insertion.places import Place, Placer, chains
+from senet.surgery.insertion.refuse import (
+    check_ratios,
+    check_stages,
+    refuse_if_nowhere,
+    refuse_without_maps,
+    refuse_wrapped,
+)
+from senet.surgery.insertion.report import Insertion, PlannedBlock
+
+__all__ = ["plan", "with_unit_gate"]
+
+UNIT_GATES = {"sigmoid": "unit_sigmoid", "tanh": "unit_tanh"}
+
+
+@by_name
+def plan(
+    model: nn.Module,
+    spec: SESpec | str | Sequence[SESpec | str] | None = None,
+    *,
+    at: At = "auto",
+    slot: str | None = None,
+    ratios: Mapping[str, int] | None = None,
+    min_channels: int = 1,
+    preserve: bool = True,
+    allow_existing: bool = False,
+    shape: Sequence[int] | None = None,
+) -> Insertion:
+    """Show what `insert` would do with the same arguments, without touching the network.
+
+    The network runs once in evaluation mode, on tensors without data where it can; weights, statistics and random
+    numbers stay as they are.
+
+    Args:
+        model: any network that takes one tensor of images.
+        spec: the design, in words as on the command line too (`"standard:reduction=8"`); None stands for
+            `SESpec()`. Several ratios in `reduction` are those of the stages, or of the blocks of a stage in the
+            order in which they run.
+        at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), of module names where
+            no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
+        slot: place in the unit; None stands for the one of the spec.
+        ratios: ratios of single units by patterns of their names, before those of the spec; the first match holds.
+        min_channels: maps with fewer channels get no block.
+        preserve: whether the blocks start as the identity; the gate is then one that is exactly 1 at 0.
+        allow_existing: whether units with a block, ours or a foreign one, get one more.
+        shape: input to try, `(n, c, h, w)`; None tries what the network says of itself, then usual sizes.
+
+    Raises:
+        SpecError: if the network has no units for blocks, or the design does not fit it.
+
+    Example:
+        >>> [block.name for block in plan(create_model("resnet8"), shape=(1, 3, 32, 32))]
+        ['stage1.unit1.branch.norm2.se', 'stage2.unit1.branch.norm2.se', 'stage3.unit1.branch.norm2.se']
+    """
+    spec = _design(spec).but(**({} if slot is None else {"slot": slot}))
+    spec = with_unit_gate(spec) if preserve else spec
+    refuse_wrapped(model)
+    existing = {name for found in find(model) for name in found.modules}
+    flow = observe(model, shape)
+    units, skipped = find_units(flow, blocks=existing, chains=chains(model))
+    refuse_without_maps(model, flow, units, skipped)
+    placer = Placer(model, flow, existing, stack=allow_existing)
+    if spec.slot == "standard":
+        units = sorted([*units, *placer.relatives(units, skipped)], key=lambda unit: unit.end.index)
+    wanted = choose(units, placer, spec, at)
+    held = {} if allow_existing else {name: old for name, unit, _ in wanted if (old := _block_in(name, unit, existing))}
+    refuse_if_nowhere(model, spec, [place for name, _, place in wanted if name not in held])
+    stages = _stages(units)
+    check_stages(model, spec, stages)
+    check_ratios(ratios, [name for name, _, _ in wanted])
+    numbers = numbered(units, wanted, placer, spec.slot, lambda place: _stage_of(place, stages))
+    check_blocks(model, spec, numbers)
+    placed: dict[Key, tuple[str, Place, tuple[int, int]]] = {}
+    for name, _, place in wanted:
+        if name in held:
+            skipped.append(Skipped(name=name, reason=f"it has a block already: {held[name]}"))
+        elif isinstance(place, str):
+            skipped.append(Skipped(name=name, reason=place))
+        elif spec.stages and (stage := _stage_of(place, stages)) not in spec.stages:
+            skipped.append(Skipped(name=name, reason=f"it is in stage {stage}"))
+        elif place.value.channels < min_channels:
+            skipped.append(Skipped(name=name, reason=f"its {place.value.channels} channels are below {min_channels}"))
+        elif _key(place) in placed:
+            skipped.append(Skipped(name=name, reason=f"{place.host} holds the block of another unit"))
+        else:
+            placed[_key(place)] = (name, place, numbers[_key(place)])
+    in_order = sorted(placed.values(), key=lambda one: one[1].value.index)
+    blocks = tuple(
+        _planned(model, name, place, spec, stage, _ratio(name, ratios) or spec.ratio(stage, number))
+        for name, place, (stage, number) in in_order
+    )
+    owners = [one for one in wanted if one[0] in held or (isinstance(one[2], Place) and _key(one[2]) in placed)]
+    every = [op for op in flow.ops if op.kind == "convolution" and op.weighted and not inside(op.module, existing)]
+    gated = {op for name, unit, _ in owners for op in (unit.body if unit else _inside(name, flow))}
+    return Insertion(
+        blocks=blocks,
+        skipped=tuple(skipped),
+        shape=flow.shape,
+        convolutions=len(every),
+        gated=sum(op in gated for op in every),
+    )
+
+
+def _design(spec: object) -> SESpec:
+    """Return the one design that is meant.
+
+    Raises:
+        SpecError: if it is none, or several.
+    """
+    if spec is None:
+        return SESpec()
+    given = designs(spec)
+    some = given if isinstance(given, tuple | list) else (given,)
+    if len(some) == 1 and isinstance(some[0], SESpec):
+        return some[0]
+    if len(some) > 1:
+        raise SpecError(
+            f"spec = {shown(spec)} has {len(some)} designs; insert them one after the other, from the second on with "
+            "allow_existing=True."
+        )
+    raise SpecError(f"spec = {shown(spec)} is not a design; give an SESpec or words like 'standard:reduction=8'.")
+
+
+def with_unit_gate(spec: SESpec) -> SESpec:
+    """Give the design the gate that is exactly 1 at 0 in place of the one in [0, 1] or [-1, 1].
+
+    Raises:
+        SpecError: if its gate has no such form.
+    """
+    gate = UNIT_GATES.get(spec.gate, spec.gate) if isinstance(spec.gate, str) else spec.gate
+    function = GATES[gate] if isinstance(gate, str) else gate
+    if function(torch.zeros((), device="cpu")) != 1:
+        raise SpecError(
+            f"gate = {spec.gate!r} is not 1 at 0, so a new block would change the network; choose one of: sigmoid, "
+            f"tanh, unit_sigmoid, unit_tanh, or give preserve=False."
+        )
+    return spec.but(gate=gate)
+
+
+def _stages(units: Sequence[Unit]) -> list[tuple[int, ...]]:
+    """Give the map sizes of the units, each once, in the order in which they come."""
+    return list(dict.fromkeys(unit.end.output.sizes for unit in units))
+
+
+def _stage_of(place: Place, stages: list[tuple[int, ...]]) -> int:
+    return stages.index(place.value.sizes) + 1 if place.value.sizes in stages else 1
+
+
+def _block_in(name: str, unit: Unit | None, existing: set[str]) -> str | None:
+    """Give a block that a unit has, in its branch or anywhere in its module."""
+    for op in unit.body if unit is not None else ():
+        if inside(op.module, existing):
+            return next(block for block in existing if inside(op.module, {block}))
+    return next((block for block in sorted(existing) if name and block.startswith(f"{name}.")), None)
+
+
+def _key(place: Place) -> Key:
+    return place.host, place.side
+
+
+def _inside(name: str, flow: Flow) -> list[Op]:
+    return [op for op in flow.ops if inside(op.module, {name})]
+
+
+def _ratio(name: str, ratios: Mapping[str, int] | None) -> int | None:
+    return next((ratio for pattern, ratio in (ratios or {}).items() if fnmatchcase(name, pattern)), None)
+
+
+def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int, ratio: int) -> PlannedBlock:
+    value, channels = place.value, place.value.channels
+    single = spec.but(reduction=ratio, stages=())
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")
+        block = SqueezeExcite(channels, single, dims=len(value.sizes))
+    host = model.get_submodule(place.host)
+    return PlannedBlock(
+        name=f"{place.host}.{free_name(host, place.side)}",
+        unit=name,
+        host=place.host,
+        side=place.side,
+        slot=spec.slot,
+        stage=stage,
+        spec=single,
+        channels=channels,
+        widths=block.widths,
+        resolution=value.sizes,
+        channels_last=value.axis != 1,
+        params=sum(parameter.numel() for parameter in block.parameters()),
+        macs=_macs(block, value.sizes),
+    )
+
+
+def _macs(block: SqueezeExcite, sizes: tuple[int, ...]) -> int:
+    """Count the multiply-adds: layers act on the pooled map, leading ones of some designs on every position."""
+    everywhere = len(block.layers) if block.spec.squeeze == "none" else block.num_map_layers
+    macs = 0
+    for number, name in enumerate(block.layers):
+        weights = sum(p.numel() for p in block.get_submodule(name).parameters() if p.ndim > 1)
+        macs += weights * (prod(sizes) if number < everywhere else 1)
+    return macs

@@ -1,0 +1,187 @@
+"""Checkpoints of a run: a kill, a full disk or a flipped bit costs at most the newest one.
+
+A checkpoint is one file, `step-00000123.pt` (`packing.py`). It is written beside its place, forced to the disk and
+moved there in one step; only then are older ones removed. What `latest` returns is what `save` was given, bit for bit.
+"""
+
+import re
+import shutil
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from senet.errors import CheckpointError, SpecError
+from senet.files.atomic import failpoint, storage_error, write_bytes
+from senet.files.documents import read_bytes
+from senet.training.earlier_checkpoints import read_earlier
+from senet.training.packing import pack, unpack
+
+__all__ = ["FAILPOINTS", "Checkpoint", "CheckpointWarning", "Checkpoints"]
+
+FORMAT = 2  # 1 was a folder of three files: `earlier.py`
+
+# In the order in which a save reaches them. Tests kill a process at each.
+FAILPOINTS = (
+    "before_save",
+    "mid_write",
+    "before_replace",
+    "after_replace",
+    "before_prune",
+    "mid_prune",
+    "after_prune",
+)
+
+_NAME = re.compile(r"step-(\d{8,})(\.pt)?")
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint was passed over, or could not be removed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint as it was saved, on the CPU.
+
+    Attributes:
+        step: optimizer steps done [1].
+        weights: tensors by name.
+        state: everything else.
+        path: its file.
+    """
+
+    step: int
+    weights: dict[str, Tensor]
+    state: dict[str, Any]
+    path: Path
+
+
+class Checkpoints:
+    """The checkpoints of one run; one process writes (`RunLock`), any number may read.
+
+    Args:
+        folder: where they live; made by the first save, in a folder that exists.
+        keep: how many remain, at least 1; with 1 a flipped bit leaves nothing to go back to.
+
+    Raises:
+        SpecError: if `keep` is less than 1.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 2) -> None:
+        if keep < 1:
+            raise SpecError(f"keep = {keep} would leave no checkpoint; give 1 or more.")
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, step: int, *, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
+        """Write a checkpoint; when this returns it is on the disk.
+
+        Strides, and memory that tensors share, come back as they were. Checkpoints of later steps are removed: they
+        were damaged, or belong to a run that was given up.
+
+        Args:
+            step: optimizer steps done [1]; a checkpoint of the same step is replaced.
+            weights: tensors by name.
+            state: dicts, lists, tuples, numbers, strings, booleans, None and tensors, nested as you like.
+
+        Returns:
+            The file of the new checkpoint.
+
+        Raises:
+            SpecError: if `step` is negative, or `state` holds something else: it could never be read again.
+            StorageError: if the disk refuses; the earlier checkpoints are whole and nothing is left behind.
+        """
+        if step < 0:
+            raise SpecError(f"step = {step} is negative; count the optimizer steps from 0.")
+        content = {"weights": {name: tensor.detach() for name, tensor in weights.items()}, "state": dict(state)}
+        packed = pack({"format": FORMAT, "step": step, "torch": str(torch.__version__), **content})
+        failpoint("before_save")
+        path = self.folder / f"step-{step:08d}.pt"
+        try:
+            self.folder.mkdir(exist_ok=True)  # not its parents: a run folder that has gone is not made anew
+        except OSError as cause:
+            raise storage_error(path, cause) from cause
+        write_bytes(path, packed)
+        failpoint("before_prune")
+        self._prune(step)
+        failpoint("after_prune")
+        return path
+
+    def latest(self) -> Checkpoint | None:
+        """Read the newest checkpoint that is whole.
+
+        A damaged one is passed over with a `CheckpointWarning` that names it.
+
+        Returns:
+            None when there is no checkpoint at all.
+
+        Raises:
+            CheckpointError: if there are checkpoints, and none is whole.
+        """
+        damaged: dict[Path, str] = {}
+        while True:
+            path = next((path for _, path in self._found() if path not in damaged), None)
+            if path is None:
+                break
+            try:
+                return _read(path) if path.suffix else Checkpoint(**read_earlier(path), path=path)
+            except (CheckpointError, OSError) as error:
+                if path.exists():  # otherwise the run removed it meanwhile: look again
+                    damaged[path] = str(error)
+                    warnings.warn(f"{error} It is passed over.", CheckpointWarning, stacklevel=2)
+        if damaged:
+            raise CheckpointError(
+                f"{self.folder}: none of {len(damaged)} checkpoints is whole; "
+                f"remove the folder to start again. The newest: {next(iter(damaged.values()))}"
+            )
+        return None
+
+    def clear(self) -> None:
+        """Remove the folder with every checkpoint and whatever killed processes left.
+
+        Raises:
+            StorageError: if the disk refuses.
+        """
+        try:
+            shutil.rmtree(self.folder)
+        except FileNotFoundError:
+            return
+        except OSError as cause:
+            raise storage_error(self.folder, cause) from cause
+
+    def _prune(self, step: int) -> None:
+        kept = [path for at, path in self._found() if at <= step][: self.keep]
+        for path in [path for _, path in self._found() if path not in kept]:
+            try:
+                if path.suffix:
+                    path.unlink()
+                else:  # of an earlier version
+                    shutil.rmtree(path)
+            except OSError as error:
+                warnings.warn(f"{path} could not be removed: {error}.", CheckpointWarning, stacklevel=3)
+            failpoint("mid_prune")
+
+    def _found(self) -> list[tuple[int, Path]]:
+        """Return steps and paths of the checkpoints, newest first."""
+        found: list[tuple[int, Path]] = []
+        with suppress(FileNotFoundError, NotADirectoryError):
+            names = [path.name for path in self.folder.iterdir()]
+            found = [(int(match[1]), self.folder / name) for name in names if (match := _NAME.fullmatch(name))]
+        return sorted(found, reverse=True)
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        found = unpack(read_bytes(path))
+        if found["format"] == FORMAT and path.name == f"step-{found['step']:08d}.pt":
+            return Checkpoint(step=found["step"], weights=dict(found["weights"]), state=dict(found["state"]), path=path)
+        what = f"format {found['format']} and step {found['step']}"
+    except Exception as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().partition("\n")[0]
+        raise CheckpointError(f"{path} is damaged, or not of this torch ({torch.__version__}): {reason}.") from error
+    raise CheckpointError(f"{path} holds {what}; this senet reads format {FORMAT} under the name of its step.")

@@ -1,0 +1,107 @@
+"""A training step recorded on a GPU and replayed in one call, so that a small network does not wait for Python.
+
+Letters in shapes: n images, c channels, h and w sizes.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from senet.errors import SenetError, UsageError
+from senet.fast.norm_folding import NORMS
+
+__all__ = ["Record", "Recorded", "Step", "capture", "refuse_unrecordable"]
+
+Step = Callable[[Tensor, Tensor], Tensor]
+"""Takes images and labels, takes a step, gives the loss."""
+
+Record = Callable[[Step, Tensor, Tensor], tuple[Callable[[], None], Tensor]]
+"""Records a step on a place for images and a place for labels; gives its replay, and where that puts the loss."""
+
+WARM_UP = 3  # steps: libraries choose kernels, optimisers make their state
+
+
+class Recorded:
+    """A step that is taken a few times as it is, then recorded, and from then on replayed.
+
+    A replay repeats the operations on the device, not the Python around them: all that changes from step to step must
+    lie in memory on the device. All batches have one shape.
+
+    Args:
+        take: the step.
+        record: see `Record`.
+
+    Source:
+        CUDA graphs; torch's notes on capturing a whole network.
+    """
+
+    def __init__(self, take: Step, *, record: Record | None = None) -> None:
+        self._take, self._record = take, record or capture
+        self._before = WARM_UP
+        self._replay: Callable[[], None] | None = None
+
+    def __call__(self, x: Float[Tensor, "n c h w"], y: Int64[Tensor, " n"]) -> Tensor:
+        """Take the step; the loss is valid until the next one."""
+        if self._replay is None and self._before:
+            self._before -= 1
+            return _aside(self._take, x, y)
+        if self._replay is None:
+            self._x, self._y = torch.empty_like(x), torch.empty_like(y)
+            self._replay, self._loss = self._record(self._take, self._x, self._y)
+        self._x.copy_(x)
+        self._y.copy_(y)
+        self._replay()
+        return self._loss
+
+
+def capture(take: Step, x: Tensor, y: Tensor) -> tuple[Callable[[], None], Tensor]:
+    """Record a step as a CUDA graph; nothing is computed yet.
+
+    Raises:
+        SenetError: if the step does what cannot be recorded, such as reading a value back to the CPU.
+    """
+    graph = torch.cuda.CUDAGraph()
+    try:
+        # other threads, which read images, may do as they like meanwhile
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            loss = take(x, y)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        why = str(error).strip().partition("\n")[0]
+        raise SenetError(f"the training step of this network cannot be recorded ({why}); leave out --graph.") from error
+    return graph.replay, loss
+
+
+def refuse_unrecordable(model: nn.Module, device: torch.device, *, processes: int) -> None:
+    """Refuse to record what is known not to work.
+
+    Args:
+        model: the network.
+        device: where it is trained.
+        processes: that train it together.
+
+    Raises:
+        UsageError: with the reason.
+    """
+    if device.type != "cuda":
+        raise UsageError(f"--graph records a training step on a GPU, and the device is {device}; leave it out.")
+    if processes > 1:
+        raise UsageError(f"--graph records the step of one process, and {processes} train together; leave it out.")
+    for name, module in model.named_modules():
+        if isinstance(module, NORMS) and module.momentum is None:
+            raise UsageError(f"--graph cannot record {name}: its momentum None counts steps on the CPU; leave it out.")
+
+
+def _aside(take: Step, x: Tensor, y: Tensor) -> Tensor:
+    """Take a step on a stream of its own, as a recording will, so that autograd is not bound to the usual one."""
+    if x.device.type != "cuda":
+        return take(x, y)
+    usual, side = torch.cuda.current_stream(x.device), torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
+    side.wait_stream(usual)
+    with torch.cuda.stream(side):
+        loss = take(x, y)
+    usual.wait_stream(side)
+    return loss

@@ -1,0 +1,108 @@
+"""Testing a network: exact counts over every image, once each, however many processes share the work."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from senet.data.dataset import Split
+from senet.training.process_group import Group
+
+__all__ = ["Evaluation", "evaluate", "evaluating"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Counts over a test set.
+
+    Attributes:
+        loss: mean cross-entropy [nats].
+        confusion: images by label (row) and answer (column).
+        correct5: images whose label is among the five highest logits (all of them with fewer than five classes).
+    """
+
+    loss: float
+    confusion: tuple[tuple[int, ...], ...]
+    correct5: int
+
+    @property
+    def correct(self) -> int:
+        """Images whose highest logit is the label's."""
+        return sum(row[label] for label, row in enumerate(self.confusion))
+
+    @property
+    def total(self) -> int:
+        """Images tested."""
+        return sum(map(sum, self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 [%]."""
+        return 100 * self.correct / self.total
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for a while and give every module its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    split: Split,
+    *,
+    num_classes: int,
+    device: torch.device | str = "cpu",
+    batch_size: int = 500,
+    workers: int = 0,
+    group: Group | None = None,
+    between: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Test a network in float32, without augmentation.
+
+    Args:
+        model: gives logits `(n, num_classes)`.
+        split: the test images.
+        num_classes: rows and columns of the confusion matrix.
+        device: where the model is.
+        batch_size: images at once; does not change the counts.
+        workers: processes that decode files.
+        group: processes that share the images; each image is counted once, without padding.
+        between: is called before each batch, equally often in all processes; may raise to give up.
+    """
+    group = group or Group()
+    device = torch.device(device)
+    rounds = [part[group.rank :: group.size] for part in torch.split(torch.arange(len(split)), batch_size * group.size)]
+    plan = [(mine, 0) for mine in rounds if len(mine)]
+    confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+    correct5 = torch.zeros((), dtype=torch.int64, device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    with evaluating(model):
+        for x, y in split.batches(plan, augment=None, device=device, workers=workers):
+            if between is not None:
+                between()
+            logits: Tensor = model(x).float()
+            loss += F.cross_entropy(logits, y, reduction="sum").double()
+            confusion += torch.bincount(y * num_classes + logits.argmax(1), minlength=num_classes**2)
+            highest = logits.topk(min(5, num_classes), dim=1).indices
+            correct5 += (highest == y[:, None]).any(1).sum()
+        if between is not None and len(plan) < len(rounds):  # the last round had nothing for this process
+            between()
+    for counts in (confusion, correct5, loss):
+        group.total(counts)
+    rows = confusion.view(num_classes, num_classes).tolist()
+    return Evaluation(
+        loss=loss.item() / max(1, len(split)),
+        confusion=tuple(map(tuple, rows)),
+        correct5=int(correct5.item()),
+    )

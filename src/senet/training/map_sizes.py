@@ -1,0 +1,127 @@
+"""Whether a network can be trained on images of a size: its maps, found out on no device before the first step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from senet.data.dataset import Data
+from senet.errors import UsageError
+from senet.experiments.run import Run
+from senet.models import create_model
+from senet.spec import SESpec
+
+__all__ = ["Maps", "look_at_maps", "refuse_small_maps"]
+
+SIDES = (16, 32, 64, 96, 128, 224, 299, 331)  # that are tried for a way out [pixels]
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What a network makes of a batch in training.
+
+    Attributes:
+        spatial: its convolutions with a kernel of more than one pixel [1].
+        blind: those of them that see maps of one pixel [1].
+        lonely: a norm that sees one value in each channel; empty if there is none.
+        failure: why it does not run; empty if it does.
+    """
+
+    spatial: int
+    blind: int
+    lonely: str
+    failure: str
+
+    @property
+    def sees(self) -> bool:
+        """Whether it runs, and most of its spatial convolutions have more than a pixel to look at."""
+        return not self.failure and 2 * self.blind <= self.spatial
+
+
+@lru_cache(maxsize=64)
+def look_at_maps(model: str, se: tuple[SESpec, ...], *, shape: tuple[int, int, int], classes: int, images: int) -> Maps:
+    """Send a batch through a network on the meta device, in training mode.
+
+    Args:
+        model: its name.
+        se: its blocks.
+        shape: of an image, `(c, h, w)` [channels, pixels, pixels].
+        classes: its outputs.
+        images: of the batch.
+    """
+    channels, height, width = shape
+    seen: dict[str, list[str]] = {"spatial": [], "blind": [], "lonely": []}
+
+    def note(name: str, module: nn.Module, inputs: Sequence[Any]) -> None:
+        (x,) = inputs
+        if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
+            seen["spatial"].append(name)
+            seen["blind"] += [name] * (x.shape[2:].numel() == 1)
+        if isinstance(module, NORMS) and x.shape[0] * x.shape[2:].numel() == 1:
+            seen["lonely"].append(name)
+
+    with torch.device("meta"), torch.no_grad():
+        network = create_model(model, se=se or None, num_classes=classes, in_chans=channels, image_size=height).train()
+        for name, module in network.named_modules():
+            if isinstance(module, (nn.Conv2d, *NORMS)):
+                module.register_forward_pre_hook(partial(note, name))
+        try:
+            network(torch.empty(images, channels, height, width))
+            failure = ""
+        except (RuntimeError, ValueError) as error:  # torch says which size it does not like
+            failure = str(error).strip().partition("\n")[0]
+    return Maps(len(seen["spatial"]), len(seen["blind"]), "".join(seen["lonely"][:1]), failure)
+
+
+def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
+    """Refuse a training whose maps shrink to nothing on the way.
+
+    Args:
+        run: its network, augmentation and batch.
+        data: its images.
+        processes: that share a batch.
+
+    Returns:
+        What the network makes of the images.
+
+    Raises:
+        UsageError: if the network does not run on them, most of its spatial convolutions would see a single pixel, a
+            norm would see a single value, or the padding is wider than the image.
+    """
+    recipe, (_, height, width) = run.recipe, data.shape
+    if recipe.augment.crop >= min(height, width):
+        raise UsageError(
+            f"augment.crop = {recipe.augment.crop} pads images of {height}x{width} pixels by more than they have; give "
+            f"at most {min(height, width) - 1}."
+        )
+    # a last batch with less than two images a part is left out: `epoch_plan`
+    images = min(2, recipe.batch_size // (processes * recipe.accumulate))
+    maps = look_at_maps(run.model, run.se, shape=data.shape, classes=data.num_classes, images=images)
+    if maps.lonely:
+        raise UsageError(
+            f"recipe.batch_size = {recipe.batch_size} leaves parts of a batch with one image, of which the norm "
+            f"{maps.lonely} of {run.model} sees one value in each channel; norms need two: give "
+            f"recipe.batch_size = {2 * processes * recipe.accumulate} or more, or lower recipe.accumulate."
+        )
+    if not maps.sees:
+        why = f"{maps.blind} of its {maps.spatial} spatial convolutions see a single pixel"
+        raise UsageError(
+            f"{run.model} is not made for images of {height}x{width} pixels: {maps.failure or why}; "
+            f"{_way_out(run, data)}."
+        )
+    return maps
+
+
+def _way_out(run: Run, data: Data) -> str:
+    small = "choose a network for small images, e.g. resnet8, resnet20 or cnn3"
+    if data.spec.name != "folder":
+        return small
+    for side in SIDES:
+        shape = (data.shape[0], side, side)
+        if side > data.shape[1] and look_at_maps(run.model, run.se, shape=shape, classes=2, images=2).sees:
+            return f"set data.size={side} or more, or {small}"
+    return small

@@ -1,0 +1,72 @@
+"""From the values of a recipe to torch's optimisers."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn, optim
+
+from senet.experiments.recipe import Optim
+from senet.nn import SqueezeExcite
+
+__all__ = ["make_optimizer", "restore_optimizer"]
+
+
+def make_optimizer(model: nn.Module, values: Optim) -> optim.Optimizer:
+    """Make the optimiser of a recipe, its parameters in one group that decays and one that does not.
+
+    Args:
+        model: the network.
+        values: name and numbers.
+    """
+    inside = {id(p) for m in model.modules() if isinstance(m, SqueezeExcite) for p in m.parameters()}
+
+    def decays(parameter: nn.Parameter) -> bool:
+        if values.decay == "all":
+            return True
+        return parameter.ndim >= 2 and not (values.decay == "kernels" and id(parameter) in inside)
+
+    def groups() -> Iterator[dict[str, object]]:
+        for wanted, decay in ((True, values.weight_decay), (False, 0.0)):
+            params = [p for p in model.parameters() if decays(p) is wanted]
+            if params:
+                yield {"params": params, "weight_decay": decay}
+
+    # on a GPU: one kernel for many tensors, and nothing that must know a number on the CPU, so that it can be recorded
+    gpu = any(parameter.device.type == "cuda" for parameter in model.parameters())
+    if values.name == "sgd":
+        nesterov = values.nesterov and values.momentum > 0
+        return optim.SGD(groups(), lr=values.lr, momentum=values.momentum, nesterov=nesterov, fused=gpu or None)
+    if values.name == "adadelta":
+        return optim.Adadelta(groups(), lr=values.lr, rho=values.rho, eps=values.eps, capturable=gpu)
+    kind = optim.Adam if values.name == "adam" else optim.AdamW
+    return kind(groups(), lr=values.lr, betas=values.betas, eps=values.eps, fused=gpu or None, capturable=gpu)
+
+
+def restore_optimizer(optimizer: optim.Optimizer, kept: Mapping[int, Mapping[str, Any]], values: Optim) -> None:
+    """Load what an optimiser has kept of its parameters, e.g. momentum.
+
+    Its numbers stay those of the recipe, and how this device computes the update stays its own.
+
+    Args:
+        optimizer: of `make_optimizer`.
+        kept: the entry `state` of the `state_dict` of another one.
+        values: name and numbers, as they made both.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: if the next step would stumble over it.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    probe = nn.Linear(1, 1, bias=False, device=parameters[0].device)
+    probe.weight.grad = torch.zeros_like(probe.weight)
+    twin = make_optimizer(probe, values)
+    twin.step()
+    wanted = twin.state[probe.weight]
+    for number, entries in kept.items():
+        if entries.keys() != wanted.keys():
+            raise ValueError(f"the optimiser keeps {', '.join(wanted)}, not {', '.join(map(str, entries))}")
+        for name, value in entries.items():
+            shape = parameters[number].shape if wanted[name].shape == probe.weight.shape else wanted[name].shape
+            if value.shape != shape or not value.isfinite().all():
+                raise ValueError(f"{name} of parameter {number} is not {tuple(shape)} finite numbers")
+    optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,0 +1,60 @@
+"""What is told of a training while it runs: progress to a watcher, and the curve to TensorBoard. No torch here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from senet.errors import not_installed
+from senet.experiments.result import Epoch
+
+__all__ = ["Progress", "tensorboard"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a watcher is told about a running training.
+
+    Attributes:
+        run: its id.
+        design: its blocks in words.
+        epoch: epochs done, whole and part.
+        epochs: in all.
+        images_per_second: training speed of this epoch.
+        accuracy: top-1 of the last test [%]; nan before the first.
+    """
+
+    run: str
+    design: str
+    epoch: float
+    epochs: int
+    images_per_second: float
+    accuracy: float
+
+
+@contextmanager
+def tensorboard(folder: Path, *, epoch: int, images: int) -> Iterator[Callable[[Epoch], None]]:
+    """Open TensorBoard's log of a training and yield what writes a line of the curve to it.
+
+    Args:
+        folder: of the run.
+        epoch: whole epochs done; later lines of the log are cut off.
+        images: that the training is tested on.
+
+    Raises:
+        UsageError: if TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise not_installed("writing for TensorBoard", "tensorboard", extra="track") from None
+    with SummaryWriter(folder / "tensorboard", purge_step=epoch + 1) as board:
+
+        def write(line: Epoch) -> None:
+            accuracy = {"test_accuracy": 100 * line.correct / images, "test_accuracy5": 100 * line.correct5 / images}
+            losses = {"train_loss": line.train_loss, "test_loss": line.test_loss}
+            for name, value in {"lr": line.lr, **losses, **accuracy}.items():
+                board.add_scalar(name, value, line.epoch)
+            board.flush()
+
+        yield write

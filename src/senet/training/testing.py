@@ -1,0 +1,167 @@
+"""Testing what exists: a finished run, or a network with weights from elsewhere."""
+
+import math
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from senet.data.dataset import Data
+from senet.data.loading import load
+from senet.errors import CheckpointError, DataError, NumericError, SpecError
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
+from senet.networks import Named, from_pretrained, preprocessing_of
+from senet.networks.own_images import Seen, see
+from senet.training.evaluation import Evaluation, evaluate
+from senet.training.initial_network import build
+from senet.training.run_folder import read_run as folder_run
+from senet.weights import load_weights
+from senet.weights.safe import read_weights
+
+__all__ = ["evaluate_folder", "evaluate_foreign", "evaluate_run", "evaluate_weights", "finished", "read_run"]
+
+
+def read_run(folder: Path) -> Run:
+    """Read what the folder of a run says about it.
+
+    Raises:
+        DataError: if the folder is no run.
+        CheckpointError: if the file is damaged.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give the folder of a run, e.g. runs/0123456789ab.")
+    return folder_run(path)
+
+
+def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
+    """Test the weights in the folder of a finished run.
+
+    Raises:
+        DataError: if the folder is no run.
+        CheckpointError: if the run is not finished, or its files are damaged.
+    """
+    run, weights = finished(folder)
+    return evaluate_weights(run, weights, setup)
+
+
+def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None = None) -> Evaluation:
+    """Test the network of a folder that says itself what it is.
+
+    Args:
+        folder: of `save_pretrained`, `senet insert` or `senet fold`.
+        run: gives the data; where the folder says how the network wants its images, that holds.
+        setup: device and paths.
+        builder: `FILE.py:FUNCTION` that makes the network, where it is one of the user's own.
+
+    Raises:
+        SpecError: if the network does not take the images, or has other outputs than the data have classes.
+        CheckpointError: if the folder is damaged.
+    """
+    seen = preprocessing_of(folder)
+    model = from_pretrained(folder, builder=builder)
+    wanted = run.data if seen is None else seen.applied(run.data)
+    data = load(wanted, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    try:
+        with torch.no_grad():
+            outputs = model(torch.zeros(1, *data.shape))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise SpecError(
+            f"{folder} does not take images of {data.shape} ({reason}); data.size=PIXELS sets it."
+        ) from error
+    if outputs.shape[1:] != (data.num_classes,):
+        raise SpecError(
+            f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; give its own data, "
+            "or --class-map FILE, which says the output of each class."
+        )
+    return _measured(model, data, setup, what=str(folder))
+
+
+def finished(folder: Path) -> tuple[Run, Path]:
+    """Read what a finished run is, and say where its weights are.
+
+    Raises:
+        DataError: if the folder is no run.
+        CheckpointError: if the run is not finished, or its files are damaged.
+    """
+    run, weights = read_run(folder), folder / "model.safetensors"
+    if not weights.exists():
+        raise CheckpointError(
+            f"{folder} is not finished: it has no model.safetensors; run `senet train -o {folder}` again."
+        )
+    return run, weights
+
+
+def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: str = "senet") -> Evaluation:
+    """Test a network with the weights of a file.
+
+    Args:
+        run: network, blocks and data.
+        weights: `.safetensors` or what `torch.save` wrote.
+        setup: device and paths.
+        origin: whose names the weights have.
+
+    Raises:
+        NumericError: if the loss is not a finite number.
+    """
+    data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    model = build(run, data)
+    load_weights(model, read_weights(weights), origin=origin)
+    return _measured(model, data, setup, what=str(weights))
+
+
+def _measured(model: nn.Module, data: Data, setup: Setup, *, what: str) -> Evaluation:
+    measured = evaluate(
+        model.to(setup.device),
+        data.test.to(setup.device),
+        num_classes=data.num_classes,
+        device=setup.device,
+        workers=setup.workers,
+    )
+    return _finite(measured, what)
+
+
+def _finite(measured: Evaluation, what: str) -> Evaluation:
+    if not math.isfinite(measured.loss):
+        raise NumericError(
+            f"{what}: the loss over the test images is {measured.loss}, so the answers mean nothing; look at the "
+            "weights and at the images."
+        )
+    return measured
+
+
+def evaluate_foreign(
+    name: str,
+    found: Named,
+    run: Run,
+    weights: Path | None,
+    setup: Setup,
+    *,
+    normalize: str = "auto",
+    class_map: Path | None = None,
+) -> tuple[Evaluation, Seen]:
+    """Test a network of another library with the weights of a file, on all images of a folder without a split.
+
+    Args:
+        name: as it was given.
+        found: the same, as `senet.networks.loaded.named` reads it.
+        run: whose data count.
+        weights: the network's state dict; None for a folder.
+        setup: device and paths.
+        normalize: see `senet.networks.own_images.see`.
+        class_map: likewise.
+
+    Raises:
+        DataError: if it is not known which output of the network a class means.
+    """
+    seen = see(name, found, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=True)
+    if seen.unknown:
+        raise DataError(f"{seen.title}: {seen.unknown}.")
+    assert seen.outputs is not None
+    test = seen.test.to(setup.device)
+    measured = evaluate(
+        seen.model, test, num_classes=seen.outputs, device=setup.device, batch_size=100, workers=setup.workers
+    )
+    return _finite(measured, seen.title), seen

@@ -1,0 +1,414 @@
+"""One training, from a `Run` to a `Result`, that can be killed at any moment and goes on with the same bits.
+
+Every random choice is a function of (seed, purpose, epoch, step), and a checkpoint holds the rest: weights,
+optimiser, averaged weights, the curve, and the sums of the epoch it lies in.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from senet import settings
+from senet.costs import cost
+from senet.data.dataset import Data
+from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly
+from senet.experiments.early_stopping import Judge, Pruned, read_pruned
+from senet.experiments.environment import Environment, changes, environment
+from senet.experiments.result import Epoch, Result
+from senet.experiments.run import Run
+from senet.files.lock import InUse, holder
+from senet.signals import Stop, stoppable
+from senet.training.allocator import keep_memory
+from senet.training.checkpoint import Checkpoint
+from senet.training.evaluation import Evaluation, evaluate
+from senet.training.initial_network import build, described
+from senet.training.learner import Learner
+from senet.training.map_sizes import refuse_small_maps
+from senet.training.moment import Moment, read_moment
+from senet.training.order import epoch_plan
+from senet.training.process_group import Group, joined
+from senet.training.progress import Progress
+from senet.training.progress import tensorboard as open_board
+from senet.training.run_folder import WAY_OUT, RunFolder
+
+__all__ = ["train"]
+
+CHECK_EVERY = 50  # steps between two looks at whether the loss is still a number
+DIVERGED = 1e6  # nats: normalised layers can keep a lost network finite for ever
+WATCH_EVERY = 0.25  # seconds between two words to the watcher
+
+
+def train(
+    run: Run,
+    data: Data,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    workers: int = 0,
+    save_every: float = 60.0,
+    tensorboard: bool = False,
+    fused: bool = True,
+    graph: bool = False,
+    watch: Callable[[Progress], None] | None = None,
+    judge: Judge | None = None,
+    retry_failed: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Result:
+    """Train the network of a run, or go on with it where it was stopped, or read its result if it is finished.
+
+    Files in `folder`: see `senet.training.run_folder`. Under `torchrun` the processes share every batch.
+
+    Args:
+        run: what to train.
+        data: the loaded data set of the run.
+        folder: of this run alone.
+        device: `cpu`, `cuda`, `cuda:1`.
+        workers: processes that decode image files.
+        save_every: seconds between two checkpoints: the most that a kill can cost.
+        tensorboard: write the curve for TensorBoard too (needs the extra `track`).
+        fused: run norms and blocks as one where that pays off (`senet.accelerate`).
+        graph: record the step of a full batch as a CUDA graph, for small networks that a GPU outruns.
+        watch: is told how it goes, at most four times a second.
+        judge: may stop the training after an epoch; None, as in every study, trains to the end.
+        retry_failed: train a run again that is known to fail.
+        say: is told who trains in the folder now, whose end is then waited for; None refuses such a folder.
+
+    Raises:
+        CheckpointError: if the folder belongs to another run or other images, or its checkpoints are damaged.
+        Interrupted: if a signal asked to stop; the state is saved.
+        NumericError: if the loss is beyond bounds or a weight is no number; the last checkpoint is from before.
+        RunFailed: if the run is known to fail and shall not be tried again.
+        StoppedEarly: if the judge stops it, or has stopped it before; without a judge it then goes on.
+        StorageError: if the folder cannot be written, or another process trains there.
+        UsageError: if the batch does not fit the images, the processes or the memory, or the step cannot be recorded.
+    """
+    keep_memory()
+    where, home = torch.device(device), RunFolder(folder, run)
+    with ExitStack() as stack:
+        group = stack.enter_context(joined(where))
+        if (finished := group.share(home.result)) is not None:
+            _refuse_other_images(folder, finished.data, data)
+            return finished
+        if judge is not None and (pruned := group.share(lambda: read_pruned(folder))) and pruned.rule == judge.rule:
+            _refuse_other_images(folder, pruned.data, data)
+            raise StoppedEarly(f"{folder}: {pruned}")
+        if where.type == "cuda" and group.size > 1:
+            where = torch.device("cuda", group.rank % torch.cuda.device_count())
+        stop = stack.enter_context(stoppable())
+        _claim(stack, home, group, stop, say, retry_failed=retry_failed)
+        if (finished := group.share(home.result)) is not None:  # by another process, since the last look
+            _refuse_other_images(folder, finished.data, data)
+            return finished
+        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "judge": judge}
+        trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
+        if tensorboard and group.leads:
+            board = open_board(folder, epoch=trainer.moment.epoch, images=len(data.test))
+            trainer.report = stack.enter_context(board)
+        return trainer.finish(trainer.run_epochs())
+
+
+def _claim(
+    stack: ExitStack,
+    home: RunFolder,
+    group: Group,
+    stop: Stop,
+    say: Callable[[str], None] | None,
+    *,
+    retry_failed: bool,
+) -> None:
+    """Claim the folder of a run until the stack is left; wait for another process that has it, if somebody is told."""
+    said = ""
+    while True:
+        try:
+            group.share(lambda: stack.enter_context(home.claimed(retry_failed=retry_failed)))
+            return
+        except InUse:
+            if say is None:
+                raise
+        if group.leads and (name := holder(home.path)) not in ("", said):
+            said = name
+            say(f"waiting for {name}, which trains this run")
+        time.sleep(WATCH_EVERY)
+        (stop.signal,) = group.largest(stop.signal)
+        if stop:
+            raise stop.error(f"{home.path}: stopped while it waited for another process.")
+
+
+class _Trainer:
+    """One training in one process: epochs, tests, checkpoints, and what is said about them."""
+
+    def __init__(
+        self,
+        run: Run,
+        data: Data,
+        home: RunFolder,
+        device: torch.device,
+        group: Group,
+        stop: Stop,
+        *,
+        workers: int,
+        save_every: float,
+        fused: bool,
+        graph: bool,
+        watch: Callable[[Progress], None] | None,
+        judge: Judge | None,
+    ) -> None:
+        self.run, self.data, self.home, self.device, self.group, self.stop = run, data, home, device, group, stop
+        self.recipe, self.workers, self.save_every, self.watch = run.recipe, workers, save_every, watch
+        self.judge = judge
+        self.report: Callable[[Epoch], None] = lambda epoch: None
+        self.train_set, self.test_set = data.train.to(device), data.test.to(device)
+        self.steps = len(self._plan(0))
+        self.maps = refuse_small_maps(run, data, processes=group.size)
+        self.images = min(len(self.train_set), self.steps * self.recipe.batch_size)  # of an epoch
+        self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused, graph=graph)
+        self.moment = Moment()
+        self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=graph)
+        self.before: list[Environment] = []  # of the parts that were trained elsewhere
+        if (found := group.share(home.checkpoints.latest)) is not None:
+            self._restore(found)
+        self.loss = torch.tensor(self.moment.loss, dtype=torch.float64, device=device)
+        group.share(lambda: home.write_curve(self._curve()))
+        self._saved = self._lap_began = time.monotonic()
+        self._said = 0.0
+
+    def run_epochs(self) -> tuple[tuple[int, ...], ...]:
+        """Train to the end; give the last confusion matrix."""
+        confusion: tuple[tuple[int, ...], ...] = ()
+        try:
+            while self.moment.epoch < self.recipe.epochs:
+                if not self.moment.step:
+                    self._leave_if_behind()
+                self._train_epoch()
+                confusion = self._end_epoch()
+            return confusion or self._test().confusion
+        except Interrupted:
+            self._save()
+            raise
+
+    def _leave_if_behind(self) -> None:
+        """Ask the judge between two epochs; what is stopped keeps its checkpoint."""
+        judge, curve = self.judge, self._curve()
+        if judge is None or (verdict := self.group.share(lambda: judge(self.run, curve, len(self.test_set)))) is None:
+            return
+        self._save()
+        pruned = Pruned(
+            run=self.run,
+            rule=judge.rule,
+            verdict=verdict,
+            curve=curve,
+            total=len(self.test_set),
+            data=self.data.fingerprint,
+        )
+        self.group.share(lambda: self.home.prune(pruned))
+        raise StoppedEarly(f"{self.home.path}: {pruned}")
+
+    def finish(self, confusion: tuple[tuple[int, ...], ...]) -> Result:
+        """Write weights and result."""
+        channels, height, width = self.data.shape
+        counted = cost(self.learner.model, shape=(1, channels, height, width))
+        result = Result(
+            run=self.run,
+            curve=self._curve(),
+            classes=self.data.classes,
+            confusion=confusion,
+            params=counted.params,
+            macs=counted.macs,
+            train_images=self.images,
+            train_seconds=self.moment.train_seconds,
+            data=self.data.fingerprint,
+            environment=self.environment,
+            before=tuple(self.before),
+            notes=(*self.data.notes, *self._moves()),
+        )
+        config = described(self.run, self.data)
+        self.group.share(lambda: self.home.finish(self.learner.weights, result, config))
+        return result
+
+    def _moves(self) -> list[str]:
+        """Describe what changed between the parts of the training."""
+        parts = (*self.before, self.environment)
+        return [f"a stopped training went on elsewhere: {changes(*pair)}" for pair in pairwise(parts)]
+
+    def _train_epoch(self) -> None:
+        """Take the steps of the epoch that are left."""
+        plan = self._plan(self.moment.epoch)[self.moment.step :]
+        batches = self.train_set.batches(plan, augment=self.recipe.augment, device=self.device, workers=self.workers)
+        for (_, seed), (x, y) in zip(plan, batches, strict=True):
+            self.loss += self.learner.step(x, y, lr=self._lr(), total=self._batch_size(), seed=seed)
+            self.moment.step += 1
+            self.moment.train_seconds += self._lap()
+            if self.moment.step % CHECK_EVERY == 0:
+                self._check()
+            self._tell()
+            self._between(may_save=True)
+        self._check()
+
+    def _end_epoch(self) -> tuple[tuple[int, ...], ...]:
+        """Test, write a line of the curve, and turn to the next epoch."""
+        measured = self._test()
+        self._lap()
+        moment = self.moment
+        epoch = Epoch(
+            epoch=moment.epoch + 1,
+            lr=self.learner.lr,
+            train_loss=self.loss.item() / self.images,
+            test_loss=measured.loss,
+            correct=measured.correct,
+            correct5=measured.correct5,
+            seconds=round(moment.seconds, 3),
+        )
+        moment.curve.append(asdict(epoch))
+        self.group.share(lambda: self.home.append(epoch))
+        self.report(epoch)
+        moment.epoch, moment.step, moment.seconds = epoch.epoch, 0, 0.0
+        self.loss.zero_()
+        self._between(may_save=True)
+        return measured.confusion
+
+    def _test(self) -> Evaluation:
+        with self.learner.tested() as model:
+            measured = evaluate(
+                model,
+                self.test_set,
+                num_classes=self.data.num_classes,
+                device=self.device,
+                workers=self.workers,
+                group=self.group,
+                between=partial(self._between, may_save=False),  # the network may hold its averaged weights
+            )
+        if not math.isfinite(measured.loss):
+            raise self._diverged(f"the test loss of epoch {self.moment.epoch + 1} is {measured.loss}")
+        return measured
+
+    def _plan(self, epoch: int) -> list[tuple[Tensor, int]]:
+        return epoch_plan(len(self.train_set), self.recipe, seed=self.run.seed, epoch=epoch, group=self.group)
+
+    def _lr(self) -> float:
+        """Give the learning rate of the next step."""
+        moment = self.moment.epoch + self.moment.step / self.steps
+        return self.recipe.optim.lr * self.recipe.schedule.factor(
+            moment, epochs=self.recipe.epochs, step=1 / self.steps
+        )
+
+    def _batch_size(self) -> int:
+        """Count the images of the next step in all processes."""
+        return min(self.recipe.batch_size, self.images - self.moment.step * self.recipe.batch_size)
+
+    def _curve(self) -> tuple[Epoch, ...]:
+        return tuple(Epoch(**line) for line in self.moment.curve)
+
+    def _lap(self) -> float:
+        """Give the time since the last lap and count it to the epoch."""
+        before, self._lap_began = self._lap_began, time.monotonic()
+        self.moment.seconds += self._lap_began - before
+        return self._lap_began - before
+
+    def _check(self) -> None:
+        images = min(self.images, self.moment.step * self.recipe.batch_size)
+        loss = self.loss.item() / max(1, images)
+        if not loss < DIVERGED:  # also if it is no number
+            raise self._diverged(f"the loss of epoch {self.moment.epoch + 1} is {loss:.3g}")
+
+    def _diverged(self, what: str) -> NumericError:
+        way_out = f"lower optim.lr ({self.recipe.optim.lr}), set recipe.clip=1, or use recipe.amp=off"
+        if not self._starts_well():
+            way_out = "it is so before the first step, whatever optim.lr is: look at the images or the network"
+        elif self.maps.blind:
+            small = f"{self.maps.blind} of {self.maps.spatial} spatial convolutions of {self.run.model} see one pixel"
+            way_out = f"{small} of these images: choose a network for smaller ones, or {way_out}"
+        return NumericError(f"{self.home.path}: {what}; {way_out}. Checkpoints are only written while all is finite.")
+
+    def _starts_well(self) -> bool:
+        """Return whether the loss of the first batch is a number with the first weights: then the training lost it."""
+        (plan, *_), model = self._plan(0), build(self.run, self.data).to(self.device)
+        x, y = next(iter(self.train_set.batches([plan], augment=None, device=self.device)))
+        with torch.no_grad():
+            return bool(F.cross_entropy(model(x).float(), y).isfinite())
+
+    def _between(self, *, may_save: bool) -> None:
+        """Do between two batches what is due: leave if a process was told to, save if it is time.
+
+        All processes come here equally often and do the same.
+        """
+        due = may_save and self.group.leads and time.monotonic() - self._saved > self.save_every
+        self.stop.signal, save = self.group.largest(self.stop.signal, due)
+        if self.stop:
+            raise self.stop.error(f"{self.home.path}: stopped and saved; the same command goes on from here.")
+        if save:
+            self._save()
+
+    def _save(self) -> None:
+        self._check()
+        self.moment.loss = self.loss.item()
+        self._lap()
+        self.group.share(self._write_checkpoint)
+        self._saved = time.monotonic()
+
+    def _write_checkpoint(self) -> None:
+        if not self.learner.is_finite():
+            raise self._diverged(f"weights of epoch {self.moment.epoch + 1} are not finite")
+        state = {
+            "run": self.run.id,
+            "data": self.data.fingerprint,
+            "environments": [asdict(part) for part in (*self.before, self.environment)],
+            "moment": asdict(self.moment),
+            **self.learner.state(),
+        }
+        step = self.moment.epoch * self.steps + self.moment.step
+        self.home.save(step, weights=self.learner.model.state_dict(), state=state)
+
+    def _restore(self, found: Checkpoint) -> None:
+        state = found.state
+        if state.get("run") != self.run.id:
+            raise CheckpointError(f"{found.path} is of another run; {WAY_OUT}")
+        _refuse_other_images(found.path, str(state.get("data")), self.data)
+        try:
+            # an earlier version wrote the last one alone
+            parts = state["environments"] if "environments" in state else [state["environment"]]
+            self.before = [settings.record(Environment, part) for part in parts]
+            images = len(self.test_set)
+            self.moment = read_moment(state["moment"], at=found.step, steps=self.steps, images=images)
+            self.learner.restore(found.weights, state)
+            changed = changes(self.before[-1], self.environment)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise CheckpointError(f"{found.path} does not fit its run ({reason}); {WAY_OUT}") from error
+        if not changed:
+            self.before.pop()
+        elif self.group.leads:
+            warnings.warn(f"{self.home.path}: resumed elsewhere, the bits will differ: {changed}.", stacklevel=2)
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        if self.watch is None or not self.group.leads or now - self._said < WATCH_EVERY:
+            return
+        self._said = now
+        moment = self.moment
+        images = min(self.images, moment.step * self.recipe.batch_size)
+        self.watch(
+            Progress(
+                run=self.run.id,
+                design=self.run.design,
+                epoch=moment.epoch + moment.step / self.steps,
+                epochs=self.recipe.epochs,
+                images_per_second=images / max(1e-9, moment.seconds),
+                accuracy=100 * moment.curve[-1]["correct"] / len(self.test_set) if moment.curve else math.nan,
+            )
+        )
+
+
+def _refuse_other_images(place: Path, before: str, data: Data) -> None:
+    if before != data.fingerprint:
+        raise CheckpointError(f"{place} is of other images: {before} -> {data.fingerprint}; {WAY_OUT}")

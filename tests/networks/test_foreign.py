@@ -1,0 +1,218 @@
+"""Networks of other libraries before pictures: their preprocessing, their outputs as labels, their accuracy."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from senet.cli import main
+from senet.errors import SpecError
+from senet.networks import named
+from senet.networks.preprocessing import ForeignPreprocessing, adjusted
+from senet.networks.preprocessing import preprocessing_of as preprocessing
+
+pytestmark = pytest.mark.parity
+WEIGHTS = "mobilenetv3_small_100_imagenet_timm_fp32.safetensors"
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["senet", *words])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "resize", "interpolation", "mean"),
+    [
+        ("timm:tf_mobilenetv3_small_100", 224, 256, "bilinear", 0.5),
+        ("timm:mobilenetv3_small_100", 224, 256, "bicubic", 0.485),
+        ("timm:resnet50.a1_in1k", 224, 235, "bicubic", 0.485),
+        ("timm:inception_v3.tf_in1k", 299, 341, "bicubic", 0.5),
+        ("torchvision:resnet50", 224, 232, "bilinear", 0.485),
+        ("torchvision:resnet50.IMAGENET1K_V1", 224, 256, "bilinear", 0.485),
+        ("torchvision:inception_v3", 299, 342, "bilinear", 0.485),
+    ],
+)
+def test_the_preprocessing_is_that_of_the_library(name, size, resize, interpolation, mean):
+    pytest.importorskip(name.partition(":")[0])
+    wanted = preprocessing(named(name))
+    assert (wanted.size, wanted.resize, wanted.interpolation) == ((size, size), resize, interpolation)
+    assert wanted.mean[0] == mean
+
+
+def test_pictures_come_out_as_those_of_torchvision():
+    transforms = pytest.importorskip("torchvision.models").get_model_weights("resnet50").DEFAULT.transforms()
+    wanted = preprocessing(named("torchvision:resnet50"))
+    for width, height in ((300, 280), (500, 333), (90, 200)):
+        picture = Image.effect_noise((width, height), 90).convert("RGB")
+        torch.testing.assert_close(wanted(picture), transforms(picture), rtol=1e-5, atol=1e-5)
+    own = Image.effect_noise((224, 224), 90).convert("RGB")
+    assert wanted.fit(own) is own
+
+
+def test_pictures_come_out_as_those_of_timm():
+    data = pytest.importorskip("timm.data")
+    import timm
+
+    for name in ("resnet18.a1_in1k", "tf_mobilenetv3_small_100"):
+        model = timm.create_model(name)
+        transform = data.create_transform(**data.resolve_model_data_config(model), is_training=False)
+        wanted = preprocessing(named(f"timm:{name}"))
+        for width, height in ((300, 280), (500, 333), (90, 200)):
+            picture = Image.effect_noise((width, height), 90).convert("RGB")
+            torch.testing.assert_close(wanted(picture), transform(picture), rtol=1e-5, atol=1e-5)
+
+
+def test_sizes_and_numbers_are_changed_on_request():
+    own = ForeignPreprocessing(size=(224, 224), resize=256)
+    assert adjusted(own, size=112).resize == 128
+    assert adjusted(own, normalize="half").mean == (0.5, 0.5, 0.5)
+    with pytest.raises(SpecError, match="--normalize"):
+        adjusted(own, normalize="halve")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("torchvision:fasterrcnn_resnet50_fpn", "does not classify images"),
+        ("deeplabv3_resnet50", "does not classify images"),
+        ("torchvision:r3d_18", "does not classify images"),
+        ("torchvision:raft_small", "does not classify images"),
+        ("timm:resnet50.nonsense", r"timm:resnet50: weights = 'nonsense' is not known; choose one of"),
+        ("torchvision:resnet50.V1", r"choose one of: DEFAULT, IMAGENET1K_V1"),
+        ("se_resnet50", r"resnet50 with --se standard"),
+        ("SE-ResNet50", r"resnet50 with --se standard"),
+        ("senet:seresnet50", r"resnet50 with --se standard"),
+        ("timm/resnet50.a1_in1k", r"called resnet50.a1_in1k"),
+    ],
+)
+def test_names_that_libraries_know_otherwise_are_explained(name, message):
+    pytest.importorskip("timm")
+    pytest.importorskip("torchvision")
+    with pytest.raises(SpecError, match=message):
+        named(name)
+
+
+def tree(root: Path, names: tuple[str, ...], each: int) -> None:
+    for place, name in enumerate(names):
+        for number in range(each):
+            path = root / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (90, 80), (60 * place, 10 * number, 200)).save(path)
+
+
+def test_a_foreign_network_is_tested_on_folders_that_a_map_names(call, tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    model = models.shufflenet_v2_x0_5(num_classes=12)
+    torch.nn.init.zeros_(model.fc.weight)
+    with torch.no_grad():
+        model.fc.bias.copy_(torch.eye(12)[7])  # it answers 7
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    model12 = ("eval", "--model", "torchvision:shufflenet_v2_x0_5", "--weights", "w.safetensors", "--device", "cpu")
+    words = ("data.size=80", "--data-dir")
+    tree(tmp_path / "numbers", ("0", "7", "11"), 4)
+    tree(tmp_path / "names", ("cat", "dog", "emu"), 4)
+    (tmp_path / "map.csv").write_text("cat,7\ndog,1\nemu,7\n")
+    # the file has 12 outputs and the library's network 1000, so it is not known how many there are
+    code, out, err = call(*model12, *words, "numbers")
+    assert code == 4, out
+    assert "(12, 1024) in the file" in err
+    model = models.shufflenet_v2_x0_5()
+    torch.nn.init.zeros_(model.fc.weight)
+    with torch.no_grad():
+        model.fc.bias.copy_(torch.eye(1000)[7])
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    code, out, err = call(*model12, *words, "numbers")
+    assert code == 0, err
+    assert "4 of 12 right" in out
+    assert "numbers of the network's outputs" in out
+    assert "all 12 images were tested" in out
+    assert "preprocessing: short side to 91, middle 80x80 (bilinear" in out
+    code, out, err = call(*model12, *words, "names", "--class-map", "map.csv", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["correct"], told["total"], told["confusion"]) == (8, 12, None)
+    assert told["preprocessing"]["size"] == [80, 80]
+    code, out, err = call(*model12, *words, "names")
+    assert code == 3
+    assert "1000 outputs and the data 3 classes ('cat', ...): give --class-map FILE" in err
+    code, _, err = call("eval", "--model", "resnet8", "--weights", "w.safetensors", "--class-map", "map.csv")
+    assert code == 2
+    assert "are for networks of timm and torchvision" in err
+
+
+@pytest.fixture
+def photographs(shared: Path, tmp_path: Path) -> Path:
+    """The 500 photographs in folders named by the output, the same ones for training and test."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pytest.importorskip("timm")
+    path = shared / "data" / "imagenet_val_500" / "validation-00000-of-00001.parquet"
+    if not path.exists() or not (shared / "data" / "weights" / WEIGHTS).exists():
+        pytest.skip("the photographs or the weights are not in the folder shared with the repository")
+    for number, row in enumerate(parquet.read_table(path).to_pylist()):
+        place = tmp_path / "photos" / str(row["label"]) / f"{number:03}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(row["image"]["bytes"])
+        assert Image.open(io.BytesIO(row["image"]["bytes"])).size == (224, 224)
+    return tmp_path / "photos"
+
+
+@pytest.mark.slow
+def test_the_documented_network_has_333_of_500_photographs_right_and_the_other_one_is_warned_of(
+    call, shared: Path, photographs: Path
+) -> None:
+    words = ("--weights", str(shared / "data" / "weights" / WEIGHTS), "--data-dir", str(photographs), "--device", "cpu")
+    code, out, err = call("eval", "--model", "timm:tf_mobilenetv3_small_100", *words)
+    assert code == 0, err
+    assert "333 of 500 right, top-1 66.60 %" in out
+    assert "--normalize" not in out
+    code, out, err = call("eval", "--model", "timm:mobilenetv3_small_100", *words)
+    assert code == 0, err
+    assert "141 of 500 right" in out
+    assert "with --normalize half" in out
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)  # 20 passes over 500 photographs: 3 minutes on an idle core
+def test_the_documented_fold_begins_with_the_saturated_blocks(call, shared: Path, photographs: Path) -> None:
+    code, out, err = call(
+        "fold", "timm:tf_mobilenetv3_small_100", "--weights", str(shared / "data" / "weights" / WEIGHTS),
+        "--data-dir", str(photographs), "--tolerance", "0.5", "--statistics", "100", "--device", "cpu", "--json",
+        "--blocks", "2",
+    )  # fmt: skip
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["measure"] == "accuracy"
+    order = sorted((block["rank"], block["name"]) for block in told["blocks"])
+    assert {name for _, name in order[:2]} == {"blocks.0.0.se", "blocks.3.0.se"}  # the saturated ones
+    assert told["chosen"] == 2
+    assert told["steps"][2]["changed"] == 0
+
+
+def test_a_folder_of_a_foreign_network_is_tested_on_numbered_classes(call, tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    from senet import save_pretrained
+
+    model = models.shufflenet_v2_x0_5()
+    torch.nn.init.zeros_(model.fc.weight)
+    with torch.no_grad():
+        model.fc.bias.copy_(torch.eye(1000)[7])  # it answers 7
+    save_pretrained(model, tmp_path / "net", name="torchvision:shufflenet_v2_x0_5")
+    tree(tmp_path / "numbers", ("0", "7", "11"), 4)
+    code, out, err = call("eval", "net", "--device", "cpu", "data.size=80", "--data-dir", "numbers")
+    assert code == 0, err
+    assert "4 of 12 right" in out
+    assert "numbers of the network's outputs" in out
