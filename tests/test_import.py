@@ -39,7 +39,8 @@ def loaded_after(code: str) -> set[str]:
         "import senet; senet.SESpec(reduction=8)",
         "import senet.cli.commands",
         "import senet.data; senet.data.DataSpec()",
-        "import senet.experiments.study, senet.experiments.recipe, senet.experiments.run, senet.experiments.summary, senet.reports.study_table, senet.settings",
+        "import senet.settings, senet.experiments.study, senet.experiments.decoding, senet.experiments.summary",
+        "import senet.reports.study_table, senet.search.space, senet.search.strategies.greedy",
         HELP,
     ],
 )

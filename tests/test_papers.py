@@ -38,7 +38,7 @@ VARIANTS = {"se": "standard", "no_squeeze": "standard"}
 SLOTS = {"replaces_conv2": "standard", "conv3x3": "inner"}
 MODELS = {"shufflenet_v1_1x_g3": "shufflenet_v1", "shake26_2x96d_cutout": "shake26_2x96d"}
 ARCHITECTURE = {"reduction_ratio/table1", "reduction_ratio/table2"}
-"""Tables without results: the network and the learning rates, see the tests below and tests/experiments/test_recipe.py."""
+"""Tables without results: the network and the learning rates, see below and tests/experiments/test_recipe.py."""
 
 
 @pytest.fixture(scope="session")

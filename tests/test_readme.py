@@ -8,7 +8,7 @@ import pytest
 from senet.cli.studies_body import list_studies, studies_markdown
 from senet.experiments.study import read_study
 from senet.models import list_models
-from senet.reports.cost_report import counted_row
+from senet.networks.count import counted_row
 from senet.reports.zoo_costs import COSTS, markdown_rows, matching, titled
 
 ROOT = Path(__file__).parents[1]

@@ -8,10 +8,11 @@ from test_drive import SPACE, Laboratory, correct, params
 
 from senet.experiments.study import read_study
 from senet.experiments.summary import summarize
-from senet.reports.search_report import Findings, write_report
+from senet.reports.search_report import write_report
 from senet.reports.search_table import agreement, notes, plain_wins
 from senet.search.confirmation import against_constants, confirmation, study_text
 from senet.search.driver import search
+from senet.search.findings import Findings
 from senet.search.latency import latency_ms
 from senet.search.strategies.exhaustive import grid
 from senet.search.strategy import Score, name

@@ -16,9 +16,10 @@ from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
 from senet.reports.console import Board
-from senet.reports.search_report import Findings, findings_dict, write_report
+from senet.reports.search_report import findings_dict, write_report
 from senet.reports.search_table import cells, csv_text, notes, walk
 from senet.search.driver import search
+from senet.search.findings import Findings
 from senet.search.outcome import Outcome
 from senet.search.session import with_options
 from senet.search.space import Budget, read_space

@@ -9,7 +9,7 @@ from senet.experiments.run import Run
 from senet.search.network_blocks import with_blocks
 from senet.search.space import Space, read_space
 
-STUDIES = Path(__file__).parents[3] / "studies" / "spaces"
+STUDIES = Path(__file__).parents[2] / "studies" / "spaces"
 SPACES = sorted(STUDIES.glob("*.toml"))
 
 FILE = """

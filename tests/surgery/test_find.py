@@ -14,7 +14,7 @@ from senet.nn import SqueezeExcite
 from senet.spec import VARIANTS, SESpec
 from senet.surgery import find
 
-SOURCE = Path(__file__).parents[2] / "src" / "senet" / "surgery" / "find.py"
+SOURCE = Path(__file__).parents[2] / "src" / "senet" / "surgery" / "finding" / "find.py"
 
 
 def block(title: str, *layers: nn.Module, package: str = "mypackage.blocks") -> nn.Module:

@@ -1,6 +1,7 @@
 """`senet search`: from a space of designs to a choice."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,7 @@ def search(
     from senet.execution.store import Store
     from senet.execution.workers import loaded
     from senet.experiments import decoding
+    from senet.reports.console import Board
     from senet.reports.search_report import findings_dict, write_report
     from senet.reports.search_reread import lists_beside, reread
     from senet.reports.search_terminal import show
@@ -91,7 +93,7 @@ def search(
             retry_failed=retry_failed,
             lists=lists,
             announce=None if as_json else lambda run, most: announce([run], setup, loaded, at_most=most),
-            quiet=as_json,
+            boards=partial(Board, quiet=as_json),
         )
         command, again = command_line(typed), ""
     if not as_json:

@@ -71,8 +71,8 @@ def see(
         setup: device and paths.
         weights: the network's state dict; a folder has its own.
         normalize: mean and deviation, see `senet.networks.preprocessing.adjusted`.
-        class_map: file that says the output of every class, see `senet.networks.class_map.read_class_map`; None leaves that
-            to the names.
+        class_map: file with the output of every class, see `senet.networks.class_map.read_class_map`; None leaves
+            that to the names.
         whole: test on all images of a folder that has no split: nothing is trained.
 
     Raises:

@@ -1,10 +1,8 @@
 """What `senet cost` prints."""
 
-import warnings
 from dataclasses import asdict, fields
 from typing import Any
 
-import torch
 from torch import nn
 
 from senet.cost_table import block_lines, count_lines, giga_lines
@@ -12,48 +10,17 @@ from senet.costs import CONVENTIONS, Cost, Counts, cost
 from senet.dataflow.example import guesses
 from senet.errors import SpecError
 from senet.experiments import decoding
-from senet.models import ZOO, create_model, image_size
+from senet.models import ZOO, image_size
 from senet.networks import Named, named, side_of
+from senet.networks.count import count
 from senet.spec import SESpec
 from senet.surgery import insert
 from senet.tables import room, wrapped
 from senet.text import one_line
 
-__all__ = ["Counted", "cost_text", "cost_values", "count", "counted_row"]
+__all__ = ["Counted", "cost_text", "cost_values"]
 
 Counted = dict[str, Any]
-
-
-def count(
-    model: str,
-    se: tuple[SESpec, ...],
-    *,
-    size: int | None = None,
-    in_chans: int = 3,
-    num_classes: int | None = None,
-) -> Cost:
-    """Count a network of the zoo without allocating its weights.
-
-    Args:
-        model: its name.
-        se: designs of blocks; none is the plain network.
-        size: side of the input [pixels]; None stands for the network's own.
-        in_chans: channels of the input.
-        num_classes: outputs; None stands for the network's own number.
-    """
-    side = image_size(model) if size is None else size
-    if side < 1:
-        raise SpecError(f"--image-size {side} is no size; give pixels.")
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a narrow stage with a wide ratio: the count shows it
-        network = create_model(model, se=se or None, in_chans=in_chans, num_classes=num_classes, image_size=side)
-    return cost(network, shape=(1, in_chans, side, side))
-
-
-def counted_row(name: str) -> tuple[int, int, int, int, int, int]:
-    """Count a network plain and with SE blocks of the default design: the row of `senet.reports.zoo_costs.COSTS`."""
-    plain, gated = count(name, ()), count(name, (SESpec(),))
-    return image_size(name), plain.params, plain.macs, gated.params, gated.macs, len(gated.blocks)
 
 
 def cost_values(

@@ -1,17 +1,11 @@
 """A search on paper: JSON, table, Pareto front as CSV and picture, the choice as a study file, and a report."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from senet.execution.store import write_results
-from senet.experiments.comparable import refuse_other_images
-from senet.experiments.early_stopping import Pruned
-from senet.experiments.result import Result
-from senet.experiments.run import Run
-from senet.experiments.study import Study
 from senet.experiments.summary import summarize
 from senet.files.atomic import ensure_writable, write_json, write_text
 from senet.reports import search_table as table
@@ -21,49 +15,15 @@ from senet.reports.search_figure import draw
 from senet.reports.study_table import footnotes
 from senet.reports.study_table import markdown as study_markdown
 from senet.search.confirmation import against_constants, confirmation, study_text
-from senet.search.outcome import Outcome, Trial
+from senet.search.findings import Findings
+from senet.search.outcome import Outcome
 from senet.search.pareto import front
-from senet.search.strategy import Design, name
-from senet.search.supernet import SharedScores
+from senet.search.strategy import name
 from senet.search.test_scores import Claim
 from senet.text import bullets, code_span, counted
 from senet.text import markdown as as_markdown
 
-__all__ = ["Findings", "findings_dict", "write_report"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """A search with what was measured around it.
-
-    Attributes:
-        outcome: of the search itself.
-        tests: test accuracy by design and seed [%]; measured after the choice.
-        claims: what two ways of choosing would say.
-        shared: scores of the shared network; None for other strategies.
-        pool: trainings of designs of this space, those of earlier searches in the same folder of runs included.
-        study: the comparison of the choice with its references; None if it was not asked for.
-        results: of that study.
-    """
-
-    outcome: Outcome
-    tests: Mapping[Design, Mapping[int, float]] = field(default_factory=dict)
-    claims: Sequence[Claim] = ()
-    shared: SharedScores | None = None
-    pool: Mapping[Design, Trial] = field(default_factory=dict)
-    study: Study | None = None
-    results: Mapping[Run, Result] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        refuse_other_images(self._all())
-
-    def _all(self) -> Iterator[Result | Pruned]:
-        for trial in (*self.outcome.trials.values(), *self.pool.values()):
-            yield from trial.results.values()
-        for cut in self.outcome.cut:
-            yield cut.pruned
-            yield from cut.results.values()
-        yield from self.results.values()
+__all__ = ["findings_dict", "write_report"]
 
 
 def write_report(found: Findings, folder: Path, *, command: str, again: str = "") -> list[Path]:

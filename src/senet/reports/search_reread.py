@@ -8,10 +8,10 @@ from senet.execution.store import Store
 from senet.experiments.early_stopping import Pruned, decode_pruned, read_pruned
 from senet.experiments.result import Result, read_about_run
 from senet.experiments.run import Run
-from senet.reports.cost_report import count
-from senet.reports.search_report import Findings
+from senet.networks.count import count
 from senet.search.confirmation import confirmation
 from senet.search.driver import search
+from senet.search.findings import Findings
 from senet.search.network_blocks import place_by_place
 from senet.search.saved import Listed, SharedSaid, read_said
 from senet.search.session import STRATEGIES, pool, ready

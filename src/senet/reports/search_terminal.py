@@ -8,8 +8,8 @@ from senet.experiments.study import Study
 from senet.experiments.summary import summarize
 from senet.reports import search_table as table
 from senet.reports.console import say, show_rows
-from senet.reports.search_report import Findings
 from senet.search.confirmation import against_constants
+from senet.search.findings import Findings
 from senet.search.strategy import name
 
 __all__ = ["show"]

@@ -6,7 +6,7 @@ from senet.costs import Cost
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.run import Run
 from senet.experiments.study import Study
-from senet.reports.cost_report import count
+from senet.networks.count import count
 from senet.spec import SESpec
 
 __all__ = ["CLASSES", "IMAGES", "counted", "work"]

@@ -1,7 +1,7 @@
 """What the networks of the zoo cost, plain and with blocks of the default design: counted once, checked by a test.
 
 Counting them all takes 20 s of one core and gives the same numbers every time, so `senet models` reads them here and
-loads no torch. `senet.reports.cost_report.counted_row` counts a row again.
+loads no torch. `senet.networks.count.counted_row` counts a row again.
 """
 
 from fnmatch import fnmatch

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -14,11 +13,10 @@ from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
 from senet.models import create_model
-from senet.reports.console import Board
-from senet.reports.cost_report import count
-from senet.reports.search_report import Findings
+from senet.networks.count import count
 from senet.search.confirmation import confirmation
 from senet.search.driver import search
+from senet.search.findings import Findings
 from senet.search.latency import latency_ms
 from senet.search.network_blocks import place_by_place, with_blocks
 from senet.search.outcome import Outcome, Trial
@@ -30,7 +28,7 @@ from senet.search.strategies.shared import shared
 from senet.search.strategy import Design, Score, Strategy, merit
 from senet.search.supernet import SharedScores, score_space, train_shared
 from senet.search.test_scores import claims, tested
-from senet.search.trainings import Bench
+from senet.search.trainings import Bench, Boards
 
 __all__ = ["STRATEGIES", "check_strategy", "pool", "ready", "run_search", "with_options"]
 
@@ -74,7 +72,7 @@ def run_search(
     retry_failed: bool = False,
     lists: Sequence[Path] = (),
     announce: Callable[[Run, int], None] | None = None,
-    quiet: bool = False,
+    boards: Boards,
 ) -> Findings:
     """Search, test what was trained, and confirm the choice.
 
@@ -86,7 +84,7 @@ def run_search(
         retry_failed: train runs again that failed before.
         lists: files of results in which the confirmation is looked for too: equal runs need no second training.
         announce: is told before the first training of a run like all others, and how many there may be.
-        quiet: no progress.
+        boards: makes what shows progress.
 
     Raises:
         SpecError: if the strategy is not known, or a design does not fit the network.
@@ -113,12 +111,12 @@ def run_search(
 
     scored: SharedScores | None = None
     if strategy == "shared":
-        scored = _scored(space, store, setup, quiet=quiet, params=params)
+        scored = _scored(space, store, setup, boards=boards, params=params)
         walk = shared(space, _affordable(scored.scores, space), merit=merit(space.objectives))
     else:
         walk = STRATEGIES[strategy](space)
     study, results = None, {}
-    with Board(most, quiet=quiet) as board:
+    with boards(most) as board:
         by = "loss" if space.objectives[0] == "loss" else "accuracy"
         bench = Bench(store=store, setup=setup, board=board, rule=space.stop_early, by=by, retry_failed=retry_failed)
         outcome = search(
@@ -133,7 +131,7 @@ def run_search(
     tests = tested(outcome, store, setup)
     if space.confirm_seeds and outcome.chosen is not None:
         study = confirmation(space, [outcome.chosen])
-        with Board(len(study.runs()), quiet=quiet) as board:
+        with boards(len(study.runs())) as board:
             known = Store(store.root, lists=lists)
             bench = Bench(store=known, setup=setup, board=board, retry_failed=retry_failed)
             results = {found.run: found for found in bench(study.runs()) if isinstance(found, Result)}
@@ -197,11 +195,12 @@ def _at_most(space: Space, strategy: str) -> int:
     return len(space.seeds) * min(designs, space.budget.trials or designs)
 
 
-def _scored(space: Space, store: Store, setup: Setup, *, quiet: bool, params: Callable[[Design], int]) -> SharedScores:
+def _scored(
+    space: Space, store: Store, setup: Setup, *, boards: Boards, params: Callable[[Design], int]
+) -> SharedScores:
     data = loaded(space.base.data, setup)
-    with Board(1, quiet=quiet) if not quiet else nullcontext() as board:
-        watch = board.watch if board is not None else None
-        network, seconds = train_shared(space, data, store.root, device=setup.device, watch=watch)
+    with boards(1) as board:
+        network, seconds = train_shared(space, data, store.root, device=setup.device, watch=board.watch)
     return score_space(space, network, data, count=params, train_seconds=seconds)
 
 

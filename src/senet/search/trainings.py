@@ -1,7 +1,9 @@
 """What trains for a search, with or without stopping early."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from senet.execution.execute import execute
 from senet.execution.store import Store
@@ -10,9 +12,29 @@ from senet.experiments.failed_run import Failed, failures
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
-from senet.reports.console import Board
+from senet.training.progress import Progress
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "Board", "Boards"]
+
+
+class Board(Protocol):
+    """Shows how many runs go; see `senet.reports.console.Board`."""
+
+    total: int
+    done: int
+
+    def watch(self, progress: Progress) -> None:
+        """Show how a run goes."""
+
+    def note(self, text: str) -> None:
+        """Show one line."""
+
+    def end(self, ended: Result | Pruned | Failed) -> None:
+        """Count a run that has ended."""
+
+
+Boards = Callable[[int], AbstractContextManager[Board]]
+"""Makes a board for a number of runs."""
 
 
 @dataclass(kw_only=True)

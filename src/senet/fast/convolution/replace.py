@@ -34,7 +34,8 @@ __all__ = ["PackedConv2d", "TiledConv2d", "is_available", "is_tileable"]
 
 PADDINGS: Mapping[tuple[int, ...] | str, int] = {(0, 0): 0, (1, 1): 1, "valid": 0, "same": 1}
 
-# limits of what was measured to pay on an AMD EPYC (benchmarks/convolutions.py); on others see `senet.fast.convolution.worth`
+# limits of what was measured to pay on an AMD EPYC (benchmarks/convolutions.py); on others see
+# `senet.fast.convolution.worth`
 NARROW = 16  # channels
 WORTH = 2**21  # products of the direct convolution, below which the call costs more than it saves
 FULL = 0.55  # share of the outputs in their tiles, below which too much is computed for nothing

@@ -1,9 +1,10 @@
 """On which convolutions fewer products pay off: a matter of the processor, measured once on each machine.
 
-The limits in `senet.fast.convolution.replace` were measured on AMD EPYC processors and hold there as they are. On others every
-class of layers is timed against torch before the first training, and what is slower is left to torch. The choice
-changes the last bits of results, so it is made once: the first process that measures keeps it in the user's cache,
-every other process and every resumed run takes it from there, and results name it. Without a cache nothing is measured.
+The limits in `senet.fast.convolution.replace` were measured on AMD EPYC processors and hold there as they are. On
+others every class of layers is timed against torch before the first training, and what is slower is left to torch. The
+choice changes the last bits of results, so it is made once: the first process that measures keeps it in the user's
+cache, every other process and every resumed run takes it from there, and results name it. Without a cache nothing is
+measured.
 """
 
 import time

@@ -80,7 +80,7 @@ def backend_for(device: torch.device) -> str | None:
 def obstacle(backend: str, device: torch.device) -> str:
     """Return why a backend cannot run on a device: a part that is missing, or wrong results; empty if it can.
 
-    Its results are compared with those of plain torch before it is used for the first time (`senet.fast.kernels.selfcheck`).
+    Its results are compared with those of plain torch before its first use (`senet.fast.kernels.selfcheck`).
     """
     if SUITED.get(device.type) != backend:
         return ""  # the plain passes and their compilation run wherever torch does

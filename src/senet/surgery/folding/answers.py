@@ -60,7 +60,8 @@ def answers(model: nn.Module, batches: Batches, *, place: str = "batches") -> An
 
     Args:
         model: in the mode in which it is to answer.
-        batches: as `senet.surgery.folding.batches.parts_of` takes them apart; `Passes` are held to be the same every time.
+        batches: as `senet.surgery.folding.batches.parts_of` takes them apart; `Passes` must be the same every
+            time.
         place: what they are called in errors.
 
     Raises:

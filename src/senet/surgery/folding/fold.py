@@ -51,9 +51,9 @@ def fold(
     Args:
         model: any network with blocks that `find` knows; changed in place. It is measured in evaluation mode and
             gets its modes back.
-        batches: representative images for the statistics, alone or with labels, see `senet.surgery.folding.batches.parts_of`:
-            a list of batches, or a DataLoader that neither shuffles nor augments. They are gone through several times,
-            and have to be the same every time.
+        batches: representative images for the statistics, alone or with labels, see
+            `senet.surgery.folding.batches.parts_of`: a list of batches, or a DataLoader that neither
+            shuffles nor augments. They are gone through several times, and have to be the same every time.
         test: the images on which steps are measured; None takes `batches` (then the order was chosen on them).
         tolerance: largest loss, see `Folded.measure` [percentage points]; None for no bound.
         sure: hold the upper end of the loss's 95 % interval against the tolerance, not the loss as measured.

@@ -1,0 +1,50 @@
+"""What a search found, with what was measured around it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from senet.experiments.comparable import refuse_other_images
+from senet.experiments.early_stopping import Pruned
+from senet.experiments.result import Result
+from senet.experiments.run import Run
+from senet.experiments.study import Study
+from senet.search.outcome import Outcome, Trial
+from senet.search.strategy import Design
+from senet.search.supernet import SharedScores
+from senet.search.test_scores import Claim
+
+__all__ = ["Findings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """A search with what was measured around it.
+
+    Attributes:
+        outcome: of the search itself.
+        tests: test accuracy by design and seed [%]; measured after the choice.
+        claims: what two ways of choosing would say.
+        shared: scores of the shared network; None for other strategies.
+        pool: trainings of designs of this space, those of earlier searches in the same folder of runs included.
+        study: the comparison of the choice with its references; None if it was not asked for.
+        results: of that study.
+    """
+
+    outcome: Outcome
+    tests: Mapping[Design, Mapping[int, float]] = field(default_factory=dict)
+    claims: Sequence[Claim] = ()
+    shared: SharedScores | None = None
+    pool: Mapping[Design, Trial] = field(default_factory=dict)
+    study: Study | None = None
+    results: Mapping[Run, Result] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        refuse_other_images(self._all())
+
+    def _all(self) -> Iterator[Result | Pruned]:
+        for trial in (*self.outcome.trials.values(), *self.pool.values()):
+            yield from trial.results.values()
+        for cut in self.outcome.cut:
+            yield cut.pruned
+            yield from cut.results.values()
+        yield from self.results.values()
