@@ -21,8 +21,8 @@ from senet.execution.store import read_results
 from senet.experiments.rank_correlation import kendall, spearman
 from senet.experiments.result import Result
 from senet.search.space import read_space
-from senet.search.strategy import Design, name
-from senet.spec import SESpec
+from senet.search.strategy import Design
+from senet.spec import SESpec, design_name
 
 HERE = Path(__file__).parent
 STUDIES = HERE.parent / "studies"
@@ -252,7 +252,7 @@ def sizes(network: str) -> dict[str, int]:
 
     space = read_space(STUDIES / "spaces" / f"search_{network}_quick.toml")
     counted = place_by_place(space, built)
-    return {name(design): counted(design) for design in space.designs()}
+    return {design_name(design): counted(design) for design in space.designs()}
 
 
 # ---- speed

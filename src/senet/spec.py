@@ -5,7 +5,7 @@ channels and ratio `r`: `h = max(1, C // r)` and `m`, the wider of the two slow 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, cast, get_args
 
@@ -24,6 +24,7 @@ __all__ = [
     "Ratios",
     "SESpec",
     "Widths",
+    "design_name",
     "designs",
 ]
 
@@ -310,3 +311,8 @@ def designs(se: object) -> Any:
     if isinstance(se, Sequence) and any(isinstance(one, str) for one in se):
         return tuple(spec for one in se for spec in (designs(one) or () if isinstance(one, str) else (one,)))
     return se
+
+
+def design_name(specs: Iterable[SESpec]) -> str:
+    """Return a design in words: `plain`, `slow_both r=16`, `standard r=8 + standard r=8 slot=pre`."""
+    return " + ".join(map(str, specs)) or "plain"

@@ -73,7 +73,7 @@ def test_what_exists_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.Mo
 def test_nothing_is_loaded_when_nothing_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = train(run(), DATA, tmp_path / run().id)
     workers.loaded.cache_clear()
-    monkeypatch.setattr(workers, "load", lambda *args, **kw: pytest.fail("it was loaded"))
+    monkeypatch.setattr(workers, "load_for", lambda *args, **kw: pytest.fail("it was loaded"))
     assert list(execute([run()], Store(tmp_path), ONE)) == [made]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_summary import SHORT, results
+from study_results import SHORT, results
 
 from senet.experiments.agreement import Agreement, agreement, kendall
 from senet.experiments.study import Row, Study

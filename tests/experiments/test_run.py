@@ -134,7 +134,7 @@ def test_ids_are_equal_in_other_processes_and_need_no_torch() -> None:
     text = json.dumps([run.as_dict() for run in ONE_CHANGE])
     code = (
         "import json, sys\n"
-        "from senet import settings as decode\n"
+        "from senet.experiments import decoding\n"
         "print([decoding.run(values).id for values in json.load(sys.stdin)])\n"
         "assert 'torch' not in sys.modules\n"
     )

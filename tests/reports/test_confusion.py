@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_summary import SHORT, results
+from study_results import SHORT, results
 
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import summarize

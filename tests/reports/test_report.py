@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_summary import SHORT, result, results, study
+from study_results import SHORT, result, results, study
 from test_table import senets
 
 from senet.errors import CheckpointError, StorageError

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 
 import pytest
-from test_summary import SHORT, results
+from study_results import SHORT, results
 
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import summarize

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from study_results import SHORT, result
 from support.payloads import PAYLOADS
-from test_summary import SHORT, result
 
 from senet.cli.failure import in_one_line
 from senet.errors import DataError

@@ -15,8 +15,9 @@ from senet.search.driver import search
 from senet.search.findings import Findings
 from senet.search.latency import latency_ms
 from senet.search.strategies.exhaustive import grid
-from senet.search.strategy import Score, name
+from senet.search.strategy import Score
 from senet.search.test_scores import claims
+from senet.spec import design_name
 
 OUTCOME = search(SPACE, grid(SPACE), Laboratory(), name="grid", count=params)
 SMALL = replace(SPACE, references=(4,), confirm_seeds=(7, 8))
@@ -27,8 +28,8 @@ def test_the_test_set_claims_more_than_held_out_images_for_equal_designs() -> No
     tests = {d: {0: luck[tuple(d[0].reduction) if d else ()]} for d in OUTCOME.trials}  # type: ignore[arg-type]
     outcome = replace(OUTCOME, space=SMALL)
     held_out, by_test = claims(outcome, tests)
-    assert (name(held_out.design), held_out.test) == ("standard r=2-2", 50.1)
-    assert (name(by_test.design), by_test.test) == ("standard r=4-2", 51.2)  # the plain network is no choice
+    assert (design_name(held_out.design), held_out.test) == ("standard r=2-2", 50.1)
+    assert (design_name(by_test.design), by_test.test) == ("standard r=4-2", 51.2)  # the plain network is no choice
     assert held_out.gain == pytest.approx(0.2)
     assert by_test.gain == pytest.approx(1.3)
     assert "KTH" in by_test.way

@@ -23,11 +23,11 @@ from senet.experiments.run import Run
 from senet.reports.search_reread import _stopped, reread
 from senet.search.saved import read_said
 from senet.search.space import Space, read_space
-from senet.search.supernet import _restored, shared_network
+from senet.search.supernet import SharedTraining, shared_network
 from senet.training.checkpoint import Checkpoint
 from senet.training.optimizers import make_optimizer
 
-STUDIES = Path(__file__).parents[3] / "studies"
+STUDIES = Path(__file__).parents[2] / "studies"
 SPACE = read_space(STUDIES / "spaces" / "search_resnet8_quick.toml")
 MANY = [200, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
@@ -124,8 +124,7 @@ def trained() -> tuple[Space, Data, Checkpoint]:
 
 
 def restored(space: Space, data: Data, found: Checkpoint) -> tuple[int, float]:
-    network = shared_network(space, data)
-    return _restored(found, space, data, network, make_optimizer(network, space.base.recipe.optim), epochs=2)
+    return SharedTraining(space, data, shared_network(space, data), 2).restore(found)
 
 
 def test_a_shared_network_goes_on_from_its_checkpoint(trained: tuple[Space, Data, Checkpoint]) -> None:
@@ -141,7 +140,7 @@ def test_a_shared_network_goes_on_from_its_checkpoint(trained: tuple[Space, Data
         ("seconds", float("nan"), "after nan s"),
         ("seconds", [1], "must be a string or a real number"),
         ("seconds", -1, "after -1.0 s"),
-        ("data", None, "it is of other images: None"),
+        ("data", None, "is of other images: None"),
         ("optimizer", None, "not subscriptable"),
         ("optimizer", {"state": {0: {}}}, "the optimiser keeps momentum_buffer, not"),
         ("optimizer", {"state": {10**9: {"momentum_buffer": torch.ones(2)}}}, "out of range"),

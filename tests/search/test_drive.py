@@ -14,8 +14,8 @@ from senet.search.space import Budget, Choices, Shared, Space
 from senet.search.strategies.exhaustive import grid, scatter
 from senet.search.strategies.greedy import greedy
 from senet.search.strategies.shared import shared
-from senet.search.strategy import Batch, Design, Score, merit, name
-from senet.spec import SESpec
+from senet.search.strategy import Batch, Design, Score, merit
+from senet.spec import SESpec, design_name
 
 SPACE = Space(
     name="s",
@@ -65,7 +65,7 @@ class Laboratory:
 
 
 def names(designs: Sequence[Design]) -> list[str]:
-    return [name(design).removeprefix("standard r=") for design in designs]
+    return [design_name(design).removeprefix("standard r=") for design in designs]
 
 
 def test_every_candidate_is_trained_once_with_every_seed() -> None:
@@ -129,7 +129,7 @@ def test_a_random_order_depends_on_the_seed_and_repeats_nothing() -> None:
 
     assert order(0) == order(0)
     assert {order(seed)[0] for seed in range(20)} == set(SPACE.designs())
-    assert sorted(map(name, order(3))) == sorted(map(name, SPACE.designs()))
+    assert sorted(map(design_name, order(3))) == sorted(map(design_name, SPACE.designs()))
 
 
 def test_shared_trains_the_best_and_probes_from_end_to_end() -> None:
@@ -171,7 +171,12 @@ def test_refused_proposals_do_not_keep_optuna_going_for_ever() -> None:
 def test_latency_is_measured_where_it_is_an_objective() -> None:
     space = replace(SPACE, objectives=("accuracy", "latency_ms"))
     outcome = search(
-        space, grid(space), Laboratory(lambda d: 500), name="grid", count=params, latency=lambda d: 10.0 - len(name(d))
+        space,
+        grid(space),
+        Laboratory(lambda d: 500),
+        name="grid",
+        count=params,
+        latency=lambda d: 10.0 - len(design_name(d)),
     )
     assert outcome.scores[()].latency_ms == 5.0
     assert outcome.chosen is not None

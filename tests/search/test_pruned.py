@@ -24,8 +24,9 @@ from senet.search.outcome import Outcome
 from senet.search.session import with_options
 from senet.search.space import Budget, read_space
 from senet.search.strategies.exhaustive import grid
-from senet.search.strategy import Design, name
+from senet.search.strategy import Design
 from senet.search.trainings import Bench
+from senet.spec import design_name
 
 EARLY = replace(SPACE, stop_early=Rule(rule="median"))
 
@@ -102,9 +103,14 @@ def test_optuna_is_told_and_asks_no_more_for_it() -> None:
 def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
     outcome, _ = found()
     last = cells(outcome, {})[-1]
-    assert last == [name(BAD), "grid", f"{params(BAD):,}", "pruned at epoch 2 of 8: 99.90 < 99.95", "-", ""]
+    assert last == [design_name(BAD), "grid", f"{params(BAD):,}", "pruned at epoch 2 of 8: 99.90 < 99.95", "-", ""]
     (row,) = [row for row in csv.DictReader(io.StringIO(csv_text(outcome, {}))) if row["pruned_epoch"]]
-    assert (row["design"], row["accuracy"], row["pruned_epoch"], row["pruned_accuracy"]) == (name(BAD), "", "2", "99.9")
+    assert (row["design"], row["accuracy"], row["pruned_epoch"], row["pruned_accuracy"]) == (
+        design_name(BAD),
+        "",
+        "2",
+        "99.9",
+    )
     said = " ".join(notes(outcome, {}))
     assert "pruned: 1 of 5 designs" in said
     assert "they had 2 of their 8 epochs, whose 1.0 minutes are in the cost; they have no rank" in said

@@ -371,7 +371,7 @@ def test_a_value_is_what_toml_makes_of_it_or_the_text_itself(text: str, value: o
 
 @given(
     tables=st.dictionaries(
-        NAMES.filter(lambda name: name not in settings.IN_RECIPE),
+        NAMES.filter(lambda name: name not in decoding.IN_RECIPE),
         st.dictionaries(NAMES, SCALARS, min_size=1, max_size=3),
         max_size=3,
     )

@@ -391,7 +391,7 @@ def test_a_stop_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest
             if name == place:
                 raise KeyboardInterrupt
 
-        for module in ("lab.checkpoint", "files.atomic"):
+        for module in ("training.checkpoint", "files.atomic"):
             monkeypatch.setattr(f"senet.{module}.failpoint", interrupt)
         monkeypatch.setenv("SENET_FAILPOINT", place)
         with pytest.raises(KeyboardInterrupt):

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from senet.data.dataset import Split
-from senet.data.loading import load
+from senet.data.loading import load_for
 from senet.data.subset import balanced
 from senet.errors import DataError, SpecError, UsageError
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
-from senet.files.atomic import write_bytes, write_json, write_text
+from senet.files.atomic import write_json, write_text
 from senet.networks import origin_of, preprocessing_of, save_pretrained
 from senet.networks.loaded import Named, host, made_of, named
 from senet.networks.own_images import num_outputs, see
@@ -29,6 +28,7 @@ from senet.training.testing import finished
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 from senet.weights.source import locate
+from senet.weights.writing import write_weights
 
 __all__ = ["Batches", "Subject", "finite", "prepare", "write_folded"]
 
@@ -129,7 +129,7 @@ def prepare(
             raise UsageError(f"--class-map is for networks of other libraries; {name} has its own classes.")
         told = preprocessing_of(name) if who.library == "folder" else None
         wanted = run.data if told is None else told.applied(run.data)
-        data = load(wanted, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+        data = load_for(setup, wanted)
         if who.library == "senet" and weights is not None:
             model, title = build(run, data), f"{run.model} {run.design}"
             load_weights(model, read_weights(locate(weights)), origin=origin)
@@ -176,8 +176,7 @@ def write_folded(subject: Subject, folded: Folded, folder: Path, *, command: str
         draw(folded, folder / "figure.png", title=subject.title)
         names.append("figure.png")
     if not folded.dry_run:
-        tensors = {key: value.detach().cpu().contiguous() for key, value in subject.model.state_dict().items()}
-        write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+        write_weights(folder / "model.safetensors", subject.model.state_dict())
         names.append("model.safetensors")
         try:
             save_pretrained(subject.model, folder, **subject.origin)

@@ -4,19 +4,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import save
 from torch import nn
 
 from senet.costs import cost
 from senet.dataflow.example import guesses
 from senet.errors import UsageError
 from senet.experiments import decoding
-from senet.files.atomic import ensure_writable, write_bytes
+from senet.files.atomic import ensure_writable
 from senet.networks import save_pretrained, side_of
 from senet.networks.loaded import host, made_of, named
 from senet.surgery import Insertion, insert
 from senet.surgery.insertion.drawing import insertion_text
+from senet.weights.writing import write_weights
 
 __all__ = ["insertion_values", "run_insert"]
 
@@ -80,12 +79,8 @@ def run_insert(
             f"\n\n{out} holds the network: senet.from_pretrained({str(out)!r}), senet eval, fold or cost {out}{fresh}"
         )
     elif out is not None:
-        state = {
-            key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for key, value in model.state_dict().items()
-        }
-        write_bytes(out, save(state, metadata={"format": "pt"}))
-        text += f"\n\n{out} holds {len(state)} tensors; it loads after the same insert into {name}{fresh}"
+        write_weights(out, model.state_dict())
+        text += f"\n\n{out} holds {len(model.state_dict())} tensors; it loads after the same insert into {name}{fresh}"
     return values, text
 
 

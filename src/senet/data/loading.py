@@ -20,14 +20,25 @@ from senet.data.survey import UnreadableImages, decode_all, look_at, statistics
 from senet.data.svhn import read_svhn
 from senet.errors import DataError, SpecError
 from senet.experiments.data_spec import DataSpec
+from senet.experiments.setup import Setup
 
-__all__ = ["load"]
+__all__ = ["load", "load_for"]
 
 _SMALL_SIDE = 64
 _SMALL_SET = 2**30  # bytes in memory
 _FULL_CHECK = 50_000  # pictures; about a minute on two cores
 _MEASURED = 1024  # pictures that give mean and deviation of a folder
 _SHOWN = 5
+
+
+def load_for(setup: Setup, spec: DataSpec) -> Data:
+    """Load a data set from where a setup says, see `load`.
+
+    Args:
+        setup: folder of the data, what to do with unreadable images, whether to download.
+        spec: which set, its normalisation and its size.
+    """
+    return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
 
 
 def load(spec: DataSpec, *, root: Path | None = None, on_bad_image: str = "error", download: bool = False) -> Data:

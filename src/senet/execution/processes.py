@@ -5,7 +5,6 @@ A process that dies takes one run down to its last checkpoint, a parent that die
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -105,15 +104,16 @@ class _Process:
     def __init__(self, job: Job, gpu: str = "") -> None:
         self.gpu = gpu
         self.pipe, theirs = CONTEXT.Pipe()
-        packed = pickle.dumps((_serve, job, multiprocessing.get_start_method()))
         by_main = threading.current_thread() is threading.main_thread()
-        self.process = CONTEXT.Process(target=begin, args=(packed, theirs, by_main))
+        self.process = CONTEXT.Process(target=begin, args=(theirs, by_main))
         self.run: Run | None = None
         self._folder = Path()
         self._ready = self._dismissed = False
         with held(), _environment("CUDA_VISIBLE_DEVICES", gpu):  # it lets signals in when it can heed them
             self.process.start()
         theirs.close()
+        with suppress(OSError):  # it has ended: `hear` tells
+            self.pipe.send((_serve, job, multiprocessing.get_start_method()))
 
     def give(self, run: Run, folder: Path) -> None:
         """Let it train a run."""

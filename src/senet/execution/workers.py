@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from senet.data.dataset import Data
-from senet.data.loading import load
+from senet.data.loading import load_for
 from senet.errors import SenetError
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.early_stopping import Judge
@@ -113,7 +113,7 @@ Open = Callable[[Job, int], AbstractContextManager[Workers]]
 @lru_cache(maxsize=2)
 def loaded(spec: DataSpec, setup: Setup) -> Data:
     """Load a data set, or return it again."""
-    return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    return load_for(setup, spec)
 
 
 class Here:

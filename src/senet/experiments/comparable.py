@@ -1,13 +1,14 @@
 """Whether results may stand side by side: the rule of every table, figure, report and list of results."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from senet.errors import CheckpointError
 from senet.experiments.early_stopping import Pruned
 from senet.experiments.result import Result
 
-__all__ = ["refuse_other_images"]
+__all__ = ["refuse_changed_images", "refuse_other_images"]
 
 
 def refuse_other_images(results: Iterable[Result | Pruned]) -> None:
@@ -35,4 +36,21 @@ def refuse_other_images(results: Iterable[Result | Pruned]) -> None:
         raise CheckpointError(
             f"{one} and {two} saw {difference}, so they cannot be compared; remove the results of one of the two (its "
             "folder of runs, its line in results.jsonl), or train both on the same images."
+        )
+
+
+def refuse_changed_images(place: Path, before: str, now: str) -> None:
+    """Refuse to go on in a folder with images that have changed since.
+
+    Args:
+        place: the folder or file with what was trained.
+        before: fingerprint of the images that it was trained on.
+        now: fingerprint of the images that were loaded.
+
+    Raises:
+        CheckpointError: if they differ.
+    """
+    if before != now:
+        raise CheckpointError(
+            f"{place} is of other images: {before} -> {now}; choose another folder or remove this one."
         )

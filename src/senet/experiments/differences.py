@@ -5,7 +5,7 @@ from typing import Any
 
 from senet.experiments.run import Run
 
-__all__ = ["differences", "settings"]
+__all__ = ["changed_fields", "differences", "settings"]
 
 
 def settings(run: Run) -> str:
@@ -18,7 +18,7 @@ def settings(run: Run) -> str:
     values = run.as_dict()
     plain = Run().as_dict() | {name: values[name] for name in ("model", "se", "seed")}
     plain["data"]["name"] = plain["recipe"]["epochs"] = None
-    return " ".join(f"{place}={_word(value)}" for place, _, value in _changes(plain, values))
+    return " ".join(f"{place}={_word(value)}" for place, _, value in changed_fields(plain, values))
 
 
 def differences(
@@ -33,7 +33,7 @@ def differences(
     """
     changed: dict[tuple[str, str, str], list[str]] = {}
     for row, before in full.items():
-        for place, old, new in _changes(before.as_dict(), quick[row].as_dict()):
+        for place, old, new in changed_fields(before.as_dict(), quick[row].as_dict()):
             changed.setdefault((place, _word(old), _word(new)), []).append(row)
     lines = []
     for (place, old, new), rows in changed.items():
@@ -50,13 +50,25 @@ def _where(rows: Sequence[str], known: Sequence[str]) -> str:
     return f" (all but {', '.join(others)})" if len(others) < len(rows) else f" ({', '.join(rows)})"
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    for name, old in before.items():
-        new = now[name]
-        if isinstance(old, Mapping):
-            yield from _changes(old, new, f"{place}{name}.")
-        elif old != new:
-            yield place + name, old, new
+def changed_fields(before: Any, now: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Compare two values as JSON has them, field by field.
+
+    Args:
+        before: tables, lists and plain values, nested.
+        now: another one.
+        place: dotted name of both.
+
+    Returns:
+        The dotted name, the old and the new value of everything that differs; a missing field is None.
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in dict.fromkeys((*before, *now)):
+            yield from changed_fields(before.get(name), now.get(name), f"{place}.{name}".lstrip("."))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for number, (old, new) in enumerate(zip(before, now, strict=True)):
+            yield from changed_fields(old, new, f"{place}[{number}]")
+    elif before != now:
+        yield place, before, now
 
 
 def _word(value: Any) -> str:

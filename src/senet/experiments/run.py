@@ -10,7 +10,7 @@ from senet.calls import by_name
 from senet.errors import SpecError
 from senet.experiments.data_spec import PIXELS, DataSpec
 from senet.experiments.recipe import Recipe
-from senet.spec import SESpec
+from senet.spec import SESpec, design_name
 
 __all__ = ["SCHEMA", "Run"]
 
@@ -57,7 +57,7 @@ class Run:
     @property
     def design(self) -> str:
         """The blocks in words: `plain`, `slow_both r=16`, `standard r=8 + standard r=8 slot=pre`."""
-        return " + ".join(map(str, self.se)) or "plain"
+        return design_name(self.se)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the values as JSON has them, with the version of their meaning.

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from senet.data.dataset import Data, Split
-from senet.data.loading import load
+from senet.data.loading import load_for
 from senet.data.on_disk import Files
 from senet.errors import SpecError
 from senet.experiments.data_spec import DataSpec
@@ -82,7 +82,7 @@ def see(
     wanted = adjusted(preprocessing_of(found), normalize=normalize, size=spec.size)
     size = spec.size or (max(wanted.size) if spec.name == "folder" else 0)
     spec = replace(spec, normalize="unit", size=size)
-    data = load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    data = load_for(setup, spec)
     model = host(name, weights=weights, or_classes=data.num_classes).to(setup.device)
     title = str(found) if found.is_foreign else Path(name).name
     outputs = num_outputs(model, title, _seen(data.test, wanted, data.test.labels).shape, setup.device)

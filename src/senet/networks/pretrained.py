@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import nn
 
 from senet import models
 from senet.calls import by_name
 from senet.errors import CheckpointError, SenetError, SpecError
 from senet.experiments.result import Result
-from senet.files.atomic import ensure_writable, write_bytes
+from senet.files.atomic import ensure_writable
 from senet.networks.building import Builder, builder_of
 from senet.networks.names import RUN, named
 from senet.networks.rebuild import described, rebuild
@@ -22,6 +21,7 @@ from senet.weights.config import Config, Preprocessing, read_config
 from senet.weights.numbers import check_values
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
+from senet.weights.writing import write_weights
 
 __all__ = ["description", "from_pretrained", "origin_of", "preprocessing_of", "save_pretrained", "side_of"]
 
@@ -94,10 +94,9 @@ def save_pretrained(
         raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; leave it out.")
     folder = Path(folder)
     ensure_writable(folder)
-    weights = {key: value.detach().cpu().clone().contiguous() for key, value in model.state_dict().items()}
     params = sum(parameter.numel() for parameter in model.parameters())
     config.as_json()  # before anything is written
-    write_bytes(folder / WEIGHTS[0], save(weights, metadata={"format": "pt"}))
+    write_weights(folder / WEIGHTS[0], model.state_dict())
     write_description(folder, config, params=params, result=result)
     return folder
 

@@ -13,7 +13,7 @@ from senet.experiments import decoding
 from senet.models import ZOO, image_size
 from senet.networks import Named, named, side_of
 from senet.networks.count import count
-from senet.spec import SESpec
+from senet.spec import SESpec, design_name
 from senet.surgery import insert
 from senet.tables import room, wrapped
 from senet.text import one_line
@@ -36,7 +36,7 @@ def cost_values(
         num_classes: outputs; None stands for the network's own number.
     """
     designs = decoding.se_designs(se)
-    design = " + ".join(map(str, designs)) or "plain"
+    design = design_name(designs)
     try:
         found = Named("senet", model) if model in ZOO else named(model)
     except SpecError:

@@ -18,8 +18,8 @@ from senet.search.confirmation import against_constants, confirmation, study_tex
 from senet.search.findings import Findings
 from senet.search.outcome import Outcome
 from senet.search.pareto import front
-from senet.search.strategy import name
 from senet.search.test_scores import Claim
+from senet.spec import design_name
 from senet.text import bullets, code_span, counted
 from senet.text import markdown as as_markdown
 
@@ -72,7 +72,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
     best = front(outcome.searched, space.objectives)
     trials = [
         {
-            "design": name(design),
+            "design": design_name(design),
             "se": [asdict(spec) for spec in design],
             "phase": trial.phase,
             **_numbers(asdict(trial.score)),
@@ -91,23 +91,23 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         "strategy": outcome.strategy,
         "objectives": space.objectives,
         "seeds": space.seeds,
-        "chosen": None if outcome.chosen is None else name(outcome.chosen),
+        "chosen": None if outcome.chosen is None else design_name(outcome.chosen),
         "ended": outcome.ended,
         "train_seconds": outcome.seconds,
         "phases": [
             {
                 "phase": p.name,
-                "designs": [name(d) for d in p.designs],
+                "designs": [design_name(d) for d in p.designs],
                 "new": p.new,
                 "pruned": p.pruned,
-                "best": None if p.best is None else name(p.best),
+                "best": None if p.best is None else design_name(p.best),
             }
             for p in outcome.phases
         ],
         "trials": trials,
         "pruned": [
             {
-                "design": name(cut.design),
+                "design": design_name(cut.design),
                 "se": [asdict(spec) for spec in cut.design],
                 "phase": cut.phase,
                 "params": cut.params,
@@ -123,7 +123,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
             }
             for cut in outcome.cut
         ],
-        "refused": {name(design): params for design, params in outcome.refused.items()},
+        "refused": {design_name(design): params for design, params in outcome.refused.items()},
         "claims": [_claim(claim) for claim in found.claims],
     }
     if found.study is not None:
@@ -135,7 +135,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
             "designs_per_minute": found.shared.per_minute,
             "agreement": {label: _numbers(asdict(value)) for label, value in _agreement(found)},
             "scores": {
-                name(d): {"accuracy": s.accuracy, "loss": s.loss, "params": s.params}
+                design_name(d): {"accuracy": s.accuracy, "loss": s.loss, "params": s.params}
                 for d, s in found.shared.scores.items()
             },
         }
@@ -143,8 +143,8 @@ def findings_dict(found: Findings) -> dict[str, Any]:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    reference = None if claim.reference is None else name(claim.reference)
-    return _numbers({**asdict(claim), "design": name(claim.design), "reference": reference})
+    reference = None if claim.reference is None else design_name(claim.reference)
+    return _numbers({**asdict(claim), "design": design_name(claim.design), "reference": reference})
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _choice(outcome: Outcome) -> str:
     """Describe what the search ends with, the plain network first where it is better."""
     if outcome.chosen is None:
         return "Chosen: nothing: no design was trained."
-    chosen = f"**{as_markdown(name(outcome.chosen))}**"
+    chosen = f"**{as_markdown(design_name(outcome.chosen))}**"
     if not table.plain_wins(outcome):
         return f"Chosen: {chosen}."
     score, plain = outcome.scores.get(outcome.chosen), outcome.scores[()]
@@ -230,19 +230,26 @@ def _rank_of_choice(found: Findings) -> list[str]:
         return []
     scores = found.shared.scores
     ranked = sorted(scores, key=lambda design: scores[design].goods(found.outcome.space.objectives), reverse=True)
-    return [f"the choice {name(chosen)} has rank {ranked.index(chosen) + 1} of {len(ranked)} by its shared score"]
+    return [
+        f"the choice {design_name(chosen)} has rank {ranked.index(chosen) + 1} of {len(ranked)} by its shared score"
+    ]
 
 
 def _claimed(found: Findings) -> list[str]:
     if not found.claims:
         return []
     rows = [
-        [claim.way, name(claim.design), f"{claim.test:.2f}", "-" if claim.gain != claim.gain else f"{claim.gain:+.2f}"]
+        [
+            claim.way,
+            design_name(claim.design),
+            f"{claim.test:.2f}",
+            "-" if claim.gain != claim.gain else f"{claim.gain:+.2f}",
+        ]
         for claim in found.claims
     ]
     seeds = len(found.outcome.space.seeds)
     reference = found.claims[0].reference
-    gain = "gain" if reference is None else f"gain over {name(reference)}"
+    gain = "gain" if reference is None else f"gain over {design_name(reference)}"
     return [
         "## What selecting on the test set would have claimed\n",
         table.markdown(["way", "design", "test top-1 [%]", gain], rows),

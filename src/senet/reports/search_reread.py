@@ -17,9 +17,10 @@ from senet.search.saved import Listed, SharedSaid, read_said
 from senet.search.session import STRATEGIES, pool, ready
 from senet.search.space import Space
 from senet.search.strategies.shared import scored_designs, shared
-from senet.search.strategy import Design, Score, merit, name
+from senet.search.strategy import Design, Score, merit
 from senet.search.supernet import SharedScores
 from senet.search.test_scores import claims
+from senet.spec import design_name
 
 __all__ = ["lists_beside", "reread"]
 
@@ -67,11 +68,13 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
         walk,
         lambda runs: _found(runs, store, stopped),
         name=strategy,
-        count=lambda design: said.listed(name(design)).params,
-        latency=(lambda design: _measured(said.listed(name(design)))) if "latency_ms" in space.objectives else None,
+        count=lambda design: said.listed(design_name(design)).params,
+        latency=(lambda design: _measured(said.listed(design_name(design))))
+        if "latency_ms" in space.objectives
+        else None,
     )
     listed = {one.design: one for one in said.trials}
-    tests = {design: one.test for design in outcome.trials if (one := listed.get(name(design))) and one.test}
+    tests = {design: one.test for design in outcome.trials if (one := listed.get(design_name(design))) and one.test}
     study = confirmation(space, [outcome.chosen]) if space.confirm_seeds and outcome.chosen is not None else None
     return Findings(
         outcome=outcome,
@@ -115,7 +118,7 @@ def _scored(space: Space, said: SharedSaid | None) -> SharedScores | None:
     """Read the scores of the shared network."""
     if said is None:
         return None
-    designs = {name(design): design for design in scored_designs(space)}
+    designs = {design_name(design): design for design in scored_designs(space)}
     if strange := [word for word in said.scores if word not in designs]:
         raise UsageError(f"search.json scores {strange[0]}, which is no design of {space.name}; give its own space.")
 

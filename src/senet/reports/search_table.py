@@ -9,7 +9,8 @@ from statistics import fmean
 from senet.experiments.rank_correlation import Correlation, kendall, spearman
 from senet.search.outcome import Outcome
 from senet.search.pareto import front
-from senet.search.strategy import Design, Score, name
+from senet.search.strategy import Design, Score
+from senet.spec import design_name
 from senet.text import counted, csv_cell, markdown_table
 
 __all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "plain_wins", "walk"]
@@ -31,7 +32,11 @@ def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
     rows = []
     for design, trial in sorted(outcome.trials.items(), key=lambda pair: -pair[1].score.accuracy):
         score = trial.score
-        row = [name(design) + (" (chosen)" if design == outcome.chosen else ""), trial.phase, f"{score.params:,}"]
+        row = [
+            design_name(design) + (" (chosen)" if design == outcome.chosen else ""),
+            trial.phase,
+            f"{score.params:,}",
+        ]
         row += [f"{score.accuracy:.2f} ± {trial.spread:.2f}", f"{score.loss:.4f}"]
         if tests:
             row.append(f"{fmean(tests[design].values()):.2f}" if tests.get(design) else "-")
@@ -39,12 +44,12 @@ def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
             row.append(f"{score.latency_ms:.2f}")
         rows.append([*row, "yes" if design in best else ""])
     missing = ["-"] * (len(columns(outcome, tests)) - 5)
-    for cut in sorted(outcome.cut, key=lambda cut: (-cut.pruned.epoch, name(cut.design))):
+    for cut in sorted(outcome.cut, key=lambda cut: (-cut.pruned.epoch, design_name(cut.design))):
         epoch, epochs = cut.pruned.epoch, cut.pruned.run.recipe.epochs
         said = f"pruned at epoch {epoch} of {epochs}: {cut.pruned.accuracy:.2f}"
         if outcome.space.objectives[0] != "loss":
             said += f" < {cut.pruned.verdict.level:.2f}"
-        rows.append([name(cut.design), cut.phase, f"{cut.params:,}", said, *missing, ""])
+        rows.append([design_name(cut.design), cut.phase, f"{cut.params:,}", said, *missing, ""])
     return rows
 
 
@@ -79,11 +84,19 @@ def csv_text(outcome: Outcome, tests: Tests) -> str:
         numbers = [score.accuracy, trial.spread, len(trial.results), score.loss, test, score.latency_ms]
         plain = ["" if math.isnan(x) else x for x in numbers]
         writer.writerow(
-            [csv_cell(name(design)), score.params, *plain, int(design in best), int(design == outcome.chosen), "", ""]
+            [
+                csv_cell(design_name(design)),
+                score.params,
+                *plain,
+                int(design in best),
+                int(design == outcome.chosen),
+                "",
+                "",
+            ]
         )
     for cut in outcome.cut:
         writer.writerow(
-            [csv_cell(name(cut.design)), cut.params, *[""] * 6, 0, 0, cut.pruned.epoch, cut.pruned.accuracy]
+            [csv_cell(design_name(cut.design)), cut.params, *[""] * 6, 0, 0, cut.pruned.epoch, cut.pruned.accuracy]
         )
     return text.getvalue()
 
@@ -99,7 +112,7 @@ def walk(outcome: Outcome) -> list[str]:
     lines = []
     for phase in outcome.phases:
         asked = len(phase.designs)
-        best = f", best {name(phase.best)}" if phase.best is not None else ", nothing was trained to the end"
+        best = f", best {design_name(phase.best)}" if phase.best is not None else ", nothing was trained to the end"
         pruned = f", {phase.pruned} of them pruned" if phase.pruned else ""
         lines.append(f"{phase.name}: {counted(asked, 'design')}, {phase.new} new{pruned}{best}")
     return lines

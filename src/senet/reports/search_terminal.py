@@ -10,7 +10,7 @@ from senet.reports import search_table as table
 from senet.reports.console import say, show_rows
 from senet.search.confirmation import against_constants
 from senet.search.findings import Findings
-from senet.search.strategy import name
+from senet.spec import design_name
 
 __all__ = ["show"]
 
@@ -32,8 +32,8 @@ def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], N
     for note in table.notes(outcome, found.tests):
         say(f"- {note}")
     for claim in found.claims:
-        against = f" ({claim.gain:+.2f} against {name(claim.reference)})" if claim.reference is not None else ""
-        say(f"- {claim.way}: {name(claim.design)}, test {claim.test:.2f} %{against}")
+        against = f" ({claim.gain:+.2f} against {design_name(claim.reference)})" if claim.reference is not None else ""
+        say(f"- {claim.way}: {design_name(claim.design)}, test {claim.test:.2f} %{against}")
     if found.shared is not None:
         real = {design: trial.score for design, trial in found.pool.items()}
         say(f"- shared network: {found.shared.per_minute:,.0f} designs a minute")

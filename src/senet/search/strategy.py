@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from senet.spec import SESpec
 
-__all__ = ["OBJECTIVES", "Batch", "Design", "Score", "Strategy", "merit", "name"]
+__all__ = ["OBJECTIVES", "Batch", "Design", "Score", "Strategy", "merit"]
 
 Design = tuple[SESpec, ...]
 """The blocks of a network, as in `Run.se`; empty is the plain network."""
@@ -63,8 +63,3 @@ def merit(objectives: tuple[str, ...]) -> Callable[[Score], tuple[float, ...]]:
         return score.goods(objectives)
 
     return key
-
-
-def name(design: Design) -> str:
-    """Name a design as tables do."""
-    return " + ".join(map(str, design)) or "plain"

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, NumericError, SpecError
+from senet.experiments.comparable import refuse_changed_images
 from senet.experiments.seeds import mix
 from senet.files.atomic import ensure_writable
 from senet.files.lock import waited
@@ -32,12 +33,11 @@ from senet.search.supernet_scores import score_schemes, select
 from senet.signals import stoppable
 from senet.spec import SESpec
 from senet.training.checkpoint import Checkpoint, Checkpoints
-from senet.training.optimizers import make_optimizer, restore_optimizer
+from senet.training.learner import Learner
 from senet.training.order import epoch_plan
 from senet.training.progress import Progress
-from senet.weights.numbers import check_values
 
-__all__ = ["SharedScores", "sandwich", "score_space", "shared_network", "train_shared"]
+__all__ = ["SharedScores", "SharedTraining", "sandwich", "score_space", "shared_network", "train_shared"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ def shared_network(space: Space, data: Data) -> Network:
 
 def sandwich(
     network: nn.Module, specs: Sequence[SESpec], x: Float[Tensor, "n c h w"], y: Int64[Tensor, " n"], *, amp: bool
-) -> float:
+) -> Float64[Tensor, ""]:
     """Add the gradients of one batch: the first design learns the labels, the others what the first one says.
 
     The mean over the designs is what is descended, so that the recipe's learning rate keeps its meaning.
@@ -113,7 +113,7 @@ def sandwich(
     Source:
         Yu and Huang, Universally Slimmable Networks, arXiv:1903.05134.
     """
-    first, target = math.nan, None
+    first, target = torch.zeros((), dtype=torch.float64, device=x.device), None
     for spec in specs:
         select(network, spec)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
@@ -122,7 +122,7 @@ def sandwich(
         loss = F.cross_entropy(logits, y if target is None else target)
         (loss / len(specs)).backward()  # type: ignore[no-untyped-call]
         if target is None:
-            first, target = loss.item(), logits.detach().softmax(1)
+            first, target = loss.detach().double(), logits.detach().softmax(1)
     return first
 
 
@@ -147,100 +147,82 @@ def train_shared(
         NumericError: if the loss is no number.
     """
     _refuse_what_is_not_shared(space)
-    recipe, epochs = space.base.recipe, space.shared.epochs or space.base.recipe.epochs
-    shape = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    network = shared_network(space, data).to(device).to(memory_format=shape)
-    optimizer = make_optimizer(network, recipe.optim)
+    epochs = space.shared.epochs or space.base.recipe.epochs
+    shared = SharedTraining(space, data, shared_network(space, data).to(device), epochs)
     home = folder / f"shared-{_id(space, epochs)}"
     ensure_writable(home)
     with waited(home):  # another command may train the same network
-        return network, _trained(space, data, home, network, optimizer, epochs=epochs, watch=watch)
+        return shared.network, shared.train(home, watch)
 
 
-def _trained(
-    space: Space,
-    data: Data,
-    home: Path,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    *,
-    epochs: int,
-    watch: Callable[[Progress], None] | None,
-) -> float:
-    """Train the shared network from its last checkpoint on; return the seconds that all of it took."""
-    checkpoints, done, seconds = Checkpoints(home / "checkpoints"), 0, 0.0
-    if (found := checkpoints.latest()) is not None:
-        done, seconds = _restored(found, space, data, network, optimizer, epochs=epochs)
-    with stoppable(announce=True) as stop:
-        network.train()
-        for epoch in range(done, epochs):
-            began = time.monotonic()
-            for moment, speed, loss in _epoch(space, network, optimizer, data, epoch=epoch, epochs=epochs):
-                if not math.isfinite(loss):
-                    raise NumericError(f"{home}: the loss of epoch {epoch + 1} is {loss}; lower optim.lr.")
-                if watch is not None:
-                    watch(_progress(home.name, moment, epochs, speed))
-                if stop:
-                    raise stop.error(f"{home}: stopped; the same command goes on after epoch {epoch}.")
-            seconds += time.monotonic() - began
-            state = {"epoch": epoch + 1, "seconds": seconds, "data": data.fingerprint}
-            state["optimizer"] = optimizer.state_dict()
-            checkpoints.save(epoch + 1, weights=network.state_dict(), state=state)
-        if stop:
-            raise stop.error(f"{home}: stopped behind its last epoch; the same command goes on from here.")
-    return seconds
+class SharedTraining:
+    """The training of a shared network: the step of `Learner` with the sandwich rule as its objective."""
 
+    def __init__(self, space: Space, data: Data, network: Network, epochs: int) -> None:
+        self.space, self.data, self.network, self.epochs = space, data, network, epochs
+        self.recipe, self.seed = space.base.recipe, space.seeds[0]
+        self.specs: list[SESpec] = []
+        self.learner = Learner(network, self.recipe, fused=False, objective=self._objective)
 
-def _restored(
-    found: Checkpoint, space: Space, data: Data, network: Network, optimizer: torch.optim.Optimizer, *, epochs: int
-) -> tuple[int, float]:
-    """Go back to a checkpoint; return the epochs that it has done, and their seconds.
+    def _objective(self, network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=self.learner.format)
+        return sandwich(network, self.specs, x, y, amp=self.recipe.amp == "bf16")
 
-    Raises:
-        CheckpointError: if it is of other images, or not of this network.
-    """
-    try:
-        if found.state["data"] != data.fingerprint:
-            raise ValueError(f"it is of other images: {found.state['data']} -> {data.fingerprint}")
-        check_values(found.weights, network.state_dict())
-        network.load_state_dict(found.weights)
-        restore_optimizer(optimizer, found.state["optimizer"]["state"], space.base.recipe.optim)
-        epoch, seconds = found.state["epoch"], float(found.state["seconds"])
-        if epoch != found.step or found.step > epochs or not 0 <= seconds < math.inf:
-            raise ValueError(f"epoch {epoch} after {seconds} s is not step {found.step} of {epochs}")
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
-        raise CheckpointError(
-            f"{found.path} does not fit the shared network of this search ({reason}); remove the folder of its "
-            "checkpoints to train it again."
-        ) from error
-    return found.step, seconds
+    def train(self, home: Path, watch: Callable[[Progress], None] | None) -> float:
+        """Train from the last checkpoint on; return the seconds that all of it took."""
+        checkpoints, done, seconds = Checkpoints(home / "checkpoints"), 0, 0.0
+        if (found := checkpoints.latest()) is not None:
+            done, seconds = self.restore(found)
+        with stoppable(announce=True) as stop:
+            for epoch in range(done, self.epochs):
+                began = time.monotonic()
+                for moment, speed, loss in self._epoch(epoch):
+                    if not math.isfinite(loss):
+                        raise NumericError(f"{home}: the loss of epoch {epoch + 1} is {loss}; lower optim.lr.")
+                    if watch is not None:
+                        watch(_progress(home.name, moment, self.epochs, speed))
+                    if stop:
+                        raise stop.error(f"{home}: stopped; the same command goes on after epoch {epoch}.")
+                seconds += time.monotonic() - began
+                state = {"epoch": epoch + 1, "seconds": seconds, "data": self.data.fingerprint, **self.learner.state()}
+                checkpoints.save(epoch + 1, weights=self.network.state_dict(), state=state)
+            if stop:
+                raise stop.error(f"{home}: stopped behind its last epoch; the same command goes on from here.")
+        return seconds
 
+    def restore(self, found: Checkpoint) -> tuple[int, float]:
+        """Go back to a checkpoint; return the epochs that it has done, and their seconds.
 
-def _epoch(
-    space: Space, network: Network, optimizer: torch.optim.Optimizer, data: Data, *, epoch: int, epochs: int
-) -> Iterator[tuple[float, float, float]]:
-    """Take the steps of an epoch; yield after each the epochs done, images per second, and the widest's loss."""
-    recipe, seed = space.base.recipe, space.seeds[0]
-    device = next(network.parameters()).device
-    shape = torch.channels_last if recipe.channels_last else torch.contiguous_format
-    train = data.train.to(device)
-    plan = epoch_plan(len(train), recipe, seed=seed, epoch=epoch)
-    began = time.monotonic()
-    batches = train.batches(plan, augment=recipe.augment, device=device)
-    for step, ((_, noise), (x, y)) in enumerate(zip(plan, batches, strict=True)):
-        torch.manual_seed(noise)
-        moment = epoch + step / len(plan)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.optim.lr * recipe.schedule.factor(moment, epochs=epochs, step=1 / len(plan))
-        optimizer.zero_grad(set_to_none=True)
-        specs = _sampled(space, mix(seed, "schemes", epoch, step))
-        loss = sandwich(network, specs, x.contiguous(memory_format=shape), y, amp=recipe.amp == "bf16")
-        if recipe.clip:
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-        optimizer.step()
-        speed = (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began)
-        yield moment, speed, loss
+        Raises:
+            CheckpointError: if it is of other images, or not of this network.
+        """
+        try:
+            refuse_changed_images(found.path, str(found.state["data"]), self.data.fingerprint)
+            self.learner.restore(found.weights, {"averaged": {}, **found.state})
+            epoch, seconds = found.state["epoch"], float(found.state["seconds"])
+            if epoch != found.step or found.step > self.epochs or not 0 <= seconds < math.inf:
+                raise ValueError(f"epoch {epoch} after {seconds} s is not step {found.step} of {self.epochs}")
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
+            raise CheckpointError(
+                f"{found.path} does not fit the shared network of this search ({reason}); remove the folder of its "
+                "checkpoints to train it again."
+            ) from error
+        return found.step, seconds
+
+    def _epoch(self, epoch: int) -> Iterator[tuple[float, float, float]]:
+        """Take the steps of an epoch; yield after each the epochs done, images per second, and the widest's loss."""
+        recipe = self.recipe
+        train = self.data.train.to(self.learner.device)
+        plan = epoch_plan(len(train), recipe, seed=self.seed, epoch=epoch)
+        began = time.monotonic()
+        batches = train.batches(plan, augment=recipe.augment, device=self.learner.device)
+        for step, ((_, noise), (x, y)) in enumerate(zip(plan, batches, strict=True)):
+            moment = epoch + step / len(plan)
+            lr = recipe.optim.lr * recipe.schedule.factor(moment, epochs=self.epochs, step=1 / len(plan))
+            self.specs = _sampled(self.space, mix(self.seed, "schemes", epoch, step))
+            loss = self.learner.step(x, y, lr=lr, total=len(x), seed=noise).item()
+            yield moment, (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began), loss
 
 
 def _refuse_what_is_not_shared(space: Space) -> None:

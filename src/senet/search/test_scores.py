@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from senet.data.loading import load
+from senet.data.loading import load_for
 from senet.execution.store import Store
 from senet.experiments.setup import Setup
 from senet.search.outcome import Outcome
@@ -47,7 +47,7 @@ def tested(outcome: Outcome, store: Store, setup: Setup) -> Accuracies:
         setup: device and paths.
     """
     spec = replace(outcome.space.base.data, val_size=0)
-    data = load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    data = load_for(setup, spec)
     found: dict[Design, dict[int, float]] = {}
     for design, trial in outcome.trials.items():
         for seed, result in trial.results.items():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from senet.execution.execute import execute
 from senet.execution.store import Store
@@ -17,6 +17,7 @@ from senet.training.progress import Progress
 __all__ = ["Bench", "Board", "Boards"]
 
 
+@runtime_checkable
 class Board(Protocol):
     """Shows how many runs go; see `senet.reports.console.Board`."""
 

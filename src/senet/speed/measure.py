@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from senet.calls import by_name
 from senet.errors import SpecError, unknown
 from senet.nn import Residual, SqueezeExcite
-from senet.spec import SESpec
+from senet.spec import SESpec, design_name
 from senet.speed.interleave import interleave
 from senet.speed.traffic import bandwidth, moved_bytes, peak_bytes, saved_bytes
 from senet.speed.variants import DEFAULTS, variants
@@ -187,7 +187,7 @@ def bench(
     specs = [spec] if isinstance(spec, SESpec) else list(spec)
     return Bench(
         model=model,
-        design=" + ".join(map(str, specs)),
+        design=design_name(specs),
         shape=shape,
         mode=mode,
         dtype=dtype,

@@ -24,7 +24,10 @@ from senet.training.optimizers import make_optimizer, restore_optimizer
 from senet.training.process_group import Group
 from senet.weights.numbers import check_values
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "Objective"]
+
+Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""Of a network, images and labels: adds the gradients of a batch, returns its loss."""
 
 
 class Learner:
@@ -40,6 +43,7 @@ class Learner:
         fused: run norms and blocks as one where that pays off (`senet.accelerate`).
         graph: record a step on the GPU and replay it.
         record: what records it, see `senet.training.cuda_graph`; None is a CUDA graph.
+        objective: adds the gradients of a batch and returns its loss; None is the cross-entropy of the recipe.
 
     Attributes:
         lr: learning rate of the last step.
@@ -58,6 +62,7 @@ class Learner:
         fused: bool = True,
         graph: bool = False,
         record: Record | None = None,
+        objective: Objective | None = None,
     ) -> None:
         self.recipe, self.group = recipe, group or Group()
         self.device = next(model.parameters()).device
@@ -71,6 +76,7 @@ class Learner:
         self._net = self._shared() if self.group.size > 1 else self.model
         self.lr = recipe.optim.lr
         self._rate = torch.tensor(self.lr, device=self.device) if self.device.type == "cuda" or record else None
+        self._objective = objective
         self._whole: Callable[[Tensor, Tensor], Tensor] = partial(self._take, total=recipe.batch_size)
         if graph or record:
             if record is None:
@@ -158,7 +164,7 @@ class Learner:
     def _take(self, x: Tensor, y: Tensor, *, total: int) -> Tensor:
         """Take a step with the learning rate and the seed that are set; give the loss of this process."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(x, y, total)
+        loss = self._backward(x, y, total) if self._objective is None else self._objective(self._net, x, y)
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimizer.step()

@@ -22,21 +22,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import Tensor
 
 from senet.errors import CheckpointError, StorageError
 from senet.experiments import decoding
+from senet.experiments.differences import changed_fields
 from senet.experiments.early_stopping import FILE, Pruned
 from senet.experiments.failed_run import FAILED, Failed, is_of_the_run, read_failed
 from senet.experiments.result import Epoch, Result, decode_result, read_about_run
 from senet.experiments.run import Run
-from senet.files.atomic import append_line, ensure_writable, write_bytes, write_json, write_text
+from senet.files.atomic import append_line, ensure_writable, write_json, write_text
 from senet.files.documents import parse_json, read_text
 from senet.files.lock import RunLock
 from senet.training.checkpoint import Checkpoints
 from senet.weights.card import write_description
 from senet.weights.config import Config
+from senet.weights.writing import write_weights
 
 __all__ = ["RunFolder", "read_result", "read_run"]
 
@@ -128,8 +129,7 @@ class RunFolder:
     def finish(self, weights: Mapping[str, Tensor], result: Result, config: Config) -> None:
         """Write weights, description and then the result, which makes the run finished; the checkpoints go."""
         self._lock.check()
-        ready = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        write_bytes(self.path / "model.safetensors", save(ready, metadata={"run": self.run.id}))
+        write_weights(self.path / "model.safetensors", weights, metadata={"run": self.run.id})
         write_description(self.path, config, params=result.params, result=result, keep_others=True)
         write_json(self.path / "result.json", result.as_dict())
         for other_end in (FILE, FAILED):
@@ -165,7 +165,7 @@ class RunFolder:
     def _refuse_another(self, before: Run) -> None:
         old, new = (json.loads(json.dumps(run.as_dict())) for run in (before, self.run))
         if old != new:
-            changes = "; ".join(f"{place}: {was!r} -> {now!r}" for place, was, now in _differences(old, new))
+            changes = "; ".join(f"{place}: {was!r} -> {now!r}" for place, was, now in changed_fields(old, new))
             raise CheckpointError(f"{self.path} holds another run ({changes}); {WAY_OUT}")
 
 
@@ -194,14 +194,3 @@ def read_run(file: Path) -> Run:
 
 def _line(epoch: Epoch) -> str:
     return json.dumps(asdict(epoch), allow_nan=False)
-
-
-def _differences(before: Any, now: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            yield from _differences(before.get(key), now.get(key), f"{place}.{key}".lstrip("."))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for number, (was, becomes) in enumerate(zip(before, now, strict=True)):
-            yield from _differences(was, becomes, f"{place}[{number}]")
-    elif before != now:
-        yield place, before, now

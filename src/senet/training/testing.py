@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from senet.data.dataset import Data
-from senet.data.loading import load
+from senet.data.loading import load_for
 from senet.errors import CheckpointError, DataError, NumericError, SpecError
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
@@ -62,7 +62,7 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None
     seen = preprocessing_of(folder)
     model = from_pretrained(folder, builder=builder)
     wanted = run.data if seen is None else seen.applied(run.data)
-    data = load(wanted, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    data = load_for(setup, wanted)
     try:
         with torch.no_grad():
             outputs = model(torch.zeros(1, *data.shape))
@@ -106,7 +106,7 @@ def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: str = "se
     Raises:
         NumericError: if the loss is not a finite number.
     """
-    data = load(run.data, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    data = load_for(setup, run.data)
     model = build(run, data)
     load_weights(model, read_weights(weights), origin=origin)
     return _measured(model, data, setup, what=str(weights))

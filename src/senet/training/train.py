@@ -23,6 +23,7 @@ from senet import settings
 from senet.costs import cost
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly
+from senet.experiments.comparable import refuse_changed_images
 from senet.experiments.early_stopping import Judge, Pruned, read_pruned
 from senet.experiments.environment import Environment, changes, environment
 from senet.experiments.result import Epoch, Result
@@ -98,17 +99,17 @@ def train(
     with ExitStack() as stack:
         group = stack.enter_context(joined(where))
         if (finished := group.share(home.result)) is not None:
-            _refuse_other_images(folder, finished.data, data)
+            refuse_changed_images(folder, finished.data, data.fingerprint)
             return finished
         if judge is not None and (pruned := group.share(lambda: read_pruned(folder))) and pruned.rule == judge.rule:
-            _refuse_other_images(folder, pruned.data, data)
+            refuse_changed_images(folder, pruned.data, data.fingerprint)
             raise StoppedEarly(f"{folder}: {pruned}")
         if where.type == "cuda" and group.size > 1:
             where = torch.device("cuda", group.rank % torch.cuda.device_count())
         stop = stack.enter_context(stoppable())
         _claim(stack, home, group, stop, say, retry_failed=retry_failed)
         if (finished := group.share(home.result)) is not None:  # by another process, since the last look
-            _refuse_other_images(folder, finished.data, data)
+            refuse_changed_images(folder, finished.data, data.fingerprint)
             return finished
         options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "judge": judge}
         trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
@@ -373,7 +374,7 @@ class _Trainer:
         state = found.state
         if state.get("run") != self.run.id:
             raise CheckpointError(f"{found.path} is of another run; {WAY_OUT}")
-        _refuse_other_images(found.path, str(state.get("data")), self.data)
+        refuse_changed_images(found.path, str(state.get("data")), self.data.fingerprint)
         try:
             # an earlier version wrote the last one alone
             parts = state["environments"] if "environments" in state else [state["environment"]]
@@ -407,8 +408,3 @@ class _Trainer:
                 accuracy=100 * moment.curve[-1]["correct"] / len(self.test_set) if moment.curve else math.nan,
             )
         )
-
-
-def _refuse_other_images(place: Path, before: str, data: Data) -> None:
-    if before != data.fingerprint:
-        raise CheckpointError(f"{place} is of other images: {before} -> {data.fingerprint}; {WAY_OUT}")
