@@ -14,12 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from senet import SESpec, SqueezeExcite, create_model, optimize
-from senet.fast.inference import ends
+from senet.fast.conv_norm import Pointwise
 from senet.fast.inference.chain import FUNCTIONS, Chain, Layer
 from senet.fast.inference.commuted import CommutedTail, GatedTail, PlainTail, Tail
 from senet.fast.inference.ends import End
 from senet.fast.kernels.compiled import compiler
-from senet.fast.norm_folding import Pointwise
 
 pytestmark = [
     pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler"),

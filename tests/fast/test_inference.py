@@ -141,13 +141,13 @@ def test_networks_of_timm_give_the_same_logits(name: str, early: int) -> None:
     assert report.left_norms == ()
     assert sum(bool(block.squeeze) for block in report.blocks) == early
     assert all(block.joined for block in report.blocks)
-    assert sum(block.folded for block in report.blocks) == early
+    assert sum(block.fused for block in report.blocks) == early
 
 
 def test_a_bottleneck_averages_the_input_of_its_last_convolution() -> None:
     report = optimize(zoo("resnet50", SESpec())).report
     assert report.blocks[0].squeeze == "stage1.unit1.branch.conv3"
-    assert report.blocks[0].folded
+    assert report.blocks[0].fused
     assert {block.joined for block in report.blocks} == {"scale + sum + relu"}
     assert report.left_norms == ()
     assert "5 of 5 squeezed before their convolution" in str(report)
@@ -194,7 +194,7 @@ class SELayer(Copied):
 def test_a_copied_block_averages_early_without_a_folded_layer() -> None:
     model = trained(nn.Sequential(nn.Conv2d(3, 16, 1), nn.BatchNorm2d(16), SELayer(16, nn.AdaptiveAvgPool2d(1))))
     (block,) = assert_same(model).report.blocks
-    assert (block.squeeze, block.folded, block.joined) == ("0", False, "scale")
+    assert (block.squeeze, block.fused, block.joined) == ("0", False, "scale")
 
 
 def test_a_foreign_block_that_looks_at_more_than_the_average_stays() -> None:

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation in the memory passes of the plain network: for training, and for inference."""
+"""Fast squeeze-and-excitation: blocks fused into the memory passes of the plain network, for training and inference."""
 
 from senet.fast.inference.optimize import Optimized, optimize
 from senet.fast.inference.optimized import Report, Treated

@@ -1,4 +1,4 @@
-"""Whether somebody listens to a module, so that its own forward pass must run."""
+"""Detection of hooks, tracers and other observers, which require that a module's own forward pass runs."""
 
 import threading
 from typing import NamedTuple
@@ -10,7 +10,7 @@ __all__ = ["QUIET", "Modes", "is_followed", "is_plain", "is_watched", "modes"]
 
 
 class Modes(NamedTuple):
-    """What of torch matters to C++: the number of threads, and whether gradients are on."""
+    """The torch settings that the C++ kernels depend on: number of threads, and whether gradients are enabled."""
 
     threads: int
     grad: bool
@@ -20,34 +20,34 @@ class _Quiet(threading.local):
     modes: Modes | None = None
 
 
-QUIET = _Quiet()  # `modes` of the network that runs now in this thread: its parts need not ask again
+QUIET = _Quiet()  # modes of the network that runs now in this thread, cached for its parts
 
 
 def is_plain(module: nn.Module) -> bool:
-    """Say whether passing over a module's own forward pass goes unnoticed: no hooks, no forward of the instance."""
+    """Return whether a module's forward pass may be bypassed: it has no hooks and no `forward` set on the instance."""
     own = module.__dict__
-    get = own.get  # no loop: between two convolutions every line of Python costs microseconds
+    get = own.get  # no loop: between two convolutions, every line of Python costs microseconds
     hooks = get("_forward_hooks") or get("_forward_pre_hooks") or get("_backward_hooks") or get("_backward_pre_hooks")
     return not hooks and "forward" not in own
 
 
 def modes() -> Modes | None:
-    """Give the modes of torch; None if something follows the operations now (`is_watched`)."""
+    """Return the current modes of torch; None if something observes the operations (`is_watched`)."""
     return None if is_watched() else Modes(torch.get_num_threads(), torch.is_grad_enabled())
 
 
 def is_followed() -> bool:
-    """Say `is_watched`, without asking again in a part of a network that has found nobody."""
+    """Return `is_watched`, skipping the check inside a network that has already done it."""
     return QUIET.modes is None and is_watched()
 
 
 def is_watched() -> bool:
-    """Say whether something beside autograd follows the operations now, so that only torch's own may run.
+    """Return whether something besides autograd observes the operations, so that only torch's own may run.
 
-    A tracer, a mode that intercepts operators, a transform of `torch.func`, a hook on all modules: none of them sees
-    what C++ writes, or a module that is passed over.
+    This includes tracers, dispatch modes, transforms of `torch.func` and global module hooks: they cannot observe C++
+    kernels or bypassed modules.
     """
-    if torch.compiler.is_compiling():  # then registered operators run (`senet.fast.kernels.operators`)
+    if torch.compiler.is_compiling():  # registered operators run then (`senet.fast.kernels.operators`)
         return False
     return bool(
         torch._C._get_tracing_state()

@@ -1,4 +1,4 @@
-"""The networks: one family a file, all of them by name in `zoo`."""
+"""The network architectures: one file per family; `zoo` builds them by name."""
 
 from senet.models.network import Network
 from senet.models.zoo import ZOO, create_model, image_size, list_models

@@ -1,7 +1,7 @@
-"""What the arguments of the networks may be: one table of kinds and ranges, checked before anything is built.
+"""Validation of network arguments: a table of types and ranges, checked before anything is built.
 
-A number of a stranger's `config.json` reaches a constructor only through here. The ranges are wide: they keep a network
-from being built for ever. Whether it fits into memory is weighed on the meta device, by `ensure_memory`.
+Values of an untrusted `config.json` reach a constructor only through these checks. The ranges are wide; they keep the
+construction from running for ever. `ensure_memory` checks on the meta device whether the network fits into memory.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +17,21 @@ from senet.memory import memory_bytes
 __all__ = ["ARGUMENTS", "Kind", "builds_on_host", "check_arguments", "ensure_memory", "is_large"]
 
 MOST_UNITS = 1_500
-LARGE = {"num_classes": 100_000, "in_chans": 1_000, "image_size": 2_048}  # beyond which memory is weighed first
+LARGE = {"num_classes": 100_000, "in_chans": 1_000, "image_size": 2_048}  # above these, memory is checked first
 
 Test = Callable[[object], bool]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a value may be.
+    """The allowed values of an argument.
 
     Attributes:
-        says: in words.
-        holds: tells whether a value is one.
+        allowed: description for error messages.
+        holds: returns whether a value is allowed.
     """
 
-    says: str
+    allowed: str
     holds: Test
 
 
@@ -50,7 +50,7 @@ def _whole(low: int, high: int) -> Kind:
 
 
 def _or_none(kind: Kind) -> Kind:
-    return Kind(f"{kind.says}, or nothing", lambda value: value is None or kind.holds(value))
+    return Kind(f"{kind.allowed}, or nothing", lambda value: value is None or kind.holds(value))
 
 
 def _each_stage(low: int, high: int) -> Kind:
@@ -80,14 +80,14 @@ DEPTHS, WIDTHS = _each_stage(0, 1_000), _each_stage(1, 65_536)
 NAME = Kind("a name", lambda value: isinstance(value, str))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 SOME = Kind("a whole number from 1 to 65,536", WIDTH)
-STAGES = Kind(f"{DEPTHS.says}, {MOST_UNITS:,} together", _is_depths)
+STAGES = Kind(f"{DEPTHS.allowed}, {MOST_UNITS:,} together", _is_depths)
 
 ARGUMENTS: Mapping[str, Kind] = {
     "num_classes": _or_none(_whole(0, 10_000_000)),
     "in_chans": SOME,
     "image_size": _or_none(_whole(1, 16_384)),
     "depths": STAGES,
-    "widths": Kind(f"{WIDTHS.says}, or such a list for each stage of vgg16_bn", _is_widths),
+    "widths": Kind(f"{WIDTHS.allowed}, or such a list for each stage of vgg16_bn", _is_widths),
     "modules": Kind("rows of widths as BN_INCEPTION has them", _is_list(_is_list(_is_row, 64), 16)),
     "depth": _whole(1, 3_000),
     "width": SOME,
@@ -102,54 +102,54 @@ ARGUMENTS: Mapping[str, Kind] = {
         ("unit", "shortcut", "stride_in", "stem_kind", "reading", "se_on", "forward_noise", "backward_noise"), NAME
     ),
 }
-"""Every argument of a network by name, the blocks apart."""
+"""Every argument of a network by name, except `se`."""
 
 
 def check_arguments(values: Mapping[str, object], *, defaults: Mapping[str, object]) -> None:
-    """Refuse an argument of the wrong kind or out of its range.
+    """Raise an error if an argument has the wrong type or is out of its range.
 
     Args:
-        values: the arguments by name; `se` is not looked at.
-        defaults: what the family takes for each; where that is None, None is allowed.
+        values: the arguments by name; `se` is ignored.
+        defaults: defaults of the family; None is allowed for arguments whose default is None.
 
     Raises:
-        SpecError: with the name and the value of the first one that does not fit, and what is allowed.
+        SpecError: with name and value of the first argument that is not valid, and the allowed values.
     """
     for name, value in values.items():
         if name == "se" or (value is None and defaults.get(name, value) is None):
             continue
         if not ARGUMENTS[name].holds(value):
-            raise SpecError(f"{name} = {_shown(value)} is not possible; give {ARGUMENTS[name].says}.")
+            raise SpecError(f"{name} = {_shown(value)} is not possible; use {ARGUMENTS[name].allowed}.")
 
 
 def is_large(values: Mapping[str, object]) -> bool:
-    """Return whether arguments that are checked could make a network that does not fit into memory."""
+    """Return whether valid arguments may result in a network that does not fit into memory."""
     return any(name not in (*LARGE, "se") for name in values) or any(
         isinstance(size := values.get(name), int) and size > limit for name, limit in LARGE.items()
     )
 
 
 def ensure_memory(network: nn.Module, *, name: str) -> None:
-    """Refuse a network whose weights take more than the memory that this process may use.
+    """Raise an error if the weights of a network take more than the memory that this process may use.
 
     Args:
-        network: on the meta device.
-        name: of the network, for errors.
+        network: a network on the meta device.
+        name: name of the network in error messages.
 
     Raises:
-        SpecError: with the two numbers.
+        SpecError: with the required and the available memory.
     """
     needed = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
     there = memory_bytes()
     if there is not None and needed > there:
         raise SpecError(
-            f"{name} would take {needed / 1e9:,.0f} GB of weights, this process may use {there / 1e9:,.0f} GB of "
-            "memory; give fewer classes or smaller options, or build it under torch.device('meta')."
+            f"{name} needs {needed / 1e9:,.0f} GB for its weights, but this process may use {there / 1e9:,.0f} GB of "
+            "memory; use fewer classes or smaller options, or build it under torch.device('meta')."
         )
 
 
 def builds_on_host() -> bool:
-    """Return whether networks are built in this machine's own memory now."""
+    """Return whether torch's default device is the CPU, so that networks are built in main memory."""
     return torch.get_default_device().type == "cpu"
 
 

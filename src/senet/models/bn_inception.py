@@ -1,4 +1,4 @@
-"""BN-Inception: ten modules of four branches in three stages; the two that halve the map have three.
+"""BN-Inception: ten Inception modules in three stages; two of them halve the map and have three branches, not four.
 
 Letters in shapes: n images, c channels, h, w, p and q sizes.
 """
@@ -22,7 +22,7 @@ __all__ = ["BN_INCEPTION", "BNInception", "HalvingPool"]
 
 Row = tuple[int, tuple[int, int], tuple[int, int], str, int]
 
-# 1x1, (3x3 reduce, 3x3), (double 3x3 reduce, double 3x3), pool, pool projection; 0 is no such layer
+# 1x1, (3x3 reduce, 3x3), (double 3x3 reduce, double 3x3), pool, pool projection; 0 means that the layer is absent
 BN_INCEPTION: tuple[tuple[Row, ...], ...] = (
     (
         (64, (64, 64), (64, 96), "avg", 32),  # 3a, 28x28
@@ -44,9 +44,9 @@ BN_INCEPTION: tuple[tuple[Row, ...], ...] = (
 
 
 class HalvingPool(nn.Module):
-    """Take the maximum of 3x3 windows from every second pixel on, as Caffe's ceil mode does where the size is even.
+    """Max pooling with 3x3 windows and stride 2 that matches Caffe's ceil mode for even sizes.
 
-    An odd size gets a border below and to the right first, so that pooled and convolved maps always agree.
+    Odd sizes are first padded below and to the right, so that pooled and convolved maps always have the same size.
     """
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c p q"]:
@@ -63,7 +63,7 @@ POOLS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def module(inputs: int, row: Row) -> tuple[Concat, int]:
-    """Make one module and give the channels of its output; with the pool `halve` its last convolutions stride."""
+    """Build one module; return it with its output channels. With the pool `halve` it has stride 2."""
     one, (reduce3, three), (reduce_double, double), pool, proj = row
     if pool not in POOLS:
         raise unknown("modules: pool", pool, POOLS)
@@ -93,9 +93,9 @@ class BNInception(Network):
     Stage 1 holds the modules 3a to 3c, stage 2 4a to 4e, stage 3 5a and 5b.
 
     Args:
-        modules: rows of every stage, as `BN_INCEPTION` lists them.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        modules: rows of every stage in the format of `BN_INCEPTION`.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:

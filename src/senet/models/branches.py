@@ -1,7 +1,7 @@
-"""Branches of an Inception module in the notation of its figures, parsed once.
+"""Parser for Inception modules in the notation of the paper's figures.
 
-`1x1 64, 3x3 96/2V | max/2V` are two branches side by side: a 1x1 convolution with 64 outputs and then a 3x3 one with
-96, stride 2 and no padding (V, valid); beside them a 3x3 max pool. Every convolution has its norm and ReLU.
+`1x1 64, 3x3 96/2V | max/2V` means two parallel branches: a 1x1 convolution with 64 outputs followed by a 3x3 one with
+96 outputs, stride 2 and no padding (V, valid); and a 3x3 max pool. Every convolution has a norm and a ReLU.
 """
 
 import re
@@ -19,10 +19,10 @@ EPS = 1e-3
 
 
 def layer(text: str, inputs: int) -> tuple[nn.Module, int]:
-    """Make one layer and give the channels of its output."""
+    """Build one layer; return it with its output channels."""
     match = LAYER.fullmatch(text)
     if match is None:
-        raise SpecError(f"{text!r} is no layer of a branch; write it like '3x3 96/2V', '1x7 64', 'max/2V' or 'avg'.")
+        raise SpecError(f"{text!r} is not a valid layer; write it like '3x3 96/2V', '1x7 64', 'max/2V' or 'avg'.")
     stride, valid = int(match["stride"] or 1), bool(match["valid"])
     if match["pool"] == "max":
         return nn.MaxPool2d(3, stride, padding=0 if valid else 1), inputs
@@ -33,7 +33,7 @@ def layer(text: str, inputs: int) -> tuple[nn.Module, int]:
 
 
 def branch(text: str, inputs: int) -> tuple[nn.Sequential, int]:
-    """Make the layers of one branch, `layer1`, `layer2`, ..., and give the channels of its output."""
+    """Build the layers of one branch, `layer1`, `layer2`, ...; return it with its output channels."""
     parts: dict[str, nn.Module] = {}
     for number, words in enumerate(text.split(", "), 1):
         parts[f"layer{number}"], inputs = layer(words, inputs)
@@ -41,7 +41,7 @@ def branch(text: str, inputs: int) -> tuple[nn.Sequential, int]:
 
 
 def mixed(text: str, inputs: int) -> tuple[Concat, int]:
-    """Make branches side by side, `branch1`, `branch2`, ..., and give the channels of all outputs together.
+    """Build parallel branches, `branch1`, `branch2`, ...; return them with their total output channels.
 
     Raises:
         SpecError: if a layer does not parse.

@@ -17,14 +17,14 @@ __all__ = ["CNN3"]
 
 
 class CNN3(Network):
-    """Three 3x3 convolutions, a max pool, two linear layers; dropout 0.25 and 0.5. Torch's default start.
+    """Three 3x3 convolutions, a max pool and two linear layers; dropout 0.25 and 0.5, torch's default initialization.
 
     Args:
-        se: the module at conv 2; None leaves the plain network.
-        num_classes: outputs; 0 gives the 128 features.
+        se: the design of the module at conv 2; None for the plain network.
+        num_classes: outputs; 0 returns the 128 features.
         in_chans: channels of the input.
         image_size: side of the input [pixels], even; the first linear layer depends on it.
-        keep_conv2: keep conv 2 and gate its output, the other reading of "replace the 2nd conv layer".
+        keep_conv2: keep conv 2 and gate its output, the other interpretation of "replace the 2nd conv layer".
 
     Source:
         Mahendran, arXiv:2304.06502, section 5 and Table 1.

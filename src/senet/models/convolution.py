@@ -1,4 +1,4 @@
-"""Convolution, norm and activation, the three that every family is made of, and branches side by side.
+"""Building blocks that all families share: convolution, norm and activation, and parallel branches.
 
 Letters in shapes: n images, c and d channels, h, w, p and q sizes.
 """
@@ -17,7 +17,7 @@ Kernel = int | tuple[int, int]
 def conv(
     inputs: int, outputs: int, kernel: Kernel, *, stride: int = 1, groups: int = 1, valid: bool = False
 ) -> nn.Conv2d:
-    """Make a bias-free convolution that keeps the size at stride 1, or that pads nothing (`valid`)."""
+    """Build a convolution without bias, padded to keep the size at stride 1, or without padding (`valid`)."""
     k, m = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (0, 0) if valid else (k // 2, m // 2)
     return nn.Conv2d(inputs, outputs, (k, m), stride=stride, padding=padding, groups=groups, bias=False)
@@ -26,7 +26,7 @@ def conv(
 def conv_norm_act(
     inputs: int, outputs: int, kernel: Kernel, *, stride: int = 1, valid: bool = False, eps: float = 1e-5
 ) -> nn.Sequential:
-    """Make a bias-free convolution with its norm and ReLU: `conv`, `norm`, `act`."""
+    """Build a convolution without bias, a norm and a ReLU: `conv`, `norm`, `act`."""
     return chain(
         conv=conv(inputs, outputs, kernel, stride=stride, valid=valid),
         norm=nn.BatchNorm2d(outputs, eps=eps),
@@ -35,7 +35,7 @@ def conv_norm_act(
 
 
 class Concat(nn.Module):
-    """Run named branches on the same map and join what they give along the channels; a branch None is left out."""
+    """Apply named branches to one map and concatenate their outputs along the channels; skip branches that are None."""
 
     def __init__(self, **branches: nn.Module | None) -> None:
         super().__init__()
@@ -44,5 +44,5 @@ class Concat(nn.Module):
                 self.add_module(name, branch)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d p q"]:
-        """Run and join."""
+        """Apply all branches and concatenate their outputs."""
         return torch.cat([branch(x) for branch in self.children()], dim=1)

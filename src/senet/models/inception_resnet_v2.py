@@ -1,4 +1,4 @@
-"""Inception-ResNet-v2 in its two readings: the one of TensorFlow's code, and the one of the paper's figures.
+"""Inception-ResNet-v2 in two versions, `readings`: as in TensorFlow's code, and as in the paper's figures.
 
 Letters in shapes: n images, c channels, h and w sizes.
 """
@@ -21,12 +21,12 @@ __all__ = ["READINGS", "InceptionResNetV2", "Reading", "Scale"]
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The parts of the network that the code and the figures tell differently, in the notation of `branches`.
+    """The parts of the network that differ between the code and the figures, in the notation of `branches`.
 
     Attributes:
-        stem: parts up to the 35x35 map.
-        depths: units A, B and C.
-        tail: layers between the last unit and the pooling; empty is none.
+        stem: layers up to the 35x35 map.
+        depths: number of units A, B and C.
+        tail: layers between the last unit and the pooling; empty for none.
         last_plain: whether the last unit has neither scale nor ReLU.
     """
 
@@ -59,7 +59,7 @@ READINGS = {
     ),
 }
 
-# units A, B, C (Figures 16, 17 and 19) with their residual scale, and what halves the map before B and C
+# units A, B, C (Figures 16, 17 and 19) with their residual scale; reduction modules before B and C
 UNITS = (
     ("1x1 32 | 1x1 32, 3x3 32 | 1x1 32, 3x3 48, 3x3 64", 0.17),
     ("1x1 192 | 1x1 128, 1x7 160, 7x1 192", 0.10),
@@ -73,7 +73,7 @@ HALVINGS = (
 
 
 class Scale(nn.Module):
-    """Multiply a map by one number: residuals are added at a tenth or two of their size, or training is unstable."""
+    """Multiply a map by a constant: residuals are scaled down by 0.1 to 0.2 to stabilize training."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Scale(nn.Module):
 
 
 def unit(channels: int, *, stage: int, number: int, gates: Gates, plain: bool = False) -> Residual:
-    """Make one unit: branches, a linear 1x1 convolution with bias, the block, the scale; then the sum and ReLU."""
+    """Build one unit: branches, a linear 1x1 convolution with bias, block and scale; then sum and ReLU."""
     words, factor = UNITS[stage - 1]
     branches, width = mixed(words, channels)
     site = Site(stage=stage, unit=number, channels=channels, in_channels=channels, inner_channels=width)
@@ -109,22 +109,22 @@ def unit(channels: int, *, stage: int, number: int, gates: Gates, plain: bool = 
 
 
 class InceptionResNetV2(Network):
-    """Inception-ResNet-v2, made for images of 299 pixels; images have at least 75.
+    """Inception-ResNet-v2 for images of 299 pixels (at least 75).
 
     The units A, B and C are stages 1, 2 and 3. A block sits on the branch after its linear convolution and before the
-    scale; `inner` is after the branches are joined. Neither the stem nor what halves the map has blocks.
+    scale; `inner` is after the concatenation. The stem and the reduction modules have no blocks.
 
     Args:
-        reading: `slim` as TensorFlow's code, timm and the Caffe port; `figures` as the paper draws it.
-        depths: units A, B and C; None is the number of the reading: (10, 20, 10) or (5, 10, 5).
+        reading: `slim` as in TensorFlow's code, timm and the Caffe port; `figures` as in the paper's figures.
+        depths: number of units A, B and C; None is the default of the reading: (10, 20, 10) or (5, 10, 5).
         drop: probability of dropping a feature before the classifier.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:
-        Szegedy et al., arXiv:1602.07261, Figures 3, 7 and 15 to 19; TF-slim's inception_resnet_v2; the place of the
-        block is our reading (PAPERS section 1.1).
+        Szegedy et al., arXiv:1602.07261, Figures 3, 7 and 15 to 19; TF-slim's inception_resnet_v2; the position of the
+        block is our interpretation (PAPERS section 1.1).
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class InceptionResNetV2(Network):
         read = READINGS[reading]
         depths = read.depths if depths is None else tuple(depths)
         if len(depths) != 3:
-            raise SpecError(f"depths = {depths} names {len(depths)} stages; give 3, the numbers of units A, B and C.")
+            raise SpecError(f"depths = {depths} has {len(depths)} stages; use 3: the numbers of units A, B and C.")
         gates = place(se, depths=depths, network="inception_resnet_v2")
         stem: dict[str, nn.Module] = {}
         channels = in_chans

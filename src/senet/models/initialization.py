@@ -1,4 +1,4 @@
-"""How the networks of the papers start."""
+"""Weight initialization as in the papers."""
 
 from torch import nn
 
@@ -8,9 +8,9 @@ CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def he_normal_(model: nn.Module, *, mode: str = "fan_out") -> None:
-    """Start every convolution from a normal distribution of variance 2/fan, norms at 1 and 0, biases at 0.
+    """Initialize convolutions from a normal distribution of variance 2/fan and biases with zeros.
 
-    Linear layers keep torch's weights and get zero biases, as in fb.resnet.torch.
+    Linear layers keep torch's weights and get zero biases, as in fb.resnet.torch; norms keep 1 and 0.
 
     Source:
         He et al., arXiv:1502.01852; fan_out: fb.resnet.torch (PAPERS section 1.3).
@@ -23,7 +23,7 @@ def he_normal_(model: nn.Module, *, mode: str = "fan_out") -> None:
 
 
 def glorot_(module: nn.Module) -> None:
-    """Start a layer from Glorot's uniform distribution with zero biases, the default of Keras."""
+    """Initialize a layer from Glorot's uniform distribution and its bias with zeros, the default of Keras."""
     nn.init.xavier_uniform_(module.weight)  # type: ignore[arg-type]
     if module.bias is not None:
         nn.init.zeros_(module.bias)  # type: ignore[arg-type]

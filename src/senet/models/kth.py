@@ -1,4 +1,4 @@
-"""ResNet-52 of the KTH study of reduction ratios, as the authors' code builds it or as their Table 1 prints it.
+"""ResNet-52 of the KTH study of reduction ratios, as in the authors' code or as in their Table 1.
 
 Letters in shapes: n images, c channels, h, w, p and q sizes.
 """
@@ -20,12 +20,12 @@ __all__ = ["KTHResNet"]
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
-    """Make Keras' batch norm: epsilon 1e-3, and its momentum 0.99 is torch's 0.01."""
+    """Build a batch norm with the defaults of Keras: epsilon 1e-3, momentum 0.99 (0.01 in torch's convention)."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 class SamePad(nn.Module):
-    """Pad a map for a 3x3 convolution of stride 2: below and to the right, and on all sides where the size is odd."""
+    """Pad a map for a 3x3 convolution of stride 2: below and to the right for even sizes, on all sides for odd ones."""
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c p q"]:
         """Pad with zeros."""
@@ -33,14 +33,14 @@ class SamePad(nn.Module):
 
 
 def conv3x3(inputs: int, outputs: int, *, stride: int) -> nn.Module:
-    """Make a 3x3 convolution with bias, padded as TensorFlow's `same` pads it."""
+    """Build a 3x3 convolution with bias and TensorFlow's `same` padding."""
     if stride == 1:
         return nn.Conv2d(inputs, outputs, 3, padding=1)
     return chain(pad=SamePad(), conv=nn.Conv2d(inputs, outputs, 3, stride=stride))
 
 
 def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, shortcut_bn: bool) -> Residual:
-    """Make one unit: two 3x3 convolutions with norms; a 1x1 convolution with bias where the shape changes."""
+    """Build one unit: two 3x3 convolutions with norms; a 1x1 convolution with bias if the shape changes."""
     se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs))
     change = stride != 1 or inputs != outputs
     return Residual(
@@ -67,12 +67,13 @@ class KTHResNet(Network):
     """Three stages of eight units with 16, 32 and 64 channels; every convolution has a bias.
 
     Args:
-        se: designs of blocks; None is the plain network.
-        stem_se: gate the stem too, with the first ratio of stage 1 and standard slot, as the authors' code does.
-        shortcut_bn: put a norm on the projections, as Table 1 reads; the authors' code has none.
+        se: the design; None for the plain network.
+        stem_se: add a block to the stem, with the first ratio of stage 1 and the slot `standard`, as in the authors'
+            code.
+        shortcut_bn: add a norm to the projections, as in Table 1; the authors' code has none.
         depths: units of every stage.
         widths: channels of every stage.
-        num_classes: outputs; 0 gives the features.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:
@@ -106,9 +107,9 @@ class KTHResNet(Network):
             num_features=widths[-1],
             num_classes=num_classes,
         )
-        self._start()
+        self._initialize()
 
-    def _start(self) -> None:
+    def _initialize(self) -> None:
         # he_normal (fan_in) on 3x3 convolutions only; Keras' glorot default on shortcuts, SE layers and classifier
         he_normal_(self, mode="fan_in")
         for module in self.modules():

@@ -16,7 +16,7 @@ __all__ = ["MobileNetV1"]
 
 
 def separable(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates) -> nn.Sequential:
-    """Make one unit: 3x3 depthwise, norm, ReLU, 1x1 pointwise, norm, ReLU, block."""
+    """Build one unit: 3x3 depthwise, norm, ReLU, 1x1 pointwise, norm, ReLU, block."""
     return chain(
         conv1=conv(inputs, inputs, 3, stride=stride, groups=inputs),
         norm1=nn.BatchNorm2d(inputs),
@@ -37,8 +37,8 @@ class MobileNetV1(Network):
         depths: units of every stage.
         widths: channels of every stage; the paper's width multiplier scales these and the stem.
         stem_width: channels of the stem.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:

@@ -1,4 +1,4 @@
-"""What every family of the zoo is: a body of named parts, a pooling, a classifier.
+"""The base class of all families: a body of named parts, a pooling and a classifier.
 
 Letters in shapes: n images, c channels, h and w sizes, k classes, f features.
 """
@@ -20,13 +20,13 @@ class GlobalAvgPool(nn.Module):
 
 
 class Network(nn.Module):
-    """A classifier: `fc(drop(pool(body(x))))`, the parts of the body as named children in the order they run.
+    """An image classifier, `fc(drop(pool(body(x))))`; the parts of the body are named children in execution order.
 
     Args:
-        body: the parts, by name; the names are state-dict keys.
-        num_features: channels that the pooling gives, the inputs of the classifier.
-        num_classes: outputs; 0 gives the features.
-        pool: from the map of the body to `(n, num_features)`; None is the global average.
+        body: the parts by name; the names are state-dict keys.
+        num_features: output channels of the pooling, the inputs of the classifier.
+        num_classes: outputs; 0 returns the features.
+        pool: maps the output of the body to `(n, num_features)`; None is global average pooling.
         drop: probability of dropping a feature before the classifier.
     """
 
@@ -50,25 +50,25 @@ class Network(nn.Module):
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier by a fresh one with `num_classes` outputs; 0 leaves the features as they are."""
+        """Replace the classifier by a new one with `num_classes` outputs; 0 removes it."""
         self.num_classes = num_classes
         self.fc = nn.Linear(self.num_features, num_classes) if num_classes else nn.Identity()
 
     def get_classifier(self) -> nn.Module:
-        """Give the classifier, timm's name for it."""
+        """Return the classifier; the method name is timm's."""
         return self.fc
 
     def forward_features(self, x: Float[Tensor, "n c h w"]) -> Tensor:
-        """Run the body: the last map, before pooling."""
+        """Return the feature map of the body, before pooling."""
         for name in self.parts:
             x = getattr(self, name)(x)
         return x
 
     def forward_head(self, x: Tensor) -> Float[Tensor, "n k"]:
-        """Pool, drop, classify."""
+        """Apply pooling, dropout and the classifier."""
         logits: Tensor = self.fc(self.drop(self.pool(x)))
         return logits
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Give the logits of every image."""
+        """Return the logits of every image."""
         return self.forward_head(self.forward_features(x))

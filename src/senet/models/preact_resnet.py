@@ -1,4 +1,4 @@
-"""Pre-activation ResNet for CIFAR: norm and ReLU come before every convolution, nothing after the sum."""
+"""Pre-activation ResNet for CIFAR: norm and ReLU before every convolution, none after the sum."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ __all__ = ["PreActResNet", "preact_basic", "preact_bottleneck"]
 
 
 def norm_act(channels: int) -> dict[str, nn.Module]:
-    """Make the first norm and ReLU of a unit."""
+    """Build the first norm and ReLU of a unit."""
     return {"norm1": nn.BatchNorm2d(channels), "act1": nn.ReLU()}
 
 
@@ -33,17 +33,17 @@ def preact_basic(
     shared: bool,
     shortcut: Shortcut = bare_projection,
 ) -> Residual:
-    """Make the unit of two 3x3 convolutions, each behind its norm and ReLU.
+    """Build a basic unit: two 3x3 convolutions, each after a norm and a ReLU.
 
     Args:
         inputs: channels of the input.
         outputs: channels of the output.
         stride: 2 in the first unit of later stages.
         stage: from 1.
-        unit: of the stage, from 1.
-        gates: where the blocks come from.
-        shared: let the shortcut see the input after the first norm and ReLU too.
-        shortcut: makes the shortcut.
+        unit: unit within the stage, from 1.
+        gates: function that returns the blocks of a site.
+        shared: apply the first norm and ReLU before the shortcut as well.
+        shortcut: builds the shortcut.
 
     Source:
         He et al., arXiv:1603.05027, Figure 4(e) and appendix.
@@ -75,7 +75,7 @@ def preact_bottleneck(
     shared: bool,
     shortcut: Shortcut = bare_projection,
 ) -> Residual:
-    """Make the unit of a 1x1, a 3x3 and a 1x1 convolution; the first one strides. Arguments as `preact_basic`.
+    """Build a bottleneck unit, 1x1 - 3x3 - 1x1, with the stride in the first one. Arguments as in `preact_basic`.
 
     Source:
         He et al., arXiv:1603.05027; KaimingHe/resnet-1k-layers.
@@ -104,17 +104,17 @@ UNITS = {"basic": preact_basic, "bottleneck": preact_bottleneck}
 
 
 class PreActResNet(Network):
-    """ResNet-110 of basic units or ResNet-164 of bottlenecks, three stages of eighteen.
+    """Pre-activation ResNet-110 (basic units) or ResNet-164 (bottlenecks): three stages of eighteen units.
 
     The first unit of every stage shares its first norm and ReLU with the shortcut.
 
     Args:
-        depths: units of every stage; n of each are 6n + 2 layers, 9n + 2 with bottlenecks.
-        widths: base width of every stage; a bottleneck gives 4 times as many channels.
+        depths: units of every stage; n in each make 6n + 2 layers, 9n + 2 with bottlenecks.
+        widths: base width of every stage; a bottleneck outputs 4 times as many channels.
         unit: `basic` or `bottleneck`.
-        shortcut: `B` is a 1x1 projection where the shape changes, `A` pads with zeros.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        shortcut: where the shape changes, `B` is a 1x1 projection and `A` pads with zeros.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:

@@ -1,4 +1,4 @@
-"""ResNet and ResNeXt for ImageNet: 7x7 stem, four stages of basic or bottleneck units. One table row is one call."""
+"""ResNet and ResNeXt for ImageNet: 7x7 stem and four stages of basic or bottleneck units."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +24,7 @@ UNITS = ("basic", "bottleneck")
 def basic(
     inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, shortcut: Shortcut = projection
 ) -> Residual:
-    """Make the unit of ResNet-18/34: two 3x3 convolutions.
+    """Build the unit of ResNet-18/34: two 3x3 convolutions.
 
     Source:
         He et al., arXiv:1512.03385, Figure 5 left.
@@ -57,18 +57,18 @@ def bottleneck(
     groups: int = 1,
     stride_in: str = "3x3",
 ) -> Residual:
-    """Make the unit of ResNet-50 and deeper, 1x1 - 3x3 - 1x1; ResNeXt's with groups.
+    """Build the unit of ResNet-50 and deeper, 1x1 - 3x3 - 1x1; with groups, that of ResNeXt.
 
     Args:
         inputs: channels of the input.
         outputs: channels of the output.
         stride: 2 in the first unit of stages 2 to 4.
         stage: from 1.
-        unit: of the stage, from 1.
-        gates: where the blocks come from.
-        widths: channels between the 1x1 convolutions, of every stage.
+        unit: unit within the stage, from 1.
+        gates: function that returns the blocks of a site.
+        widths: channels between the 1x1 convolutions, for every stage.
         groups: cardinality of the 3x3 convolution.
-        stride_in: which convolution strides; `1x1` is the Caffe original, `3x3` ResNeXt and torchvision's version 1.5.
+        stride_in: convolution with the stride: `1x1` in the Caffe original, `3x3` in ResNeXt and torchvision (v1.5).
 
     Source:
         He et al., arXiv:1512.03385, Figure 5 right; Xie et al., arXiv:1611.05431, Figure 3(c).
@@ -95,7 +95,7 @@ def bottleneck(
 
 
 def inner_widths(widths: Sequence[int], *, cardinality: int, group_width: int) -> tuple[int, ...]:
-    """Give the channels of the 3x3 convolutions: `cardinality` groups, `group_width` wide in the first stage.
+    """Return the channels of the 3x3 convolutions: `cardinality` groups, `group_width` wide in the first stage.
 
     Example:
         >>> inner_widths((64, 128, 256, 512), cardinality=32, group_width=4)
@@ -105,7 +105,7 @@ def inner_widths(widths: Sequence[int], *, cardinality: int, group_width: int) -
 
 
 def stem(kind: str, in_chans: int, width: int) -> nn.Module:
-    """Make the first layers: `torch` and `caffe` differ in the padding of the max pool, `cifar` keeps the size."""
+    """Build the stem: `torch` and `caffe` differ in the padding of the max pool, `cifar` keeps the size."""
     if kind not in STEMS:
         raise unknown("stem_kind", kind, STEMS)
     norm, act = nn.BatchNorm2d(width), nn.ReLU()
@@ -116,18 +116,18 @@ def stem(kind: str, in_chans: int, width: int) -> nn.Module:
 
 
 class ResNet(Network):
-    """A residual network of four stages (or as many as `depths` has) with any design of blocks in any slot.
+    """A residual network with one stage for each entry of `depths` and blocks in any slot.
 
     Args:
         depths: units of every stage.
-        widths: base width of every stage; a bottleneck gives 4 times as many channels.
+        widths: base width of every stage; a bottleneck outputs 4 times as many channels.
         unit: `basic` or `bottleneck`.
         cardinality: groups of the 3x3 convolutions of bottlenecks, 32 in ResNeXt 32x4d.
         group_width: channels of one group in stage 1, 4 in ResNeXt 32x4d; None is the base width, as in ResNet.
-        stride_in: of bottlenecks: stride in the first `1x1` (Caffe, as the SENet paper) or in the `3x3`.
+        stride_in: convolution of bottlenecks with the stride: the first `1x1` (Caffe and the SENet paper) or the `3x3`.
         stem_kind: `torch`, `caffe` or `cifar`.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:

@@ -1,4 +1,4 @@
-"""ResNet for CIFAR: 3x3 stem, three stages of n basic units with 16, 32 and 64 channels; 6n + 2 layers."""
+"""ResNet for CIFAR: 3x3 stem and three stages of n basic units with 16, 32 and 64 channels; 6n + 2 layers."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -19,11 +19,11 @@ class CifarResNet(Network):
     """The post-activation ResNet-20/32/44/56/110 of the original paper.
 
     Args:
-        depths: units of every stage; n of each are 6n + 2 layers.
+        depths: units of every stage; n in each make 6n + 2 layers.
         widths: channels of every stage.
-        shortcut: `A` pads with zeros where the shape changes (the paper's choice), `B` is a 1x1 projection.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        shortcut: where the shape changes, `A` pads with zeros (as in the paper) and `B` is a 1x1 projection.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:

@@ -1,4 +1,4 @@
-"""SENet-154, the authors' entry of ILSVRC 2017: a ResNeXt-152 64x4d with four changes."""
+"""SENet-154, the authors' ILSVRC 2017 entry: a ResNeXt-152 64x4d with four changes."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,7 +18,7 @@ __all__ = ["SENet154"]
 
 
 def deep_stem(in_chans: int, width: int) -> nn.Sequential:
-    """Make the first layers: three 3x3 convolutions in place of one 7x7, and a max pool that rounds up."""
+    """Build the stem: three 3x3 convolutions in place of one 7x7, and a max pool in ceil mode."""
     return chain(
         conv1=conv_norm_act(in_chans, width, 3, stride=2),
         conv2=conv_norm_act(width, width, 3),
@@ -30,7 +30,7 @@ def deep_stem(in_chans: int, width: int) -> nn.Sequential:
 def unit(
     inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, widths: Sequence[int], groups: int
 ) -> Residual:
-    """Make one unit: 1x1 to half the width of the grouped 3x3, which strides; the projection that strides is 3x3."""
+    """Build one unit: a 1x1 to half the width of the grouped 3x3, which has the stride; strided projections are 3x3."""
     width = widths[stage - 1]
     se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=width))
     return Residual(
@@ -52,16 +52,16 @@ def unit(
 
 
 class SENet154(Network):
-    """SENet-154 without its blocks; `se=SESpec()` makes it whole.
+    """SENet-154; `se=SESpec()` adds the blocks of the paper.
 
     Args:
         depths: units of every stage.
-        widths: base width of every stage; a unit gives 4 times as many channels.
+        widths: base width of every stage; a unit outputs 4 times as many channels.
         cardinality: groups of the 3x3 convolutions.
         group_width: channels of one group in stage 1.
         drop: probability of dropping a feature before the classifier.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:

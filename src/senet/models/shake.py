@@ -1,4 +1,4 @@
-"""Shake-shake: two branches mixed with random weights, other ones on the way back than on the way there.
+"""Shake-shake regularization: two branches mixed with random weights that differ between forward and backward pass.
 
 Letters in shapes: n images, c and d channels, h, w, p and q sizes.
 """
@@ -32,7 +32,7 @@ class Mix(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Keep beta only."""
+        """Save beta for the backward pass."""
         ctx.save_for_backward(inputs[3])
 
     @staticmethod
@@ -48,7 +48,7 @@ def mix(
     alpha: Float[Tensor, "n 1 1 1"],
     beta: Float[Tensor, "n 1 1 1"],
 ) -> Float[Tensor, "n c h w"]:
-    """Give `alpha a + (1 - alpha) b`, whose gradients are those of `beta a + (1 - beta) b`.
+    """Return `alpha a + (1 - alpha) b`, with the gradients of `beta a + (1 - beta) b`.
 
     Source:
         Gastaldi, arXiv:1705.07485, Eq. 2 and Figure 1.
@@ -58,15 +58,15 @@ def mix(
 
 
 def weight(noise: str, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 1 1"]:
-    """Draw one weight for every image, uniform in [0, 1], or give 0.5."""
+    """Return one weight for every image: uniform in [0, 1] for `shake`, 0.5 for `even`."""
     shape = (x.shape[0], 1, 1, 1)
     return torch.rand(shape, device=x.device).to(x.dtype) if noise == "shake" else x.new_full(shape, 0.5)
 
 
 class Shake(nn.Module):
-    """Mix two branches of the same input: with noise for every image in training, half and half in evaluation.
+    """Mix two branches of the same input: with random weights for every image in training, equally in evaluation.
 
-    The noise is uniform in [0, 1], from torch's generator of the device, both draws in the forward pass.
+    The weights are uniform in [0, 1], from torch's generator of the device; both are drawn in the forward pass.
 
     Args:
         branch1: weighted by alpha.
@@ -92,7 +92,7 @@ class Shake(nn.Module):
         self.backward_noise = backward_noise
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d p q"]:
-        """Run both branches and mix."""
+        """Apply both branches and mix their outputs."""
         a: Tensor = self.branch1(x)
         b: Tensor = self.branch2(x)
         if not self.training:
@@ -102,7 +102,7 @@ class Shake(nn.Module):
         return mix(a, b, alpha, beta)
 
     def extra_repr(self) -> str:
-        """Show the noise."""
+        """Show the noise settings."""
         return f"forward_noise={self.forward_noise}, backward_noise={self.backward_noise}"
 
 
@@ -117,20 +117,20 @@ def shake_unit(
     forward_noise: str = "shake",
     backward_noise: str = "shake",
 ) -> Residual:
-    """Make a residual unit of two shaken branches.
+    """Build a residual unit with two branches mixed by `Shake`.
 
     Args:
-        branch: makes one branch around the blocks of its slots `inner` and `standard`.
-        shortcut: of the unit; None is the input itself.
-        act: activation after the sum; None is none.
-        site: the place of the unit.
-        gates: where the blocks come from; asked once for each branch.
-        se_on: `branch` puts a block of the slot `standard` at the end of each branch, `sum` one on their mixture.
+        branch: builds one branch with the blocks of its slots `inner` and `standard`.
+        shortcut: shortcut of the unit; None is the identity.
+        act: activation after the sum; None applies none.
+        site: site of the unit.
+        gates: function that returns the blocks of a site; called once for each branch.
+        se_on: `branch` puts a block of the slot `standard` at the end of each branch, `sum` one after the mixing.
         forward_noise: see `Shake`.
         backward_noise: see `Shake`.
 
     Source:
-        Gastaldi, arXiv:1705.07485, Figure 1; the place of the block is our reading (PAPERS section 1.2).
+        Gastaldi, arXiv:1705.07485, Figure 1; the position of the block is our interpretation (PAPERS section 1.2).
     """
     if se_on not in SE_ON:
         raise unknown("se_on", se_on, SE_ON)

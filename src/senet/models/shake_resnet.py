@@ -1,4 +1,4 @@
-"""Shake-shake ResNet for CIFAR: three stages of units with two branches of 3x3 convolutions; 26 2x96d is the largest.
+"""Shake-shake ResNet for CIFAR, e.g. 26 2x96d: three stages of units with two branches of 3x3 convolutions.
 
 Letters in shapes: n images, c and d channels, h, w, p and q sizes.
 """
@@ -23,7 +23,7 @@ __all__ = ["ShakeResNet", "TwoPaths"]
 
 
 class TwoPaths(nn.Module):
-    """Subsample twice, the second time shifted by one pixel, bring each to half the channels, join and normalise.
+    """A shortcut of two concatenated 1x1 convolutions on subsampled maps, the second shifted by one pixel, and a norm.
 
     Source:
         Gastaldi, arXiv:1705.07485; xgastaldi/shake-shake.
@@ -36,7 +36,7 @@ class TwoPaths(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d p q"]:
-        """Run both paths; a map moves right and down, zeros enter."""
+        """Apply both paths; the second one sees the map shifted right and down, with zeros at the border."""
         x = F.relu(x)
         moved = F.pad(x, (1, -1, 1, -1))
         y: Tensor = self.norm(torch.cat([self.path1(x), self.path2(moved)], dim=1))
@@ -44,7 +44,7 @@ class TwoPaths(nn.Module):
 
 
 def branch(inputs: int, outputs: int, *, stride: int, se: Mapping[str, nn.Module]) -> nn.Sequential:
-    """Make one branch: ReLU, 3x3, norm, ReLU, 3x3, norm."""
+    """Build one branch: ReLU, 3x3, norm, ReLU, 3x3, norm."""
     return chain(
         act1=nn.ReLU(),
         conv1=conv(inputs, outputs, 3, stride=stride),
@@ -63,19 +63,19 @@ class ShakeResNet(Network):
     Args:
         depth: layers of the network, d: 8, 14, 20, 26, ...
         width: channels of the first stage, W, an even number.
-        se_on: `branch` gates the end of each branch, `sum` their mixture.
+        se_on: `branch` puts a block at the end of each branch, `sum` one after the mixing.
         forward_noise: `shake` or `even`.
         backward_noise: `shake`, `even` or `keep`.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Raises:
-        SpecError: if there is no network of that depth.
+        SpecError: if `depth` is not 6n + 2.
 
     Source:
-        Gastaldi, arXiv:1705.07485, its experiments on CIFAR-10; xgastaldi/shake-shake; the place of the block is our
-        reading (PAPERS section 1.2).
+        Gastaldi, arXiv:1705.07485, its experiments on CIFAR-10; xgastaldi/shake-shake; the position of the block is our
+        interpretation (PAPERS section 1.2).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Shake-even ResNeXt for CIFAR-100: units with two branches of grouped bottlenecks; 29 2x4x64d is the one published."""
+"""Shake-even ResNeXt for CIFAR-100, e.g. 29 2x4x64d as published: units with two branches of grouped bottlenecks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ OUTPUTS = (256, 512, 1024)
 def branch(
     inputs: int, outputs: int, *, stride: int, width: int, groups: int, se: Mapping[str, nn.Module]
 ) -> nn.Sequential:
-    """Make one branch: 1x1, grouped 3x3, 1x1, each with its norm."""
+    """Build one branch: 1x1, grouped 3x3, 1x1, each with a norm."""
     return chain(
         conv1=conv(inputs, width, 1),
         norm1=nn.BatchNorm2d(width),
@@ -45,19 +45,19 @@ class ShakeResNeXt(Network):
         depth: layers of the network, d: 11, 20, 29, ...
         groups: groups of the 3x3 convolutions, G.
         width: channels of one group in the first stage, W; twice and four times as many in the others.
-        se_on: `branch` gates the end of each branch, `sum` their mixture.
+        se_on: `branch` puts a block at the end of each branch, `sum` one after the mixing.
         forward_noise: `shake` or `even`.
         backward_noise: `shake`, `even` or `keep`.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Raises:
-        SpecError: if there is no network of that depth.
+        SpecError: if `depth` is not 9n + 2.
 
     Source:
         Gastaldi, arXiv:1705.07485, its experiments on CIFAR-100; units: Xie et al., arXiv:1611.05431, Figure 3(c);
-        the place of the block is our reading (PAPERS section 1.2).
+        the position of the block is our interpretation (PAPERS section 1.2).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Shortcuts: what brings the input of a residual unit to the shape of its output, where that changes.
+"""Shortcuts of residual units that change the shape of the map: zero padding (A) and projection (B).
 
 Letters in shapes: n images, c and d channels, h, w, p and q sizes.
 """
@@ -18,15 +18,15 @@ __all__ = ["PREACT_SHORTCUTS", "SHORTCUTS", "PadShortcut", "Shortcut", "bare_pro
 
 @runtime_checkable
 class Shortcut(Protocol):
-    """What makes the shortcut of one unit; None where the shape stays."""
+    """A function that builds the shortcut of a unit; returns None if the shape does not change."""
 
     def __call__(self, inputs: int, outputs: int, *, stride: int) -> nn.Module | None:
-        """Make the shortcut."""
+        """Build the shortcut."""
         ...
 
 
 class PadShortcut(nn.Module):
-    """Take every second pixel and pad the channels with zeros on both sides: a shortcut without parameters.
+    """Subsample the map and pad its channels with zeros on both sides: a shortcut without parameters.
 
     Source:
         He et al., arXiv:1512.03385, option A.
@@ -44,19 +44,19 @@ class PadShortcut(nn.Module):
 
 
 def pad(inputs: int, outputs: int, *, stride: int) -> nn.Module | None:
-    """Make option A; None where the shape stays."""
+    """Build option A, zero padding; None if the shape does not change."""
     return None if stride == 1 and inputs == outputs else PadShortcut(inputs, outputs, stride=stride)
 
 
 def projection(inputs: int, outputs: int, *, stride: int, kernel: int = 1) -> nn.Module | None:
-    """Make option B, a convolution with its norm; None where the shape stays."""
+    """Build option B, a convolution with a norm; None if the shape does not change."""
     if stride == 1 and inputs == outputs:
         return None
     return chain(conv=conv(inputs, outputs, kernel, stride=stride), norm=nn.BatchNorm2d(outputs))
 
 
 def bare_projection(inputs: int, outputs: int, *, stride: int) -> nn.Module | None:
-    """Make option B without a norm, as pre-activation units have it; None where the shape stays."""
+    """Build option B without a norm, as in pre-activation units; None if the shape does not change."""
     return None if stride == 1 and inputs == outputs else chain(conv=conv(inputs, outputs, 1, stride=stride))
 
 

@@ -1,4 +1,4 @@
-"""ShuffleNet v1: grouped 1x1 convolutions, with the channels of the groups shuffled between them.
+"""ShuffleNet v1: units of grouped 1x1 convolutions with a channel shuffle between them.
 
 Letters in shapes: n images, c and d channels, h, w, p and q sizes.
 """
@@ -23,7 +23,7 @@ __all__ = ["Shuffle", "ShuffleNetV1", "Widening"]
 
 
 class Shuffle(nn.Module):
-    """Deal the channels of every group out to all groups: first the first of each, then the second, and so on.
+    """Channel shuffle: interleave the channels of the groups, the first of each, then the second, and so on.
 
     Source:
         Zhang et al., arXiv:1707.01083, section 3.1.
@@ -44,7 +44,7 @@ class Shuffle(nn.Module):
 
 
 class Widening(nn.Module):
-    """Join a branch to the average-pooled input where a residual unit would add: `relu([shortcut(x), se(branch(x))])`.
+    """A unit that concatenates its branch and the average-pooled input: `relu([shortcut(x), se(branch(x))])`.
 
     Source:
         Zhang et al., arXiv:1707.01083, Figure 2(c).
@@ -57,7 +57,7 @@ class Widening(nn.Module):
         self.shortcut = nn.AvgPool2d(3, 2, padding=1)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d p q"]:
-        """Run the unit."""
+        """Apply the unit."""
         y = self.branch(x)
         if self.se is not None:
             y = self.se(y)
@@ -65,9 +65,9 @@ class Widening(nn.Module):
 
 
 def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, groups: int) -> nn.Module:
-    """Make one unit: grouped 1x1 to a quarter, shuffle, 3x3 depthwise, grouped 1x1.
+    """Build one unit: grouped 1x1 to a quarter of the channels, shuffle, 3x3 depthwise, grouped 1x1.
 
-    The very first 1x1 has no groups, its input has too few channels.
+    The first 1x1 of the network is not grouped, as its input has too few channels.
     """
     width = outputs // 4
     new = outputs - inputs if stride == 2 else outputs
@@ -94,19 +94,19 @@ class ShuffleNetV1(Network):
 
     Args:
         depths: units of every stage; the first of each halves the map.
-        widths: channels of every stage; each, its quarter and its difference to the one before are multiples of
-            the groups. The paper has (200, 400, 800) for 2 groups and (272, 544, 1088) for 4.
+        widths: channels of every stage, increasing multiples of 4 `groups` that differ by multiples of `groups`. The
+            paper has (200, 400, 800) for 2 groups and (272, 544, 1088) for 4.
         groups: groups of the 1x1 convolutions.
         stem_width: channels of the stem.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Raises:
         SpecError: if a width does not fit the groups.
 
     Source:
-        Zhang et al., arXiv:1707.01083, Table 1; megvii's ShuffleNetV1; the place of the block is our reading
+        Zhang et al., arXiv:1707.01083, Table 1; megvii's ShuffleNetV1; the position of the block is our interpretation
         (PAPERS section 1.1).
     """
 
@@ -125,7 +125,7 @@ class ShuffleNetV1(Network):
             if width <= before or width % (4 * groups) or (width - before) % groups:
                 raise SpecError(
                     f"widths = {tuple(widths)}: {width} after {before} does not split into {groups} groups; "
-                    f"give growing multiples of {4 * groups} whose steps are multiples of {groups}."
+                    f"use increasing multiples of {4 * groups} that differ by multiples of {groups}."
                 )
         gates = place(se, depths=depths, network="shufflenet_v1")
         make = partial(unit, gates=gates, groups=groups)

@@ -1,4 +1,4 @@
-"""The stages of a network: units in a row, of which the first may change the shape. Stages count from 1."""
+"""Stages of a network: consecutive units at one resolution, of which the first may change the shape."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -13,10 +13,10 @@ __all__ = ["Unit", "stages", "standard_gate"]
 
 @runtime_checkable
 class Unit(Protocol):
-    """What makes one unit: a module from `inputs` to `outputs` channels."""
+    """A function that builds one unit, a module from `inputs` to `outputs` channels."""
 
     def __call__(self, inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> nn.Module:
-        """Make the unit; stages and the units of each count from 1."""
+        """Build the unit; stages and units are counted from 1."""
         ...
 
 
@@ -29,25 +29,28 @@ def stages(
     first: Unit | None = None,
     first_stride: int = 1,
 ) -> dict[str, nn.Module]:
-    """Make `stage1`, `stage2`, ..., each a chain of `unit1`, `unit2`, ...
+    """Build `stage1`, `stage2`, ..., each a chain of `unit1`, `unit2`, ...
 
     Args:
-        unit: makes the units.
-        inputs: channels of the map that enters stage 1.
-        outputs: channels of every stage.
+        unit: builds the units.
+        inputs: input channels of stage 1.
+        outputs: output channels of every stage.
         depths: units of every stage.
-        first: makes the first unit of every stage; None is `unit`.
-        first_stride: stride of the first unit of stage 1; that of every later stage is 2.
+        first: builds the first unit of every stage; None is `unit`.
+        first_stride: stride of the first unit of stage 1; later stages have 2.
+
+    Returns:
+        The stages by name.
 
     Raises:
         SpecError: if `outputs` and `depths` differ in length, or a stage has no unit.
     """
     if len(depths) != len(outputs):
         raise SpecError(
-            f"depths = {tuple(depths)} names {len(depths)} stages, the widths name {len(outputs)}; give one of each."
+            f"depths = {tuple(depths)} has {len(depths)} stages, the widths have {len(outputs)}; use as many of each."
         )
     if min(depths, default=0) < 1:
-        raise SpecError(f"depths = {tuple(depths)} leaves a stage without units; give whole numbers from 1.")
+        raise SpecError(f"depths = {tuple(depths)} leaves a stage without units; use positive whole numbers.")
     made: dict[str, nn.Module] = {}
     for stage, (depth, width) in enumerate(zip(depths, outputs, strict=True), 1):
         stride = first_stride if stage == 1 else 2
@@ -59,12 +62,12 @@ def stages(
 
 
 def standard_gate(gates: Gates, site: Site) -> nn.Module | None:
-    """Ask for the block of a place that is not residual and has the slot `standard` only; None is no block.
+    """Return the block of a site that only has the slot `standard`; None without a block.
 
     Raises:
-        SpecError: if `gates` gives a block for another slot.
+        SpecError: if `gates` returns a block for another slot.
     """
     found = gates(site)
     if others := set(found) - {"standard"}:
-        raise SpecError(f"gates = {sorted(others)} is no slot of {site.name}; choose one of: standard.")
+        raise SpecError(f"gates = {sorted(others)} is not a slot of {site.name}; choose one of: standard.")
     return found.get("standard")

@@ -1,4 +1,4 @@
-"""VGG with batch norm: 3x3 convolutions in five stages, a max pool behind each, three linear layers.
+"""VGG with batch norm: five stages of 3x3 convolutions with a max pool each, and three linear layers.
 
 Letters in shapes: n images, c channels, h and w sizes.
 """
@@ -22,18 +22,18 @@ VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)
 
 
 def resize(x: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c s s"]:
-    """Average a map to a side; one of that side stays as it is.
+    """Resize a map by adaptive average pooling; a map of the right size is returned unchanged.
 
-    The way back of adaptive pooling has no deterministic kernel on a GPU, so the usual size does without.
+    The backward pass of adaptive pooling has no deterministic CUDA kernel, so the usual size avoids it.
     """
     return x if x.shape[2:] == (side, side) else F.adaptive_avg_pool2d(x, side)
 
 
-torch.fx.wrap("resize")  # one node of a traced graph: what it does depends on the size
+torch.fx.wrap("resize")  # one node of a traced graph, as its result depends on the size
 
 
 class Resize(nn.Module):
-    """Bring a map to the side that a linear layer expects."""
+    """Resize a map to the side that the following linear layer expects."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Resize(nn.Module):
 
 
 def stage_of_convs(inputs: int, widths: Sequence[int], *, stage: int, gates: Gates, network: str) -> nn.Sequential:
-    """Make one stage: convolutions with bias, norm, ReLU and block, then a max pool."""
+    """Build one stage: convolutions with bias, norm, ReLU and block, then a max pool."""
     parts: dict[str, nn.Module | None] = {}
     for number, width in enumerate(widths, 1):
         site = Site(stage=stage, unit=number, channels=width, name=f"{network} conv{stage}_{number}")
@@ -60,17 +60,17 @@ def stage_of_convs(inputs: int, widths: Sequence[int], *, stage: int, gates: Gat
 
 
 class VGG(Network):
-    """VGG-16 with batch norm, or any list of convolutions; every stage halves the map, stages count by their pool.
+    """VGG-16 with batch norm, or a variant with other stages; every stage ends with a max pool that halves the map.
 
     A block sits after the ReLU of every convolution, in the slot `standard`.
 
     Args:
-        widths: outputs of the convolutions of every stage.
-        hidden: widths of the two hidden linear layers.
-        image_size: side of the input [pixels] at which the first linear layer sees the last map as it is, 7x7 for
-            224; a map of another size is averaged to that one.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        widths: output channels of the convolutions of every stage.
+        hidden: width of the two hidden linear layers.
+        image_size: side of the input [pixels] for which the first linear layer is built (a 7x7 map for 224); maps of
+            other sizes are resized by adaptive average pooling.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Source:

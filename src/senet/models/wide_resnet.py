@@ -1,4 +1,4 @@
-"""Wide ResNet for CIFAR: few pre-activation units, k times as wide; WRN-d-k has d layers."""
+"""Wide ResNet for CIFAR: pre-activation units k times as wide; WRN-d-k has d layers."""
 
 from collections.abc import Sequence
 
@@ -23,13 +23,13 @@ class WideResNet(Network):
 
     Args:
         depth: layers of the network, d: 10, 16, 22, 28, 40, ...
-        width: how many times as wide as a ResNet, k.
-        se: designs of blocks; None is the plain network.
-        num_classes: outputs; 0 gives the features.
+        width: widening factor, k.
+        se: the design; None for the plain network.
+        num_classes: outputs; 0 returns the features.
         in_chans: channels of the input.
 
     Raises:
-        SpecError: if there is no network of that depth.
+        SpecError: if `depth` is not 6n + 4.
 
     Source:
         Zagoruyko and Komodakis, arXiv:1605.07146, Table 1; szagoruyko/wide-residual-networks.

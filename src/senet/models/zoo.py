@@ -1,4 +1,4 @@
-"""The networks by name: one table, and the two functions that read it."""
+"""The zoo: a table of networks by name, and the functions that list and build them."""
 
 import inspect
 import warnings
@@ -76,9 +76,9 @@ SMALL = (CNN3, CifarResNet, PreActResNet, WideResNet, ShakeResNet, ShakeResNeXt,
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """List the names of the networks that match a pattern with `*` and `?`, sorted.
+    """Return the sorted names of the networks that match a pattern with `*` and `?`.
 
-    A name with a dot is a reading or a version of the name before it.
+    A name with a dot is a version of the network before the dot.
 
     Example:
         >>> list_models("kth*")
@@ -88,16 +88,16 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def _unknown(name: object) -> SenetError:
-    """Make the error for a name that is not in the zoo; other libraries have a name of its own for SE-ResNet-50."""
+    """Return the error for an unknown name; for names such as `seresnet50` it suggests the network with `--se`."""
     error = unknown("model", name, ZOO, listed_by="senet models")
     plain = str(name)[:100].lower().replace("-", "_").removeprefix("se").removeprefix("_")
     if plain in ZOO and plain != name:
-        return SpecError(f"model = {shown(name)} is not known; it is {plain!r} with blocks, e.g. --se standard.")
+        return SpecError(f"model = {shown(name)} is not known; use {plain!r} with blocks, e.g. --se standard.")
     return error
 
 
 def image_size(name: str) -> int:
-    """Give the side of the images that a network was made for [pixels]; others work too.
+    """Return the side of the images that a network was designed for [pixels]; other sizes work too.
 
     Example:
         >>> [image_size(name) for name in ("resnet20", "resnet50", "inception_resnet_v2")]
@@ -125,16 +125,16 @@ def create_model(
 
     Args:
         name: a name of `list_models()`.
-        se: one design, several, your own `Site -> blocks`, or None for the plain network.
-        num_classes: outputs; 0 gives the features; None stands for the network's own number.
+        se: one spec, several, a function `Site -> blocks`, or None for the plain network.
+        num_classes: outputs; 0 returns the features; None means the network's default.
         in_chans: channels of the input.
         image_size: side of the input [pixels], for networks whose classifier depends on it (cnn3, vgg16_bn); others
             ignore it.
         options: further arguments of the family, e.g. `{"shortcut": "B"}` for `resnet20`.
 
     Raises:
-        SpecError: if the name, an option or a design does not fit, a number is out of its range, or the network is
-            larger than the memory of this machine.
+        SpecError: if the name, an option or a spec is not valid, a number is out of its range, or the network does
+            not fit into memory.
 
     Example:
         >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
@@ -146,7 +146,7 @@ def create_model(
     known = inspect.signature(family).parameters
     own = ("se", "num_classes", "in_chans")
     if not isinstance(options, Mapping | None):
-        raise SpecError(f"options = {options!r:.80} are not a table; give e.g. {{'shortcut': 'B'}}.")
+        raise SpecError(f"options = {options!r:.80} is not a mapping; write it like {{'shortcut': 'B'}}.")
     for option in options or {}:
         if option not in known or option in own:
             raise unknown(f"{name} options", option, set(known) - set(own))
@@ -168,7 +168,7 @@ def create_model(
 
 @contextmanager
 def _one_warning_of_ratios() -> Iterator[None]:
-    """Warn once for the whole network, by the first of the blocks, that a ratio is wider than its maps."""
+    """Merge the `RatioWarning`s of all blocks of a network into one."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -177,19 +177,19 @@ def _one_warning_of_ratios() -> Iterator[None]:
         if one not in ratios:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
     if ratios:
-        more = f" So it is in {len(ratios)} blocks." if len(ratios) > 1 else ""
+        more = f" This concerns {len(ratios)} blocks." if len(ratios) > 1 else ""
         warnings.warn(f"{ratios[0].message}{more}", RatioWarning, stacklevel=5)
 
 
 def _rehearsed(family: Callable[..., Network], arguments: Mapping[str, object], se: object) -> Network:
-    """Build a network without memory; what torch has against its numbers becomes one sentence."""
+    """Build a network on the meta device; turn torch's exceptions into a SpecError."""
     try:
         with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the warnings of the design come when it is built
+            warnings.simplefilter("ignore")  # the real build warns
             return family(se=se, **arguments)
     except SpecError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, ArithmeticError) as error:
         said = ", ".join(f"{key} = {value!r:.40}" for key, value in arguments.items())
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
-        raise SpecError(f"no network has {said}: {reason}.") from error
+        raise SpecError(f"cannot build a network with {said}: {reason}; choose other values.") from error

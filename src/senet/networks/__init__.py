@@ -1,4 +1,4 @@
-"""One door for networks: any network by name, builder or folder, with or without blocks, with its weights."""
+"""Creation and loading of networks by name, builder or folder, with or without blocks, with their weights."""
 
 from senet.networks.create import create
 from senet.networks.names import LIBRARIES, Named, named

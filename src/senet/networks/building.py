@@ -1,4 +1,4 @@
-"""Building what a name stands for, with fresh weights: the zoo, other libraries, builders of the user's own."""
+"""Building networks with fresh weights: from the zoo, other libraries, or custom builders."""
 
 import importlib
 import importlib.util
@@ -19,7 +19,7 @@ from senet.networks.names import Named
 __all__ = ["Builder", "build", "builder_of"]
 
 Builder = Callable[..., nn.Module]
-"""Makes a network; takes those of `num_classes` and `in_chans` that its signature names, and its own options."""
+"""A function that returns a network; may take `num_classes`, `in_chans` and its own options."""
 
 
 def build(
@@ -35,16 +35,16 @@ def build(
     """Build a network with fresh weights.
 
     Args:
-        found: what to build; not a folder.
-        num_classes: outputs; None stands for the network's own number.
+        found: the network to build; not a folder.
+        num_classes: outputs; None means the network's default.
         in_chans: channels of the input.
         image_size: side of the input [pixels], for networks of the zoo whose classifier depends on it.
-        se: designs of blocks, for networks of the zoo.
+        se: the design, for networks of the zoo.
         options: further arguments of the family, the library or the builder.
-        builder: makes the network in place of what is named.
+        builder: builds the network instead of the function that `found` names.
 
     Raises:
-        SpecError: if it cannot be built so.
+        SpecError: if the network cannot be built with these arguments.
     """
     options = dict(options or {})
     if found.library == "senet" and builder is None:
@@ -56,7 +56,7 @@ def build(
     asked = {name: value for name, value in asked.items() if value is not None}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a library's notes on its own defaults
+            warnings.simplefilter("ignore")  # a library's warnings about its own defaults
             if builder is not None or found.library == "builder":
                 return _own(builder or builder_of(found.name), found.name, {**asked, **options})
             return _foreign(found, {**asked, **options})
@@ -76,13 +76,13 @@ def builder_of(name: str) -> Builder:
         module = _file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except (ImportError, OSError) as error:
         raise SpecError(
-            f"{name} cannot be imported: {error}; give FILE.py:FUNCTION or package.module:FUNCTION."
+            f"{name} cannot be imported: {error}; use FILE.py:FUNCTION or package.module:FUNCTION."
         ) from None
     except SyntaxError as error:
         raise SpecError(f"{name} cannot be imported: {error.msg}, line {error.lineno}.") from None
     found = getattr(module, function, None)
     if not callable(found):
-        raise SpecError(f"{place} has no function {function!r}; give one that returns the network.")
+        raise SpecError(f"{place} has no function {function!r}; name one that returns the network.")
     made: Builder = found
     return made
 
@@ -93,7 +93,7 @@ def _file(path: Path) -> Any:
     if spec is None or spec.loader is None or not path.is_file():
         raise OSError(f"the file {path} does not exist")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # classes of the file can be pickled
+    sys.modules[name] = module  # so that classes of the file can be pickled
     spec.loader.exec_module(module)
     return module
 
@@ -102,10 +102,10 @@ def _own(builder: Builder, name: str, arguments: Mapping[str, Any]) -> nn.Module
     parameters = inspect.signature(builder).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if surplus := [key for key in arguments if key not in parameters and not takes_all]:
-        raise SpecError(f"{name} takes no {surplus[0]}; let the function take it, or leave it out.")
+        raise SpecError(f"{name} has no argument {surplus[0]}; add it to the function, or omit it.")
     made = builder(**arguments)
     if not isinstance(made, nn.Module):
-        raise SpecError(f"{name} returns a {type(made).__name__}; it has to return a torch.nn.Module.")
+        raise SpecError(f"{name} returns a {type(made).__name__}; it must return a torch.nn.Module.")
     return made
 
 
@@ -118,6 +118,6 @@ def _foreign(found: Named, arguments: Mapping[str, Any]) -> nn.Module:
     from torchvision import models
 
     if "in_chans" in arguments:
-        raise SpecError(f"{found}: torchvision's networks take 3 channels; timm's take in_chans.")
+        raise SpecError(f"{found}: torchvision's networks only support 3 channels; timm's support in_chans.")
     made: nn.Module = models.get_model(found.name.partition(".")[0], weights=None, **arguments)
     return made

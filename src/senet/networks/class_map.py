@@ -1,4 +1,4 @@
-"""Which output of a network a class folder means: by position, by number, or by a file that says so."""
+"""Mapping of class folders to outputs of a network: by position, by number, or by a class-map file."""
 
 import csv
 import io
@@ -16,20 +16,23 @@ __all__ = ["HOW", "outputs_of", "read_class_map"]
 WORDNET = re.compile(r"n\d{8}")
 SHOWN = 3
 MOST_DIGITS = 18
-HOW = "give --class-map FILE: JSON, CSV, or one name a line, which says the output of every class folder"
+HOW = "use --class-map FILE (JSON, CSV, or one name per line) to map class folders to outputs"
 
 
 def read_class_map(path: Path) -> Mapping[str, int]:
-    """Read the outputs of class names from a file.
+    """Read a class map: the output of the network for every class name.
 
     Args:
         path: JSON, `{"church": 497}`, `{"497": "church"}`, `{"497": ["n03028079", "church"]}` or a list of names in the
-            order of the outputs; CSV (`.csv`, `.tsv`) with a whole number and names in every line, in any order of the
-            columns, where of two numbers the first is the name; or text with one name a line in the order of the
-            outputs, such as `n03028079 church, church building`, of which the WordNet id counts as a name too.
+            order of the outputs; CSV (`.csv`, `.tsv`) with an output and names in every row, in any column order (if
+            a row has two numbers, the last one is the output); or text with one name per line in the order of the
+            outputs, such as `n03028079 church, church building`, where the WordNet id is also a name.
+
+    Returns:
+        Outputs by class name, from 0.
 
     Raises:
-        DataError: if the file is missing or none of these, or a name stands for two outputs.
+        DataError: if the file is missing or has none of these formats, or a name has two outputs.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -51,37 +54,38 @@ def read_class_map(path: Path) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for name, number in pairs:
         if found.setdefault(name, number) != number:
-            raise DataError(f"--class-map {path}: {name!r} stands for {found[name]} and {number}; keep one.")
+            raise DataError(f"--class-map {path}: {name!r} has two outputs, {found[name]} and {number}; keep one.")
     if not found:
-        raise DataError(f"--class-map {path} names no class.")
+        raise DataError(f"--class-map {path} contains no classes.")
     return found
 
 
 def outputs_of(classes: Sequence[str], outputs: int, known: Mapping[str, int] | None) -> tuple[int, ...] | str:
-    """Return which output every class means.
+    """Return the output of the network for every class.
 
     Args:
         classes: names of the class folders, in the order of the labels.
-        outputs: how many the network has.
-        known: what a class map says; None if none was given.
+        outputs: number of outputs of the network.
+        known: class map; None without one.
 
     Returns:
-        The outputs; or why they are not known, as a sentence.
+        The outputs, or a sentence that explains why they are not known.
 
     Raises:
-        DataError: if the map lacks a class, or names an output that the network does not have.
+        DataError: if the map lacks a class, or has an output that the network does not have.
     """
     if known is not None:
         absent = [name for name in classes if name not in known]
         if absent:
             some = ", ".join(map(repr, absent[:SHOWN])) + (f" and {len(absent) - SHOWN} more" * (len(absent) > SHOWN))
             names = ", ".join(map(repr, list(known)[:SHOWN]))
-            raise DataError(f"the class map lacks {some} of {len(classes)} class folders; its names are like {names}.")
+            raise DataError(f"the class map lacks {some} of {len(classes)} class folders; it has names like {names}.")
         found = tuple(known[name] for name in classes)
         over = next((name for name in classes if not 0 <= known[name] < outputs), None)
         if over is not None:
             raise DataError(
-                f"the class map gives {over!r} the output {known[over]}, the network has {outputs}, from 0; correct it."
+                f"the class map maps {over!r} to output {known[over]}, but the network has outputs 0 to {outputs - 1}; "
+                "correct it."
             )
         return found
     if len(classes) == outputs:
@@ -91,11 +95,11 @@ def outputs_of(classes: Sequence[str], outputs: int, known: Mapping[str, int] | 
         if max(numbers) < outputs and len(set(numbers)) == len(numbers):
             return numbers
     kind = "WordNet ids" if all(map(WORDNET.fullmatch, classes)) else f"{classes[0]!r}, ..."
-    return f"the network has {outputs} outputs and the data {len(classes)} classes ({kind}): {HOW}"
+    return f"the network has {outputs} outputs, but the data has {len(classes)} classes ({kind}); {HOW}"
 
 
 def _is_output(text: str) -> bool:
-    """Return whether a text is the number of an output; more digits than a number of 64 bits has are a name."""
+    """Return whether a text is the number of an output; one with more digits than a 64-bit integer is a name."""
     return text.isdecimal() and len(text) <= MOST_DIGITS
 
 
@@ -113,7 +117,7 @@ def _of_json(text: str, path: Path) -> list[tuple[str, int]]:
             continue
         names = value if isinstance(value, list) else [value]
         if not _is_output(str(key)) or not all(isinstance(name, str) for name in names):
-            raise DataError(f"--class-map {path}: {key!r}: {value!r} names no output; give {{'church': 497}}.")
+            raise DataError(f"--class-map {path}: {key!r}: {value!r} has no output; write it like {{'church': 497}}.")
         pairs += [(name, int(key)) for name in names]
     return pairs
 
@@ -121,11 +125,13 @@ def _of_json(text: str, path: Path) -> list[tuple[str, int]]:
 def _of_columns(text: str, delimiter: str, path: Path) -> list[tuple[str, int]]:
     rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(row)]
     if rows and not any(_is_output(cell) for cell in rows[0]):
-        rows = rows[1:]  # names of the columns
+        rows = rows[1:]  # the header row
     pairs = []
     for row in rows:
         place = max((place for place, cell in enumerate(row) if _is_output(cell)), default=None)
         if place is None or len(row) < 2:
-            raise DataError(f"--class-map {path}: {delimiter.join(row)!r} has no name and output; give church,497.")
+            raise DataError(
+                f"--class-map {path}: {delimiter.join(row)!r} lacks a name or an output; write it like church,497."
+            )
         pairs += [(cell, int(row[place])) for other, cell in enumerate(row) if other != place and cell]
     return pairs

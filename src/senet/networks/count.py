@@ -20,25 +20,31 @@ def count(
     in_chans: int = 3,
     num_classes: int | None = None,
 ) -> Cost:
-    """Count a network of the zoo without allocating its weights.
+    """Count parameters and multiply-adds of a network of the zoo without allocating its weights.
 
     Args:
-        model: its name.
-        se: designs of blocks; none is the plain network.
-        size: side of the input [pixels]; None stands for the network's own.
+        model: name of the network.
+        se: the design; empty for the plain network.
+        size: side of the input [pixels]; None means the network's default.
         in_chans: channels of the input.
-        num_classes: outputs; None stands for the network's own number.
+        num_classes: outputs; None means the network's default.
+
+    Returns:
+        Parameters [1] and multiply-adds of one image [MAC], in all and inside blocks.
+
+    Raises:
+        SpecError: if an argument does not fit the network.
     """
     side = image_size(model) if size is None else size
     if side < 1:
-        raise SpecError(f"--image-size {side} is no size; give pixels.")
+        raise SpecError(f"--image-size {side} is not a valid size; use a positive number of pixels.")
     with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a narrow stage with a wide ratio: the count shows it
+        warnings.simplefilter("ignore")  # ratios wider than a stage: visible in the counts
         network = create_model(model, se=se or None, in_chans=in_chans, num_classes=num_classes, image_size=side)
     return cost(network, shape=(1, in_chans, side, side))
 
 
 def counted_row(name: str) -> tuple[int, int, int, int, int, int]:
-    """Count a network plain and with SE blocks of the default design: the row of `senet.reports.zoo_costs.COSTS`."""
+    """Count a network plain and with blocks of the default spec: a row of `senet.reports.zoo_costs.COSTS`."""
     plain, gated = count(name, ()), count(name, (SESpec(),))
     return image_size(name), plain.params, plain.macs, gated.params, gated.macs, len(gated.blocks)

@@ -1,4 +1,4 @@
-"""`networks.create`: a network by name, builder or folder, with blocks and weights where they are asked for."""
+"""`networks.create`: build or load a network by name, builder or folder, and add blocks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,28 +34,30 @@ def create(
     origin: str = "senet",
     builder: Builder | None = None,
 ) -> nn.Module:
-    """Build a network, load its weights, and give it blocks.
+    """Build a network, load its weights, and add blocks.
 
     Args:
-        where: `resnet20` of the zoo, `timm:NAME`, `torchvision:NAME`, a builder of your own as `FILE.py:FUNCTION` or
-            `package.module:FUNCTION`, or a folder: of `save_pretrained`, of a run, or `hf:owner/name`.
-        se: designs of blocks, also in words. In the zoo they are part of the network; in every other network one
-            design is inserted after the weights were loaded, and the output stays the same.
-        num_classes: outputs; None stands for the network's own number, and for that of a folder.
+        where: a name of the zoo such as `resnet20`, `timm:NAME`, `torchvision:NAME`, a custom builder as
+            `FILE.py:FUNCTION` or `package.module:FUNCTION`, or a folder: of `save_pretrained`, of a run, or
+            `hf:owner/name`.
+        se: the design, as specs or text. In networks of the zoo the blocks are built in; in other networks one spec
+            is inserted after the weights are loaded, without changing the output.
+        num_classes: outputs; None means the default of the network or the folder.
         in_chans: channels of the input.
         image_size: side of the input [pixels], for networks of the zoo whose classifier depends on it.
         options: further arguments of the family, the library or the builder.
-        weights: a file with the state dict; None leaves fresh weights, and a folder its own.
-        origin: whose names the weights of a network of the zoo have.
-        builder: of a folder whose network was made by a function: nothing that a folder names is imported by itself.
+        weights: a file with the state dict; None keeps fresh weights, or those of the folder.
+        origin: whose tensor names the weights have, for networks of the zoo.
+        builder: the function that builds the network of a folder with a custom builder; for safety, functions that a
+            folder names are not imported.
 
     Returns:
         The network in evaluation mode.
 
     Raises:
-        SpecError: if the name or an argument does not fit.
-        UsageError: if the library of the name is not installed, or a folder is asked for another network.
-        CheckpointError: if the weights are not those of the network.
+        SpecError: if the name or an argument is not valid.
+        UsageError: if the library is not installed, or arguments of a folder's network are overridden.
+        CheckpointError: if the weights do not fit the network.
     """
     found = named(where)
     specs = designs(se)
@@ -72,9 +74,7 @@ def create(
         ).eval()
     if found.library == "folder":
         if num_classes is not None or in_chans != 3 or options or weights is not None:
-            raise UsageError(
-                f"{where} says itself what its network is; leave out classes, channels, options and weights."
-            )
+            raise UsageError(f"{where} defines its own network; omit num_classes, in_chans, options and weights.")
         model = from_pretrained(found.name, builder=builder)
     else:
         model = build(found, num_classes=num_classes, in_chans=in_chans, options=options, builder=builder)
@@ -82,7 +82,7 @@ def create(
             tensors = without_prefix(read_weights(locate(weights)), model.state_dict())
             if difference := shapes_differ(tensors, model):
                 raise CheckpointError(
-                    f"{weights} is not of {where}: {difference}; give weights of that network, in its names."
+                    f"{weights} does not fit {where}: {difference}; use weights of that network with its tensor names."
                 )
             check_values(tensors, model.state_dict())
             model.load_state_dict(tensors)
@@ -95,5 +95,7 @@ def create(
 def _one(specs: Any) -> SESpec:
     listed = [specs] if isinstance(specs, SESpec) else list(specs) if isinstance(specs, Sequence) else [specs]
     if len(listed) != 1 or not isinstance(listed[0], SESpec):
-        raise SpecError("se: one design at a time is inserted into a network of others; for several call senet.insert.")
+        raise SpecError(
+            "se: only one spec can be inserted into a network of another library here; for several call senet.insert."
+        )
     return listed[0]

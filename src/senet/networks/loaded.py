@@ -1,4 +1,4 @@
-"""Networks that the command line is given by name, with weights of their own names."""
+"""Building of networks by name for the command line, with weights under their own tensor names."""
 
 from pathlib import Path
 from typing import Any
@@ -26,26 +26,29 @@ def host(
     builder: str | None = None,
     hint: str = "",
 ) -> nn.Module:
-    """Build a network and load its own weights, strictly; nothing is fetched by the name.
+    """Build a network by name and load weights strictly, without downloading anything for the name.
 
     Args:
         name: see `named`.
-        weights: file with the network's state dict, in its own names; None leaves fresh weights, a folder its own.
-        num_classes: outputs; None stands for the network's own number.
-        or_classes: outputs to try where the file does not fit the network with the number before.
-        builder: `FILE.py:FUNCTION` that makes the network of a folder; nothing that a folder names is imported.
-        hint: what to say beside it of weights that are not of the network.
+        weights: file with the network's state dict, in its own names; None keeps fresh weights, or those of the folder.
+        num_classes: outputs; None means the network's default.
+        or_classes: number of outputs to try if the file does not fit the network with `num_classes`.
+        builder: `FILE.py:FUNCTION` that builds the network of a folder; functions that a folder names are not imported.
+        hint: note added to the error if the weights belong to another network.
+
+    Returns:
+        The network in evaluation mode.
 
     Raises:
-        SpecError: if nobody knows the name, or the library cannot build the network.
-        UsageError: if the library of the name is not installed.
-        CheckpointError: if the weights are those of another network.
+        SpecError: if the name is not known, or the library cannot build the network.
+        UsageError: if the library is not installed.
+        CheckpointError: if the weights belong to another network.
     """
     found = named(name)
     if found.library == "folder" and num_classes is not None:
-        raise UsageError(f"{name} says itself how many outputs its network has; leave out --num-classes.")
+        raise UsageError(f"{name} defines the number of outputs of its network; omit --num-classes.")
     if builder is not None and found.library != "folder":
-        raise UsageError(f"--builder is for folders; give {builder} as the name of the network in place of {name}.")
+        raise UsageError(f"--builder is for folders; pass {builder} as the name of the network instead of {name}.")
     model = _build(found, num_classes, builder)
     if weights is None:
         return model.eval()
@@ -57,7 +60,7 @@ def host(
             model, difference = other, ""
     if difference:
         error = CheckpointError(
-            f"{weights} is not of {name}: {difference}; give weights of that network, in its names."
+            f"{weights} does not fit {name}: {difference}; use weights of that network with its tensor names."
         )
         if hint:
             error.add_note(hint)

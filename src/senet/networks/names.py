@@ -1,4 +1,4 @@
-"""What a network is called, and which library, builder or folder the name stands for; nothing is built."""
+"""Names of networks: resolve one to its library, builder or folder, without building anything."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from senet.weights.source import CONFIG, HUB
 __all__ = ["LIBRARIES", "RUN", "Named", "named"]
 
 LIBRARIES: Mapping[str, str] = {"timm": "timm", "torchvision": "data"}
-"""The libraries of others, in the order in which they are asked, each with the extra that installs it."""
+"""Supported libraries in the order of lookup, each with the extra that installs it."""
 RUN = "run.json"
 
 
 @dataclass(frozen=True)
 class Named:
-    """What a name stands for.
+    """A resolved name.
 
     Attributes:
-        library: `senet`, `timm`, `torchvision`, `builder`, or `folder` (also of a run, and of the Hub).
-        name: without the library; `FILE.py:FUNCTION` or `package.module:FUNCTION` of a builder; the path of a folder.
+        library: `senet`, `timm`, `torchvision`, `builder`, or `folder` (including run folders and the Hub).
+        name: name without the library; `FILE.py:FUNCTION` or `package.module:FUNCTION` of a builder; path of a folder.
     """
 
     library: str
@@ -31,27 +31,27 @@ class Named:
 
     @property
     def is_foreign(self) -> bool:
-        """Return whether it is a network of another library."""
+        """Whether the network belongs to another library."""
         return self.library in LIBRARIES
 
     def __str__(self) -> str:
-        """Write it so that `named` reads it back."""
+        """Format it so that `named` can parse it."""
         return f"{self.library}:{self.name}" if self.is_foreign else self.name
 
 
 def named(name: str) -> Named:
-    """Find out what a name stands for.
+    """Resolve a name to its library, builder or folder.
 
     Args:
-        name: a name of `list_models()`, of timm or of torchvision, looked for in this order; `senet:NAME`, `timm:NAME`
-            and `torchvision:NAME` say which; weights of the library may follow behind a dot, `timm:resnet50.a1_in1k`,
-            which says the preprocessing and fetches nothing. `FILE.py:FUNCTION` or `package.module:FUNCTION` for a
-            builder of your own. A folder that `save_pretrained` wrote or a finished run, or `hf:owner/name`.
+        name: a name of `list_models()`, timm or torchvision, looked up in this order; `senet:NAME`, `timm:NAME` and
+            `torchvision:NAME` select the library. A dot and a weights tag may follow, e.g. `timm:resnet50.a1_in1k`;
+            it selects the preprocessing and downloads nothing. `FILE.py:FUNCTION` or `package.module:FUNCTION` for a
+            custom builder. A folder of `save_pretrained`, a run folder, or `hf:owner/name`.
 
     Raises:
-        SpecError: if it is not known, or is that of a network that does not classify images.
-        UsageError: if the library of the name is not installed.
-        CheckpointError: if it is another folder.
+        SpecError: if the name is not known, or its network does not classify images.
+        UsageError: if the library is not installed.
+        CheckpointError: if it is a folder without a network.
     """
     if name.startswith(HUB) or any((Path(name) / file).is_file() for file in (CONFIG, RUN)):
         return Named("folder", name)
@@ -65,13 +65,12 @@ def named(name: str) -> Named:
             return Named(candidate, short)
     if library in ("", "torchvision") and short in _all_of_torchvision():
         raise SpecError(
-            f"torchvision:{short} does not classify images, and only networks that do are taken here: it detects, "
-            "segments, takes films, computes flow or is quantized. In Python, senet.insert and senet.fold take its "
-            "backbone."
+            f"torchvision:{short} does not classify images (it detects, segments, takes videos, computes optical flow "
+            "or is quantized); choose a classifier. In Python, senet.insert and senet.fold accept its backbone."
         )
     if Path(name).is_dir():
         raise CheckpointError(
-            f"{name} is a folder without {CONFIG} and {RUN}; give one that save_pretrained wrote, a run, or a name."
+            f"{name} is a folder without {CONFIG} or {RUN}; use a folder of save_pretrained, a run folder, or a name."
         )
     raise _unknown(name, library, short)
 
@@ -90,7 +89,7 @@ def _knows(library: str, name: str, *, asked: bool) -> bool:
 
 
 def _tags(library: str, network: str) -> list[str]:
-    """Return the names of the weights that a library has for a network."""
+    """Return the tags of the weights that a library has for a network."""
     if library == "timm":
         import timm
 
@@ -101,7 +100,7 @@ def _tags(library: str, network: str) -> list[str]:
 
 
 def _all_of_torchvision() -> Collection[str]:
-    """Return the names of all networks of torchvision; none if it is not installed."""
+    """Return the names of all networks of torchvision; empty if it is not installed."""
     try:
         from torchvision import models
     except (ImportError, RuntimeError):
@@ -110,7 +109,7 @@ def _all_of_torchvision() -> Collection[str]:
 
 
 def _names(library: str, *, asked: bool) -> Collection[str]:
-    """Return the networks of a library; none if it is not installed and was not asked for."""
+    """Return the names of the networks of a library; empty if it is not installed and not `asked` for."""
     if library == "senet":
         return list_models()
     try:
@@ -120,8 +119,8 @@ def _names(library: str, *, asked: bool) -> Collection[str]:
             return set(timm.list_models())
         from torchvision import models
 
-        return set(models.list_models(module=models))  # those that classify
-    except (ImportError, RuntimeError):  # RuntimeError: a build of torchvision that does not fit torch's
+        return set(models.list_models(module=models))  # classifiers only
+    except (ImportError, RuntimeError):  # RuntimeError: torchvision built for another version of torch
         if asked:
             raise not_installed(f"a network of {library}", library, extra=LIBRARIES[library]) from None
         return ()
@@ -139,15 +138,13 @@ def _unknown(name: str, library: str, short: str) -> SpecError:
     plain = short.lower().replace("-", "_").removeprefix("se").removeprefix("_")
     behind = short.partition("/")[2]
     if short.lower().startswith("se") and library != "timm" and plain in list_models():
-        hint = f" With blocks it is {plain} with --se standard."
+        hint = f" Did you mean {plain} with --se standard?"
     elif behind and behind.partition(".")[0] in known:
-        hint = f" On its own it is called {behind}."
+        hint = f" Did you mean {behind}?"
     if library:
-        where = (
-            "`senet models` lists ours" if library == "senet" else "choose a name of its list_models() that classifies"
-        )
+        where = "`senet models` lists them" if library == "senet" else "choose a classifier from its list_models()"
         return SpecError(f"{library} has no network {short!r}; {where}.{hint}")
     return SpecError(
-        f"MODEL = {name!r} is known neither here nor to timm or torchvision, as far as they are installed; "
-        f"`senet models` lists ours.{hint}"
+        f"MODEL = {name!r} is not known to senet, timm or torchvision (if installed); "
+        f"`senet models` lists the networks of senet.{hint}"
     )

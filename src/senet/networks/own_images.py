@@ -1,4 +1,4 @@
-"""A network that says how it wants its images before a data set: its preprocessing, and its outputs as labels."""
+"""Evaluation data for a network of another library or a folder: its preprocessing, and labels mapped to its outputs."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,23 +22,23 @@ from senet.surgery.folding.answers import evaluated
 
 __all__ = ["Seen", "num_outputs", "see"]
 
-TRIED = 100  # labelled images that show whether the numbers are those of the network
-CLEARLY = 0.1  # share of them that other numbers must have right besides, for a warning
+TRIED = 100  # labelled images to test the normalisation on
+CLEARLY = 0.1  # gain in accuracy [1] by another normalisation that causes a warning
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A network and the images as it sees them.
+    """A network and its preprocessed images.
 
     Attributes:
-        title: its name with the library.
-        model: on its device, in evaluation mode.
-        outputs: its classes; None if it gives no logits.
+        title: name of the network with its library.
+        model: the network on its device, in evaluation mode.
+        outputs: number of classes; None if it does not return logits.
         train: training images.
         test: test images.
-        preprocessing: what is done to them.
-        unknown: why the labels are not outputs of the network; empty if they are.
-        notes: what a reader should know.
+        preprocessing: preprocessing of the images.
+        unknown: why the labels cannot be mapped to outputs of the network; empty if they can.
+        notes: remarks for the report.
     """
 
     title: str
@@ -62,21 +62,24 @@ def see(
     class_map: Path | None = None,
     whole: bool = False,
 ) -> Seen:
-    """Build a network of another library or of a folder, load its weights, and load the images for it.
+    """Build a network of another library or a folder, load its weights, and load images with its preprocessing.
 
     Args:
-        name: as it was given.
-        found: the same, as `senet.networks.loaded.named` reads it.
-        spec: the data; without a size, folders get that of the network.
+        name: name of the network as the user wrote it.
+        found: the same name resolved by `senet.networks.names.named`.
+        spec: the data; without a size, image folders use that of the network.
         setup: device and paths.
-        weights: the network's state dict; a folder has its own.
-        normalize: mean and deviation, see `senet.networks.preprocessing.adjusted`.
-        class_map: file with the output of every class, see `senet.networks.class_map.read_class_map`; None leaves
-            that to the names.
-        whole: test on all images of a folder that has no split: nothing is trained.
+        weights: file with the network's state dict; None for a folder with its own.
+        normalize: name of the normalisation, see `senet.networks.preprocessing.adjusted`.
+        class_map: file with the output of every class, see `senet.networks.class_map.read_class_map`; None derives
+            the outputs from the class names.
+        whole: test on all images of a folder without a split, as nothing is trained.
+
+    Returns:
+        The network and its images.
 
     Raises:
-        SenetError: if the network, the weights, the map or the data do not fit.
+        SenetError: if the network, the weights, the class map or the data do not fit.
     """
     known = None if class_map is None else read_class_map(class_map)
     wanted = adjusted(preprocessing_of(found), normalize=normalize, size=spec.size)
@@ -86,18 +89,18 @@ def see(
     model = host(name, weights=weights, or_classes=data.num_classes).to(setup.device)
     title = str(found) if found.is_foreign else Path(name).name
     outputs = num_outputs(model, title, _seen(data.test, wanted, data.test.labels).shape, setup.device)
-    classes = "the network gives no logits" if outputs is None else outputs_of(data.classes, outputs, known)
+    classes = "the network does not return logits" if outputs is None else outputs_of(data.classes, outputs, known)
     unknown = classes if isinstance(classes, str) else ""
     table = torch.tensor(range(data.num_classes) if isinstance(classes, str) else classes)
     train, test = (_seen(split, wanted, table[split.labels]) for split in (data.train, data.test))
-    kept = f"images of {'x'.join(map(str, test.shape[1:]))} as they are, {wanted.spoken_numbers()}"
+    kept = f"images of {'x'.join(map(str, test.shape[1:]))} not resized, {wanted.describe_normalization()}"
     notes = (*data.notes, f"preprocessing: {wanted if isinstance(test, Pictures) else kept}")
     if whole and isinstance(train, Pictures) and isinstance(test, Pictures) and _has_no_split(setup.data_dir):
         test = replace(
             test, items=train.items + test.items, names=train.names + test.names,
             labels=torch.cat([train.labels, test.labels]),
         )  # fmt: skip
-        notes = (f"the folder has no split: all {len(test)} images were tested", notes[-1])
+        notes = (f"the folder has no split: tested on all {len(test)} images", notes[-1])
     if known is None and isinstance(classes, tuple):
         notes += (_order(data, classes),)
     if not unknown and (doubt := _better_normalization(model, test, setup.device)):
@@ -116,39 +119,39 @@ def _has_no_split(root: Path | None) -> bool:
 
 
 def _order(data: Data, outputs: tuple[int, ...]) -> str:
-    """Describe how the labels were read."""
+    """Describe how class folders were mapped to outputs."""
     if [str(number) for number in outputs] == list(data.classes):
-        return "class folders are the numbers of the network's outputs"
+        return "class folders are named by the numbers of the network's outputs"
     some = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
-    return f"classes are taken for the network's outputs in this order: {some}; --class-map FILE says another one"
+    return f"class folders are mapped to the network's outputs in this order: {some}; --class-map FILE changes it"
 
 
 @torch.no_grad()
 def num_outputs(model: nn.Module, title: str, shape: tuple[int, int, int], device: str) -> int | None:
-    """Count the classes of a network on an empty image; None if it gives no logits.
+    """Return the number of classes of a network, found by running it on zeros; None if it does not return logits.
 
     Raises:
-        SpecError: if it does not take such an image.
+        SpecError: if the network does not accept images of this shape.
     """
     try:
         outputs = model.eval()(torch.zeros(1, *shape, device=device))
     except RuntimeError as error:
         sizes = "x".join(map(str, shape))
         raise SpecError(
-            f"{title} does not take images of {sizes} ({str(error).splitlines()[0]}); give others, "
-            "data.size=PIXELS sets their side."
+            f"{title} does not accept images of {sizes} ({str(error).splitlines()[0]}); set another side with "
+            "data.size=PIXELS."
         ) from error
     return outputs.shape[1] if isinstance(outputs, Tensor) and outputs.ndim == 2 else None
 
 
 @torch.no_grad()
 def _better_normalization(model: nn.Module, pictures: Pictures | Pixels, device: str) -> str:
-    """Return which other normalisation makes clearly more answers right on some images; empty if none does.
+    """Return a warning if another normalisation is clearly more accurate on some images; empty otherwise.
 
     Args:
-        model: on the device.
-        pictures: whose labels are outputs.
-        device: of the model.
+        model: the network on the device.
+        pictures: images whose labels are outputs of the network.
+        device: device of the network.
     """
     chosen = torch.linspace(0, len(pictures) - 1, min(TRIED, len(pictures))).long()
     own = pictures.preprocessing
@@ -164,6 +167,7 @@ def _better_normalization(model: nn.Module, pictures: Pictures | Pixels, device:
     if right[best] - right[""] <= CLEARLY * len(chosen):
         return ""
     return (
-        f"of {len(chosen)} images {right['']} are answered right as the library says, and {right[best]} with "
-        f"--normalize {best}: the weights may be those of a network that was trained otherwise (timm's tf_... networks)"
+        f"{right['']} of {len(chosen)} images are classified correctly with the library's normalisation and "
+        f"{right[best]} with --normalize {best}: the weights may have been trained with the latter, like timm's tf_... "
+        "networks"
     )

@@ -1,6 +1,6 @@
-"""Pictures as a network of another library sees them, with labels that are its outputs.
+"""Image splits with the preprocessing of a network of another library and labels that are its outputs.
 
-`n` images, `c` channels, `h` rows, `w` columns.
+Letters in shapes: n images, c channels, h rows, w columns.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,12 +28,12 @@ Plan = Sequence[tuple[Int64[Tensor, "_"], int]]
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Images in memory, normalised as a network wants them; a `Split`.
+    """Images in memory, normalised for a network; a `Split`.
 
     Attributes:
         split: images in [0, 1], which keep their size.
-        labels: what the network should answer, see `senet.networks.own_images`.
-        preprocessing: of the network.
+        labels: outputs of the network for the true classes, see `senet.networks.own_images`.
+        preprocessing: preprocessing of the network.
     """
 
     split: Split
@@ -49,13 +49,13 @@ class Pixels:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> "Pixels":
-        """Move the images."""
+        """Return a copy with the images on a device."""
         return replace(self, split=self.split.to(device))
 
     def batches(
         self, plan: Plan, *, augment: Augment | None, device: torch.device | str, workers: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of a plan, see `Split.batches`, without augmentation; `workers` has nothing to do."""
+        """Yield the batches of a plan, see `Split.batches`, without augmentation; `workers` is unused."""
         assert augment is None
         for (indices, _), (x, _) in zip(plan, self.split.batches(plan, augment=None, device=device), strict=True):
             yield self.preprocessing.numbers(x), self.labels[indices].to(device)
@@ -63,13 +63,13 @@ class Pixels:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Picture files, cut and normalised as a network wants them; a `Split`.
+    """Image files, resized, cropped and normalised for a network; a `Split`.
 
     Attributes:
-        items: path or content of every picture.
-        names: how messages call them.
-        labels: what the network should answer, see `senet.networks.own_images`.
-        preprocessing: of the network.
+        items: path or content of every image file.
+        names: names of the images in messages.
+        labels: outputs of the network for the true classes, see `senet.networks.own_images`.
+        preprocessing: preprocessing of the network.
     """
 
     items: tuple[Path | bytes, ...]
@@ -79,14 +79,14 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, rows and columns as the network gets them."""
+        """Channels, rows and columns of the network's input."""
         return 3, *self.preprocessing.size
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> "Pictures":
-        """Return itself: files stay where they are."""
+        """Return itself: images are decoded on the CPU."""
         return self
 
     def batches(
@@ -95,7 +95,7 @@ class Pictures:
         """Yield the batches of a plan, see `Split.batches`, without augmentation.
 
         Raises:
-            DataError: if a picture cannot be decoded; it names the file.
+            DataError: if an image cannot be decoded; the message names the file.
         """
         assert augment is None
         loader = DataLoader(
@@ -110,12 +110,12 @@ class Pictures:
             loaded = iter(loader)  # starts the workers
         for (indices, _), (x, problem) in zip(plan, loaded, strict=True):
             if problem:
-                raise DataError(f"unreadable image: {problem}. Mend or delete it, or skip it (--on-bad-image skip).")
+                raise DataError(f"unreadable image: {problem}. Repair or delete it, or use --on-bad-image skip.")
             yield x.to(device), self.labels[indices].to(device)
 
 
 class _Decoded(Dataset[tuple[Tensor, str]]):
-    """What a worker gets: an index in, the input of the network or the reason why there is none out."""
+    """The data set of a worker: maps an index to the network's input and an error message (empty if decoded)."""
 
     def __init__(
         self, items: Sequence[Path | bytes], names: Sequence[str], preprocessing: ForeignPreprocessing

@@ -1,4 +1,7 @@
-"""What a network of another library wants done to a picture: the sizes, the interpolation, the numbers."""
+"""ForeignPreprocessing of images for networks of other libraries: resize, crop, interpolation, normalisation.
+
+Letters in shapes: n images, c channels, h rows, w columns.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +24,7 @@ NORMS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-"""Mean and deviation that the pixels in [0, 1] are normalised with, by name."""
+"""Normalisations by name: mean and standard deviation of pixels in [0, 1], one for each channel."""
 
 INTERPOLATIONS: Mapping[str, Image.Resampling] = {
     "nearest": Image.Resampling.NEAREST,
@@ -33,17 +36,17 @@ INTERPOLATIONS: Mapping[str, Image.Resampling] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignPreprocessing:
-    """From a picture to what a network sees: short side to `resize`, the middle of `size`, `(x / 255 - mean) / std`.
+    """Resize the short side to `resize`, center-crop to `size`, and normalise: `(x / 255 - mean) / std`.
 
-    A picture that has the network's size already is not resized: it was cut for it.
+    An image that already has the input size is not resized.
 
     Attributes:
         size: rows and columns of the input [pixels].
         resize: short side before the crop [pixels].
-        interpolation: of the resizing.
-        mean: of pixels in [0, 1], one a channel.
-        std: likewise.
-        source: who says so.
+        interpolation: interpolation of the resize.
+        mean: mean of pixels in [0, 1], one for each channel.
+        std: standard deviation of pixels in [0, 1], one for each channel.
+        source: where the values come from, for reports.
     """
 
     size: tuple[int, int] = (224, 224)
@@ -51,22 +54,22 @@ class ForeignPreprocessing:
     interpolation: str = "bilinear"
     mean: tuple[float, ...] = NORMS["imagenet"][0]
     std: tuple[float, ...] = NORMS["imagenet"][1]
-    source: str = "the usual of ImageNet, as the network says nothing"
+    source: str = "ImageNet defaults, as the network specifies none"
 
     def __str__(self) -> str:
         height, width = self.size
         return (
-            f"short side to {self.resize}, middle {height}x{width} ({self.interpolation}; pictures of {height}x{width} "
-            f"as they are), {self.spoken_numbers()}"
+            f"short side to {self.resize}, center crop {height}x{width} ({self.interpolation}; images of "
+            f"{height}x{width} are not resized), {self.describe_normalization()}"
         )
 
-    def spoken_numbers(self) -> str:
-        """Describe the normalisation alone."""
+    def describe_normalization(self) -> str:
+        """Describe the mean and standard deviation."""
         numbers = " and ".join(", ".join(f"{value:g}" for value in dict.fromkeys(v)) for v in (self.mean, self.std))
         return f"mean and deviation {numbers} [{self.source}]"
 
     def fit(self, picture: Image.Image) -> Image.Image:
-        """Resize a picture and cut out its middle."""
+        """Resize and center-crop an image."""
         height, width = self.size
         if picture.size == (width, height):
             return picture
@@ -85,16 +88,17 @@ class ForeignPreprocessing:
         return (pixels - mean) / std
 
     def __call__(self, picture: Image.Image) -> Float[Tensor, "3 h w"]:
-        """Turn a picture into the input of the network."""
+        """Return the input of the network for an image."""
         return self.numbers(to_tensor(self.fit(picture)).float() / 255)
 
 
 def preprocessing_of(found: Named) -> ForeignPreprocessing:
-    """Return what a network wants done to a picture, as its library or its folder says.
+    """Return the preprocessing that the library or the folder of a network specifies.
 
     Args:
-        found: of timm or torchvision, or a folder. A name with weights, `resnet50.a1_in1k` or `resnet50.IMAGENET1K_V1`,
-            asks for what those want; without them it is what the library's default weights want.
+        found: a network of timm or torchvision, or a folder. With a weights tag, e.g. `resnet50.a1_in1k` or
+            `resnet50.IMAGENET1K_V1`, the preprocessing of those weights; otherwise that of the library's default
+            weights.
     """
     if found.library == "folder":
         told = of_folder(found.name)
@@ -114,14 +118,14 @@ def preprocessing_of(found: Named) -> ForeignPreprocessing:
 
     network, _, tag = found.name.partition(".")
     weights = models.get_model_weights(network)
-    chosen = weights[tag] if tag else getattr(weights, "DEFAULT", None)  # some have never been trained there
+    chosen = weights[tag] if tag else getattr(weights, "DEFAULT", None)  # some networks have no weights there
     return (
         ForeignPreprocessing() if chosen is None else _from_torchvision(chosen.transforms(), f"{network} {chosen.name}")
     )
 
 
 def _from_timm(config: Mapping[str, Any]) -> ForeignPreprocessing:
-    """Read what timm says of a network, its `pretrained_cfg`."""
+    """Read the preprocessing from timm's `pretrained_cfg` of a network."""
     own = ForeignPreprocessing()
     size = tuple(config.get("input_size") or (3, *own.size))[1:]
     tag = f" of {config['tag']}" if config.get("tag") else ""
@@ -136,11 +140,11 @@ def _from_timm(config: Mapping[str, Any]) -> ForeignPreprocessing:
 
 
 def _from_torchvision(transforms: Any, name: str) -> ForeignPreprocessing:
-    """Read the transforms that torchvision has for weights.
+    """Read the preprocessing from torchvision's transforms.
 
     Args:
-        transforms: of the weights.
-        name: of the weights.
+        transforms: transforms of the weights.
+        name: name of the weights.
     """
     side = int(transforms.crop_size[0])
     return ForeignPreprocessing(
@@ -154,15 +158,15 @@ def _from_torchvision(transforms: Any, name: str) -> ForeignPreprocessing:
 
 
 def adjusted(own: ForeignPreprocessing, *, normalize: str = "auto", size: int = 0) -> ForeignPreprocessing:
-    """Change what was asked for otherwise.
+    """Return the preprocessing of a network with the user's changes.
 
     Args:
-        own: of the network.
-        normalize: a name of `NORMS`; `auto` leaves it.
-        size: side of the input [pixels], the margin of the crop in proportion; 0 leaves it.
+        own: preprocessing of the network.
+        normalize: a name of `NORMS`; `auto` keeps the normalisation.
+        size: side of the input [pixels]; the resize scales in proportion; 0 keeps the size.
 
     Raises:
-        SpecError: if `normalize` is not known.
+        SpecError: if `normalize` is not known, or mean and deviation differ in length.
     """
     if normalize != "auto":
         if normalize not in NORMS:
@@ -171,5 +175,5 @@ def adjusted(own: ForeignPreprocessing, *, normalize: str = "auto", size: int = 
     if size and own.size != (size, size):
         own = replace(own, size=(size, size), resize=round(size * own.resize / min(own.size)))
     if len(own.mean) != len(own.std):
-        raise SpecError(f"mean {own.mean} and deviation {own.std} have other numbers of channels.")
+        raise SpecError(f"mean {own.mean} and deviation {own.std} have different numbers of channels.")
     return own

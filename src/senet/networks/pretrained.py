@@ -1,4 +1,4 @@
-"""One format of folder for every network: what it is, its weights and its card, here or on the Hugging Face Hub."""
+"""Saving and loading of networks as folders with description, weights and card, locally or on the Hugging Face Hub."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,31 +41,31 @@ def save_pretrained(
     preprocessing: Preprocessing | None = None,
     result: Result | None = None,
 ) -> Path:
-    """Write a network so that it can be built and loaded again from the folder alone.
+    """Save a network to a folder from which it can be rebuilt and loaded.
 
-    Blocks that `insert` put in and those that `fold` took out are recognised in the network itself. The arguments are
-    those that the network was built with. They are checked by building it again without memory: every layer must be
-    the same, so that pool, stride and gates come back too, which weights alone cannot tell.
+    Blocks added by `insert` or removed by `fold` are detected in the network. The other arguments are those that the
+    network was built with. They are verified by rebuilding it on the meta device: every layer must be the same,
+    including pool, stride and gates, which the weights alone do not determine.
 
     Args:
         model: the network.
-        folder: made if it is not there; gets `model.safetensors`, `config.json` and the card `README.md`.
-        name: where it comes from: a name of `list_models()`, `timm:NAME`, `torchvision:NAME`, or a function of your own
-            as `package.module:FUNCTION` or `FILE.py:FUNCTION`. None asks the network, which timm's can tell.
-        se: designs of blocks that a network of the zoo was built with; None is the plain network.
-        num_classes: its outputs; None asks the network.
-        in_chans: channels of its input.
-        image_size: side of its input [pixels], for networks whose classifier depends on it.
-        options: further arguments of its family or its builder.
-        builder: the function itself, where `name` cannot be imported here.
-        preprocessing: of its images; None asks the network, which timm's can tell.
-        result: its training, for the card.
+        folder: created if necessary; receives `model.safetensors`, `config.json` and the card `README.md`.
+        name: what builds it: a name of `list_models()`, `timm:NAME`, `torchvision:NAME`, or a custom builder as
+            `package.module:FUNCTION` or `FILE.py:FUNCTION`. None reads it from the network, which timm's support.
+        se: design that a network of the zoo was built with; None for the plain network.
+        num_classes: outputs; None reads it from the network.
+        in_chans: channels of the input.
+        image_size: side of the input [pixels], for networks whose classifier depends on it.
+        options: further arguments of the family or the builder.
+        builder: the builder itself, if `name` cannot be imported here.
+        preprocessing: preprocessing of its images; None reads it from the network, which timm's support.
+        result: result of its training, for the card.
 
     Returns:
         The folder.
 
     Raises:
-        SpecError: if the arguments build another network, or a design cannot be written down.
+        SpecError: if the arguments build another network, or a spec cannot be serialized.
         StorageError: if the folder cannot be written.
     """
     told = getattr(model, "pretrained_cfg", None) or {}
@@ -73,8 +73,8 @@ def save_pretrained(
         name = f"timm:{told['architecture']}"
     if name is None:
         raise SpecError(
-            f"name is missing: say what builds this {type(model).__name__}, name='resnet20', 'timm:NAME', "
-            "'torchvision:NAME', or for a network of your own the function that returns it, name='mymodule:build'."
+            f"name is missing: pass what builds this {type(model).__name__}: name='resnet20', 'timm:NAME', "
+            "'torchvision:NAME', or for a custom network the function that returns it, name='mymodule:build'."
         )
     specs = designs(se)
     specs = () if specs is None else (specs,) if isinstance(specs, SESpec) else tuple(specs)
@@ -91,11 +91,11 @@ def save_pretrained(
     )
     config = described(model, config, builder=builder)
     if result is not None and (result.run.model, result.run.se) != (name, specs):
-        raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; leave it out.")
+        raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; omit it.")
     folder = Path(folder)
     ensure_writable(folder)
     params = sum(parameter.numel() for parameter in model.parameters())
-    config.as_json()  # before anything is written
+    config.as_json()  # raises before anything is written
     write_weights(folder / WEIGHTS[0], model.state_dict())
     write_description(folder, config, params=params, result=result)
     return folder
@@ -103,16 +103,19 @@ def save_pretrained(
 
 @by_name
 def from_pretrained(source: str | Path, *, builder: Builder | str | None = None) -> nn.Module:
-    """Build and load the network of a folder; it comes in evaluation mode.
+    """Rebuild a network from a folder and load its weights.
 
     Args:
-        source: path of a folder that `save_pretrained` wrote, or of a finished run, or `hf:owner/name` (with
-            `@revision`) for a repository of the Hub.
-        builder: the function that makes the network, or its name, where the folder says that it is one of your own.
-            Nothing that a folder names is imported by itself.
+        source: path of a folder of `save_pretrained` or of a finished run, or `hf:owner/name` (with `@revision`) for a
+            repository of the Hub.
+        builder: the function that builds the network, or its name, if the folder has a custom builder. For safety,
+            functions that a folder names are not imported.
+
+    Returns:
+        The network in evaluation mode.
 
     Raises:
-        CheckpointError: if the folder is none of ours, is damaged, holds other weights, or is not to be had.
+        CheckpointError: if the folder was not written by senet, is damaged, has other weights, or cannot be downloaded.
         UsageError: if huggingface-hub is needed and not installed.
     """
     place, config = description(source)
@@ -129,16 +132,16 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
 
 
 def description(source: str | Path) -> tuple[Path, Config | None]:
-    """Read what a folder says about its network.
+    """Read the description of a folder's network.
 
     Args:
         source: as for `from_pretrained`.
 
     Returns:
-        The file, and what it says; None for a run, whose weights say the rest.
+        The file, and the description; None for a run folder, whose description `config_of_run` derives.
 
     Raises:
-        CheckpointError: if the folder does not say it.
+        CheckpointError: if the folder has no valid description.
     """
     run = Path(source) / RUN
     if not str(source).startswith(HUB) and run.is_file() and not (run.parent / CONFIG).is_file():
@@ -147,19 +150,19 @@ def description(source: str | Path) -> tuple[Path, Config | None]:
     config = read_config(file)
     if config is None:
         raise CheckpointError(
-            f"{file} does not say which network this is; use create_model(name, weights=..., origin=...)."
+            f"{file} does not describe a network of senet; use create_model(name, weights=..., origin=...)."
         )
     return file, config
 
 
 def origin_of(name: str) -> dict[str, Any]:
-    """Return the arguments of `save_pretrained` for a network that `named` knows: where it came from.
+    """Return the arguments with which `save_pretrained` saves a network of this name.
 
     Args:
-        name: of the zoo or of a library, or a folder.
+        name: a name of the zoo or of a library, or a folder.
 
     Raises:
-        SenetError: if it is not known, or the folder does not say it.
+        SenetError: if the name is not known, or the folder has no valid description.
     """
     found = named(name)
     if found.library != "folder":
@@ -172,7 +175,7 @@ def origin_of(name: str) -> dict[str, Any]:
 
 
 def side_of(name: str) -> int | None:
-    """Return the side of the images that a network was made for [pixels]; None where neither name nor folder say it.
+    """Return the side of the images that a network was made for [pixels]; None if neither name nor folder define it.
 
     Args:
         name: as for `origin_of`.
@@ -186,10 +189,10 @@ def side_of(name: str) -> int | None:
 
 
 def preprocessing_of(source: str | Path) -> Preprocessing | None:
-    """Read how the network of a folder wants its images; None where the folder does not say it.
+    """Return the preprocessing that a folder specifies for its network; None if it specifies none.
 
     Raises:
-        CheckpointError: if the folder does not say which network it holds.
+        CheckpointError: if the folder has no valid description.
     """
     _, config = description(source)
     return None if config is None else config.preprocessing

@@ -1,4 +1,4 @@
-"""From a description to a network and back: what is built by name, what hangs in it, what was folded away."""
+"""Conversion between a network and its description: how it was built, inserted blocks, folded blocks."""
 
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -20,53 +20,55 @@ __all__ = ["LIBRARY_OPTIONS", "described", "rebuild", "where"]
 LIBRARY_OPTIONS = frozenset(
     ("global_pool", "output_stride", "drop_rate", "drop_path_rate", "dropout", "aux_logits", "transform_input")
 )
-"""Arguments of timm's and torchvision's networks that a folder may name; none of them reads a file."""
+"""Arguments of timm's and torchvision's networks that a folder may set; none of them reads a file."""
 LONGEST_NAME = 300
-MANY = 10_000  # classes or channels that the weights must confirm before a network of others is built
+MANY = 10_000  # classes or channels above which the weights must have the same number before the network is built
 
 
 def where(config: Config, *, given: bool = False) -> Named:
-    """Find out what the name in a description stands for.
+    """Resolve the name in a description.
 
     Args:
         config: the description.
-        given: the caller has the function that makes the network: its place may be another one here, or none.
+        given: the caller has the function that builds the network; its module may have moved or be absent.
 
     Raises:
-        CheckpointError: if it is not a network that a description may name.
+        CheckpointError: if a description must not name this network or these options.
     """
     if len(config.model) > LONGEST_NAME:
-        raise CheckpointError(f"model = {config.model[:60]!r}... has {len(config.model):,} characters; give a name.")
-    of_a_user = config.model.rpartition(":")[0] not in ("", "senet", *LIBRARIES)
-    found = Named("builder", config.model) if given and of_a_user else named(config.model)
+        raise CheckpointError(
+            f"model = {config.model[:60]!r}... has {len(config.model):,} characters; use at most {LONGEST_NAME}."
+        )
+    custom = config.model.rpartition(":")[0] not in ("", "senet", *LIBRARIES)
+    found = Named("builder", config.model) if given and custom else named(config.model)
     if found.library == "folder":
-        raise CheckpointError(f"model = {config.model!r} names another folder; a description names a network.")
+        raise CheckpointError(f"model = {config.model!r} refers to another folder; a description must name a network.")
     if found.is_foreign:
         for name, value in config.options.items():
             if name not in LIBRARY_OPTIONS or not isinstance(value, int | float | str):
                 allowed = ", ".join(sorted(LIBRARY_OPTIONS))
                 raise CheckpointError(
-                    f"options.{name[:60]} of {found} is not read from a folder; allowed are: {allowed}."
+                    f"options.{name[:60]} of {found} cannot be set by a folder; allowed are: {allowed}."
                 )
     return found
 
 
 def rebuild(config: Config, tensors: Mapping[str, Tensor], *, builder: Builder | None = None) -> nn.Module:
-    """Build the network of a description with fresh weights; nothing is allocated that the weights do not have.
+    """Build the network of a description with fresh weights; its size is checked against the weights first.
 
     Args:
         config: the description.
         tensors: the weights that will be loaded.
-        builder: makes the network, where a function of the user's own made it.
+        builder: the function that builds the network, if the description names a custom builder.
 
     Raises:
-        SenetError: if the description does not fit, or the weights are those of another network.
+        SenetError: if the description is not valid, or the weights belong to another network.
     """
     found = where(config, given=builder is not None)
     if found.library == "builder" and builder is None:
         raise CheckpointError(
-            f"its network is made by {config.model}, and nothing that a folder names is imported: pass the function, "
-            "from_pretrained(FOLDER, builder=FUNCTION), or --builder FILE.py:FUNCTION."
+            f"its network is built by {config.model}; for safety, functions that a folder names are not imported: pass "
+            "it, from_pretrained(FOLDER, builder=FUNCTION), or --builder FILE.py:FUNCTION."
         )
     if found.library == "senet":
         with torch.device("meta"):
@@ -75,19 +77,19 @@ def rebuild(config: Config, tensors: Mapping[str, Tensor], *, builder: Builder |
         sizes = {size for tensor in tensors.values() for size in tensor.shape[:2]}
         for name, number in (("num_classes", config.num_classes or 0), ("in_chans", config.in_chans)):
             if number > MANY and number not in sizes:
-                raise CheckpointError(f"{name} = {number:.6g} is not that of the weights; it is of another network.")
+                raise CheckpointError(f"{name} = {number:.6g} does not match the weights; they are of another network.")
     model = _assembled(config, found, tensors, builder)
     _ensure_fit(tensors, model)
     return model
 
 
 def described(model: nn.Module, config: Config, *, builder: Builder | None = None) -> Config:
-    """Complete a description by what hangs in a network and what was folded away, and check it by building.
+    """Add inserted and folded blocks to a description, and verify it by rebuilding the network.
 
     Args:
         model: the network.
         config: how it was built.
-        builder: makes the network, where a function of the user's own made it.
+        builder: the function that builds the network, if `config` names a custom builder.
 
     Raises:
         SpecError: if the arguments build another network.
@@ -116,13 +118,13 @@ def described(model: nn.Module, config: Config, *, builder: Builder | None = Non
         difference = str(error)
     if difference:
         raise SpecError(
-            f"name, se and options build another network: {difference}; give the arguments that made this one."
+            f"name, se and options build another network: {difference}; pass the arguments that built this one."
         )
     return config
 
 
 def _on_meta(make: Callable[[], nn.Module]) -> nn.Module:
-    """Build without memory; with it where a library computes with numbers while it builds."""
+    """Build on the meta device; on the default device if construction needs real values."""
     for place in (torch.device("meta"), nullcontext()):
         try:
             with place:
@@ -143,7 +145,7 @@ def _assembled(config: Config, found: Named, tensors: Mapping[str, Tensor], buil
 
 def _built(config: Config, found: Named, builder: Builder | None) -> nn.Module:
     if found.library != "senet" and config.se:
-        raise SpecError(f"se: designs are those of networks of ours; blocks in {found} stand under insert.")
+        raise SpecError(f"se is only for networks of the zoo; list the blocks of {found} under insert.")
     return build(
         found,
         num_classes=config.num_classes,
@@ -157,4 +159,4 @@ def _built(config: Config, found: Named, builder: Builder | None) -> nn.Module:
 
 def _ensure_fit(tensors: Mapping[str, Tensor], model: nn.Module) -> None:
     if difference := shapes_differ(tensors, model):
-        raise CheckpointError(f"the weights are those of another network: {difference}.")
+        raise CheckpointError(f"the weights belong to another network: {difference}.")

@@ -1,4 +1,4 @@
-"""The network of a run's folder: `run.json` says what it is, the weights say for which images it was built."""
+"""The network of a run folder: `run.json` names it; classes, channels and image size are derived from the weights."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,14 +21,14 @@ SIDES = (32, 8, 28, 64, 96, 128, 160, 192, 224, 256, 299)  # sides of images to 
 
 
 def config_of_run(path: Path, tensors: Mapping[str, Tensor]) -> Config:
-    """Describe the network of a run.
+    """Return the description of a run's network.
 
     Args:
-        path: its `run.json`.
-        tensors: its weights.
+        path: `run.json` of the run.
+        tensors: weights of the run.
 
     Raises:
-        CheckpointError: if the weights are not those of the run.
+        CheckpointError: if `path` is not a valid run, or the weights do not fit it.
     """
     try:
         run = decoding.run(parse_json(read_text(path)), place=str(path))
@@ -37,7 +37,7 @@ def config_of_run(path: Path, tensors: Mapping[str, Tensor]) -> Config:
     config = Config(model=run.model, se=run.se)
     found = named(run.model)
     if "fc.weight" not in tensors:
-        raise CheckpointError("the weights have no classifier fc.weight; they are of another network.")
+        raise CheckpointError("the weights have no classifier fc.weight; they belong to another network.")
     config = replace(config, num_classes=len(tensors["fc.weight"]))
     difference = "it has no convolution"
     with torch.device("meta"):
@@ -52,4 +52,4 @@ def config_of_run(path: Path, tensors: Mapping[str, Tensor]) -> Config:
             difference = shapes_differ(tensors, twin)
             if not difference:
                 return config
-    raise CheckpointError(f"the weights are not those of the run: {difference}.")
+    raise CheckpointError(f"the weights do not fit the run: {difference}.")

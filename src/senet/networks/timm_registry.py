@@ -1,6 +1,6 @@
-"""Our networks and our block inside timm: its scripts build them by name, its networks take the block.
+"""Integration with timm: networks of the zoo in timm's registry, and blocks as timm attention layers.
 
-timm is imported here and nowhere else, inside the function that is called for it.
+timm is an optional dependency, imported inside the functions that need it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,11 +20,11 @@ PUBLIC = tuple(__all__)
 
 
 def timm_models() -> list[str]:
-    """Register the networks of the zoo in timm as `senet_` and their name, a dot as an underscore.
+    """Register the networks of the zoo in timm, named `senet_` plus their name with dots as underscores.
 
-    `timm.create_model("senet_resnet50_v15", se=SESpec(), num_classes=10, in_chans=1)` then works. Beside `se` (a
-    design, several, or words such as `"standard:reduction=8"`, for timm's command line) and timm's `drop_rate`, a
-    network takes the options of its family.
+    `timm.create_model("senet_resnet50_v15", se=SESpec(), num_classes=10, in_chans=1)` then works. Besides `se` (specs
+    or text such as `"standard:reduction=8"`, for timm's command line) and timm's `drop_rate`, a network accepts the
+    options of its family.
 
     Returns:
         The names, sorted. A second call changes nothing.
@@ -44,15 +44,15 @@ def timm_models() -> list[str]:
     for title, name in names.items():
         if not is_model(title):
             register_model(_named(title, partial(_create, name)))
-    __all__[:] = PUBLIC  # timm adds the names of what it registers, which are no names of this module
+    __all__[:] = PUBLIC  # timm appends the names that it registers, which this module does not define
     return sorted(names)
 
 
 def timm_attention(spec: SESpec | None = None) -> Callable[..., SqueezeExcite]:
-    """Make what timm's networks take as `attn_layer`, for any design of the block.
+    """Return a factory of blocks that timm's networks accept as `attn_layer`.
 
     Args:
-        spec: the design; None stands for `SESpec()`.
+        spec: spec of the blocks; None means `SESpec()`.
 
     Example:
         >>> block = timm_attention(SESpec(reduction=8))(64, device=None, dtype=None)
@@ -84,12 +84,13 @@ def _create(
 ) -> Network:
     if pretrained or pretrained_cfg or pretrained_cfg_overlay:
         raise CheckpointError(
-            f"no weights come with {name} in timm; build it plain, then senet.load_weights or timm's checkpoint_path."
+            f"{name} has no pretrained weights in timm; use pretrained=False, then senet.load_weights or timm's "
+            "checkpoint_path."
         )
     if options.pop("features_only", False):
         raise SpecError(
-            f"features_only=True: {name} gives no lists of maps in timm; leave it out, take num_classes=0 for the "
-            "pooled features, or a forward hook on a stage for its map."
+            f"features_only=True: {name} does not support lists of feature maps in timm; omit it, and use "
+            "num_classes=0 for pooled features, or a forward hook on a stage for its map."
         )
     model = create_model(
         name,

@@ -1,4 +1,4 @@
-"""`create_model` for users: a network of the zoo, with fresh weights or with those of a file or the Hub."""
+"""The public `create_model`: a network of the zoo with fresh weights, or with weights of a file or the Hub."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,31 +29,31 @@ def create_model(
     weights: str | Path | None = None,
     origin: str = "senet",
 ) -> Network:
-    """Build a network of the zoo, with fresh weights from torch's global generator or with given ones.
+    """Build a network of the zoo, with fresh weights from torch's global generator or weights from a file.
 
     Args:
         name: a name of `list_models()`.
-        se: one design, several, words as on the command line (`"standard:reduction=8"`), True for the default
-            design, your own `Site -> blocks`, or None for the plain network.
-        num_classes: outputs; 0 gives the features; None stands for the network's own number.
+        se: one spec, several, text as on the command line (`"standard:reduction=8"`), True for the default spec, a
+            function `Site -> blocks`, or None for the plain network.
+        num_classes: outputs; 0 returns the features; None means the network's default.
         in_chans: channels of the input.
         image_size: side of the input [pixels], for networks whose classifier depends on it (cnn3, vgg16_bn); others
             ignore it.
         options: further arguments of the family, e.g. `{"shortcut": "B"}` for `resnet20`.
-        weights: a file (`.safetensors`, or what `torch.save` wrote), a folder with one, or `hf:owner/name` on the
-            Hugging Face Hub; None leaves the fresh ones. All tensors fit, or it is an error.
-        origin: whose names and conventions the weights have, a name of `senet.weights.ORIGINS`.
+        weights: a file (`.safetensors`, or one of `torch.save`), a folder with one, or `hf:owner/name` on the Hugging
+            Face Hub; None keeps fresh weights. Loading is strict.
+        origin: library whose tensor names and conventions the weights have, a name of `senet.weights.ORIGINS`.
 
     Raises:
-        SpecError: if the name, an option, a design or the origin does not fit.
-        CheckpointError: if the weights are not to be had, are hostile, or are those of another network.
+        SpecError: if the name, an option, a spec or the origin is not valid.
+        CheckpointError: if the weights cannot be found, are hostile, or belong to another network.
 
     Example:
         >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
         774220
     """
     if not isinstance(weights, str | Path | None):
-        raise SpecError(f"weights = {weights!r} is no place; give the path of a file or folder, or 'hf:owner/name'.")
+        raise SpecError(f"weights = {weights!r} is not a path; pass a file, a folder, or 'hf:owner/name'.")
     model = models.create_model(
         name, se=designs(se), num_classes=num_classes, in_chans=in_chans, image_size=image_size, options=options
     )
@@ -72,14 +72,14 @@ def _load(model: Network, weights: str | Path, origin: str) -> None:
     file = locate(weights)
     described = beside(weights, CONFIG) if origin == "senet" else None
     config = read_config(described) if described else None
-    if config and (difference := _difference(config, model)):  # names and shapes could fit all the same
-        raise CheckpointError(f"{weights} is of another network: {difference}; from_pretrained builds that one.")
+    if config and (difference := _difference(config, model)):  # names and shapes may match nevertheless
+        raise CheckpointError(f"{weights} belongs to another network: {difference}; from_pretrained builds that one.")
     tensors = read_weights(file)
     load_weights(model, without_prefix(tensors, model.state_dict()) if origin == "senet" else tensors, origin=origin)
 
 
 def _difference(config: "Config", model: Network) -> str:
-    """Describe where a network is not the one that a folder describes; empty if it is, as far as layers tell."""
+    """Describe the first difference between a network and the description of a folder; empty if the layers agree."""
     import torch
 
     from senet.weights.difference import layers_differ
@@ -87,7 +87,7 @@ def _difference(config: "Config", model: Network) -> str:
     if config.model not in models.ZOO:
         return f"it is {config.model[:80]}"
     if config.insert or config.removed:
-        return "blocks were inserted or folded away"
+        return "blocks were inserted or folded"
     try:
         with torch.device("meta"):
             twin = models.create_model(
@@ -99,5 +99,5 @@ def _difference(config: "Config", model: Network) -> str:
                 options=config.options,
             )
     except SpecError as error:
-        raise CheckpointError(f"the description beside the weights does not fit: {error}") from error
+        raise CheckpointError(f"the description next to the weights is not valid: {error}") from error
     return layers_differ(model, twin)

@@ -1,4 +1,4 @@
-"""The block and its parts, the residual unit with its slots, and the placement of blocks in a network."""
+"""The squeeze-and-excitation block and its parts, the residual unit with its slots, and block placement."""
 
 from senet.nn.block import SqueezeExcite
 from senet.nn.chain import chain

@@ -1,6 +1,6 @@
 """The squeeze-and-excitation block: `x * gate(excite(squeeze(x)))`.
 
-Letters in shapes: n images, c channels, *s the sizes of the map, *t either ones (pooled) or the same sizes.
+Letters in shapes: n images, c channels, *s the spatial sizes of the map, *t ones (pooled) or the same sizes.
 """
 
 import warnings
@@ -23,48 +23,49 @@ __all__ = ["RatioWarning", "SqueezeExcite", "without_autocast"]
 
 Layer = Callable[[nn.Module, Tensor], Tensor]
 
-# asked once: torch 2.11 cannot compile the question
+# computed once at import: torch 2.11 cannot compile the call
 AUTOCASTS = frozenset(
     kind
     for kind in ("cpu", "cuda", "hpu", "maia", "mps", "mtia", "xla", "xpu")
     if torch.amp.is_autocast_available(kind)
 )
-OTHERS_WORDS: Mapping[str, str] = {
-    "rd_ratio": "give reduction=R with R = 1 / rd_ratio, e.g. reduction=16 for rd_ratio=1/16",
-    "rd_channels": "give the ratio: reduction=channels // rd_channels",
-    "rd_divisor": "give SESpec(rounding='timm') for timm's multiples of 8",
-    "squeeze_channels": "give the ratio: reduction=channels // squeeze_channels",
-    "ratio": "give reduction=16",
-    "gate_layer": "give SESpec(gate='hard_sigmoid')",
-    "act_layer": "give SESpec(activation='silu')",
-    "scale_activation": "give SESpec(gate='hard_sigmoid')",
+FOREIGN_ARGUMENTS: Mapping[str, str] = {
+    "rd_ratio": "use reduction=R with R = 1 / rd_ratio, e.g. reduction=16 for rd_ratio=1/16",
+    "rd_channels": "use the ratio: reduction=channels // rd_channels",
+    "rd_divisor": "use SESpec(rounding='timm') for timm's multiples of 8",
+    "squeeze_channels": "use the ratio: reduction=channels // squeeze_channels",
+    "ratio": "use reduction=16",
+    "gate_layer": "use SESpec(gate='hard_sigmoid')",
+    "act_layer": "use SESpec(activation='silu')",
+    "scale_activation": "use SESpec(gate='hard_sigmoid')",
 }
 
 
 class RatioWarning(UserWarning):
-    """A ratio is wider than the channels of a map, so that a block has one hidden unit."""
+    """The reduction ratio exceeds the channels of a map, so the hidden layer has a single unit."""
 
 
 class SqueezeExcite(nn.Module):
-    """Reweight the channels of a map by what the whole map contains.
+    """Reweight the channels of a feature map by a gate computed from its global statistics.
 
     The gate is computed in float32 under autocast (half-precision sums over large maps overflow, and a gate is
-    cheap); the product has the dtype of the map. Weights are `fc1`, `fc2`, ... as 1x1 convolutions, so the blocks
-    of timm and torchvision checkpoints load as they are. Maps may have 1, 2 or 3 spatial dimensions.
+    cheap); the product has the dtype of the map. Weights are `fc1`, `fc2`, ... as 1x1 convolutions, so blocks from
+    timm and torchvision checkpoints load unchanged. Maps may have 1, 2 or 3 spatial dimensions.
 
     Args:
         channels: channels of the map.
-        spec: the design; None stands for `SESpec()`.
-        reduction: short for `SESpec(reduction=...)`; None stands for the ratio of the spec.
-        stage: which of several reduction ratios holds, from 1.
-        unit: likewise, of those of the stage.
-        excitation: your own module `(n, c, 1, 1) -> (n, c, 1, 1)` in place of the layers of the spec; its
-            parameters are then under `excitation.`.
-        dims: spatial dimensions of the map; matters to wide kernels, and where torch.fx traces, which cannot ask a map.
-        device: of the weights; None stands for torch's default.
-        dtype: of the weights; None stands for torch's default.
-        more: refused.
-        others: refused, with our word for it where timm or torchvision have another.
+        spec: the spec of the block; None means `SESpec()`.
+        reduction: short for `SESpec(reduction=...)`; None means the ratio of the spec.
+        stage: stage of the block, from 1; selects the ratio if the spec has one per stage.
+        unit: unit within the stage, from 1; selects the ratio if the spec has one per block.
+        excitation: custom module `(n, c, 1, 1) -> (n, c, 1, 1)` in place of the layers of the spec; its
+            parameters are stored under `excitation.`.
+        dims: spatial dimensions of the map; used for kernels wider than 1 and under torch.fx, where the map has no
+            shape yet.
+        device: of the weights; None means torch's default.
+        dtype: of the weights; None means torch's default.
+        more: rejected; options are passed by name.
+        others: rejected; for argument names of timm and torchvision the error names the equivalent here.
 
     Raises:
         SpecError: if the channels, the stage or the unit do not fit the spec.
@@ -94,15 +95,15 @@ class SqueezeExcite(nn.Module):
         super().__init__()
         if more:
             raise SpecError(
-                f"SqueezeExcite(..., {shown(more[0])}): the options go by name, e.g. reduction=8 or stage=2; only the "
-                "channels and a SESpec stand by position."
+                f"SqueezeExcite(..., {shown(more[0])}): pass options by name, e.g. reduction=8 or stage=2; only the "
+                "channels and a SESpec are positional."
             )
-        for name in others:  # timm's and torchvision's words for the same things
-            hint = OTHERS_WORDS.get(name, "give the design as SESpec(...)")
+        for name in others:
+            hint = FOREIGN_ARGUMENTS.get(name, "pass the spec as SESpec(...)")
             raise SpecError(f"{name} = {others[name]!r} is not an argument of SqueezeExcite; {hint}.")
         if not isinstance(spec, SESpec | None):
             raise SpecError(
-                f"spec = {spec!r} is not a design; give SESpec(reduction=8) or reduction=8, or leave it out for the "
+                f"spec = {spec!r} is not an SESpec; pass SESpec(reduction=8) or reduction=8, or omit it for the "
                 "default."
             )
         spec = spec or SESpec()
@@ -119,7 +120,7 @@ class SqueezeExcite(nn.Module):
         if excitation is None:
             if spec.ratio(stage, unit) > channels:
                 warnings.warn(
-                    f"reduction = {spec.ratio(stage, unit)} is wider than the {channels} channels of this map: "
+                    f"reduction = {spec.ratio(stage, unit)} exceeds the {channels} channels of this map: "
                     f"the hidden layer has {min(widths)} unit; choose a ratio up to {channels}.",
                     RatioWarning,
                     stacklevel=2,
@@ -131,10 +132,10 @@ class SqueezeExcite(nn.Module):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Widths of the excitation as its layers are now: a tool that prunes channels may have cut them."""
-        pairs = [sizes(getattr(self, name)) for name in self.layers]  # torch.compile takes no `:=` in here
+        """Widths of the excitation, read from its current layers: a pruning tool may have changed them."""
+        pairs = [sizes(getattr(self, name)) for name in self.layers]  # torch.compile does not support `:=` here
         found = [pair for pair in pairs if pair]
-        known = len(found) == len(self.planned) - 1  # not so with an excitation or a layer of your own
+        known = len(found) == len(self.planned) - 1  # False with a custom excitation or layer
         return (found[0][0], *(outputs for _, outputs in found)) if known else self.planned
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
@@ -143,18 +144,18 @@ class SqueezeExcite(nn.Module):
         return x * (s if is_symbolic(x) else s.to(x.dtype))
 
     def weights(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *t"]:
-        """Return the weight of every channel, `(n, c, 1, 1)`; `(n, c, h, w)` where nothing is squeezed.
+        """Return the weight of every channel, `(n, c, 1, 1)`; `(n, c, h, w)` without a squeeze.
 
         Raises:
-            SpecError: if `x` is no floating-point map with the channels of this block.
+            SpecError: if `x` is not a floating-point map with the channels of this block.
         """
-        if is_symbolic(x):  # has no type, no sizes and no device to ask for; the graph then suits every type
+        if is_symbolic(x):  # an fx proxy has no dtype, shape or device; the traced graph then works for every dtype
             return self._weights(x, self.dims, None)
         inputs = self.widths[0]
         if x.ndim < 3 or x.shape[1] != inputs or 0 in x.shape[2:] or not x.is_floating_point():
             raise SpecError(
                 f"input of shape {tuple(x.shape)} and type {x.dtype} does not fit a block of {inputs} "
-                f"channels; give a floating-point map (n, {inputs}, ...) with 1 to 3 sizes from 1."
+                f"channels; pass a floating-point map (n, {inputs}, ...) with 1 to 3 non-empty spatial dimensions."
             )
         with without_autocast(x):
             return self._weights(x, None, self._dtype(x))
@@ -162,14 +163,14 @@ class SqueezeExcite(nn.Module):
     def _weights(self, x: Tensor, dims: int | None, dtype: torch.dtype | None) -> Tensor:
         layer = pointwise if dims is None else partial(pointwise, dims=dims)
         squeeze: Callable[..., Tensor] = self.squeeze
-        if dims is not None and squeeze in SQUEEZES.values():  # one of your own takes the map alone
+        if dims is not None and squeeze in SQUEEZES.values():  # a custom squeeze takes the map only
             squeeze = partial(squeeze, dims=dims)
         for name in self.layers[: self.num_map_layers]:
             x = self.activation(layer(getattr(self, name), _cast(x, dtype)))
         return self.excite(_cast(squeeze(x), dtype), layer=layer)
 
     def excite(self, z: Float[Tensor, "n c *t"], *, layer: Layer = pointwise) -> Float[Tensor, "n d *t"]:
-        """Turn a descriptor into weights: the layers after the squeeze, then the gate.
+        """Compute channel weights from a descriptor: the layers after the squeeze, then the gate.
 
         Args:
             z: the descriptor.
@@ -187,19 +188,19 @@ class SqueezeExcite(nn.Module):
         return x.dtype if parameter is None else parameter.dtype
 
     def __prepare_scriptable__(self) -> "SqueezeExcite":
-        """Refuse `torch.jit.script`, which asks every module for what is to be scripted in its place."""
+        """Reject `torch.jit.script`, which calls this hook on every module that it scripts."""
         raise SpecError(
-            "torch.jit.script, deprecated by PyTorch, does not take squeeze-and-excitation blocks of senet; use "
+            "torch.jit.script (deprecated by PyTorch) does not support the squeeze-and-excitation blocks of senet; use "
             "torch.jit.trace or torch.export."
         )
 
     def extra_repr(self) -> str:
-        """Show the data path in the order in which it runs."""
+        """Show the widths and the spec."""
         return f"{' -> '.join(map(str, self.widths))}, {self.spec}"
 
 
 def is_symbolic(x: object) -> bool:
-    """Return whether a map only stands for one, as under `torch.fx.symbolic_trace`."""
+    """Return whether a map is a proxy without data, as under `torch.fx.symbolic_trace`."""
     return not isinstance(x, Tensor)
 
 
@@ -213,8 +214,8 @@ def _function(value: object, table: object) -> Callable[[Tensor], Tensor]:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """Leave autocast, if there is any: a gate is computed in float32."""
-    # entered only where autocast is on: an exported graph then has no autocast region to carry
+    """Return a context that disables autocast for the device of `x`: gates are computed in float32."""
+    # entered only if autocast is on, so that an exported graph contains no autocast region
     kind = x.device.type
     if kind in AUTOCASTS and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)

@@ -1,4 +1,4 @@
-"""A sequence of modules whose children have names: a state-dict key is public API."""
+"""A sequential module with named children: state-dict keys are public API."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ __all__ = ["chain"]
 
 
 def chain(**parts: nn.Module | None) -> nn.Sequential:
-    """Make a sequence from named parts; a part that is None is left out.
+    """Build a sequential module from named parts, skipping parts that are None.
 
     Example:
         >>> list(chain(conv1=nn.Conv2d(3, 8, 3), se=None, act1=nn.ReLU()).state_dict())

@@ -1,4 +1,4 @@
-"""The layers of an excitation: 1x1 convolutions from one width to the next, some of them wider on the map."""
+"""The layers of an excitation: 1x1 convolutions between consecutive widths, with wider kernels on the map."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -23,15 +23,15 @@ def layers(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> Iterator[nn.Module]:
-    """Yield the layers between neighbouring widths.
+    """Yield the layers between consecutive widths.
 
     Args:
         widths: at least two channel counts.
         bias: whether the layers have biases.
         map_kernels: kernel sizes of the leading layers that act on the map; all others are 1.
         dims: spatial dimensions of the map, for kernels wider than 1.
-        device: of the weights; None stands for torch's default.
-        dtype: of the weights; None stands for torch's default.
+        device: of the weights; None means torch's default.
+        dtype: of the weights; None means torch's default.
 
     Raises:
         SpecError: if `dims` is not 1, 2 or 3.
@@ -47,9 +47,9 @@ def layers(
 
 
 def sizes(layer: nn.Module) -> tuple[int, int] | None:
-    """Return the channels that go into a layer and come out of it, as its weights have them; None for other modules.
+    """Return the input and output channels of a layer, read from its weight; None for modules without one.
 
-    What cuts channels away changes weights; not every tool changes `in_channels` too.
+    Pruning tools change the weight but do not always update `in_channels`.
     """
     weight = getattr(layer, "weight", None)
     if isinstance(weight, Tensor) and weight.ndim > 1:
@@ -64,9 +64,9 @@ def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"], *, dims: int | None 
     """Apply a layer of an excitation to a descriptor or a map of any number of dimensions.
 
     Args:
-        layer: a convolution, or a module in its place.
-        z: what it is applied to.
-        dims: spatial dimensions of `z`; None asks it.
+        layer: a convolution, or a module that replaces it.
+        z: the input of the layer.
+        dims: spatial dimensions of `z`; None reads them from its shape.
     """
     dims = z.ndim - 2 if dims is None else dims
     if dims == 2 or not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1):

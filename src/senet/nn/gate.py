@@ -1,4 +1,4 @@
-"""Gates and hidden activations: functions of one tensor, by name."""
+"""Gate functions and hidden activations by name; each maps one tensor to one of the same shape."""
 
 from collections.abc import Callable, Mapping
 
@@ -29,7 +29,7 @@ def residual_sigmoid(z: Tensor) -> Tensor:
 
 
 def none(z: Tensor) -> Tensor:
-    """Change nothing: without it two layers in a row are one linear map of the smaller rank."""
+    """Apply no activation: two consecutive layers are then one linear map of the smaller rank."""
     return z
 
 

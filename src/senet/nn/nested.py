@@ -1,6 +1,6 @@
-"""A block that holds the excitations of several ratios at once: each is a slice of the widest one's weights.
+"""A block with shared weights for several reduction ratios: each excitation is a slice of the widest one.
 
-Letters in shapes: n images, c channels, h and w sizes.
+Letters in shapes: n images, c and d channels, h and w sizes.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ __all__ = ["NestedSqueezeExcite", "SlicedConv2d"]
 
 
 class SlicedConv2d(nn.Conv2d):
-    """A 1x1 convolution of which the first inputs and outputs are in use.
+    """A 1x1 convolution that uses only its first input and output channels.
 
     Attributes:
-        inputs: channels that go in.
-        outputs: channels that come out.
+        inputs: input channels in use.
+        outputs: output channels in use.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, bias: bool) -> None:
@@ -31,25 +31,25 @@ class SlicedConv2d(nn.Conv2d):
         self.inputs, self.outputs = in_channels, out_channels
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
-        """Map the first inputs to the first outputs; gradients reach that corner of the weights only."""
+        """Convolve with the slice of the weights in use; only that slice gets gradients."""
         weight = self.weight[: self.outputs, : self.inputs].contiguous()
         return F.conv2d(x, weight, None if self.bias is None else self.bias[: self.outputs])
 
 
 class NestedSqueezeExcite(SqueezeExcite):
-    """Squeeze-and-excitation with one of several ratios in use; the data path is that of `SqueezeExcite`.
+    """Squeeze-and-excitation with a selectable reduction ratio; computes the same as `SqueezeExcite`.
 
-    The layers are as wide as the widest design needs. `select` chooses a design: its excitation is then the first
-    units of every layer, so all designs share weights and the narrow ones are part of the wide ones.
+    The layers are as wide as the widest spec needs. `select` chooses a spec: its excitation uses the first units of
+    every layer, so all specs share weights and narrow excitations are slices of wide ones.
 
     Args:
         channels: channels of the map.
-        specs: the designs, alike but in `reduction`.
-        stage: which of several reduction ratios holds, from 1.
-        unit: likewise, of those of the stage.
+        specs: specs that differ only in `reduction`.
+        stage: stage of the block, from 1; selects the ratio if a spec has one per stage.
+        unit: unit within the stage, from 1; selects the ratio if a spec has one per block.
 
     Raises:
-        SpecError: if there is no design, or they differ in more than the ratio, or a layer acts on the map.
+        SpecError: if `specs` is empty, the specs differ in more than the ratio, or a layer acts on the map.
 
     Source:
         The nested widths of slimmable networks (Yu et al., arXiv:1812.08928), here in the excitation only.
@@ -64,10 +64,12 @@ class NestedSqueezeExcite(SqueezeExcite):
     def __init__(self, channels: int, specs: Sequence[SESpec], *, stage: int = 1, unit: int = 1) -> None:
         if not specs or len({spec.but(reduction=1) for spec in specs}) != 1:
             raise SpecError(
-                f"specs = {', '.join(map(str, specs)) or 'none'}: give designs that differ in the ratio only."
+                f"specs = {', '.join(map(str, specs)) or 'none'}; pass specs that differ only in the ratio."
             )
         if specs[0].map_kernels:
-            raise SpecError(f"variant = {specs[0].variant!r} has layers on the map, which do not nest; choose another.")
+            raise SpecError(
+                f"variant = {specs[0].variant!r} has layers on the map, which cannot be nested; choose another."
+            )
         all_widths = {spec: spec.widths(channels, stage=stage, unit=unit) for spec in specs}
         wider = max(all_widths, key=all_widths.__getitem__)
         super().__init__(channels, wider, stage=stage, unit=unit)
@@ -79,20 +81,20 @@ class NestedSqueezeExcite(SqueezeExcite):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Widths of the design in use."""
+        """Widths of the selected spec."""
         return self.planned
 
     def select(self, spec: SESpec) -> None:
-        """Use the excitation of a design from now on.
+        """Use the excitation of a spec from now on.
 
         Raises:
-            SpecError: if the design is wider than the weights, or of another kind.
+            SpecError: if the spec is wider than the weights, or differs in more than the ratio.
         """
         widths = spec.widths(self.channels, stage=self.stage, unit=self.unit)
         fits = len(widths) == len(self.largest) and all(w <= top for w, top in zip(widths, self.largest, strict=True))
         if spec.but(reduction=1) != self.spec.but(reduction=1) or not fits:
             raise SpecError(
-                f"the design {spec} has the widths {widths}; this block holds designs {self.spec.variant} up to "
+                f"spec = {spec} has the widths {widths}; this block supports {self.spec.variant} with widths up to "
                 f"{self.largest}."
             )
         self.spec, self.planned = spec, widths
@@ -102,7 +104,7 @@ class NestedSqueezeExcite(SqueezeExcite):
 
     @torch.no_grad()
     def standalone(self) -> SqueezeExcite:
-        """Give the block of the selected design alone, with copies of its slice of the weights."""
+        """Return a `SqueezeExcite` of the selected spec with copies of its slice of the weights."""
         block = SqueezeExcite(self.channels, self.spec, stage=self.stage, unit=self.unit)
         for name, (inputs, outputs) in zip(self.layers, pairwise(self.widths), strict=True):
             whole, part = getattr(self, name), getattr(block, name)

@@ -1,4 +1,4 @@
-"""Where blocks sit: a model asks `gates(site)`, and only `place` knows slots, stages and ratios."""
+"""Placement of blocks: a network calls `gates(site)`; `place` resolves slots, stages and ratios."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ __all__ = ["Gates", "Site", "no_gates", "place"]
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """A place in a network that may be gated.
+    """A position in a network where a block may sit.
 
     Attributes:
         stage: from 1; the paper's conv2_x is 1.
-        unit: of the stage, from 1: which ratio holds where a design has one for each block.
+        unit: unit within the stage, from 1; selects the ratio of a spec with one per block.
         channels: channels of the unit's output.
-        in_channels: channels of the unit's input, for the slot `pre`; None where nothing is residual.
-        inner_channels: channels after the spatial convolution, for the slot `inner`; None where there is none.
-        name: what the network calls the place, for errors.
+        in_channels: channels of the unit's input, for the slot `pre`; None if the unit is not residual.
+        inner_channels: channels after the spatial convolution, for the slot `inner`; None without that slot.
+        name: name of the site in error messages.
     """
 
     stage: int
@@ -34,7 +34,7 @@ class Site:
     name: str = "this network"
 
     def slots(self) -> Mapping[str, int]:
-        """Give the slots of this place with their channels."""
+        """Return the slots of this site with their channels."""
         slots = {"standard": self.channels}
         if self.in_channels is not None:
             slots |= {"pre": self.in_channels, "post": self.channels, "identity": self.channels}
@@ -44,27 +44,27 @@ class Site:
 
 
 Gates = Callable[[Site], Mapping[str, nn.Module]]
-"""What a network asks at every site: blocks by slot, at most one in each."""
+"""A function that a network calls at every site; returns blocks by slot, at most one for each."""
 
 
 def no_gates(site: Site) -> Mapping[str, nn.Module]:
-    """Leave every site as it is: the plain network."""
+    """Place no blocks: the plain network."""
     return {}
 
 
 def place(
     se: SESpec | Sequence[SESpec] | Gates | None, *, depths: Sequence[int], network: str = "this network"
 ) -> Gates:
-    """Turn designs into the function a network asks for its blocks.
+    """Return the function that a network calls for its blocks.
 
     Args:
-        se: one design, several (in different slots or stages), your own `Site -> blocks`, or None for none.
+        se: one spec, several (in different slots or stages), a function `Site -> blocks`, or None for no blocks.
         depths: units of every stage of the network.
-        network: its name, for errors.
+        network: name of the network in error messages.
 
     Raises:
-        SpecError: if a design names stages or ratios the network does not have, a slot a site does not have, or
-            the slot of another design in the same stage.
+        SpecError: if a spec names stages or ratios that the network does not have, a slot that a site does not have,
+            or the same slot as another spec in the same stage.
     """
     if se is None:
         return no_gates
@@ -72,7 +72,7 @@ def place(
         return se
     specs = tuple(se) if isinstance(se, Sequence) and not isinstance(se, str) else (se,)
     if not all(isinstance(spec, SESpec) for spec in specs):
-        raise SpecError(f"se = {se!r} is no design; give a SESpec, a list of them, or a function of the site.")
+        raise SpecError(f"se = {se!r} is not a design; pass a SESpec, a list of them, or a function of the site.")
     for spec in specs:
         _check(spec, depths, network)
 
@@ -85,9 +85,7 @@ def place(
             if spec.slot not in slots:
                 raise SpecError(f"slot = {spec.slot!r} does not exist in {network}; choose one of: {', '.join(slots)}.")
             if spec.slot in found:
-                raise SpecError(
-                    f"two designs share the slot {spec.slot!r} of stage {site.stage} in {network}; keep one."
-                )
+                raise SpecError(f"two specs share the slot {spec.slot!r} of stage {site.stage} in {network}; keep one.")
             found[spec.slot] = SqueezeExcite(slots[spec.slot], spec, stage=site.stage, unit=site.unit)
         return found
 
@@ -99,14 +97,14 @@ def _check(spec: SESpec, depths: Sequence[int], network: str) -> None:
     if isinstance(spec.reduction, tuple):
         if len(spec.reduction) != num_stages:
             raise SpecError(
-                f"reduction = {spec.reduction} names {len(spec.reduction)} stages, {network} has {num_stages}; "
-                f"give one ratio, or {num_stages}."
+                f"reduction = {spec.reduction} has ratios for {len(spec.reduction)} stages, {network} has "
+                f"{num_stages}; use one ratio, or {num_stages}."
             )
         for number, (ratios, depth) in enumerate(zip(spec.reduction, depths, strict=True)):
             if isinstance(ratios, tuple) and len(ratios) != depth:
                 raise SpecError(
-                    f"reduction[{number}] = {ratios} names {len(ratios)} blocks, stage {number + 1} of {network} has "
-                    f"{depth}; give one ratio, or {depth}."
+                    f"reduction[{number}] = {ratios} has ratios for {len(ratios)} blocks, stage {number + 1} of "
+                    f"{network} has {depth}; use one ratio, or {depth}."
                 )
     if spec.stages and max(spec.stages) > num_stages:
-        raise SpecError(f"stages = {spec.stages} goes past the {num_stages} stages of {network}; stages count from 1.")
+        raise SpecError(f"stages = {spec.stages} exceeds the {num_stages} stages of {network}; stages count from 1.")

@@ -1,4 +1,4 @@
-"""Layers that act on one position at a time: what excitations are made of."""
+"""Pointwise layers (1x1 convolutions and linear layers), which excitations consist of, and their widths."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,7 +15,7 @@ CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def pointwise(layer: nn.Module) -> tuple[int, int] | None:
-    """Return the input and output channels of a 1x1 layer; None if it looks at neighbours or at groups."""
+    """Return the input and output channels of a 1x1 layer; None if its kernel is wider or it is grouped."""
     if isinstance(layer, nn.Linear):
         return sizes_of(layer)
     assert isinstance(layer, CONVS)
@@ -24,7 +24,7 @@ def pointwise(layer: nn.Module) -> tuple[int, int] | None:
 
 
 def widths(layers: Sequence[nn.Module]) -> tuple[int, ...] | None:
-    """Return the widths of a chain of 1x1 layers that leads from C channels back to C; None if it does not."""
+    """Return the widths of a chain of 1x1 layers from C channels back to C; None if the layers do not form one."""
     sizes = [size for layer in layers if (size := pointwise(layer)) is not None]
     if not sizes or len(sizes) < len(layers) or sizes[0][0] != sizes[-1][1]:
         return None

@@ -1,4 +1,4 @@
-"""The residual unit with its five slots for a block. Letters in shapes: n images, c channels, *s sizes."""
+"""The residual unit and its five block slots. Letters in shapes: n images, c and d channels, *s and *t sizes."""
 
 from collections.abc import Mapping
 
@@ -15,15 +15,18 @@ RESIDUAL_SLOTS = ("standard", "pre", "post", "identity", "inner")
 class Residual(nn.Module):
     """Add a branch to a shortcut: `y = post(act(standard(branch(pre(x))) + identity(shortcut(x))))`.
 
-    `inner` is the fifth slot: it lies inside the branch, where the family puts it (after the spatial convolution).
-    A child exists for a filled slot only: `se` (standard), `se_pre`, `se_post`, `se_identity`.
+    The fifth slot, `inner`, is inside the branch, after the spatial convolution; each network family places it there.
+    Only filled slots have a child module: `se` (standard), `se_pre`, `se_post`, `se_identity`.
 
     Args:
         branch: the residual branch.
-        shortcut: what brings the input to the shape of the branch's output; None is the input itself.
-        act: activation after the addition; None is none.
-        head: what the branch and the shortcut share, e.g. the norm and ReLU of a pre-activation unit.
-        gates: blocks by slot. `inner` must already be in `branch`.
+        shortcut: maps the input to the shape of the branch's output; None is the identity.
+        act: activation after the addition; None applies none.
+        head: layers that the branch and the shortcut share, e.g. the norm and ReLU of a pre-activation unit.
+        gates: blocks by slot; that of `inner` must already be in `branch`.
+
+    Raises:
+        SpecError: if `gates` names a slot that does not exist.
 
     Source:
         He et al., arXiv:1512.03385 and 1603.05027; slots: Hu et al., arXiv:1709.01507, Figure 5 and Table 15.
@@ -41,7 +44,9 @@ class Residual(nn.Module):
         super().__init__()
         gates = gates or {}
         if strange := set(gates) - set(RESIDUAL_SLOTS):
-            raise SpecError(f"gates = {sorted(strange)} is no slot of a residual unit; choose from {RESIDUAL_SLOTS}.")
+            raise SpecError(
+                f"gates = {sorted(strange)} is not a slot of a residual unit; choose from {RESIDUAL_SLOTS}."
+            )
         self.head = head
         self.se_pre = gates.get("pre")
         self.branch = branch
@@ -52,7 +57,7 @@ class Residual(nn.Module):
         self.se_post = gates.get("post")
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *t"]:
-        """Run the unit."""
+        """Apply the unit."""
         x = _through(self.head, x)
         y = _through(self.se, self.branch(_through(self.se_pre, x)))
         y = y + _through(self.se_identity, _through(self.shortcut, x))

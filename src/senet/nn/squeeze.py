@@ -1,4 +1,7 @@
-"""Squeezes: from a map to a descriptor that still broadcasts against it. Letters: n images, c channels, s sizes."""
+"""Squeeze operators: reduce a map to a descriptor that broadcasts against it.
+
+Letters in shapes: n images, c channels, *s sizes of the map, *t ones.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -10,13 +13,14 @@ __all__ = ["SQUEEZES", "avg", "keep", "maximum"]
 
 
 def avg(x: Float[Tensor, "n c *s"], *, dims: int | None = None) -> Float[Tensor, "n c *t"]:
-    """Average every channel over its positions, in float32 where the map is of half precision.
+    """Average every channel over its positions, in float32 if the map has half precision.
 
-    A half-precision sum over a large map overflows where its mean does not, so the accumulation is wider.
+    A half-precision sum over a large map may overflow although its mean does not.
 
     Args:
         x: the map.
-        dims: its spatial dimensions; None asks it. A tracer cannot ask, nor for the type: torch then chooses that.
+        dims: its spatial dimensions; None reads them, and the dtype, from the map. torch.fx cannot read either, so with
+            `dims` torch chooses the dtype of the sum.
 
     Source:
         Hu et al., arXiv:1709.01507, Eq. 2.
@@ -28,11 +32,11 @@ def avg(x: Float[Tensor, "n c *s"], *, dims: int | None = None) -> Float[Tensor,
 
 
 def maximum(x: Float[Tensor, "n c *s"], *, dims: int | None = None) -> Float[Tensor, "n c *t"]:
-    """Take the largest value of every channel; positions that tie share the gradient.
+    """Return the maximum of every channel; tied positions share the gradient.
 
     Args:
         x: the map.
-        dims: its spatial dimensions; None asks it.
+        dims: its spatial dimensions; None reads them from its shape.
 
     Source:
         Hu et al., arXiv:1709.01507, the table of squeeze operators.
@@ -41,11 +45,11 @@ def maximum(x: Float[Tensor, "n c *s"], *, dims: int | None = None) -> Float[Ten
 
 
 def keep(x: Float[Tensor, "n c *s"], *, dims: int | None = None) -> Float[Tensor, "n c *s"]:
-    """Leave the map as it is: the excitation then acts at every position.
+    """Return the map unchanged: the excitation then acts at every position.
 
     Args:
         x: the map.
-        dims: its spatial dimensions, which do not matter here.
+        dims: unused; all squeezes have the same signature.
 
     Source:
         Hu et al., arXiv:1709.01507, NoSqueeze.

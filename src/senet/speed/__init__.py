@@ -1,4 +1,4 @@
-"""What squeeze-and-excitation costs in time and memory: paired measurements against the plain twin of a network."""
+"""Benchmarks of time and memory: networks with SE blocks against the plain network, in paired measurements."""
 
 from senet.speed.measure import Bench, Block, Line, bench
 

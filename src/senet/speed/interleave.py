@@ -1,4 +1,4 @@
-"""Paired timing: A B C A B C ..., so that whatever disturbs a machine disturbs all candidates alike."""
+"""Paired timing: candidates run in turn, A B C A B C ..., so that disturbances affect all of them equally."""
 
 import statistics
 import time
@@ -12,25 +12,25 @@ __all__ = ["Timing", "interleave"]
 
 @dataclass(frozen=True)
 class Timing:
-    """Times of one candidate.
+    """Timings of one candidate.
 
     Attributes:
-        seconds: of every round.
+        seconds: time of every round [s].
     """
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Of the rounds [s]."""
+        """Median over the rounds [s]."""
         return statistics.median(self.seconds)
 
     def ratio(self, base: "Timing") -> float:
-        """Median of the ratios to another candidate's times, round by round: it lies between the quartiles."""
+        """Return the median of the per-round time ratios to another candidate."""
         return statistics.median(self._ratios(base))
 
     def spread(self, base: "Timing") -> tuple[float, float]:
-        """Quartiles of the ratios round by round: how far the machine lets the ratio be trusted."""
+        """Return the lower and upper quartile of the per-round time ratios to another candidate."""
         ratios = self._ratios(base)
         if len(ratios) < 2:
             return ratios[0], ratios[0]
@@ -49,17 +49,20 @@ def interleave(
     device: str = "cpu",
     watch: Callable[[int], None] | None = None,
 ) -> dict[str, Timing]:
-    """Time candidates in turns.
+    """Time candidates in interleaved rounds.
 
-    On a CPU the time is that which this process spends computing (`time.process_time`): with one thread, waiting for
-    other processes does not count. On a GPU it is the time between two events.
+    On a CPU this measures process time (`time.process_time`): with one thread, waiting for other processes does not
+    count. On a GPU it measures the time between two CUDA events.
 
     Args:
-        candidates: what to run, by name.
-        rounds: how often each is timed.
-        warmup: how often each runs before.
+        candidates: functions to time, by name.
+        rounds: timed runs of each candidate.
+        warmup: untimed runs of each candidate before the first round.
         device: `cpu`, `cuda`, `cuda:1`.
-        watch: is told the number of every finished round.
+        watch: called with the number of every finished round.
+
+    Returns:
+        Timings by candidate.
     """
     clock = _clock(device)
     for run in candidates.values():

@@ -1,4 +1,4 @@
-"""`bench`: squeeze-and-excitation against its plain twin, paired, as ratios.
+"""Benchmark a network with SE blocks against the plain network: paired timings, reported as ratios.
 
 Letters in shapes: n images, c channels, h and w sizes.
 """
@@ -27,18 +27,18 @@ DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One variant of the network.
+    """Measurements of one variant of the network.
 
     Attributes:
-        name: of the variant.
-        milliseconds: median of a step.
-        ratio: to the first variant, of medians.
-        low: lower quartile of the ratio, round by round.
-        high: upper quartile.
-        images_per_second: of the median.
-        saved_mb: what the forward pass keeps for the backward pass [MB]; None for inference.
-        peak_mb: the most memory in use [MB]; None on a CPU.
-        bound: share of the time that moving the inevitable bytes would take, at the speed of a copy.
+        name: name of the variant.
+        milliseconds: median time of a step [ms].
+        ratio: median of the per-round time ratios to the first variant [1].
+        low: lower quartile of the per-round ratios [1].
+        high: upper quartile of the per-round ratios [1].
+        images_per_second: throughput at the median time [1/s].
+        saved_mb: memory that the forward pass keeps for the backward pass [MB]; None for inference.
+        peak_mb: peak memory [MB]; None on a CPU.
+        bound: minimum memory traffic at copy bandwidth, as a share of the measured time [1].
     """
 
     name: str
@@ -54,13 +54,13 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """One residual unit, run alone.
+    """Timings of one residual unit in isolation.
 
     Attributes:
-        name: of the unit.
-        shape: of its input `(n, c, h, w)`.
-        milliseconds: median of the first variant.
-        ratios: of the other variants to it, by name.
+        name: module path of the unit.
+        shape: shape of its input `(n, c, h, w)`.
+        milliseconds: median time of the first variant [ms].
+        ratios: time ratios of the other variants to the first one, by name [1].
     """
 
     name: str
@@ -71,20 +71,20 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """What was measured, and how.
+    """The result of a benchmark and its settings.
 
     Attributes:
         model: name of the network.
-        design: of its blocks, in words.
-        shape: of the input `(n, c, h, w)`.
+        design: its design as text.
+        shape: shape of the input `(n, c, h, w)`.
         mode: `train` (forward and backward) or `infer`.
-        dtype: of maps; in training by autocast.
+        dtype: dtype of maps; in training set by autocast.
         device: `cpu`, `cuda`.
-        threads: of one operator.
-        rounds: in which every variant was timed.
-        copy_gb: bytes that a copy moves in a second [GB/s].
-        lines: the variants.
-        blocks: the residual units, if asked for.
+        threads: intra-operator threads.
+        rounds: timed rounds.
+        copy_gb: copy bandwidth of the device [GB/s].
+        lines: measurements by variant.
+        blocks: timings of residual units, if requested.
     """
 
     model: str
@@ -100,7 +100,7 @@ class Bench:
     blocks: tuple[Block, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
@@ -121,34 +121,37 @@ def bench(
     options: Mapping[str, Any] | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Bench:
-    """Time a network with blocks against its plain twin: interleaved, medians, as ratios.
+    """Time a network with SE blocks against the plain network in interleaved rounds.
 
     Args:
-        model: a name of the zoo.
-        se: the design; None is `SESpec()`.
-        shape: of the input `(n, c, h, w)`.
-        mode: `train` times forward and backward pass, `infer` the forward pass.
-        names: variants (`senet.speed.variants.VARIANTS`); the first is what the others are compared with. Empty is
-            plain and with blocks, each ordinary and fast.
-        timm: also this network of timm.
+        model: name of a network of the zoo.
+        se: its design; None means `SESpec()`.
+        shape: shape of the input `(n, c, h, w)`.
+        mode: `train` times the forward and backward pass, `infer` the forward pass.
+        names: variants (`senet.speed.variants.VARIANTS`); the others are compared with the first. Empty means the
+            default set: plain and with blocks, each eager and accelerated.
+        timm: a timm network to time as well.
         device: `cpu`, `cuda`, `cuda:1`.
-        dtype: `float32` or `bfloat16`: in training by autocast, in inference of weights and maps.
-        channels_last: memory format of weights and maps.
-        rounds: how often each variant is timed.
-        blocks: time the residual units alone, too.
-        options: for `create_model`, e.g. `{"num_classes": 10}`.
-        watch: is told the number of every finished round.
+        dtype: `float32` or `bfloat16`; in training by autocast, in inference for weights and maps.
+        channels_last: use the channels-last memory format for weights and maps.
+        rounds: timed rounds.
+        blocks: also time the residual units in isolation.
+        options: further arguments of `create_model`, e.g. `{"num_classes": 10}`.
+        watch: called with the number of every finished round.
+
+    Returns:
+        Measurements of every variant.
 
     Raises:
-        SpecError: if a name, mode or type is not known, or the network does not accept `shape`.
-        UsageError: if timm is asked for and not installed.
+        SpecError: if a name, mode or dtype is not known, or the network does not accept `shape`.
+        UsageError: if `timm` is set and timm is not installed.
     """
     if mode not in MODES:
         raise unknown("mode", mode, MODES)
     if dtype not in DTYPES:
         raise unknown("dtype", dtype, DTYPES)
     if rounds < 1 or min(shape) < 1:
-        raise SpecError(f"rounds = {rounds}, shape = {shape}: give whole numbers from 1.")
+        raise SpecError(f"rounds = {rounds}, shape = {shape} are not possible; use positive whole numbers.")
     train, spec = mode == "train", SESpec() if se is None else se
     layout = torch.channels_last if channels_last else torch.contiguous_format
     networks = variants(model, spec, names or DEFAULTS[train], train=train, timm=timm, options=options)
@@ -201,7 +204,7 @@ def bench(
 
 
 def _step(network: nn.Module, x: Tensor, cast: AbstractContextManager[object], *, train: bool) -> Callable[[], object]:
-    """Make one training step without its optimiser, or one inference."""
+    """Return a function that runs a training step without the optimiser, or one inference."""
 
     def forward_backward() -> None:
         network.zero_grad()
@@ -225,13 +228,13 @@ def _blocks(
     rounds: int,
     device: str,
 ) -> list[Block]:
-    """Time the units with a block alone, on the inputs that they have in the network."""
+    """Time each unit with a block in isolation, on the inputs that it has in the network."""
     units: dict[str, dict[str, Callable[[], object]]] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     with_blocks = _units(next((network for name, network in networks.items() if name == "se"), nn.Identity()))
     for variant, network in networks.items():
         if "compiled" in variant or "optimized" in variant or variant.startswith("timm"):
-            continue  # their units are not modules of their own any more, or have other names
+            continue  # their units are no longer separate modules, or have other names
         with cast:
             inputs = _inputs(network, x, with_blocks)
         for name, given in inputs.items():
@@ -249,7 +252,7 @@ def _blocks(
 
 
 def _inputs(network: nn.Module, x: Tensor, names: set[str]) -> dict[str, Tensor]:
-    """Give what some modules of a network get."""
+    """Return the inputs of the named modules in one forward pass."""
     inputs: dict[str, Tensor] = {}
 
     def record(name: str, given: tuple[Tensor, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Bytes: what a training step keeps for its way back, what any implementation must move, how fast memory is."""
+"""Memory: activations saved for the backward pass, peak use, minimum traffic, and copy bandwidth."""
 
 import time
 from collections.abc import Callable
@@ -13,11 +13,14 @@ LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
 def saved_bytes(model: nn.Module, x: Tensor) -> int:
-    """Count what a forward pass keeps for the backward pass, every storage once, parameters apart.
+    """Return the memory that a forward pass keeps for the backward pass [bytes], without parameters.
 
     Args:
-        model: in training mode; its running statistics are updated.
+        model: a network in training mode; its running statistics are updated.
         x: the input.
+
+    Returns:
+        The total size of the saved storages, each counted once [bytes].
     """
     kept: dict[int, tuple[int, object]] = {}
     parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -25,7 +28,7 @@ def saved_bytes(model: nn.Module, x: Tensor) -> int:
     def pack(saved: Tensor) -> Tensor:
         storage = saved.untyped_storage()
         if storage.data_ptr() not in parameters:
-            kept[storage.data_ptr()] = (storage.nbytes(), storage)  # held, so that its address is not used again
+            kept[storage.data_ptr()] = (storage.nbytes(), storage)  # keeping it alive prevents reuse of its address
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
@@ -34,7 +37,7 @@ def saved_bytes(model: nn.Module, x: Tensor) -> int:
 
 
 def peak_bytes(run: Callable[[], object], device: str) -> int | None:
-    """Measure the most memory that a step holds on a GPU; None on a CPU, where torch does not count."""
+    """Return the peak memory of a step on a GPU [bytes]; None on a CPU, where torch does not track it."""
     if not device.startswith("cuda"):
         return None
     torch.cuda.synchronize(device)
@@ -45,15 +48,18 @@ def peak_bytes(run: Callable[[], object], device: str) -> int | None:
 
 
 def moved_bytes(model: nn.Module, x: Tensor, *, train: bool) -> int:
-    """Count what every implementation of a network must move: the maps and weights of its convolutions and linear maps.
+    """Return the minimum memory traffic of a network: the maps and weights of its convolutions and linear layers.
 
-    Norms, activations, blocks and sums count nothing, as if all of them rode on their neighbours. A training step
-    counts three times a forward pass: the gradients of inputs and of weights read and write as much again.
+    Norms, activations, blocks and sums count as zero, as if they were fused into their neighbours. A training step
+    counts three times a forward pass: the gradients of inputs and of weights each move as much again.
 
     Args:
-        model: any.
+        model: any network.
         x: an input.
-        train: count a training step.
+        train: count a training step instead of a forward pass.
+
+    Returns:
+        The bytes read and written [bytes].
     """
     total = 0
 
@@ -75,12 +81,12 @@ def moved_bytes(model: nn.Module, x: Tensor, *, train: bool) -> int:
 
 
 def bandwidth(device: str, *, size: int = 2**28, rounds: int = 7) -> float:
-    """Measure how fast a device copies [B/s]: bytes read and bytes written both count.
+    """Measure the copy bandwidth of a device [B/s]; bytes read and bytes written both count.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1`.
-        size: bytes to copy, more than the caches hold.
-        rounds: the fastest counts.
+        size: bytes to copy; must exceed the caches.
+        rounds: copies to time; the fastest one counts.
     """
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source)

@@ -1,4 +1,4 @@
-"""The networks that a benchmark compares: one design, made fast in different ways, and its plain twin."""
+"""The networks that a benchmark compares: with blocks and plain, each eager, accelerated, optimized or compiled."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ __all__ = ["DEFAULTS", "VARIANTS", "variants"]
 
 
 def ordinary(model: nn.Module) -> nn.Module:
-    """Leave a network as it is."""
+    """Return the network unchanged."""
     return model
 
 
@@ -32,12 +32,12 @@ def compiled(model: nn.Module) -> nn.Module:
 
 
 def optimized(model: nn.Module) -> nn.Module:
-    """Prepare for inference."""
+    """Optimize for inference."""
     return optimize(model)
 
 
 Make = Callable[[nn.Module], nn.Module]
-VARIANTS: Mapping[str, tuple[bool, Make]] = {  # name: with blocks or plain, and how it is made fast
+VARIANTS: Mapping[str, tuple[bool, Make]] = {  # by name: whether it has blocks, and its acceleration
     "plain": (False, ordinary),
     "plain accelerated": (False, accelerated),
     "plain optimized": (False, optimized),
@@ -62,19 +62,22 @@ def variants(
     timm: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, nn.Module]:
-    """Make the networks of a benchmark; those with blocks have equal weights, and so have the plain ones.
+    """Build the networks of a benchmark; all variants with blocks share initial weights, and so do the plain ones.
 
     Args:
-        model: a name of the zoo.
-        se: the design of the blocks.
-        names: of `VARIANTS`; the first is what the others are compared with.
-        train: they will be trained.
-        timm: also this network of timm, as it is.
-        options: for `create_model`.
+        model: name of a network of the zoo.
+        se: the design.
+        names: names of `VARIANTS`; the others are compared with the first.
+        train: build for training instead of inference.
+        timm: a timm network to add.
+        options: further arguments of `create_model`.
+
+    Returns:
+        Networks by variant.
 
     Raises:
         SpecError: if a name is not known, or a variant cannot be trained.
-        UsageError: if timm is asked for and not installed.
+        UsageError: if `timm` is set and timm is not installed or does not have the network.
     """
     twins = {with_se: create_model(model, se=se if with_se else None, **(options or {})) for with_se in (False, True)}
     made: dict[str, nn.Module] = {}
@@ -96,5 +99,5 @@ def _timm(name: str, like: nn.Module) -> nn.Module:
     except ImportError:
         raise not_installed("comparing with a network of timm", "timm", extra="timm") from None
     if name not in timm.list_models(name):
-        raise UsageError(f"timm knows no model {name!r}; timm.list_models('*se*') lists those with blocks.")
+        raise UsageError(f"timm has no model {name!r}; timm.list_models('*se*') lists those with blocks.")
     return cast(nn.Module, timm.create_model(name, num_classes=getattr(like, "num_classes", 1000)))

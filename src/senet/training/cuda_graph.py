@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from senet.errors import SenetError, UsageError
-from senet.fast.norm_folding import NORMS
+from senet.fast.conv_norm import NORMS
 
 __all__ = ["Record", "Recorded", "Step", "capture", "refuse_unrecordable"]
 

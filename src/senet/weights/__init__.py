@@ -1,4 +1,4 @@
-"""Weights from elsewhere: one file of names for each origin, loaded strictly and given back."""
+"""Weights of other libraries: one table of tensor names per origin, strict loading, and export."""
 
 from senet.weights.load import ORIGINS, Loaded, load_weights, state_dict_as
 

@@ -1,4 +1,4 @@
-"""Names of Cadene's conversions of the official Caffe weights, which timm keeps as `legacy_seresnet50` and so on."""
+"""Tensor names of Cadene's conversions of the official Caffe weights, in timm as `legacy_seresnet50` and so on."""
 
 from collections.abc import Mapping
 
@@ -29,11 +29,11 @@ NAMES: Mapping[str, str] = {
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what Cadene calls one of our tensors.
+    """Return Cadene's name of a tensor.
 
     Args:
-        key: name in our state dict.
-        model: our network; not looked at.
+        key: name in the state dict of senet.
+        model: the network; unused.
 
     Example:
         >>> their_name("stage3.unit36.se.fc2.bias", nn.Identity())
@@ -46,5 +46,5 @@ ORIGIN = Origin(
     their_name=their_name,
     stem_kind="caffe",
     stride_in="1x1",
-    basic="they run a ReLU between the last norm and the block",
+    basic="they have a ReLU between the last norm and the block",
 )

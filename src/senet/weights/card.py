@@ -1,4 +1,4 @@
-"""The model card: what a network is, how it was trained, what it reached. Nothing that is not known is said."""
+"""The model card (`README.md`) of saved weights: architecture, training and accuracy, as far as they are known."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ tags:
 - image-classification
 ---
 """
-LONGEST_MARKED = 1000  # characters; the mark stands at the beginning
+LONGEST_MARKED = 1000  # characters; the marker is near the beginning
 USE = """## Use
 
 ```python
@@ -35,18 +35,18 @@ model = senet.from_pretrained("FOLDER")  # or "hf:OWNER/NAME"; in evaluation mod
 def write_description(
     folder: Path, config: Config, *, params: int, result: Result | None, keep_others: bool = False
 ) -> None:
-    """Write what a folder says about its weights: `config.json` and the card `README.md`.
+    """Write `config.json` and the model card `README.md` into a folder of weights.
 
     Args:
-        folder: of the weights.
-        config: what was built.
-        params: its learnable parameters.
-        result: its training; None says that none is recorded.
-        keep_others: leave files of these names as they are where senet has not written them.
+        folder: folder of the weights.
+        config: description of the network.
+        params: number of learnable parameters.
+        result: result of its training; None if no training is recorded.
+        keep_others: do not overwrite existing files of these names that senet did not write.
 
     Raises:
-        SpecError: if a design or an option cannot be written down; nothing is written then.
-        StorageError: if the disk refuses.
+        SpecError: if a design or an option cannot be serialized; then nothing is written.
+        StorageError: if a file cannot be written.
     """
     values = config.as_json()
     if not keep_others or _is_ours(folder / "README.md", HEAD):
@@ -56,7 +56,7 @@ def write_description(
 
 
 def _is_ours(path: Path, mark: str) -> bool:
-    """Return whether a file may be written: it is not there, or has the mark of what senet writes."""
+    """Return whether a file does not exist, or contains the marker of files that senet writes."""
     try:
         return mark in read_text(path)[:LONGEST_MARKED]
     except FileNotFoundError:
@@ -66,12 +66,12 @@ def _is_ours(path: Path, mark: str) -> bool:
 
 
 def card(config: Config, *, params: int, result: Result | None) -> str:
-    """Write the card of a network in Markdown.
+    """Return the model card of a network in Markdown.
 
     Args:
-        config: what was built.
-        params: its learnable parameters.
-        result: its training; None says that none is recorded.
+        config: description of the network.
+        params: number of learnable parameters.
+        result: result of its training; None if no training is recorded.
     """
     inserted = dict.fromkeys(str(one.spec) for one in config.insert if one.spec is not None)
     design = " + ".join([*map(str, config.se), *(f"{spec}, inserted" for spec in inserted)]) or (
@@ -83,7 +83,7 @@ def card(config: Config, *, params: int, result: Result | None) -> str:
         "SE blocks": markdown(design),
         "blocks inserted": len(config.insert) or "none",
         "blocks folded away": len(config.removed) or "none",
-        "classes": "as it is built" if config.num_classes is None else config.num_classes,
+        "classes": "the network's default" if config.num_classes is None else config.num_classes,
         "input": f"{config.in_chans} channels" + (f", {config.image_size} pixels" if config.image_size else ""),
         "parameters": f"{params:,}",
     }
@@ -112,9 +112,8 @@ def _training(result: Result) -> str:
     }
     lines = "\n".join(f"{name} = {value!r}" for name, value in _flat(result.as_dict()["run"]))
     return (
-        f"Data: {code_span(result.run.data.title)}. The numbers are those after the last epoch, "
-        "not those of the best one.\n\n"
-        f"{_table(numbers)}\nEverything that decides the outcome:\n\n```text\n{lines}\n```\n"
+        f"Data: {code_span(result.run.data.title)}. The numbers are from the last epoch, not from the best one.\n\n"
+        f"{_table(numbers)}\nAll settings of the run:\n\n```text\n{lines}\n```\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a folder with weights says about its network: `config.json`, enough to build it again."""
+"""The description of a saved network, `config.json`: everything needed to rebuild it."""
 
 import json
 from collections.abc import Mapping
@@ -16,21 +16,24 @@ from senet.surgery.insertion.inserted import Inserted
 __all__ = ["FORMAT", "Config", "Preprocessing", "read_config"]
 
 FORMAT = "senet-2"
-"""Name and version of the meaning of the file."""
-READABLE = ("senet-1", FORMAT)  # the first one knew networks of the zoo only; its fields are these
+"""Name and version of the file format."""
+READABLE = ("senet-1", FORMAT)  # senet-1 has the same fields and supported networks of the zoo only
 LONGEST = 2**20  # [bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How pixels in [0, 1] become the input of a network.
+    """Preprocessing of images with pixels in [0, 1] for a network.
 
     Attributes:
-        mean: of every channel, subtracted.
-        std: of every channel, divided by.
+        mean: mean to subtract, one for each channel.
+        std: standard deviation to divide by, one for each channel.
         size: side of the input [pixels].
-        crop: part of the side that the crop keeps [1].
-        interpolation: of the resize: `bilinear`, `bicubic`, ...
+        crop: share of the side that the center crop keeps [1].
+        interpolation: interpolation of the resize: `bilinear`, `bicubic`, ...
+
+    Raises:
+        SpecError: if a value is out of its range, or `mean` and `std` differ in length.
     """
 
     mean: tuple[float, ...]
@@ -42,14 +45,18 @@ class Preprocessing:
     def __post_init__(self) -> None:
         numbers = (*self.mean, *self.std, self.crop)
         if not all(abs(number) < 1e6 for number in numbers) or min(self.std, default=0) <= 0 or not 0 < self.crop <= 1:
-            raise SpecError(f"preprocessing: mean {self.mean}, std {self.std}, crop {self.crop} are not possible.")
+            raise SpecError(
+                f"preprocessing: mean {self.mean}, std {self.std}, crop {self.crop} are not possible; use finite "
+                "means, positive deviations, and a crop above 0 and up to 1."
+            )
         if len(self.mean) != len(self.std) or not 1 <= self.size <= 16_384:
             raise SpecError(
-                f"preprocessing: {len(self.mean)} means, {len(self.std)} deviations, or the size do not fit."
+                f"preprocessing: {len(self.mean)} means, {len(self.std)} deviations and size {self.size} are not "
+                "possible; use one of each for every channel, and a size from 1 to 16,384 pixels."
             )
 
     def applied(self, data: DataSpec) -> DataSpec:
-        """Return the images of a data set as the network wants them; a size that was asked for stays."""
+        """Return a data spec with this preprocessing; a size that `data` sets is kept."""
         return replace(
             data,
             normalize="standard",
@@ -63,20 +70,20 @@ class Preprocessing:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Where a network comes from and what was done to it.
+    """How a network was built and modified.
 
     Attributes:
-        model: `resnet20` of `list_models()`, `timm:NAME`, `torchvision:NAME`, or a builder of the user's own,
+        model: a name of `list_models()`, `timm:NAME`, `torchvision:NAME`, or a custom builder as
             `package.module:FUNCTION` or `FILE.py:FUNCTION`.
-        se: designs of blocks of a network of the zoo; none is the plain network.
-        num_classes: outputs; None stands for the network's own number.
+        se: design of a network of the zoo; empty for the plain network.
+        num_classes: outputs; None means the network's default.
         in_chans: channels of the input.
-        image_size: side of the input [pixels]; None where the network has the same weights for every size.
+        image_size: side of the input [pixels]; None if the weights do not depend on it.
         options: further arguments of the family or the builder.
-        insert: blocks that hang in the network.
-        removed: blocks that `fold` took out, of those the network is built with.
-        scaled: those of them that left a constant for each channel.
-        preprocessing: of its images; None where it is not known.
+        insert: inserted blocks.
+        removed: names of built-in blocks that `fold` removed.
+        scaled: those of `removed` that were replaced by a constant for each channel.
+        preprocessing: preprocessing of its images; None if not known.
     """
 
     model: str
@@ -91,42 +98,42 @@ class Config:
     preprocessing: Preprocessing | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the values as JSON has them.
+        """Return the fields as JSON values.
 
         Raises:
-            SpecError: if a design or an option holds a function or an object: it cannot be written down.
+            SpecError: if a spec or an option holds a function or an object, which cannot be serialized.
         """
         designs = {f"se[{number}]": spec for number, spec in enumerate(self.se)}
         designs |= {one.name: one.spec for one in self.insert if one.spec is not None}
         for place, spec in designs.items():
             for name in ("variant", "squeeze", "gate", "activation"):
                 if not isinstance(getattr(spec, name), str):
-                    raise SpecError(f"{place}.{name} is a function; a file needs names, so that it can be rebuilt.")
+                    raise SpecError(f"{place}.{name} is a function; only names can be saved and rebuilt.")
         try:
             return {"format": FORMAT, **json.loads(json.dumps(asdict(self)))}
         except TypeError as error:
-            raise SpecError(f"options = {self.options}: {error}; give numbers, texts and lists.") from None
+            raise SpecError(f"options = {self.options}: {error}; use numbers, strings and lists.") from None
 
 
 def read_config(path: Path) -> Config | None:
-    """Read what a folder says about its network; None if the file is not ours (timm's has the same name).
+    """Read the description of a network; None if senet did not write the file (timm uses the same file name).
 
     Args:
         path: a `config.json`.
 
     Raises:
-        CheckpointError: if it is ours and does not fit.
+        CheckpointError: if the file is too large, not JSON, of another version, or not valid.
     """
     try:
         if (size := path.stat().st_size) > LONGEST:
             raise CheckpointError(f"{path} has {size:,} bytes; at most {LONGEST:,} are read.")
-        values = parse_json(path.read_text(encoding="utf-8"))  # the Hub's cache has links
+        values = parse_json(path.read_text(encoding="utf-8"))  # the Hub's cache holds symbolic links
         if not isinstance(values, dict) or not str(values.get("format", "")).startswith("senet-"):
             return None
         found = values.pop("format")
         if found not in READABLE:
             raise CheckpointError(
-                f"{path}: format = {found[:40]!r} is of another version of senet, this one reads {', '.join(READABLE)}."
+                f"{path}: format = {found[:40]!r} is not supported; this version of senet reads {', '.join(READABLE)}."
             )
         return settings.record(Config, values, place=str(path))
     except CheckpointError:

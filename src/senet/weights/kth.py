@@ -1,4 +1,4 @@
-"""Names of the KTH authors' networks (nlindqv/RRs-in-SENets): `blocks.0` to `blocks.23`, SE layers as linear maps."""
+"""Tensor names of the KTH study (nlindqv/RRs-in-SENets): units `blocks.0` to `blocks.23`, linear SE layers."""
 
 import re
 
@@ -17,11 +17,11 @@ _PARTS = (
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what the authors call one of our tensors.
+    """Return the authors' name of a tensor.
 
     Args:
-        key: name in our state dict, of any reduction scheme.
-        model: our network; its stages tell how many blocks come before.
+        key: name in the state dict of senet, for any design.
+        model: the network; the number of units in earlier stages determines the index.
 
     Example:
         >>> from senet.models import create_model

@@ -1,7 +1,7 @@
-"""One strict bridge: every tensor finds its place in both directions, or nothing is loaded.
+"""Strict loading and export of weights under the tensor names of other libraries.
 
-An origin is one function, from the name of our tensor to theirs, and a few facts; the way back is the same table
-read backwards.
+An origin is a function from the tensor names of senet to its own, with a few conventions; loading and export use the
+same function. Either all tensors match, or nothing is loaded.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ from senet.weights.reading import check
 
 __all__ = ["ORIGINS", "Loaded", "load_weights", "state_dict_as"]
 
-SHOWN = 5  # names of each kind that an error lists
+SHOWN = 5  # names of each kind in an error message
 
 
 def _same_name(key: str, model: nn.Module) -> str:
@@ -45,13 +45,13 @@ ORIGINS: Mapping[str, Origin] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What `load_weights` did.
+    """What `load_weights` loaded.
 
     Attributes:
-        tensors: tensors that were copied.
-        zeros: our names of SE biases that the weights do not have; they are exactly zero, which changes nothing.
-        counters: our names of `num_batches_tracked` that the weights do not have; they are left as they are.
-        extras: their names of tensors that are no part of the network, such as an auxiliary head; not used.
+        tensors: number of copied tensors.
+        zeros: SE biases of the network that the weights do not contain; set to zero.
+        counters: `num_batches_tracked` of the network that the weights do not contain; unchanged.
+        extras: unused tensors of the weights that do not belong to the network, such as an auxiliary head.
     """
 
     tensors: int
@@ -60,44 +60,44 @@ class Loaded:
     extras: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Describe it in one line."""
         said = f"{self.tensors} tensors loaded"
         if self.zeros:
-            said += f", {len(self.zeros)} SE biases set to zero: the weights have none"
+            said += f", {len(self.zeros)} SE biases set to zero (not in the weights)"
         if self.counters:
-            said += f", {len(self.counters)} batch counters left alone: the weights have none"
+            said += f", {len(self.counters)} batch counters unchanged (not in the weights)"
         if self.extras:
-            said += f", not used {_some(self.extras)}"
+            said += f", unused {_some(self.extras)}"
         return said
 
 
 @by_name
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str = "senet") -> Loaded:
-    """Load weights by the names of the system they come from; all tensors fit, or nothing is changed.
+    """Load weights of another library into a network; if a tensor does not match, nothing is loaded.
 
-    Names and shapes do not tell everything: an origin also says how its first pool treats the border and which
-    convolution strides, and a network that differs is refused with the name of the one to build.
+    Matching names and shapes are not sufficient: an origin also states the padding of its first pool and which
+    convolution has the stride. A network with other conventions is rejected with the name of the one to build.
 
     Args:
         model: a network of the zoo, changed in place.
-        state: tensors by their names there; 1x1 convolutions may be linear maps.
+        state: tensors by their names in the origin; 1x1 convolutions may be stored as linear layers.
         origin: a name of `ORIGINS`.
 
     Returns:
-        What was loaded, filled in and not used.
+        What was loaded, set to zero and not used.
 
     Raises:
-        SpecError: if the origin is not known, or the arguments are no network and no mapping.
-        CheckpointError: if a tensor is missing, left over or of another shape (the first few of each are named), or
-            if the network would give other numbers than the origin's with these weights, or if a tensor holds a NaN,
+        SpecError: if the origin is not known, or an argument has the wrong type.
+        CheckpointError: if tensors are missing, unexpected or of another shape (the first few of each are named), if
+            the network would compute other outputs than the origin's with these weights, or if a tensor holds a NaN,
             an infinity, a negative variance or another kind of number.
     """
     if not isinstance(model, nn.Module):
-        raise SpecError(f"model = {model!r} is no network; give one of create_model.")
+        raise SpecError(f"model = {model!r} is not a torch.nn.Module; pass a network from create_model.")
     if not isinstance(state, Mapping):
         raise SpecError(
-            f"state = {state!r:.80} is no mapping of names to tensors; for a file use "
-            "create_model(name, weights=path), or give safetensors.torch.load_file(path)."
+            f"state = {state!r:.80} is not a mapping of names to tensors; for a file use "
+            "create_model(name, weights=path), or pass safetensors.torch.load_file(path)."
         )
     names = _names(model, origin)
     check(model, ORIGINS[origin], name=origin)
@@ -116,7 +116,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
             zeros.append(key)
         else:
             wrong.missing.append(theirs)
-    if any(_se_tensor(key, model) == "bias" for key in found):  # some have one: that the others do not is damage
+    if any(_se_tensor(key, model) == "bias" for key in found):  # if only some biases are present, the file is damaged
         wrong.missing += [names[key] for key in zeros]
     known = set(names.values())
     surplus = [key for key in state if key not in known]
@@ -125,7 +125,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
     if wrong:
         raise CheckpointError(wrong.sentence(origin, _advice(wrong, model, names, ORIGINS[origin])))
     if any(value.is_meta for value in own.values()):
-        raise CheckpointError("this network has no memory (device 'meta'), nothing can be loaded; call to_empty first.")
+        raise CheckpointError("cannot load weights into a network on the device 'meta'; call to_empty first.")
     check_values(found, own, names=names)
     with torch.no_grad():
         for key, value in found.items():
@@ -136,16 +136,19 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
 
 
 def state_dict_as(model: nn.Module, origin: str) -> dict[str, Tensor]:
-    """Give the weights of a network under the names and in the shapes of another system: `load_weights` backwards.
+    """Return the weights of a network with the names and shapes of another library; the inverse of `load_weights`.
 
     Args:
         model: a network of the zoo.
         origin: a name of `ORIGINS`.
 
+    Returns:
+        Tensors by their names in the origin.
+
     Raises:
         SpecError: if the origin is not known.
-        CheckpointError: if the origin has no such network, would compute other numbers, or has no place for biases
-            of blocks that are not zero.
+        CheckpointError: if the origin has no such network, would compute other outputs, or its blocks have no biases
+            and those of the network are not zero.
     """
     names = _names(model, origin)
     system = ORIGINS[origin]
@@ -170,23 +173,23 @@ def _names(model: nn.Module, origin: str) -> dict[str, str]:
             names[key] = ORIGINS[origin].their_name(key, model)
         except (KeyError, AttributeError):
             raise CheckpointError(
-                f"origin {origin!r} has no name for {key}: it has no network like this; choose another of either."
+                f"origin {origin!r} has no name for {key}; choose another origin or another network."
             ) from None
-    assert len(set(names.values())) == len(names), "an origin gives two tensors one name"
+    assert len(set(names.values())) == len(names), "an origin maps two tensors to the same name"
     return names
 
 
 def _advice(wrong: "_Wrong", model: nn.Module, names: Mapping[str, str], origin: Origin) -> str:
     names_wrong = {*wrong.missing, *wrong.left, *wrong.misshapen}
     if names_wrong <= {origin.their_name(f"fc.{tensor}", model) for tensor in ("weight", "bias")}:
-        return "build it with the classes of the weights, load, then call reset_classifier"
+        return "build the network with the number of classes of the weights, load, then call reset_classifier"
     if names_wrong <= {theirs for key, theirs in names.items() if _se_tensor(key, model)}:
-        return "check the reduction of the blocks and its rounding, which timm and mmpretrain do to multiples of 8"
-    return "check network, blocks and origin"
+        return "check the reduction of the blocks and its rounding (timm and mmpretrain round to multiples of 8)"
+    return "check the network, its blocks and the origin"
 
 
 def _fit(value: Tensor, shape: torch.Size) -> Tensor | None:
-    """Reshape where only sizes of 1 at the end differ: a linear map is a 1x1 convolution."""
+    """Reshape if only trailing sizes of 1 differ (a linear layer and a 1x1 convolution); None if it does not fit."""
     if value.shape == shape:
         return value
     short, long = sorted((tuple(value.shape), tuple(shape)), key=len)
@@ -195,14 +198,14 @@ def _fit(value: Tensor, shape: torch.Size) -> Tensor | None:
 
 
 def _se_tensor(key: str, model: nn.Module) -> str:
-    """Say whether a tensor is a `weight` or a `bias` in an SE block; empty if it is outside."""
+    """Return `weight` or `bias` for a tensor of an SE block; empty for others."""
     module, _, name = key.rpartition(".")
     return name if isinstance(model.get_submodule(module.rpartition(".")[0]), SqueezeExcite) else ""
 
 
 @dataclass
 class _Wrong:
-    """What does not fit, by their names."""
+    """Tensors that do not match, by their names in the origin."""
 
     missing: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -216,10 +219,10 @@ class _Wrong:
         if self.missing:
             parts.append(f"missing {_some(_with_nearest(self.missing, self.left))}")
         if self.left:
-            parts.append(f"left over {_some(self.left)}")
+            parts.append(f"unexpected {_some(self.left)}")
         if self.misshapen:
-            parts.append(f"of another shape {_some(f'{name} {shapes}' for name, shapes in self.misshapen.items())}")
-        return f"the weights do not fit under origin {origin!r}: {'; '.join(parts)}. Nothing was loaded; {advice}."
+            parts.append(f"wrong shape {_some(f'{name} {shapes}' for name, shapes in self.misshapen.items())}")
+        return f"the weights do not match origin {origin!r}: {'; '.join(parts)}. Nothing was loaded; {advice}."
 
 
 def _with_nearest(missing: list[str], left: list[str]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""Names of mmpretrain's classifiers with the backbones ResNet, SEResNet, ResNeXt and SEResNeXt, style `pytorch`."""
+"""Tensor names of mmpretrain's classifiers with backbone ResNet, SEResNet, ResNeXt or SEResNeXt, style `pytorch`."""
 
 from collections.abc import Mapping
 
@@ -20,11 +20,11 @@ NAMES: Mapping[str, str] = {
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what mmpretrain calls one of our tensors.
+    """Return mmpretrain's name of a tensor.
 
     Args:
-        key: name in our state dict.
-        model: our network; not looked at.
+        key: name in the state dict of senet.
+        model: the network; unused.
 
     Example:
         >>> their_name("stage1.unit1.se.fc1.weight", nn.Identity())

@@ -1,4 +1,4 @@
-"""Names of MONAI's SENet family in two dimensions: `SEResNet50`, `SEResNext50`, `SENet154` and their deeper ones."""
+"""Tensor names of MONAI's 2-D SENet family: `SEResNet50`, `SEResNext50`, their deeper versions, and `SENet154`."""
 
 from collections.abc import Mapping
 
@@ -25,11 +25,11 @@ NAMES: Mapping[str, str] = {
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what MONAI calls one of our tensors.
+    """Return MONAI's name of a tensor.
 
     Args:
-        key: name in our state dict.
-        model: our network; not looked at.
+        key: name in the state dict of senet.
+        model: the network; unused.
 
     Example:
         >>> their_name("stage1.unit1.branch.norm2.weight", nn.Identity())

@@ -1,4 +1,4 @@
-"""Names of moskomule's senet.pytorch and of the many copies of its block: two linear maps without biases."""
+"""Tensor names of moskomule's senet.pytorch and the many copies of its block: two linear layers without biases."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ NAMES: Mapping[str, str] = {**torchvision.NAMES, "se.fc1": "se.fc.0", "se.fc2": 
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what moskomule calls one of our tensors.
+    """Return moskomule's name of a tensor.
 
     The networks for CIFAR have projections: build `resnet20` with the option `shortcut="B"`.
 
     Args:
-        key: name in our state dict.
-        model: our network; not looked at.
+        key: name in the state dict of senet.
+        model: the network; unused.
 
     Example:
         >>> their_name("stage1.unit1.se.fc2.weight", nn.Identity())

@@ -1,4 +1,4 @@
-"""Whether tensors hold the numbers that a network can compute with: kind of number, finite, no negative variance."""
+"""Checks of the values of weights: kind of number, finite, no negative variance."""
 
 from collections.abc import Mapping
 
@@ -13,19 +13,19 @@ __all__ = ["check_values"]
 def check_values(
     tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], *, names: Mapping[str, str] | None = None
 ) -> None:
-    """Refuse weights that are not numbers, before any of them is loaded.
+    """Raise an error if weights hold values that are not valid, before any of them is loaded.
 
-    Floating-point numbers of every width may stand for each other as long as they stay finite, and so may whole
-    numbers. A place where the network itself holds an infinity, such as a mask of attention, may hold the same one.
+    Floating-point types convert into each other as long as the values stay finite, and so do integer types. Where the
+    network itself holds an infinity, such as in an attention mask, the same infinity is allowed.
 
     Args:
         tensors: the weights, by the names of the network.
-        own: tensors of the network by the same names; their types are those that the weights are cast to.
-        names: what the file calls them, for errors; None stands for the names of the network.
+        own: tensors of the network by the same names; the weights are cast to their dtypes.
+        names: names in the file, for error messages; None means the names of the network.
 
     Raises:
-        CheckpointError: with the name of the first tensor that holds a NaN, an infinity, a negative variance or
-            counter, or numbers of another kind.
+        CheckpointError: naming the first tensor that holds a NaN, an infinity, a negative variance or counter, or
+            another kind of number.
     """
     for name, value in tensors.items():
         if name in own and (reason := _fault(name, value, own[name])):
@@ -45,10 +45,10 @@ def _fault(name: str, value: Tensor, own: Tensor) -> str:
         wrong = ~torch.isfinite(cast)
         if wrong.any() and (own.is_meta or not torch.equal(cast[wrong], own.detach().cpu()[wrong])):
             large = torch.isfinite(value).all()
-            what = f"numbers too large for {_type(own)}" if large else "numbers that are not finite"
+            what = f"values too large for {_type(own)}" if large else "values that are not finite"
             return f"holds {what}, {int(wrong.sum()):,} of {value.numel():,}"
     elif not torch.equal(cast.to(value.dtype), value.cpu()):
-        return f"holds numbers too large for {_type(own)}"
+        return f"holds values too large for {_type(own)}"
     lowest = cast.double().min().item()
     if lowest < 0 and name.rpartition(".")[2] in ("running_var", "num_batches_tracked"):
         return f"is negative: {lowest:g}"

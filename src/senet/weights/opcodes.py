@@ -1,7 +1,8 @@
-"""What a pickle names and how heavy its keys may become, from its opcodes alone: nothing of it is built.
+"""Static checks of pickles from their opcodes, before anything is unpickled.
 
-`torch.load(weights_only=True)` executes no stranger's code, but it obeys: it hands out a byte array of 2 GB, decodes
-texts that double forty times, and hashes tuples of tuples of tuples for hours. So the opcodes are read first.
+`torch.load(weights_only=True)` does not execute arbitrary code, but a hostile pickle can still make it allocate
+gigabytes, decode strings that double forty times, or hash deeply nested tuples for hours. These checks reject such
+pickles, and pickles that name Python objects other than weights.
 """
 
 import pickletools
@@ -14,10 +15,12 @@ from senet.errors import CheckpointError
 
 __all__ = ["DICTS", "INERT", "LONGEST", "Opcodes"]
 
-LONGEST = 4 * 2**20  # [bytes]; the pickle of a ResNet-152 with its optimizer has 0.4 MB: the values lie elsewhere
-MOST_STEPS = 400_000  # opcodes; a tensor takes some 30
-MOST_LEAVES = 10_000  # of a tuple, each as often as it is reached; a shape has 5
-SHOWN = 3  # names that an error lists
+LONGEST = (
+    4 * 2**20
+)  # [bytes]; the pickle of a ResNet-152 with its optimizer has 0.4 MB: tensor data is stored elsewhere
+MOST_STEPS = 400_000  # opcodes; a tensor takes about 30
+MOST_LEAVES = 10_000  # leaves of a nested tuple, repeated ones counted again; a shape has 5
+SHOWN = 3  # names in an error message
 
 _STORAGES = ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
 _COMPLEX = ("ComplexFloat", "ComplexDouble")
@@ -36,7 +39,7 @@ KNOWN = frozenset(
         *(f"torch.{kind}" for kind in _TYPES),
     )
 )
-"""What torch builds weights from, and the types that hyperparameters may name."""
+"""Globals that torch needs for weights, and the types that hyperparameters may use."""
 
 _PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")
 DICTS = frozenset(
@@ -56,17 +59,17 @@ INERT = DICTS | frozenset(
         *(f"pathlib.{local}{kind}" for kind in _PATHS for local in ("", "_local.")),
     )
 )
-"""Plain values that training scripts keep beside the weights; a placeholder is built in their place, or a
-dict for those of `DICTS`."""
+"""Classes of plain values that training scripts store beside the weights; a placeholder replaces them, and a
+dict those of `DICTS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """What is known of a value on the stack.
+    """What is known about a value on the stack.
 
     Attributes:
-        leaves: of a tuple: how many values a hash of it visits.
-        text: the text itself, the name of a global, the text at the end of a tuple; empty for all else.
+        leaves: values that hashing it visits; more than 1 for a tuple.
+        text: the value of a string, the name of a global, the last string of a tuple; empty otherwise.
     """
 
     leaves: int = 1
@@ -74,14 +77,14 @@ class _Item:
 
 
 class Opcodes:
-    """The opcodes of pickles that lie one behind the other.
+    """A checker of the opcodes of consecutive pickles.
 
     Args:
-        steps: opcodes of one pickle, at most; 0 stands for `MOST_STEPS`.
-        leaves: of one tuple, each as often as it is reached, at most; 0 stands for `MOST_LEAVES`.
+        steps: maximum opcodes of one pickle; 0 means `MOST_STEPS`.
+        leaves: maximum leaves of one tuple; 0 means `MOST_LEAVES`.
 
     Attributes:
-        refused: names that weights have no use for, in the order of the pickles, made harmless to a terminal.
+        refused: globals that weights do not need, in order of appearance, escaped for a terminal.
     """
 
     def __init__(self, *, steps: int = 0, leaves: int = 0) -> None:
@@ -89,15 +92,15 @@ class Opcodes:
         self.refused: dict[str, None] = {}
 
     def check(self, data: bytes, *, count: int) -> None:
-        """Read pickles from the start of some bytes.
+        """Check the pickles at the start of some bytes.
 
         Args:
-            data: whatever follows the pickles is ignored.
-            count: how many there are.
+            data: the bytes; anything after the pickles is ignored.
+            count: number of pickles.
 
         Raises:
-            CheckpointError: if one names what weights have no use for, takes too many steps or too heavy tuples, or
-                is broken; the message is one clause.
+            CheckpointError: if a pickle names globals that weights do not need, has too many opcodes or too deeply
+                nested tuples, or is broken; the message is one clause.
         """
         file, trouble = BytesIO(data), ""
         try:
@@ -105,21 +108,21 @@ class Opcodes:
                 self._read(file)
         except CheckpointError as error:
             trouble = str(error)
-        except Exception as error:  # pickletools raises what it likes on what is not a pickle
+        except Exception as error:  # pickletools raises many types of exceptions on invalid pickles
             trouble = f"its pickle is broken ({type(error).__name__}: {error})"
         if self.refused:
             names = list(self.refused)
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             trouble = (
                 f"it names {', '.join(names[:SHOWN])}{more}, and weights need no Python objects; do not load it by "
-                "other means, but save the state dict alone: torch.save(model.state_dict(), FILE)"
+                "other means, but save only the state dict: torch.save(model.state_dict(), FILE)"
             )
         if trouble:
             raise CheckpointError(trouble)
 
     def _read(self, file: BytesIO) -> None:
         stack: list[_Item] = []
-        marks: list[int] = []  # where the marks lie on the stack
+        marks: list[int] = []  # stack heights at the marks
         memo: dict[int, _Item] = {}
         for opcode, argument, _ in islice(pickletools.genops(file), self.steps):
             name = opcode.name
@@ -137,7 +140,7 @@ class Opcodes:
             elif name.startswith("TUPLE"):
                 pushed = _Item(1 + sum(item.leaves for item in popped), popped[-1].text if popped else "")
                 if pushed.leaves > self.leaves:
-                    raise CheckpointError("its pickle nests tuples in tuples, which weights have no use for")
+                    raise CheckpointError("its pickle nests tuples too deeply for weights")
             elif isinstance(argument, str):
                 pushed = _Item(text=argument)
             elif name in ("DUP", "MEMOIZE"):
@@ -151,7 +154,7 @@ class Opcodes:
             stack += [pushed] * len(opcode.stack_after)
             if "PUT" in name or name == "MEMOIZE":
                 memo[len(memo) if argument is None else int(argument)] = stack[-1]
-        raise CheckpointError(f"its pickle takes more than {self.steps:,} steps")
+        raise CheckpointError(f"its pickle has more than {self.steps:,} opcodes")
 
     def _named(self, name: str) -> _Item:
         if name not in KNOWN and name not in INERT:
@@ -160,7 +163,7 @@ class Opcodes:
 
 
 def _pop(stack: list[_Item], marks: list[int], opcode: pickletools.OpcodeInfo) -> Iterator[_Item]:
-    """Take from the stack what an opcode takes, without the mark; in the order in which it was pushed."""
+    """Pop the operands of an opcode, without the mark, in the order in which they were pushed."""
     fixed = len(opcode.stack_before)
     if pickletools.markobject in opcode.stack_before:
         fixed, place = opcode.stack_before.index(pickletools.markobject), marks.pop()

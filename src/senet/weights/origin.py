@@ -1,4 +1,4 @@
-"""How another system names and means the tensors of a network, as data; one file for each origin fills it in."""
+"""The naming and conventions of another library as a record; one file per origin defines one."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,20 +13,19 @@ UNIT = re.compile(r"stage(\d+)\.unit(\d+)\.(.+)")
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """One system that weights come from. What names and shapes cannot tell is stated here and checked.
+    """A library that weights come from: its tensor names, and conventions that names and shapes do not show.
 
     Attributes:
-        their_name: from the name of our tensor, and the network it is in, to theirs; a KeyError says that they have
-            none.
-        stem_kind: border of the first max pool there: `torch` (padding 1) or `caffe` (no padding, rounds up); empty
-            is not checked.
-        stride_in: convolution of a bottleneck without groups that strides there, `1x1` or `3x3`; empty is not
-            checked. With groups it is the 3x3 everywhere.
-        basic: why basic units are not the same there; empty where they are.
-        linear: whether their blocks hold linear maps `(h, C)` where ours hold 1x1 convolutions `(h, C, 1, 1)`.
-        biases: whether their blocks have biases.
-        extras: patterns with `*` of tensors that come with their weights and are no part of the network.
-        checked: whether pool, stride and design of the blocks are checked at all; not for our own names.
+        their_name: maps a tensor name of senet, and its network, to the library's; raises KeyError if it has none.
+        stem_kind: padding of the first max pool: `torch` (padding 1) or `caffe` (no padding, rounds up); empty
+            skips the check.
+        stride_in: convolution with the stride in bottlenecks without groups, `1x1` or `3x3`; empty skips the check.
+            With groups it is always the 3x3.
+        basic: how the library's basic units differ from those of senet; empty if they do not.
+        linear: whether its blocks store linear layers `(h, C)` where senet has 1x1 convolutions `(h, C, 1, 1)`.
+        biases: whether its blocks have biases.
+        extras: patterns with `*` of stored tensors that do not belong to the network.
+        checked: whether pool, stride and spec of the blocks are checked; False for the names of senet itself.
     """
 
     their_name: Callable[[str, nn.Module], str]
@@ -40,12 +39,12 @@ class Origin:
 
 
 def rename(key: str, names: Mapping[str, str], *, unit: str = "layer{stage}.{index}") -> str:
-    """Give the other name of a tensor from a table of module names.
+    """Translate a tensor name with a table of module names.
 
     Args:
-        key: our name, `stage2.unit1.branch.conv1.weight` or `stem.conv.weight`.
-        names: their name of a module by ours; inside a unit both are counted from the unit.
-        unit: what they call a unit, with `{stage}` and `{number}` from 1 and `{index}` from 0.
+        key: name in senet, e.g. `stage2.unit1.branch.conv1.weight` or `stem.conv.weight`.
+        names: other module names by those of senet; inside a unit both are relative to the unit.
+        unit: format of the other name of a unit, with `{stage}` and `{number}` from 1 and `{index}` from 0.
 
     Raises:
         KeyError: if the module is not in the table.

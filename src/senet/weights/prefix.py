@@ -1,4 +1,4 @@
-"""Names that a training loop put before all names of a network: Lightning's module calls it `model` or `net`."""
+"""Removal of the prefix that training loops add to all tensor names, such as Lightning's `model.` or `net.`."""
 
 from collections.abc import Collection, Mapping
 
@@ -8,11 +8,14 @@ __all__ = ["without_prefix"]
 
 
 def without_prefix(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """Take the first part off all names where that gives the names of the network, and only then.
+    """Remove the first component of all names if the result matches the names of the network.
 
     Args:
-        tensors: weights by the names of a file.
+        tensors: weights by their names in a file.
         wanted: names of the network.
+
+    Returns:
+        The tensors by their short names, or unchanged if those do not match.
 
     Example:
         >>> list(without_prefix({"model.fc.weight": Tensor(1)}, ["fc.weight"]))

@@ -1,6 +1,6 @@
-"""Names of pytorchcv (osmr/imgclsmob): ResNet, SE-ResNet, ResNeXt and SENet for ImageNet and CIFAR.
+"""Tensor names of pytorchcv (osmr/imgclsmob): ResNet, SE-ResNet, ResNeXt and SENet for ImageNet and CIFAR.
 
-Its names end on `b` where the 3x3 convolution strides (`seresnet50b`); without it the first 1x1 does (`seresnet50`).
+Model names with the suffix `b` (`seresnet50b`) have the stride in the 3x3 convolution, others in the first 1x1.
 """
 
 from collections.abc import Mapping
@@ -42,13 +42,13 @@ SENET_NAMES: Mapping[str, str] = {**NAMES, "fc": "output.fc"}
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what pytorchcv calls one of our tensors.
+    """Return pytorchcv's name of a tensor.
 
     The networks for CIFAR have projections: build `resnet20` with the option `shortcut="B"`.
 
     Args:
-        key: name in our state dict.
-        model: our network; its class and its stem decide between three forms.
+        key: name in the state dict of senet.
+        model: the network; its class and its stem select one of three naming tables.
 
     Example:
         >>> from senet.models import create_model

@@ -1,4 +1,4 @@
-"""What the names and shapes of weights cannot tell: the border of a pool, the layer that strides, how a block gates."""
+"""Conventions that names and shapes of weights do not show: pool padding, position of the stride, gates of blocks."""
 
 import inspect
 from collections.abc import Iterator
@@ -19,23 +19,23 @@ PLAIN_BLOCK = {"squeeze": "avg", "activation": "relu", "gate": "sigmoid"}
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Two facts of a residual network that change its numbers and neither its names nor its shapes.
+    """Two conventions of a residual network that change its outputs but not the names or shapes of its tensors.
 
     Attributes:
-        stem_kind: border of the first max pool, `torch` or `caffe`; `other` for any other pool, empty without one.
-        stride_in: convolution of its bottlenecks that strides, `1x1` or `3x3`; empty where none of them does.
+        stem_kind: padding of the first max pool, `torch` or `caffe`; `other` for any other pool, empty without one.
+        stride_in: convolution with the stride in its bottlenecks, `1x1` or `3x3`; empty if none has one.
     """
 
     stem_kind: str
     stride_in: str
 
     def __str__(self) -> str:
-        """Say it as the options of a network: `stem_kind = 'caffe', stride_in = '1x1'`."""
+        """Format it as options of a network: `stem_kind = 'caffe', stride_in = '1x1'`."""
         return ", ".join(f"{name} = {value!r}" for name, value in vars(self).items() if value)
 
 
 def reading(model: nn.Module) -> Reading:
-    """Tell the reading of a network from its layers, not from how it was asked for.
+    """Return the conventions of a network, read from its layers.
 
     Example:
         >>> from senet.models import create_model
@@ -46,26 +46,26 @@ def reading(model: nn.Module) -> Reading:
 
 
 def check(model: nn.Module, origin: Origin, *, name: str) -> None:
-    """Refuse a network that would give other numbers with the same weights.
+    """Raise an error if a network would compute other outputs than the origin's with the same weights.
 
     Args:
-        model: our network.
-        origin: where the weights come from or go to.
-        name: of the origin, for errors.
+        model: a network of the zoo.
+        origin: the library that the weights come from or go to.
+        name: name of the origin in error messages.
 
     Raises:
-        CheckpointError: with what the origin means and the name of the network to build instead.
+        CheckpointError: with the conventions of the origin and the name of the network to build instead.
     """
     if not origin.checked:
         return
     for where, block in model.named_modules():
         if isinstance(block, SqueezeExcite) and any(getattr(block.spec, k) != v for k, v in PLAIN_BLOCK.items()):
             raise CheckpointError(
-                f"{where} is {block.spec}, the blocks of {name!r} are avg, relu, sigmoid: the numbers would differ. "
-                "Build the network with these; to start another design from them, load first and hand the state over."
+                f"{where} is {block.spec}, the blocks of {name!r} use avg, relu, sigmoid: the outputs would differ. "
+                "Build the network with these; to start another design from them, load first and copy the state dict."
             )
     if origin.basic and any("conv3" not in branch._modules for branch in _branches(model)):
-        raise CheckpointError(f"the basic units of {name!r} are not these: {origin.basic}; choose another origin.")
+        raise CheckpointError(f"the basic units of {name!r} differ from these: {origin.basic}; choose another origin.")
     has = reading(model)
     wanted = Reading(
         stem_kind=has.stem_kind and (origin.stem_kind or has.stem_kind),
@@ -73,8 +73,8 @@ def check(model: nn.Module, origin: Origin, *, name: str) -> None:
     )
     if has != wanted:
         raise CheckpointError(
-            f"the weights of {name!r} are for {wanted}, this network has {has}: names and shapes fit, the numbers "
-            f"would not. {_way_out(model, wanted)}"
+            f"the weights of {name!r} are for {wanted}, this network has {has}: names and shapes match, but the "
+            f"outputs would differ. {_remedy(model, wanted)}"
         )
 
 
@@ -105,11 +105,11 @@ def _branches(model: nn.Module) -> Iterator[nn.Module]:
     return (module for name, module in model.named_modules() if name.endswith(".branch"))
 
 
-def _way_out(model: nn.Module, wanted: Reading) -> str:
-    """Name the network of the zoo that has the reading, or the options that make one."""
+def _remedy(model: nn.Module, wanted: Reading) -> str:
+    """Name the network of the zoo that has the wanted conventions, or the options to build it with."""
     if not isinstance(model, ResNet):
         pool = "nn.MaxPool2d(3, 2, padding=1)" if wanted.stem_kind == "torch" else "nn.MaxPool2d(3, 2, ceil_mode=True)"
-        return f"Give it the other pool before you load: model.stem.pool = {pool}."
+        return f"Replace the pool before loading: model.stem.pool = {pool}."
     branch = next(_branches(model))
     facts = {
         "depths": tuple(len(part) for name, part in model.named_children() if name.startswith("stage")),  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Where weights are: a file, a folder, or a repository of the Hugging Face Hub as `hf:owner/name`."""
+"""Locations of weights: a file, a folder, or a repository of the Hugging Face Hub as `hf:owner/name`."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -12,18 +12,18 @@ __all__ = ["CONFIG", "HUB", "WEIGHTS", "beside", "locate"]
 HUB = "hf:"
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Files of a folder or a repository, in the order of preference; a pickle is read as `safe` reads one."""
+"""File names in a folder or a repository, in order of preference; `safe` reads the pickle."""
 
 
 def locate(source: str | Path, names: Sequence[str] = WEIGHTS) -> Path:
-    """Give the file that is meant, downloading it from the Hub where it is there.
+    """Return the path of a weights file, downloading it from the Hub if necessary.
 
     Args:
         source: path of a file, path of a folder, or `hf:owner/name`, with `@revision` for a branch, tag or commit.
-        names: files to look for in a folder or a repository; the first one that exists counts.
+        names: file names to look for in a folder or a repository; the first one that exists counts.
 
     Raises:
-        CheckpointError: if there is no such file or folder, or the Hub does not give it.
+        CheckpointError: if the file or folder does not exist, or the Hub does not provide it.
         UsageError: if huggingface-hub is not installed.
     """
     text = str(source)
@@ -35,18 +35,18 @@ def locate(source: str | Path, names: Sequence[str] = WEIGHTS) -> Path:
         found = next((path / name for name in names if (path / name).is_file()), None)
     else:
         hint = f"; write {HUB}{text} for a repository of the Hub" if text.count("/") == 1 else ""
-        raise CheckpointError(f"{path}: there is no such file or folder; give the path of a weights file{hint}.")
+        raise CheckpointError(f"{path} does not exist; pass the path of a weights file or its folder{hint}.")
     if found is None:
-        raise CheckpointError(f"{source} holds no {' and no '.join(names)}; give the path of the file itself.")
+        raise CheckpointError(f"{source} has no {' or '.join(names)}; pass the path of the file itself.")
     return found
 
 
 def beside(source: str | Path, name: str) -> Path | None:
-    """Give another file of the place that the weights come from; None if there is none.
+    """Return a file next to the weights, in the same folder or repository; None if it does not exist.
 
     Args:
-        source: as for `locate`; a lone file has nothing beside it unless it is called `model.safetensors`.
-        name: of the other file.
+        source: as for `locate`; for a single file, its folder is searched only if it is called `model.safetensors`.
+        name: name of the other file.
     """
     text = str(source)
     if text.startswith(HUB):
@@ -68,11 +68,11 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
             with _quiet(logging.getLogger("huggingface_hub")):
                 return Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None))
         except LocalEntryNotFoundError as error:
-            reason = "the Hub cannot be reached, or is switched off, and the file is not in the cache"
+            reason = "the Hub cannot be reached or is disabled, and the file is not in the cache"
             raise CheckpointError(_sentence(repository, file, reason)) from error
         except EntryNotFoundError:
             continue
-        except Exception as error:  # a name that is none, a repository that is private or gone, a proxy's reply, ...
+        except Exception as error:  # an invalid name, a private or deleted repository, a proxy's reply, ...
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
             raise CheckpointError(_sentence(repository, file, reason)) from error
     return None
@@ -80,7 +80,7 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep a library's warnings back: how often it tries again is no news, our sentence says how it ended."""
+    """Suppress a library's warnings about retries; the caller reports the outcome."""
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -90,4 +90,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 def _sentence(repository: str, file: str, reason: str) -> str:
-    return f"{HUB}{repository}: {file} is not to be had: {reason}; check name and network, or give a local folder."
+    return (
+        f"{HUB}{repository}: cannot get {file}: {reason}; check the name and the network connection, or use a local "
+        "folder."
+    )

@@ -1,4 +1,4 @@
-"""Names of timm's ResNet family with its `se` blocks: `seresnet50`, `seresnext50_32x4d`, `senet154`, `resnet50`, ..."""
+"""Tensor names of timm's ResNets, with and without `se` blocks: `resnet50`, `seresnet50`, `senet154`, ..."""
 
 from collections.abc import Mapping
 
@@ -21,13 +21,13 @@ NAMES: Mapping[str, str] = {**torchvision.NAMES, **DEEP_STEM, "se.fc1": "se.fc1"
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what timm calls one of our tensors.
+    """Return timm's name of a tensor.
 
-    Its basic units round hidden widths to multiples of 8: give such networks `SESpec(rounding="timm")`.
+    timm rounds the hidden widths of blocks to multiples of 8: build such networks with `SESpec(rounding="timm")`.
 
     Args:
-        key: name in our state dict.
-        model: our network; not looked at.
+        key: name in the state dict of senet.
+        model: the network; unused.
 
     Example:
         >>> their_name("stage1.unit2.se.fc1.weight", nn.Identity())

@@ -1,4 +1,4 @@
-"""Names of torchvision's ResNet and ResNeXt, plain; most other systems started from them."""
+"""Tensor names of torchvision's plain ResNet and ResNeXt, which most other libraries derive theirs from."""
 
 from collections.abc import Mapping
 
@@ -22,11 +22,11 @@ NAMES: Mapping[str, str] = {"stem.conv": "conv1", "stem.norm": "bn1", **UNIT_NAM
 
 
 def their_name(key: str, model: nn.Module) -> str:
-    """Say what torchvision calls one of our tensors.
+    """Return torchvision's name of a tensor.
 
     Args:
-        key: name in our state dict.
-        model: our network; not looked at.
+        key: name in the state dict of senet.
+        model: the network; unused.
 
     Example:
         >>> their_name("stage4.unit1.shortcut.norm.bias", nn.Identity())

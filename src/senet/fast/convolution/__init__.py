@@ -1,1 +1,1 @@
-"""3x3 convolutions by Winograd's algorithm, where that is faster on this machine."""
+"""3x3 convolutions by Winograd's algorithm, used where it is faster on this machine."""

@@ -1,14 +1,14 @@
-// Convolutions of 3x3 by the algorithm of Winograd, F(4x4, 3x3), for CPUs: 36 products for 16 outputs in place of 144.
+// 3x3 convolutions by Winograd's algorithm, F(4x4, 3x3), for CPUs: 36 products for 16 outputs in place of 144.
 //
-// A map has n images of h x w positions and c channels (k behind the convolution) and lies channels last, [n][h][w][c].
-// Its outputs are cut into tiles of 4 x 4, whose inputs overlap, 6 x 6. With the matrices A, B and G of a polynomial
+// A map has n images of h x w positions and c channels (k after the convolution), stored channels last, [n][h][w][c].
+// Its outputs are divided into tiles of 4 x 4, whose 6 x 6 inputs overlap. With the matrices A, B and G of a polynomial
 // through six points,
 //
 //     y = A' [(G g G') * (B' x B)] A
 //
-// where * multiplies each of 36 frequencies and sums over the channels: 36 products of matrices. The gradient of the
-// weights is G' [sum over tiles of (B' x B) * (A dy A')] G, that of the map a convolution with the weights turned.
-// Tiles go in blocks, so that what lies between stays in the cache. Sixteen channels are taken at a time ("lanes").
+// where * multiplies each of 36 frequencies and sums over the channels: 36 matrix products. The gradient of the weights
+// is G' [sum over tiles of (B' x B) * (A dy A')] G, that of the map a convolution with the rotated weights. Tiles are
+// processed in blocks, so that intermediate results stay in the cache, and sixteen channels at a time ("lanes").
 // The points 0, +-5/8, +-3/2 and infinity round 2.5 times less than the usual 0, +-1, +-2 and infinity (docs/fast.md).
 
 #include <cstdlib>
@@ -18,12 +18,12 @@
 namespace {
 
 constexpr Size OUT = 4, IN = 6, FREQUENCIES = IN * IN;
-constexpr Size BUDGET = 128 * 1024;  // floats of a block between the transforms, which the second cache holds
-constexpr Size LEAST = 32;           // tiles of a block where channels are many: the weights are read once for each
+constexpr Size BUDGET = 128 * 1024;  // floats of a block between the transforms; they fit into the L2 cache
+constexpr Size LEAST = 32;           // minimum tiles of a block: the weights are read once for each block
 constexpr float P = 0.625f, Q = 1.5f, PP = P * P, QQ = Q * Q;
 
 #ifdef __AVX512F__
-constexpr int ROWS = 8, PANELS = 3;  // of a product, held in 32 registers of sixteen lanes
+constexpr int ROWS = 8, PANELS = 3;  // of a product, kept in 32 registers of sixteen lanes
 #else
 constexpr int ROWS = 6, PANELS = 1;
 #endif
@@ -50,7 +50,7 @@ void store(float* to, Lanes lanes, Size count) {
 
 Size panels_of(Size channels) { return (channels + LANES - 1) / LANES; }
 
-// Floats from a frequency to the next: never a multiple of 4 KiB, where all would meet in one place of the cache.
+// Floats between two frequencies: never a multiple of 4 KiB, at which all would map to the same cache set.
 Size apart(Size floats) { return floats + LANES; }
 Size weights_apart(Size c, Size k) { return apart(panels_of(k) * c * LANES); }
 
@@ -150,9 +150,9 @@ inline __attribute__((always_inline)) void transform(const Get& get, const Put& 
     }
 }
 
-// ---- The product of matrices.
+// ---- The matrix product.
 
-// d = a b, or d += a b. The columns of b and d lie in panels, [panel][row][16].
+// d = a b, or d += a b. The columns of b and d are stored in panels, [panel][row][16].
 struct Product {
     const float* a;
     Size a_row, a_column;
@@ -184,7 +184,7 @@ inline __attribute__((always_inline)) void multiply_part(const Product& of) {
 #pragma GCC unroll 3
         for (int j = 0; j < panels; ++j) {
             float* to = of.d + j * of.d_panel + i * LANES;
-            store(to, of.add ? load(to) + sum[i][j] : sum[i][j]);  // sums of blocks: their rounding does not add up
+            store(to, of.add ? load(to) + sum[i][j] : sum[i][j]);  // adding sums of blocks limits the rounding error
         }
 }
 
@@ -234,7 +234,7 @@ struct Layer {
         return (std::min(std::max(fit, LEAST), each) + ROWS - 1) / ROWS * ROWS;
     }
     Size blocks() const { return (tiles() + room() - 1) / room(); }
-    int parts() const { return int(std::min<Size>(threads, blocks())); }  // what one thread does is a part
+    int parts() const { return int(std::min<Size>(threads, blocks())); }  // a part is the share of one thread
     Size step(Size channels) const { return apart(room() * panels_of(channels) * LANES); }
     Size between() const { return FREQUENCIES * (step(c) + step(k)); }
     Size zeros() const { return IN * widest(); }
@@ -259,7 +259,7 @@ struct Block {
         : first(number * layer.room()), count(std::min(layer.room(), layer.tiles() - first)) {}
 };
 
-// A square of a map, whose outside is zero.
+// A square window of a map, zero outside of it.
 template <int side>
 struct Window {
     const float* rows[side];
@@ -330,7 +330,7 @@ void transform_outputs(const Layer& layer, const float* m, const Block& block, c
             auto put = [&](int i, int j, Lanes value) {
                 if (i >= rows || j >= columns) return;
                 value += offset;
-                if (relu) value = value < 0 ? Lanes{} : value;  // a NaN stays
+                if (relu) value = value < 0 ? Lanes{} : value;  // NaN is preserved
                 store(first + (i * layer.ow() + j) * layer.k + channel, value, count);
             };
             transform<Output>([&](int i, int j) { return load(from + (i * IN + j) * step); }, put);
@@ -338,15 +338,15 @@ void transform_outputs(const Layer& layer, const float* m, const Block& block, c
     }
 }
 
-// Weights whose elements lie at these strides.
+// The strides of the weights in memory.
 struct Strides {
     Size k, c, row, column;
 };
 
-// The weights between 16 x 16 channels. They are copied neighbour after neighbour in memory: steps of kilobytes would
-// read every line of the cache sixteen times.
+// The weights between 16 x 16 channels, copied in memory order: strides of kilobytes would read every cache line
+// sixteen times.
 struct Part {
-    alignas(64) float weights[LANES][3][3][LANES];  // of an input channel to sixteen outputs
+    alignas(64) float weights[LANES][3][3][LANES];  // from an input channel to sixteen outputs
 
     template <class Step>
     void each(Size inputs, Size outputs, Strides of, const Step& step) {
@@ -362,7 +362,7 @@ struct Part {
     }
 };
 
-// u = G g G', [frequency][panel][c][16] with a gap behind each frequency
+// u = G g G', [frequency][panel][c][16] with a gap after each frequency
 void transform_weights(Size c, Size k, const float* g, Strides of, float* u) {
     Size step = weights_apart(c, k);
     Part part{};
@@ -370,7 +370,7 @@ void transform_weights(Size c, Size k, const float* g, Strides of, float* u) {
         for (Size channel = 0; channel < c; channel += LANES) {
             Size inputs = std::min(LANES, c - channel), outputs = std::min(LANES, k - first);
             const float* from = g + first * of.k + channel * of.c;
-            bool lanes = of.k == 1;  // as they lie
+            bool lanes = of.k == 1;  // already in lanes
             if (outputs < LANES) part = Part{};
             if (!lanes) part.each(inputs, outputs, of, [&](Size at, float& value) { value = from[at]; });
             for (Size i = 0; i < inputs; ++i) {
@@ -404,7 +404,7 @@ void transform_weight_gradient(Size c, Size k, const float* du, Strides of, floa
 
 // ---- The convolution and the gradient of its weights.
 
-// What the caller gives room for: zeros, and for every thread what lies between the transforms.
+// Scratch memory that the caller provides: zeros, and for every thread the data between the transforms.
 Size forward_scratch(const Layer& layer) { return layer.zeros() + layer.parts() * layer.between(); }
 
 void forward(const Layer& layer, const float* x, const float* u, const float* bias, bool relu, float* scratch, float* y) {
@@ -431,7 +431,7 @@ void forward(const Layer& layer, const float* x, const float* u, const float* bi
 
 Size gradient_part(const Layer& layer) { return layer.between() + layer.weights() + layer.widest(); }
 
-// ditto, and sums
+// the same, and sums
 Size gradient_scratch(const Layer& layer) { return layer.zeros() + layer.parts() * gradient_part(layer); }
 
 void weight_gradient(const Layer& layer, const float* x, const float* dy, Strides of, float* scratch, float* dg,
@@ -462,7 +462,7 @@ void weight_gradient(const Layer& layer, const float* x, const float* dy, Stride
 #endif
     for (int share = 0; share < layer.parts(); ++share) {
         Size all = layer.weights() + layer.widest(), end = all * (share + 1) / layer.parts();
-        for (int part = 1; part < layer.parts(); ++part)  // in this order, whoever was first
+        for (int part = 1; part < layer.parts(); ++part)  // in a fixed order, so that the result is deterministic
             for (Size i = all * share / layer.parts(); i < end; ++i) sums(0)[i] += sums(part)[i];
     }
     transform_weight_gradient(layer.c, layer.k, sums(0), of, dg);
@@ -478,7 +478,7 @@ void weight_gradient(const Layer& layer, const float* x, const float* dy, Stride
 
 extern "C" {
 
-// Whether registers hold sixteen lanes; with fewer the algorithm was never measured.
+// Whether registers hold sixteen lanes; with fewer, the algorithm has not been measured.
 int senet_winograd_wide() { return PANELS > 1; }
 
 Size senet_winograd_floats(Size c, Size k) { return FREQUENCIES * weights_apart(c, k); }

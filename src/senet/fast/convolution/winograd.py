@@ -1,6 +1,6 @@
-"""The convolutions of `winograd.cpp` on tensors: 3x3, stride 1, float32, channels last, on a CPU.
+"""Python bindings of `winograd.cpp`: 3x3 convolutions of stride 1 in float32, channels last, on a CPU.
 
-Letters in shapes: n images, c and k channels, h and w sizes, p and q sizes behind the convolution.
+Letters in shapes: n images, c and k channels, h and w sizes of the input, p and q of the output.
 """
 
 import ctypes
@@ -20,29 +20,29 @@ from senet.fast.kernels.selfcheck import apart
 __all__ = ["SOURCE", "convolved", "fault", "is_wide", "tiles", "transformed", "turned", "weight_gradient"]
 
 SOURCE = Path(__file__).with_name("winograd.cpp")
-SIDE = 4  # of a tile
+SIDE = 4  # outputs of a tile in each direction
 LAST = torch.channels_last
 
 Map = Float[Tensor, "n c h w"]
 Convolved = Float[Tensor, "n k p q"]
 Weight = Float[Tensor, "k c 3 3"]
-Transformed = Float[Tensor, " frequencies"]  # of weights, in the layout of the library
+Transformed = Float[Tensor, " frequencies"]  # transformed weights in the layout of the library
 
 
 def tiles(shape: torch.Size, padding: int) -> tuple[int, int]:
-    """Give the number of tiles of 4x4 outputs of a map (n, c, h, w), and of the outputs themselves."""
+    """Return the number of 4x4 tiles for a map (n, c, h, w), and the number of outputs."""
     n, _, h, w = shape
     p, q = h + 2 * padding - 2, w + 2 * padding - 2
     return n * -(-p // SIDE) * -(-q // SIDE), n * p * q
 
 
 def is_wide() -> bool:
-    """Say whether this machine has registers for sixteen values, where the thresholds were measured."""
+    """Return whether registers hold sixteen values, as on the processors on which the thresholds were measured."""
     return bool(library().senet_winograd_wide())
 
 
 def transformed(weight: Weight) -> Transformed:
-    """Give the weights in 36 frequencies, as the products read them."""
+    """Return the weights transformed to 36 frequencies, in the layout of the library."""
     k, c = weight.shape[:2]
     u = _floats(library().senet_winograd_floats(c, k))
     library().senet_winograd_weights(c, k, weight.data_ptr(), *weight.stride(), u.data_ptr())
@@ -50,7 +50,7 @@ def transformed(weight: Weight) -> Transformed:
 
 
 def turned(weight: Weight) -> Transformed:
-    """Give the weights of the convolution that makes the gradient of the map: by half a turn, channels exchanged."""
+    """Return the transformed weights for the gradient of the map: rotated by 180 degrees, channels swapped."""
     k, c = weight.shape[:2]
     to_k, to_c, to_row, to_column = weight.stride()
     u = _floats(library().senet_winograd_floats(k, c))
@@ -62,15 +62,15 @@ def turned(weight: Weight) -> Transformed:
 def convolved(
     x: Map, u: Transformed, *, channels: int, bias: Float[Tensor, " k"] | None, padding: int, relu: bool = False
 ) -> Convolved:
-    """Give the convolution of a map.
+    """Return the convolution of a map.
 
     Args:
-        x: channels last.
+        x: the map, channels last.
         u: weights from `transformed`.
-        channels: k.
-        bias: of the channels; None is 0.
+        channels: output channels, k.
+        bias: bias of the output channels; None is 0.
         padding: 0, 1 or 2.
-        relu: rectify the result.
+        relu: apply a ReLU to the result.
 
     Source:
         Lavin and Gray, arXiv:1509.09308, section 4.
@@ -87,13 +87,13 @@ def convolved(
 
 
 def weight_gradient(x: Map, dy: Convolved, *, like: Weight, padding: int) -> tuple[Weight, Float[Tensor, " k"]]:
-    """Give the gradients of weights and bias.
+    """Return the gradients of weights and bias.
 
     Args:
-        x: the map that was convolved, channels last.
-        dy: gradient of the result, channels last.
-        like: the weights; their gradient lies in memory as they do.
-        padding: of the convolution.
+        x: input of the convolution, channels last.
+        dy: gradient of its output, channels last.
+        like: the weights; their gradient gets the same memory layout.
+        padding: padding of the convolution.
     """
     n, c, h, w = x.shape
     layer = n, h, w, c, dy.shape[1], padding, torch.get_num_threads()
@@ -106,7 +106,7 @@ def weight_gradient(x: Map, dy: Convolved, *, like: Weight, padding: int) -> tup
 
 
 def fault() -> str:
-    """Return the first case in which the library is wrong, and by how much; empty if there is none."""
+    """Return a description of the first test case with a wrong result; empty if all are correct."""
     random = torch.Generator().manual_seed(0)
     for n, c, k, h, w, padding in ((2, 16, 17, 7, 5, 1), (1, 19, 16, 6, 9, 0), (3, 33, 40, 5, 12, 1)):
         x = torch.randn(n, c, h, w, generator=random).contiguous(memory_format=LAST)
@@ -137,10 +137,10 @@ def _floats(number: int) -> Tensor:
 
 @cache
 def library() -> Any:
-    """Compile the convolutions, unless they have been on this machine, and load them.
+    """Load the library, compiling it if it is not in the cache.
 
     Raises:
-        BackendError: if there is no compiler, or it fails.
+        BackendError: if no compiler is found, or compilation fails.
     """
     loaded = load(SOURCE)
     size, integer, pointer = ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p
@@ -157,6 +157,6 @@ def library() -> Any:
         try:
             function = getattr(loaded, f"senet_winograd_{name}")
         except AttributeError as error:
-            raise BackendError(f"{SOURCE.name} lacks a function ({error}); install senet again.") from error
+            raise BackendError(f"{SOURCE.name} lacks a function ({error}); reinstall senet.") from error
         function.argtypes, function.restype = arguments, result
     return loaded

@@ -1,9 +1,9 @@
-"""On which convolutions fewer products pay off: a matter of the processor, measured once on each machine.
+"""Selection of the convolutions for which Winograd's algorithm is faster than torch, measured once on each machine.
 
-The limits in `senet.fast.convolution.replace` were measured on AMD EPYC processors and hold there as they are. On
-others every class of layers is timed against torch before the first training, and what is slower is left to torch. The
-choice changes the last bits of results, so it is made once: the first process that measures keeps it in the user's
-cache, every other process and every resumed run takes it from there, and results name it. Without a cache nothing is
+The thresholds in `senet.fast.convolution.replace` were measured on AMD EPYC processors and are used unchanged there. On
+other processors every class of layers is timed against torch before the first training, and classes that are slower
+are left to torch. As the choice affects the last bits of results, it is made once: the first process stores it in the
+user's cache, other processes and resumed runs read it from there, and results record it. Without a cache nothing is
 measured.
 """
 
@@ -23,22 +23,22 @@ from senet.files.cache import folder, recall, settle
 __all__ = ["Class", "class_of", "described", "left_to_torch", "measured"]
 
 MEASURED_ON = "AMD EPYC"
-WIDTHS = (24, 96, 384)  # limits of the classes: the smaller number of channels of a layer
-LAYERS = ((32, 16, 32), (4, 64, 28), (4, 256, 14), (8, 512, 7))  # images, channels, side of each class
+WIDTHS = (24, 96, 384)  # limits between the classes, in terms of the smaller channel count of a layer
+LAYERS = ((32, 16, 32), (4, 64, 28), (4, 256, 14), (8, 512, 7))  # images, channels and side for each class
 ROUNDS = 5
-MARGIN = 0.97  # of torch's time, above which a layer is left to torch
+MARGIN = 0.97  # share of torch's time above which a layer is left to torch
 
-Class = tuple[int, bool]  # place in `LAYERS`, and whether the weights stay
+Class = tuple[int, bool]  # index in `LAYERS`, and whether the weights are constant
 
 
 def class_of(channels: int, *, constant: bool) -> Class:
-    """Return the class of a layer: by the smaller number of its channels, and by whether its weights stay."""
+    """Return the class of a layer, given the smaller of its channel counts and whether its weights are constant."""
     return bisect_left(WIDTHS, channels), constant
 
 
 @cache
 def left_to_torch() -> frozenset[Class]:
-    """Return the classes that torch convolves faster on this machine."""
+    """Return the classes for which torch's convolution is faster on this machine."""
     if _processor().startswith(MEASURED_ON) or folder() is None:
         return frozenset()
     name = f"worth-{identity(SOURCE)}-{torch.__version__}"
@@ -49,7 +49,7 @@ def left_to_torch() -> frozenset[Class]:
 
 
 def described() -> str:
-    """Return which 3x3 convolutions are left to torch in a training, for the record of a run; empty if none are."""
+    """Describe which 3x3 convolutions are left to torch in training, for the record of a run; empty if none are."""
     names = ("16 to 24", "25 to 96", "97 to 384", "more than 384")
     left = [names[place] for place, constant in sorted(left_to_torch()) if not constant]
     return f", 3x3 convolutions of {' and '.join(left)} channels left" if left else ""
@@ -57,7 +57,7 @@ def described() -> str:
 
 @torch.no_grad()
 def measured() -> set[Class]:
-    """Time every class against torch, in turns; return those that do not pay off. Takes some seconds of a core."""
+    """Time every class against torch in interleaved rounds; return the slower ones. Takes a few seconds of CPU time."""
     slow: set[Class] = set()
     random = torch.Generator().manual_seed(0)
     for place, (n, c, side) in enumerate(LAYERS):
@@ -87,7 +87,7 @@ def measured() -> set[Class]:
 
 
 def _ratio(one: Callable[[], None], other: Callable[[], None]) -> float:
-    """Return the best time of one function as a ratio to the best of another, run in turns."""
+    """Return the ratio of the best times of two functions, run in turn."""
     best = [float("inf")] * 2
     for _ in range(ROUNDS):
         for at, run in enumerate((one, other)):
@@ -99,7 +99,7 @@ def _ratio(one: Callable[[], None], other: Callable[[], None]) -> float:
 
 @cache
 def _processor() -> str:
-    """Return the name of the processor; empty where the system does not say."""
+    """Return the name of the processor; empty if the system does not provide it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

@@ -1,1 +1,1 @@
-"""Inference: convolutions, norms, blocks and sums rewritten into fewer operations."""
+"""Graph optimization for inference: convolutions, norms, blocks and sums rewritten into fewer operations."""

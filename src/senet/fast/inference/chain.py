@@ -1,4 +1,4 @@
-"""Excitations that are a chain of matrices with a function behind each: read from a block of any library, and flat.
+"""Excitations as chains of matrices with a function after each, extracted from blocks of any library.
 
 Letters in shapes: n images, c and d channels.
 """
@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
+from senet.fast.conv_norm import Pointwise
 from senet.fast.inference.excitation import Excitation
 from senet.fast.listeners import is_plain
-from senet.fast.norm_folding import Pointwise
 from senet.nn import SqueezeExcite
 from senet.nn.gate import ACTIVATIONS, GATES
 
 __all__ = ["FUNCTIONS", "Chain", "Layer", "flat"]
 
-# in the order of `activated` in excite.cpp: a function's place is its number there
+# in the order of `activated` in excite.cpp, which selects a function by its index here
 FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "none": ACTIVATIONS["none"],
     "relu": ACTIVATIONS["relu"],
@@ -55,17 +55,17 @@ SHAPED = ("view", "reshape", "flatten", "squeeze", "unsqueeze", torch.flatten, t
 
 
 class Layer(NamedTuple):
-    """One matrix and the function behind it."""
+    """One matrix and the function applied to its output."""
 
     module: Pointwise | nn.Linear
     function: str
 
 
 class Chain(nn.Module):
-    """`f2(W2 f1(W1 z + b1) + b2)`, of any length: its matrices are its own parameters.
+    """`f2(W2 f1(W1 z + b1) + b2)` with any number of layers; all matrices are parameters of this module.
 
     Args:
-        layers: at least one; their parameters are taken.
+        layers: at least one; their parameters are reused.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
@@ -76,7 +76,7 @@ class Chain(nn.Module):
                 self.register_parameter(f"{name}{number}", layer.module._parameters.get(name))
 
     def layers(self) -> list[tuple[Tensor, Tensor | None, str]]:
-        """Give weight, bias and function of every layer."""
+        """Return weight, bias and function of every layer."""
         numbers = range(1, len(self.functions) + 1)
         return [
             (getattr(self, f"weight{n}"), getattr(self, f"bias{n}"), f)
@@ -84,18 +84,18 @@ class Chain(nn.Module):
         ]
 
     def forward(self, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        """Compute the weights of the channels from their averages, in the type of the parameters."""
+        """Return the channel weights for channel averages, in the dtype of the parameters."""
         for weight, bias, function in self.layers():
             z = FUNCTIONS[function](F.linear(z.to(weight.dtype), weight, bias))
         return z
 
     def extra_repr(self) -> str:
-        """Show sizes and functions in the order in which they run."""
+        """Show sizes and functions in execution order."""
         return "; ".join(f"{weight.shape[1]} -> {weight.shape[0]}, {function}" for weight, _, function in self.layers())
 
 
 def flat(excite: Excitation) -> Excitation | Chain:
-    """Make a chain of an excitation, if it is one; it is consumed."""
+    """Convert an excitation to a chain if possible; otherwise return it. The argument must not be used afterwards."""
     layers = read(excite.body)
     if not layers:
         return excite
@@ -103,12 +103,12 @@ def flat(excite: Excitation) -> Excitation | Chain:
 
 
 def read(body: nn.Module) -> list[Layer]:
-    """Read an excitation as a chain; empty where it is something else, or a function of its own stands in it.
+    """Return the layers of an excitation that is a chain; empty if it has another structure or a custom function.
 
     Args:
-        body: a block of ours, or the traced rest of another library's, its 1x1 convolutions as `Pointwise`.
+        body: a block of senet, or the traced excitation of another library's, its 1x1 convolutions as `Pointwise`.
     """
-    if not all(is_plain(module) for module in body.modules()):  # somebody's hook wants to run
+    if not all(is_plain(module) for module in body.modules()):  # hooks must run
         return []
     layers = _ours(body) if isinstance(body, SqueezeExcite) else []
     layers = _traced(body) if isinstance(body, fx.GraphModule) else layers
@@ -126,7 +126,7 @@ def _ours(block: SqueezeExcite) -> list[Layer]:
 
 
 def _traced(body: fx.GraphModule) -> list[Layer]:
-    """Walk back from the weights to the average; every step has one input."""
+    """Follow the graph backwards from the weights to the average; every node must have one input."""
     layers: list[Layer] = []
     function = "none"
     node = next(node for node in body.graph.nodes if node.op == "output").args[0]
@@ -141,7 +141,7 @@ def _traced(body: fx.GraphModule) -> list[Layer]:
                 return []
             function = name
         elif not isinstance(module, nn.Identity) and (module is not None or node.target not in SHAPED):
-            # what is left in the graph reads of the map its average alone (`excitation`)
+            # the traced excitation only reads the average of the map (`excitation`)
             squeezed = isinstance(before, fx.Node) and before.op == "placeholder"
             return layers if squeezed and function == "none" else []
         node = before
@@ -149,7 +149,7 @@ def _traced(body: fx.GraphModule) -> list[Layer]:
 
 
 def _function(node: fx.Node, module: nn.Module | None) -> str:
-    """Give the name of a function of one tensor; empty if it is something else, or has settings."""
+    """Return the name of a function of one tensor; empty for anything else, or for other settings than the default."""
     if module is not None:
         return MODULES.get(type(module), "")
     plain = node.op in ("call_function", "call_method") and len(node.args) == 1 and not set(node.kwargs) - {"inplace"}

@@ -1,6 +1,6 @@
-"""The ends of residual units for inference: gate, sum and ReLU in the memory of one map, and the early squeeze.
+"""Tails of residual units for inference: gate, sum and ReLU in place, and squeezes moved before a convolution.
 
-In C++ the squeeze comes behind the convolution whose input it averages: one call, and that map is in the caches still.
+In C++ the squeeze runs after the convolution whose input it averages: this takes one call, and the map is still cached.
 
 Letters in shapes: n images, c and d channels, *s and *t sizes of maps.
 """
@@ -12,27 +12,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.compiler import is_compiling
 
+from senet.fast.conv_norm import Conv
 from senet.fast.inference.chain import Chain
 from senet.fast.inference.ends import End, library
 from senet.fast.inference.excitation import Excitation
 from senet.fast.listeners import is_followed
-from senet.fast.norm_folding import Conv
 from senet.nn import SqueezeExcite
 from senet.nn.squeeze import avg
 
 __all__ = ["CommutedTail", "GatedTail", "PlainTail", "finish"]
 
 Excite = Chain | Excitation | SqueezeExcite
-FEW = 2**17  # values of a map, up to which two operators of torch cost less than one of Python
+FEW = 2**17  # values of a map up to which two torch operators cost less than the Python overhead of one native call
 
 
 class Tail(nn.Module):
-    """`relu(s · u + r)`: one call of C++ where that can run, otherwise operators of torch.
+    """`relu(s · u + r)`: one native call if supported, otherwise torch operators.
 
     Args:
-        excite: gives `s` from a map; None stands for 1.
-        rectify: whether a ReLU ends the unit.
-        own: whether nothing else reads `u`, so that its memory may take the result.
+        excite: computes `s` from a map; None means 1.
+        rectify: whether the unit ends with a ReLU.
+        own: whether nothing else reads `u`, so that the result may overwrite it.
     """
 
     def __init__(self, excite: Excite | None, *, rectify: bool, own: bool) -> None:
@@ -43,7 +43,7 @@ class Tail(nn.Module):
         self.end = End(rectify=rectify, own=own)
 
     def is_native(self) -> bool:
-        """Say whether one call of C++ runs block and end where the block is now; the first time here, this compiles."""
+        """Return whether one native call runs block and tail on the current device; the first call compiles."""
         excite = self._modules["excite"]
         return type(excite) is Chain and next(excite.parameters()).is_cpu and library() is not None
 
@@ -53,15 +53,15 @@ class Tail(nn.Module):
         r: Float[Tensor, "n d *t"] | None,
         h: Float[Tensor, "n c *s"] | None,
     ) -> Float[Tensor, "n d *t"]:
-        """Run the end of a unit.
+        """Compute the tail of a unit.
 
         Args:
-            u: end of the branch.
-            r: shortcut; None is no sum.
-            h: the map that gives the weights; it may be `u`. None where there are none.
+            u: output of the branch.
+            r: output of the shortcut; None without a sum.
+            h: the map that the weights are computed from; may be `u`; None without a block.
         """
-        excite = self._modules["excite"]  # the quick way to a child
-        chain = excite if type(excite) is Chain else None  # a parametrized one has weights that last one call
+        excite = self._modules["excite"]  # faster than attribute access
+        chain = excite if type(excite) is Chain else None  # the weights of a parametrized one are temporary
         s = None if chain is not None or h is None else _weights(excite, h)
         y = self.end.finish(u, s, r, None if chain is None else h, chain)
         if y is not None:
@@ -75,12 +75,12 @@ class CommutedTail(Tail):
     """`relu(s · (W h + b) + r)` with `s` computed from the average of `h`, before `W` is applied.
 
     The average commutes with a 1x1 convolution: `mean(W h + b) = W mean(h) + b`. In a bottleneck `h` has a quarter of
-    the channels, so the map that is gated is never read for its squeeze.
+    the channels, and the gated map is not read for its squeeze.
 
     Args:
-        conv: 1x1 convolution with its norm folded.
-        excite: from the average of `h` to weights.
-        rectify: whether a ReLU ends the unit.
+        conv: 1x1 convolution with its norm fused.
+        excite: maps the average of `h` to weights.
+        rectify: whether the unit ends with a ReLU.
     """
 
     def __init__(self, conv: Conv, excite: Chain | Excitation, *, rectify: bool) -> None:
@@ -90,31 +90,31 @@ class CommutedTail(Tail):
         self.whole = set(conv.stride) == {1}
 
     def forward(self, h: Float[Tensor, "n c *s"], r: Float[Tensor, "n d *t"] | None = None) -> Float[Tensor, "n d *t"]:
-        """Run the end of a unit; `r` is the shortcut, None is no sum."""
+        """Compute the tail of a unit; `r` is the output of the shortcut, None without a sum."""
         u = self.conv(h)
         return self.run(u, r, h if self.whole else avg(h[tuple(self.seen)]))
 
 
 class GatedTail(Tail):
-    """`relu(s · u + r)` with `s` computed from `u`: of blocks that no convolution comes right before."""
+    """`relu(s · u + r)` with `s` computed from `u`: for blocks whose squeeze cannot be moved before a convolution."""
 
     def forward(self, u: Float[Tensor, "n d *t"], r: Float[Tensor, "n d *t"] | None = None) -> Float[Tensor, "n d *t"]:
-        """Run the end of a unit; `r` is the shortcut, None is no sum."""
+        """Compute the tail of a unit; `r` is the output of the shortcut, None without a sum."""
         return self.run(u, r, u)
 
 
 class PlainTail(Tail):
-    """`relu(u + r)` in the memory of `u`.
+    """`relu(u + r)`, in place on `u`.
 
     Args:
-        rectify: whether a ReLU ends the unit.
+        rectify: whether the unit ends with a ReLU.
     """
 
     def __init__(self, *, rectify: bool) -> None:
         super().__init__(None, rectify=rectify, own=True)
 
     def forward(self, u: Float[Tensor, "n d *t"], r: Float[Tensor, "n d *t"]) -> Float[Tensor, "n d *t"]:
-        """Run the end of a unit."""
+        """Compute the tail of a unit."""
         return self.run(u, r, None) if u.numel() > FEW else finish(u, None, r, rectify=self.rectify, own=True)
 
 
@@ -126,15 +126,15 @@ def finish(
     rectify: bool,
     own: bool,
 ) -> Float[Tensor, "n d *t"]:
-    """Compute `relu(s · u + r)`; one pass over the maps for gate and sum, one for the ReLU.
+    """Compute `relu(s · u + r)` with one pass over the maps for gate and sum, and one for the ReLU.
 
     Args:
-        u: end of the branch.
-        s: its weights; None is 1.
-        r: shortcut; None is 0.
+        u: output of the branch.
+        s: its channel weights; None is 1.
+        r: output of the shortcut; None is 0.
         rectify: whether to apply the ReLU.
-        own: whether the memory of `u` may take the result. It then does, unless gradients are wanted, somebody follows
-            the operations, or the maps differ in size or type.
+        own: whether the result may overwrite `u`. It does, unless gradients are required, the operations are observed,
+            or the maps differ in size or dtype.
     """
     s = None if s is None else s.to(u.dtype)
     same = r is None or (r.shape == u.shape and r.dtype == u.dtype)
@@ -153,7 +153,7 @@ def finish(
 
 
 def _weights(excite: nn.Module | None, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *w"]:
-    """Give the weights that follow from a map; they broadcast against maps with as many sizes."""
+    """Return the channel weights for a map, in a shape that broadcasts against it."""
     if isinstance(excite, SqueezeExcite):
         return excite.weights(x)
     assert excite is not None

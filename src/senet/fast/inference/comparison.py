@@ -1,4 +1,4 @@
-"""Whether a rewritten network computes what the network computes that it was made from: both run on random images.
+"""Comparison of a rewritten network with the original one on random images.
 
 Letters in shapes: n images, c channels, *s sizes.
 """
@@ -19,19 +19,19 @@ from senet.errors import SpecError
 
 __all__ = ["Answer", "answers", "ensure_alike"]
 
-SIZES = 2  # that are compared, each with two numbers of images
-SIDE, CUBE = 64, 32  # of the first image: small, but most networks still have maps of several positions then
-TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}  # of the largest value; half precision rounds every layer
-PLAIN = (dict, OrderedDict)  # torch.fx writes the one for the other; what has attributes for its keys must stay
-HALF, TF32 = 1e-1, 1e-2  # TF32: what GPUs may use for float32
+SIZES = 2  # image sizes to compare on, each with two batch sizes
+SIDE, CUBE = 64, 32  # preferred side in 2-D and 3-D: small, but most networks still have maps of several positions
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}  # relative to the largest value
+PLAIN = (dict, OrderedDict)  # torch.fx replaces one by the other; other mappings must keep their type
+HALF, TF32 = 1e-1, 1e-2  # tolerances for half precision, and for float32 on GPUs, which may use TF32
 
 
 class Answer(NamedTuple):
-    """What a network gives for one input.
+    """The output of a network for one input.
 
     Attributes:
         x: the input.
-        grad: whether gradients were on.
+        grad: whether gradients were enabled.
         output: any nesting of tensors, tuples, dicts and dataclasses.
     """
 
@@ -41,16 +41,19 @@ class Answer(NamedTuple):
 
 
 def answers(model: nn.Module, shape: Sequence[int] | None) -> list[Answer]:
-    """Run a network in its mode on random images of two sizes and two batch sizes, with and without gradients.
+    """Run a network on random images of two sizes and two batch sizes, with and without gradients.
 
-    What takes one size only, or one batch size, is run on those it takes.
+    Sizes and batch sizes that the network does not accept are skipped.
 
     Args:
-        model: is run, so it may change; give a copy.
-        shape: of the input, `(n, c, ...)`; None tries what the network says itself and then usual sizes.
+        model: the network; running it may change it, so pass a copy.
+        shape: shape of the input, `(n, c, ...)`; None tries the network's own input size and common ones.
+
+    Returns:
+        Inputs and outputs of the calls that succeeded, at least one.
 
     Raises:
-        SpecError: if it runs on none of the shapes.
+        SpecError: if the network accepts none of the shapes.
     """
     found: list[Answer] = []
     sizes, reason = 0, ""
@@ -60,7 +63,7 @@ def answers(model: nn.Module, shape: Sequence[int] | None) -> list[Answer]:
         for number, x in enumerate(_images(model, one)):
             try:
                 found.append(Answer(x, number == 0, run(model, x, grad=number == 0)))
-            except Exception as error:  # whatever a foreign network raises
+            except Exception as error:  # a custom network may raise any exception
                 reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         sizes += len(found) > here
         if sizes == SIZES:
@@ -68,26 +71,31 @@ def answers(model: nn.Module, shape: Sequence[int] | None) -> list[Answer]:
     if not found:
         given = " and ".join(map(str, tried))
         raise SpecError(
-            f"{type(model).__name__} does not run on an input of shape {given}: {reason}; give shape=(1, c, h, w) "
-            "that fits."
+            f"{type(model).__name__} does not accept an input of shape {given}: {reason}; pass a valid "
+            "shape=(1, c, h, w)."
         )
     return found
 
 
 def ensure_alike(model: nn.Module, expected: Sequence[Answer], title: str) -> None:
-    """Compare a network with what it should compute; its buffers are left as they are.
+    """Raise an error if a network's outputs differ from the expected ones; its buffers are restored afterwards.
+
+    Args:
+        model: the network.
+        expected: inputs and expected outputs, from `answers`.
+        title: name of the network in error messages.
 
     Raises:
-        SpecError: if an output differs by more than rounding, or the network does not run.
+        SpecError: if an output differs by more than rounding, or the network fails.
     """
     kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
         for answer in expected:
             where = f"on an input of shape {tuple(answer.x.shape)}"
             try:
-                with contextlib.redirect_stderr(io.StringIO()):  # torch.fx prints its code there where it fails
+                with contextlib.redirect_stderr(io.StringIO()):  # torch.fx prints the generated code when it fails
                     found = run(model, answer.x, grad=answer.grad)
-            except Exception as error:  # a graph that follows a branch which real tensors do not take
+            except Exception as error:  # e.g. tracing took a branch that real tensors do not take
                 reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
                 raise SpecError(_refusal(title, f"it fails {where}: {reason}")) from error
             if why := _difference(found, answer.output, _tolerance(answer.x), "output"):
@@ -99,7 +107,7 @@ def ensure_alike(model: nn.Module, expected: Sequence[Answer], title: str) -> No
 
 
 def run(model: nn.Module, x: Tensor, *, grad: bool) -> Any:
-    """Run a network on an input that it may overwrite, with equal random numbers each time."""
+    """Run a network on a copy of an input with a fixed random seed."""
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.random.fork_rng(devices), torch.set_grad_enabled(grad):
         torch.manual_seed(0)
@@ -108,13 +116,13 @@ def run(model: nn.Module, x: Tensor, *, grad: bool) -> Any:
 
 def _refusal(title: str, what: str) -> str:
     return (
-        f"{title} computes something else when torch.fx follows it: {what}. Its forward pass decides by the type or "
-        "presence of a value, or by a state of the module; give the part of it that does not, or use it as it is."
+        f"{title} gives other results after tracing with torch.fx: {what}. Its forward pass depends on the type or "
+        "presence of a value, or on the state of the module; pass a part of it that does not, or use it unoptimized."
     )
 
 
 def _images(model: nn.Module, shape: tuple[int, ...]) -> Iterator[Tensor]:
-    """Yield images of a shape, then one image more in channels last."""
+    """Yield a batch of a shape, then one with one more image in channels last."""
     given = [x for x in (*model.parameters(), *model.buffers()) if x.is_floating_point()]
     dtype, device = (given[0].dtype, given[0].device) if given else (torch.float32, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
@@ -124,7 +132,7 @@ def _images(model: nn.Module, shape: tuple[int, ...]) -> Iterator[Tensor]:
 
 
 def _distance(shape: tuple[int, ...]) -> float:
-    """Return how far an image is from the side that is tried first, as a ratio."""
+    """Return how much the side of an image differs from the preferred one, as the absolute log ratio."""
     side = CUBE if len(shape) > 4 else SIDE
     return abs(math.log(shape[2] / side)) if len(shape) > 2 and shape[2] > 0 else 0.0
 
@@ -136,7 +144,7 @@ def _tolerance(x: Tensor) -> float:
 
 
 def _difference(found: Any, expected: Any, tolerance: float, place: str) -> str:
-    """Return where and how two outputs differ, leaf by leaf; empty if they do not."""
+    """Describe the first difference between two outputs; empty if there is none."""
     if isinstance(expected, Tensor):
         return _distant(found, expected, tolerance, place)
     if type(found) is not type(expected) and not (type(found) in PLAIN and type(expected) in PLAIN):
@@ -168,7 +176,7 @@ def _distant(found: Any, expected: Tensor, tolerance: float, place: str) -> str:
     one, other = found.detach().to("cpu", wide), expected.detach().to("cpu", wide)
     finite = other.isfinite()
     if not torch.equal(one.isfinite(), finite):
-        return f"{place} is not finite where it should be, or the other way round"
+        return f"{place} is not finite at the same positions as expected"
     if not finite.any():
         return ""
     apart, largest = float((one - other)[finite].abs().max()), float(other[finite].abs().max())
@@ -188,5 +196,5 @@ def _described(value: Any) -> str:
 def _is_same(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
-    except Exception:  # a class of the user's own that cannot tell
+    except Exception:  # a custom class without a usable `==`
         return True

@@ -1,8 +1,8 @@
-"""The ends of units in C++ (`excite.cpp`): a block's weights, gate, sum and ReLU in one call.
+"""Native tails of residual units (`excite.cpp`): a block's weights, gate, sum and ReLU in one call.
 
-Between two convolutions everything that Python touches has left the caches of the processor, and every function of
-torch costs 3 to 30 us (docs/log.md). So all that a call needs but the addresses of its maps is prepared once, and a
-key of sizes, types and addresses says whether it still holds.
+Between two convolutions all data of the interpreter has left the processor caches, and every torch function costs 3 to
+30 us (docs/log.md). So everything that a call needs except the addresses of its maps is prepared once, and reused as
+long as a key of sizes, dtypes and addresses stays the same.
 
 Letters in shapes: n images, c and d channels, h and w sizes.
 """
@@ -20,33 +20,33 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 
 from senet.errors import BackendError
+from senet.fast.conv_norm import Pointwise
 from senet.fast.inference.chain import FUNCTIONS, Chain, Layer
 from senet.fast.kernels.compiled import load
 from senet.fast.kernels.selfcheck import LAYOUTS, apart, is_sound
 from senet.fast.listeners import QUIET, is_plain, modes
-from senet.fast.norm_folding import Pointwise
 
 __all__ = ["End", "library"]
 
 SOURCE = Path(__file__).with_name("excite.cpp")
-BF16 = {torch.float32: 0, torch.bfloat16: 1}  # of maps and of layers: the types that run here
+BF16 = {torch.float32: 0, torch.bfloat16: 1}  # supported dtypes of maps and layers
 PLACES = {name: place for place, name in enumerate(FUNCTIONS)}
-ABSENT = (0, 0, 0, 0)  # a map that is not there
+ABSENT = (0, 0, 0, 0)  # stands for an absent map
 
 
 @cache
 def library() -> Callable[..., None] | None:
-    """Load the library, compiled unless it has been on this machine; None where no compiler can, or it is wrong."""
+    """Load the library, compiling it if it is not in the cache; None if it cannot be compiled or is not correct."""
     try:
         run: Any = load(SOURCE).senet_end
-    except (BackendError, AttributeError):  # torch computes the same, a little later
+    except (BackendError, AttributeError):  # torch operators compute the same, more slowly
         return None
     run.argtypes, run.restype = (ctypes.c_void_p,) * 6, None
     return run if is_sound("the ends of units", SOURCE, lambda: fault(run)) else None
 
 
 def fault(run: Callable[..., None]) -> str:
-    """Return the first case in which the library is wrong, and by how much; empty if there is none."""
+    """Return a description of the first test case with a wrong result; empty if all are correct."""
     random = torch.Generator().manual_seed(0)
     for (n, d, h, w), dtype in product(((2, 5, 3, 7), (3, 33, 9, 5)), BF16):
         given = [torch.randn(out, inner, generator=random).to(dtype) for out, inner in ((3, 7), (d, 3))]
@@ -71,12 +71,12 @@ def fault(run: Callable[..., None]) -> str:
 
 
 class Plan(NamedTuple):
-    """What is prepared.
+    """Prepared arguments of a native call.
 
     Attributes:
-        key: all that it depends on.
-        words: as excite.cpp reads them; None if torch must.
-        held: keeps the addresses in `words` alive, so that no other memory can come to have them.
+        key: everything that the plan depends on.
+        words: arguments in the layout of excite.cpp; None if torch operators must run.
+        held: tensors whose addresses are in `words`, kept alive so that the addresses are not reused.
     """
 
     key: object
@@ -85,17 +85,17 @@ class Plan(NamedTuple):
 
 
 class End:
-    """The end of one unit in C++, with what was prepared for the maps that came last; a copy prepares its own.
+    """The native tail of one unit, with a plan for the most recent shapes; copies start without a plan.
 
     Args:
-        rectify: whether a ReLU ends the unit.
-        own: whether the memory of its map may take the result.
+        rectify: whether the unit ends with a ReLU.
+        own: whether the result may overwrite its map.
     """
 
     def __init__(self, *, rectify: bool, own: bool) -> None:
         self.rectify = rectify
         self.own = own
-        self.plan = Plan(None, None, ())  # replaced as a whole: several threads may run a network
+        self.plan = Plan(None, None, ())  # replaced atomically: several threads may run a network
 
     def __reduce__(self) -> tuple[Callable[..., "End"], tuple[bool, bool]]:
         return _end, (self.rectify, self.own)
@@ -108,14 +108,14 @@ class End:
         h: Float[Tensor, "n c *s"] | None,
         chain: Chain | None,
     ) -> Float[Tensor, "n d *t"] | None:
-        """Compute `relu(s · u + r)` in one pass; None where torch must.
+        """Compute `relu(s · u + r)` in one pass; None if torch operators must run.
 
         Args:
-            u: end of the branch.
-            s: its weights; None is 1, or what follows from `h`.
-            r: shortcut; None is 0.
-            h: the map whose average gives the weights; it may be `u`.
-            chain: from that average to the weights.
+            u: output of the branch.
+            s: its channel weights; None is 1, or computed from `h`.
+            r: output of the shortcut; None is 0.
+            h: the map whose average determines the weights; may be `u`.
+            chain: maps that average to the weights.
         """
         words = self._words(u, s, r, h, chain)
         if words is None:
@@ -136,7 +136,7 @@ class End:
             key += (None,) if x is None else (x.dtype, x.is_cpu, x.shape, x.stride())
         matrices = () if chain is None else chain._parameters.values()
         for x in matrices:
-            key += (None,) if x is None else (x.data_ptr(), x.shape, x.stride())  # a part of one may lie where it lay
+            key += (None,) if x is None else (x.data_ptr(), x.shape, x.stride())  # a slice may have the same address
         if now.grad and any(x is not None and x.requires_grad for x in (u, s, r, h, *matrices)):
             return None
         plan = self.plan
@@ -153,7 +153,7 @@ def _end(rectify: bool, own: bool) -> End:
 def _prepared(
     u: Tensor, s: Tensor | None, r: Tensor | None, h: Tensor | None, chain: Chain | None, rectify: bool, threads: int
 ) -> Any:
-    """Write down what the library must know; None if it cannot do this."""
+    """Return the arguments of a native call except the addresses of its maps; None if the call is not supported."""
     layers = [] if chain is None else chain.layers()
     parameters = [x for weight, bias, _ in layers for x in (weight, bias) if x is not None]
     given = [x for x in (u, s, r, h, *parameters) if x is not None]
@@ -181,7 +181,7 @@ def _prepared(
 
 
 def _layout(x: Tensor) -> int | None:
-    """Say whether the channels of a map are neighbours in memory (1), or its positions (0); None if it is no map."""
+    """Return 1 for a map in channels last, 0 for a contiguous one, None for anything else."""
     if x.ndim != 4 or 0 in x.shape:
         return None
     if x.is_contiguous(memory_format=torch.channels_last):

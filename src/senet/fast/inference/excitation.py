@@ -1,4 +1,4 @@
-"""The excitation of a block alone, from a descriptor to weights: of our block and of other libraries' classes.
+"""Extraction of the excitation from a block, as a map from a descriptor to weights; for blocks of any library.
 
 Letters in shapes: n images, c and d channels.
 """
@@ -10,28 +10,27 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, fx, nn
 
+from senet.fast.conv_norm import Conv, Pointwise, is_pointwise, matrix
 from senet.fast.inference.tracing import Tracer
-from senet.fast.norm_folding import Conv, Pointwise, is_pointwise, matrix
 from senet.nn import SqueezeExcite
 
-__all__ = ["Excitation", "LeftAlone", "excitation", "fold_first"]
+__all__ = ["Excitation", "LeftAlone", "excitation", "fuse_first"]
 
 SIZES = {"size", "expand_as"}
 SPATIAL = ({2, 3}, {-1, -2})
 PRODUCTS = {operator.mul, operator.imul, torch.mul}
 
 
-class LeftAlone(Exception):  # noqa: N818 (it is no error: the block runs as it is)
-    """A block that the algebra does not reach; the message is the reason."""
+class LeftAlone(Exception):  # noqa: N818 (not an error: the block runs unchanged)
+    """Raised for a block that cannot be rewritten; the message is the reason."""
 
 
 class Excitation(nn.Module):
-    """Weights from the average of a map, `(n, c) -> (n, d)`.
+    """Computes channel weights from the average of a map, `(n, c) -> (n, d)`.
 
     Args:
-        body: what computes the weights.
-        first: name in `body` of the layer that sees the descriptor first, where nothing else sees it; empty if
-            something does.
+        body: the module that computes the weights.
+        first: name in `body` of the first layer, if no other part of `body` reads the descriptor; otherwise empty.
     """
 
     def __init__(self, body: nn.Module, *, first: str) -> None:
@@ -44,20 +43,20 @@ class Excitation(nn.Module):
                 body.set_submodule(name, Pointwise(layer.weight.detach().flatten(1), _bias(layer)))
 
     def forward(self, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-        """Compute the weights in the type of the parameters."""
+        """Return the weights in the dtype of the parameters."""
         z = z if self.project is None else self.project(z)
         if isinstance(self.body, SqueezeExcite) and self.body.excitation is None:
             return self.body.excite(z)
-        map_ = z.to(next(self.parameters()).dtype)[:, :, None, None]  # theirs may count dimensions
+        map_ = z.to(next(self.parameters()).dtype)[:, :, None, None]  # other libraries' may check the dimensions
         weights: Tensor = self.body.excite(map_) if isinstance(self.body, SqueezeExcite) else self.body(map_)
         return weights.flatten(1)
 
 
 def excitation(block: nn.Module) -> Excitation:
-    """Take the excitation out of a block whose squeeze is the average.
+    """Extract the excitation of a block whose squeeze is the average.
 
     Args:
-        block: ours, or one that `senet.surgery.find` finds; it is consumed.
+        block: a block of senet, or one that `senet.surgery.find` finds; it must not be used afterwards.
 
     Raises:
         LeftAlone: if the weights depend on more than the average of the map.
@@ -66,16 +65,16 @@ def excitation(block: nn.Module) -> Excitation:
         if block.spec.squeeze != "avg":
             raise LeftAlone(f"its squeeze is {block.spec.squeeze!r}, and only an average commutes with a convolution")
         if block.num_map_layers:
-            raise LeftAlone(f"the variant {block.spec.variant!r} acts on the map before it squeezes")
+            raise LeftAlone(f"the variant {block.spec.variant!r} has layers before the squeeze")
         return Excitation(block, first="" if block.excitation is not None else block.layers[0])
     return _foreign(block)
 
 
-def fold_first(excite: Excitation, conv: Conv) -> bool:
-    """Let an excitation start from the average of the input of a 1x1 convolution, `W1 (W m + b) + b1`.
+def fuse_first(excite: Excitation, conv: Conv) -> bool:
+    """Make an excitation take the average of the input of a 1x1 convolution, `W1 (W m + b) + b1`.
 
     Returns:
-        Whether `W1 W` is multiplied; otherwise a matrix `W` of its own comes first.
+        Whether the product `W1 W` was fused into one matrix; otherwise `W` is applied separately.
     """
     weight, bias = matrix(conv), conv.bias
     dtype = next(excite.parameters()).dtype
@@ -87,13 +86,13 @@ def fold_first(excite: Excitation, conv: Conv) -> bool:
     total = None if layer.bias is None else layer.bias.detach().double()
     if bias is not None:
         total = own @ bias.detach().double() + (0.0 if total is None else total)
-    folded = Pointwise((own @ weight).to(dtype), None if total is None else total.to(dtype))
-    excite.body.set_submodule(excite.first, folded)
+    fused = Pointwise((own @ weight).to(dtype), None if total is None else total.to(dtype))
+    excite.body.set_submodule(excite.first, fused)
     return True
 
 
 def _foreign(block: nn.Module) -> Excitation:
-    """Cut the product out of a traced block: what is left gives the weights, also of a map with one position."""
+    """Remove the final product from a traced block; the rest computes the weights, also for a map of one position."""
     try:
         body = fx.GraphModule(block, Tracer().trace(block))
     except Exception as error:
@@ -108,7 +107,7 @@ def _foreign(block: nn.Module) -> Excitation:
     strange = [node for node in others if not _averages(block, node) and not _asks_size(node)]
     if not isinstance(weights, fx.Node) or strange:
         raise LeftAlone(f"the weights of its class {type(block).__name__} depend on more than the average of the map")
-    if weights.target == "expand_as":  # weights broadcast by themselves, also where the map has another size
+    if weights.target == "expand_as":  # weights broadcast without it, for every map size
         weights = weights.args[0]
     output.args = (weights,)
     graph.eliminate_dead_code()

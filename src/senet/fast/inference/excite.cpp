@@ -1,8 +1,8 @@
-// A block at inference in one call, for CPUs: the weights of its channels from the map that it averages, and the end of
-// its unit, y = relu(s u + r), which may take the memory of u. Plain C++ without torch, compiled once by the user's compiler.
+// A block at inference in one call, for CPUs: its channel weights from the map that it averages, and the tail of its
+// unit, y = relu(s u + r), which may overwrite u. Plain C++ without torch, compiled once by the user's compiler.
 //
-// Layouts and lanes: lanes.h. Averages, hidden values and weights of channels are float matrices [n][c], whatever the
-// type of maps and layers.
+// Layouts and lanes: lanes.h. Averages, hidden values and channel weights are float matrices [n][c] for all dtypes of
+// maps and layers.
 
 #include <cmath>
 
@@ -14,14 +14,14 @@
 
 namespace {
 
-// Some positions of an image, or some channels of one that is contiguous: a map of its own inside the map.
+// Some positions of an image in channels last, or some channels of a contiguous one.
 struct Part {
     Size image, number, at, channel, c, hw;
 };
 
-// Do something with the parts of a map, as many as there are threads to fill.
+// Divides a map into parts for parallel processing.
 struct Parts {
-    static constexpr Size WORTH = 1 << 15;  // values of a map that are worth a thread
+    static constexpr Size WORTH = 1 << 15;  // minimum values per thread
     const Shape& shape;
     Size threads, each;  // each: parts of an image
 
@@ -67,10 +67,10 @@ void average(const Shape& shape, const T* map, float* z) {
         }
 }
 
-// exp(x) = 2^k exp(r) with |r| <= log(2) / 2 and the polynomial of Taylor for exp(r), to 1e-7 of the value; x outside
-// of what a float can hold gives the nearest that it can, a NaN stays.
+// exp(x) = 2^k exp(r) with |r| <= log(2) / 2 and a Taylor polynomial for exp(r); relative error 1e-7. Results outside
+// the range of float are clamped, NaN is preserved.
 Lanes exponential(Lanes x) {
-    constexpr float TO_INTEGER = 12582912;  // 1.5 * 2^23: a sum with it has no digits behind the point
+    constexpr float TO_INTEGER = 12582912;  // 1.5 * 2^23: adding it rounds to an integer
     x = x < -87 ? splat(-87) : x;
     x = x > 88 ? splat(88) : x;
     Lanes k = (x * 1.44269504f + TO_INTEGER) - TO_INTEGER;
@@ -96,7 +96,7 @@ Lanes one_by_one(Lanes x, const Function& function) {
     return x;
 }
 
-// The functions of `senet/fast/inference/chain.py`, by their number there.
+// The functions of `senet/fast/inference/chain.py`, by their index there.
 Lanes activated(Size number, Lanes x) {
     switch (number) {
         case 1: return positive_part(x);
@@ -114,7 +114,7 @@ Lanes activated(Size number, Lanes x) {
     }
 }
 
-// As Python writes it: the addresses of weights [outputs][inputs] and bias (0 is none), and the function behind them.
+// Written by Python: addresses of the weights [outputs][inputs] and the bias (0 for none), and the function.
 struct Layer {
     int64_t weight, bias, inputs, outputs, function;
 };
@@ -131,7 +131,7 @@ float total(Lanes lanes) {
     return (four[0][0] + four[0][2]) + (four[0][1] + four[0][3]);
 }
 
-// Some outputs of some images: every weight that is loaded serves all images, every input all outputs.
+// Some outputs of some images: every loaded weight is used for all images, every input for all outputs.
 template <Size rows, Size images, class W>
 void tile(Size inputs, Size outputs, const W* weight, const float* x, float* y) {
     Lanes sums[rows][images] = {};
@@ -162,7 +162,7 @@ void tiles(Size n, const Layer& layer, const W* weight, const float* x, float* y
 // y = function(W x + b), all images at once
 template <class W>
 void apply(Size n, const Layer& layer, const float* x, float* y, Size threads) {
-    constexpr Size ROWS = 16, WORTH = 1 << 18;  // ROWS: outputs in one go; WORTH: products that are worth a thread
+    constexpr Size ROWS = 16, WORTH = 1 << 18;  // ROWS: outputs per step; WORTH: minimum products per thread
     const W* weight = reinterpret_cast<const W*>(layer.weight);
     const W* bias = reinterpret_cast<const W*>(layer.bias);
     threads = std::max<Size>(1, std::min(threads, n * layer.inputs * layer.outputs / WORTH));
@@ -182,8 +182,8 @@ void apply(Size n, const Layer& layer, const float* x, float* y, Size threads) {
     }
 }
 
-// What Python prepares once for maps of the same size, as `senet/fast/inference/ends.py` writes it: the map at the end of a unit,
-// the one that is averaged, and the layers.
+// Prepared by Python (`senet/fast/inference/ends.py`) once for maps of the same size: the map at the end of a unit, the
+// map that is averaged, and the layers.
 struct Map {
     int64_t c, hw, last, bf16;
     Shape shape(Size n, int threads) const { return Shape{n, c, hw, bool(last), threads}; }
@@ -196,7 +196,7 @@ struct Plan {
     Layer layers[];
 };
 
-// From averages to the weights of channels, in place.
+// Replace averages by channel weights.
 template <class W>
 void excite(const Plan& plan, std::vector<float>& z) {
     std::vector<float> next;
@@ -212,7 +212,7 @@ void store(const Place<full, last>& place, float* to, Lanes lanes) {
     place.store(to, lanes);
 }
 
-// Rounding is a third of the work on such a map. Where the processor does it, what is below 1.2e-38 becomes 0.
+// Rounding in software takes a third of the time for such a map. The instruction flushes values below 1.2e-38 to 0.
 template <bool full, bool last>
 void store(const Place<full, last>& place, Bf16* to, Lanes lanes) {
 #ifdef __AVX512BF16__
@@ -260,8 +260,8 @@ void finish(const Shape& shape, const void* map, const float* s, const void* sho
 
 extern "C" {
 
-// The end y of a unit, which may be u itself, with the weights of its channels: s, or those that follow from the map h,
-// or 1. What is absent is null; so may be the shortcut r.
+// Compute the output y of a unit, which may overwrite u. The channel weights are s, or computed from the map h, or 1.
+// Absent arguments are null; the shortcut r may be absent too.
 void senet_end(const void* words, const void* u, const float* s, const void* r, const void* h, void* y) {
     const Plan& plan = *static_cast<const Plan*>(words);
     std::vector<float> z;

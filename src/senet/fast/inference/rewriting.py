@@ -1,4 +1,4 @@
-"""The rewriting of one traced network: norms into convolutions, blocks and sums into tails."""
+"""Rewriting of a traced network: norms into convolutions, blocks and sums into tails."""
 
 import operator
 from collections import Counter
@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from senet.fast.conv_norm import CONVS, NORMS, Norm, fuse_norm
 from senet.fast.convolution.replace import PackedConv2d, is_available, is_tileable
 from senet.fast.inference.chain import flat
 from senet.fast.inference.commuted import CommutedTail, GatedTail, PlainTail
-from senet.fast.inference.excitation import Excitation, LeftAlone, excitation, fold_first
+from senet.fast.inference.excitation import Excitation, LeftAlone, excitation, fuse_first
 from senet.fast.inference.optimized import Treated
 from senet.fast.listeners import is_plain
-from senet.fast.norm_folding import CONVS, NORMS, Norm, fold_norm
 from senet.nn import SqueezeExcite
 
 __all__ = ["Rewriter"]
@@ -23,14 +23,14 @@ __all__ = ["Rewriter"]
 SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 RELUS = {F.relu, torch.relu, torch.relu_, "relu", "relu_"}
 TAILS = (CommutedTail, GatedTail, PlainTail)
-FRESH = (*CONVS, *NORMS, *TAILS)  # modules whose output is memory of its own
+FRESH = (*CONVS, *NORMS, *TAILS)  # modules that return newly allocated memory
 
 
 class Rewriter:
-    """One traced network while it is rewritten.
+    """Rewrites one traced network.
 
     Args:
-        traced: is changed.
+        traced: the network; it is modified.
     """
 
     def __init__(self, traced: fx.GraphModule) -> None:
@@ -39,9 +39,9 @@ class Rewriter:
         self.calls = Counter(node.target for node in self.graph.nodes if node.op == "call_module")
         self.sums = 0
 
-    def fold_norms(self) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-        """Fold every norm right behind a convolution; give the names of the folded, and of the others with reasons."""
-        folded: list[str] = []
+    def fuse_norms(self) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+        """Fuse every norm that follows a convolution; return the names of these, and of the others with reasons."""
+        fused: list[str] = []
         left: list[tuple[str, str]] = []
         for node in list(self.graph.nodes):
             name, norm = self._norm(node)
@@ -50,20 +50,20 @@ class Rewriter:
             before = node.all_input_nodes[0]
             conv = self._module(before)
             if norm is None:
-                left.append((name, "it keeps no running statistics"))
+                left.append((name, "it has no running statistics"))
             elif not isinstance(conv, CONVS):
-                left.append((name, "no convolution comes right before it"))
+                left.append((name, "it does not follow a convolution"))
             elif why := self._shared(before, node):
                 left.append((name, why))
             else:
-                self.traced.set_submodule(str(before.target), fold_norm(conv, norm))
+                self.traced.set_submodule(str(before.target), fuse_norm(conv, norm))
                 node.replace_all_uses_with(before)
                 self.graph.erase_node(node)
-                folded.append(name)
-        return tuple(folded), tuple(left)
+                fused.append(name)
+        return tuple(fused), tuple(left)
 
     def rectify_in_place(self) -> None:
-        """Let ReLUs take the memory of their input where nothing else reads it."""
+        """Run ReLUs in place if nothing else reads their input."""
         for node in list(self.graph.nodes):
             if self._is_relu(node) and self._owned(x := node.all_input_nodes[0]):
                 with self.graph.inserting_before(node):
@@ -71,12 +71,12 @@ class Rewriter:
                 self.graph.erase_node(node)
 
     def treat_blocks(self, names: Sequence[str]) -> Iterator[Treated]:
-        """Rewrite the blocks one after the other."""
+        """Rewrite the blocks one by one, and yield what was done."""
         for node in [node for node in self.graph.nodes if node.op == "call_module" and node.target in names]:
             yield self._treat(node)
 
     def treat_sums(self) -> None:
-        """Let the residual sums that no block joined take the memory of their branch."""
+        """Run residual sums without a block in place on their branch."""
         for node in list(self.graph.nodes):
             u = next((x for x in node.all_input_nodes if self._owned(x)), None) if _is_sum(node) else None
             if u is not None:
@@ -85,7 +85,7 @@ class Rewriter:
                 self._replace(last, PlainTail(rectify=rectify), [u, r], f"tails.sum{self.sums + 1}")
 
     def pack_convolutions(self) -> tuple[str, ...]:
-        """Let 3x3 convolutions run in fewer products, with the ReLU right behind them; give their names."""
+        """Convert 3x3 convolutions, with a following ReLU, to Winograd's algorithm; return their names."""
         packed = []
         for node in list(self.graph.nodes):
             module = self._module(node)
@@ -95,13 +95,13 @@ class Rewriter:
             packed.append(str(node.target))
             after = _only_user(node)
             if self.calls[node.target] == 1 and after is not None and after.target is torch.relu_:
-                module.rectify = True  # type: ignore[assignment]  # of the class that it has now
+                module.rectify = True  # type: ignore[assignment]  # attribute of its new class
                 after.replace_all_uses_with(node)
                 self.graph.erase_node(after)
         return tuple(packed)
 
     def finish(self) -> fx.GraphModule:
-        """Check the graph, drop unused modules, compile."""
+        """Check the graph, remove unused modules and recompile."""
         self.graph.eliminate_dead_code()
         self.graph.lint()
         self.traced.delete_all_unused_submodules()
@@ -114,7 +114,7 @@ class Rewriter:
         if self.calls[name] > 1:
             return Treated(name=name, why="left, the network calls it more than once")
         if len(node.args) != 1 or node.kwargs:
-            return Treated(name=name, why="left, it is called with more than the map")
+            return Treated(name=name, why="left, it is called with more arguments than the map")
         u = node.all_input_nodes[0]
         weigh: SqueezeExcite | Excitation
         try:
@@ -134,42 +134,42 @@ class Rewriter:
             gated = GatedTail(gate, rectify=rectify, own=self._owned(u))
             self._replace(last, gated, [u, *shortcut], f"{name}_tail")
             return Treated(name=name, joined=joined, native=gated.is_native(), why=f"the squeeze stays, {why}")
-        folded = fold_first(weigh, conv)
+        fused = fuse_first(weigh, conv)
         tail = CommutedTail(conv, flat(weigh), rectify=rectify)
         self._replace(last, tail, [u.all_input_nodes[0], *shortcut], f"{name}_tail")
-        return Treated(name=name, squeeze=str(u.target), folded=folded, joined=joined, native=tail.is_native())
+        return Treated(name=name, squeeze=str(u.target), fused=fused, joined=joined, native=tail.is_native())
 
     def _obstacle(self, u: fx.Node, block: fx.Node) -> str:
-        """Say why the squeeze of a block cannot come before what gives its map; empty if it can."""
+        """Return why the squeeze of a block cannot be moved before the node that computes its map; empty if it can."""
         conv = self._module(u)
         if isinstance(conv, TAILS):
-            return "a residual sum gives its map"
+            return "its map is a residual sum"
         if not isinstance(conv, CONVS):
             before = getattr(u.target, "__name__", u.target) if conv is None else type(conv).__name__
-            return f"{str(before).rstrip('_')} and no convolution gives its map"
+            return f"its map is the output of {str(before).rstrip('_')}, not of a convolution"
         if why := self._shared(u, block):
             return why
         if set(conv.kernel_size) != {1} or conv.padding not in ((0,), (0, 0), (0, 0, 0)):
-            return "the convolution before it sees neighbours"
+            return "the convolution before it is not 1x1, or is padded"
         if conv.in_channels >= conv.out_channels:
-            return "the convolution before it reads as many channels as it gives"
+            return "the convolution before it does not increase the number of channels"
         return ""
 
     def _shared(self, before: fx.Node, node: fx.Node) -> str:
-        """Say why a convolution and what follows it are no pair of their own; empty if they are."""
+        """Return why a convolution and its successor cannot be fused; empty if they can."""
         if self.calls[before.target] > 1 or (node.op == "call_module" and self.calls[node.target] > 1):
             return "the network calls one of the two more than once"
-        return "something else reads the map between the two" if len(before.users) > 1 else ""
+        return "something else reads the map between them" if len(before.users) > 1 else ""
 
     def _summed(self, node: fx.Node) -> tuple[fx.Node, list[fx.Node]]:
-        """Follow a gate to the sum behind it; give the last node, and the other map of the sum if there is one."""
+        """Return the sum after a gate and the other summand; the gate itself and nothing if no sum follows."""
         after = _only_user(node)
         if after is None or not _is_sum(after):
             return node, []
         return after, [x for x in after.all_input_nodes if x is not node]
 
     def _rectified(self, node: fx.Node) -> tuple[fx.Node, bool]:
-        """Follow a sum to the ReLU behind it; give the last node, and whether it is one."""
+        """Return the ReLU after a node and True; the node itself and False if no ReLU follows."""
         after = _only_user(node)
         return (after, True) if after is not None and self._is_relu(after) else (node, False)
 
@@ -182,7 +182,7 @@ class Rewriter:
         self.graph.eliminate_dead_code()
 
     def _owned(self, node: fx.Node) -> bool:
-        """Return whether a node gives memory of its own that one other node reads."""
+        """Return whether a node returns newly allocated memory that exactly one other node reads."""
         fresh = isinstance(self._module(node), FRESH) or node.target is torch.relu_
         return fresh and len(node.users) == 1
 
@@ -190,7 +190,7 @@ class Rewriter:
         return type(self._module(node)) is nn.ReLU or node.target in RELUS
 
     def _norm(self, node: fx.Node) -> tuple[str, Norm | None]:
-        """Give the name of a norm, empty if the node is none, and its values, None if they depend on the batch."""
+        """Return the name of a norm (empty for other nodes), and its values (None if they depend on the batch)."""
         module = self._module(node)
         if isinstance(module, NORMS):
             mean, var = module.running_mean, module.running_var
@@ -215,7 +215,7 @@ class Rewriter:
 
     def _module(self, node: fx.Node) -> nn.Module | None:
         module = self.traced.get_submodule(str(node.target)) if node.op == "call_module" else None
-        # a module with somebody's hook is left as it is: whoever hung it there wants it to run
+        # a module with a hook is not rewritten, so that the hook runs
         return module if module is not None and is_plain(module) else None
 
 

@@ -1,4 +1,4 @@
-"""The graph of a network in evaluation mode, its squeeze-and-excitation blocks kept whole."""
+"""Tracing of a network in evaluation mode with torch.fx, with squeeze-and-excitation blocks as leaves."""
 
 import inspect
 import operator
@@ -19,7 +19,7 @@ NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn
 
 
 class Tracer(fx.Tracer):
-    """Trace with some modules as leaves, besides those of torch; none where a pickled graph is read again."""
+    """A torch.fx tracer with additional leaf modules; it has none when torch unpickles a graph."""
 
     def __init__(self, leaves: Iterable[str] = ()) -> None:
         super().__init__()
@@ -28,13 +28,13 @@ class Tracer(fx.Tracer):
     def create_args_for_root(
         self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
     ) -> tuple[Any, list[Any]]:
-        """Ask for the first parameter alone: those with a default keep it."""
-        if not is_module:  # a pickled graph, which is read again
+        """Create a placeholder for the first parameter only; the others keep their defaults."""
+        if not is_module:  # torch is unpickling a graph
             return super().create_args_for_root(root_fn, is_module, concrete_args)
         return root_fn, [self.root, self.create_proxy("placeholder", input_of(self.root), (), {})]
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Record a call; blocks that `senet.insert` hung on a leaf become calls of their own."""
+        """Record a call; blocks that `senet.insert` attached to a leaf become separate calls."""
         if not self.is_leaf_module(m, self.path_of_module(m)):
             return super().call_module(m, forward, args, kwargs)
         for hook in insertions(m._forward_pre_hooks):
@@ -45,15 +45,15 @@ class Tracer(fx.Tracer):
         return output
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Keep a module whole."""
+        """Return whether to record a module as a single call."""
         return module_qualified_name in self.leaves or super().is_leaf_module(m, module_qualified_name)
 
 
 def input_of(model: nn.Module) -> str:
-    """Return the name of the one input of a network.
+    """Return the name of the input of a network.
 
     Raises:
-        SpecError: if it takes none, or more than one.
+        SpecError: if it has no input, or needs more than one.
     """
     parameters = list(inspect.signature(type(model).forward).parameters.values())[1:]  # the first is the module
     kinds = inspect.Parameter
@@ -64,77 +64,80 @@ def input_of(model: nn.Module) -> str:
     title = type(model).__name__
     if asked:
         raise SpecError(
-            f"{title}.forward asks for {', '.join(map(repr, asked))} besides its map; give a network of one input, or "
-            "give these parameters defaults."
+            f"{title}.forward requires {', '.join(map(repr, asked))} besides its input; pass a network with one input, "
+            "or add defaults to these parameters."
         )
     if not places and not several:
-        raise SpecError(f"{title}.forward takes no map; give a network whose forward pass takes one.")
+        raise SpecError(f"{title}.forward has no input; pass a network whose forward pass takes one.")
     return (places + several)[0].name
 
 
 def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
-    """Trace a network as a graph of values, without what does nothing in evaluation mode: identities and dropout.
+    """Trace a network without identities and dropout, which do nothing in evaluation mode.
 
-    The hooks of `senet.insert` are taken from `model`: their blocks are in the graph.
+    The hooks of `senet.insert` are removed from `model`, and their blocks become nodes of the graph. Nodes that read a
+    map after an in-place operation read the result of that operation.
 
-    Who reads a map after something has written into it gets what was written.
+    Args:
+        model: the network; it is modified.
+        leaves: names of modules to record as single calls.
 
     Raises:
-        SpecError: if the forward pass cannot be traced, asks for more than one input, or writes into maps through
-            views; if a child has a name that a traced network uses itself.
+        SpecError: if the forward pass cannot be traced, needs more than one input, or writes into views of maps; if a
+            child has a name that torch.fx reserves.
     """
     empty = fx.GraphModule(nn.Module(), fx.Graph())
     names = (*model._modules, *model._parameters, *model._buffers)
     if taken := next((name for name in names if hasattr(empty, name)), ""):
         raise SpecError(
-            f"{type(model).__name__}.{taken} has a name that torch.fx uses itself; call this part otherwise, or give "
-            "a network that holds this one."
+            f"{type(model).__name__}.{taken} has a name that torch.fx reserves; rename this child, or pass a network "
+            "that contains this one."
         )
     repair(model)
     try:
         graph = Tracer(leaves).trace(model)
-        for module in model.modules():  # they are in the graph now
+        for module in model.modules():  # the blocks are in the graph now
             for hooks in (module._forward_pre_hooks, module._forward_hooks):
                 for hook in insertions(hooks):
                     del hooks[next(key for key, other in hooks.items() if other is hook)]
         traced = fx.GraphModule(model, graph, class_name=type(model).__name__)
     except SpecError:
         raise
-    except Exception as error:  # whatever the network's own code raises on a proxy
+    except Exception as error:  # code of the network may raise any exception on a proxy
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SpecError(
-            f"{type(model).__name__} cannot be traced ({reason}); give a network whose forward pass does not depend on "
-            "the values of tensors, or the part of it that does not."
+            f"{type(model).__name__} cannot be traced ({reason}); pass a network whose forward pass does not depend on "
+            "the values of tensors, or a part of it that does not."
         ) from error
     for node in list(graph.nodes):
-        node.type = None  # a jaxtyping annotation is no name that a pickled graph could import
+        node.type = None  # a pickled graph cannot import jaxtyping annotations
         if node.op == "call_module" and type(traced.get_submodule(node.target)) in NOTHING:
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
-        elif node.target is torch._assert:  # on the number of dimensions, as timm's norms have it
+        elif node.target is torch._assert:  # e.g. timm's norms check the number of dimensions
             graph.erase_node(node)
     for place, node in enumerate(graph.nodes):
         if (written := _written(traced, node)) is not None:
             later = set(list(graph.nodes)[place + 1 :])
             written.replace_all_uses_with(node, delete_user_cb=later.__contains__)
-            if not node.users:  # so whoever reads it does so through another name of the same memory
+            if not node.users:  # the result is read through another view of the same memory
                 raise SpecError(
-                    f"{type(model).__name__} writes into a part or a view of a map ({node.name}), which cannot be "
-                    "followed; let the network read the result of that line, or give the part of it without it."
+                    f"{type(model).__name__} writes into a slice or view of a map ({node.name}), which cannot be "
+                    "traced; use the result of that line in the network, or pass a part of it without that line."
                 )
-    graph.eliminate_dead_code()  # only now: `relu_(x)` as a statement has no reader before
+    graph.eliminate_dead_code()  # not earlier: a statement `relu_(x)` has no readers until its uses are replaced
     return traced
 
 
 def _written(traced: fx.GraphModule, node: fx.Node) -> fx.Node | None:
-    """Give the input that a node changes, if it changes one."""
+    """Return the input that a node modifies; None if it modifies none."""
     if isinstance(out := node.kwargs.get("out"), fx.Node):
         return out
     return node.args[0] if _writes(traced, node) else None  # type: ignore[return-value]  # it is a node then
 
 
 def _writes(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Return whether a node changes its first input."""
+    """Return whether a node modifies its first input."""
     if not node.args or not isinstance(node.args[0], fx.Node):
         return False
     if node.op == "call_module":

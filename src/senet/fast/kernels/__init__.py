@@ -1,1 +1,1 @@
-"""Kernels: the reference, C++ for CPUs, Triton for CUDA, and the check before their first use."""
+"""Kernels of fused norms: plain torch (reference), C++ for CPUs, Triton for CUDA, and a self-check before first use."""

@@ -1,4 +1,4 @@
-"""Who runs the passes over the maps: a name for each, which one suits a device, and whether it can be trusted there."""
+"""Backends of the passes over maps: lookup by name, selection for a device, and a check of their results there."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ from senet.fast.kernels.selfcheck import passes_fault, verdict
 
 __all__ = ["BACKENDS", "backend_for", "is_suited", "live", "obstacle", "passes"]
 
-# values of a map, below which several operators of torch cost less than one of Python (docs/speed.md)
+# values of a map below which several torch operators cost less than the Python overhead of a fused one (docs/speed.md)
 SMALL, SMALL_GATED = 2**19, 2**16
-SUITED = {"cpu": "native", "cuda": "triton"}  # by type of device
+SUITED = {"cpu": "native", "cuda": "triton"}  # by device type
 
 
 @cache
 def inductor() -> Passes:
-    """Compile the plain passes with TorchInductor, once for all sizes: sizes are symbols, memory formats are not."""
+    """Return the reference passes compiled with TorchInductor, with dynamic sizes but one memory format each."""
     return Passes(**{name: torch.compile(function, dynamic=True) for name, function in vars(REFERENCE).items()})
 
 
 @cache
 def triton() -> Passes:
-    """Return the passes in Triton, which give way to plain ones where a GPU has no memory for them.
+    """Return the passes in Triton, with the reference passes as a fallback if a GPU runs out of memory.
 
     Raises:
         BackendError: if Triton is not installed.
@@ -52,7 +52,7 @@ BACKENDS: Mapping[str, Callable[[], Passes]] = {
 
 
 def passes(backend: str) -> Passes:
-    """Give the passes of a backend; while a whole network is compiled, as operators that the compiler does not open.
+    """Return the passes of a backend; during torch.compile, as registered operators that the compiler does not trace.
 
     Raises:
         BackendError: if this machine cannot run it.
@@ -65,7 +65,7 @@ def passes(backend: str) -> Passes:
 
 
 def backend_for(device: torch.device) -> str | None:
-    """Return the backend that suits a device; None if there is none for it.
+    """Return the backend for a device; None if there is none.
 
     Raises:
         BackendError: if it cannot run on this machine, with the reason.
@@ -78,28 +78,28 @@ def backend_for(device: torch.device) -> str | None:
 
 
 def obstacle(backend: str, device: torch.device) -> str:
-    """Return why a backend cannot run on a device: a part that is missing, or wrong results; empty if it can.
+    """Return why a backend cannot run on a device (a missing dependency or wrong results); empty if it can.
 
-    Its results are compared with those of plain torch before its first use (`senet.fast.kernels.selfcheck`).
+    Its results are compared with those of the reference before its first use (`senet.fast.kernels.selfcheck`).
     """
     if SUITED.get(device.type) != backend:
-        return ""  # the plain passes and their compilation run wherever torch does
+        return ""  # the reference and inductor run on every device
     try:
         ours = BACKENDS[backend]()
         words = (str(device), *_described(backend, device))
         fault = verdict(backend, words, lambda: passes_fault(ours, device))
     except BackendError as error:
         return str(error)
-    except Exception as error:  # an architecture that Triton does not know, a full device: torch may still run
+    except Exception as error:  # e.g. a GPU that Triton does not support, or a full one: torch may still run
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return f"backend = {backend!r} fails on {device} ({type(error).__name__}: {reason})"
     return f"backend = {backend!r} computes wrong values on {device}: {fault}" if fault else ""
 
 
 def _described(backend: str, device: torch.device) -> tuple[str, ...]:
-    """Return what the results of a backend depend on."""
+    """Return everything that the results of a backend depend on."""
     if backend == "native":
-        return (identity(SOURCE),)  # with compiler and processor
+        return (identity(SOURCE),)  # includes compiler and processor
     import triton
 
     sources = [
@@ -110,30 +110,30 @@ def _described(backend: str, device: torch.device) -> tuple[str, ...]:
 
 @cache
 def _is_usable(backend: str, device: torch.device) -> bool:
-    """Return whether a backend can run on a device; if not, warn once."""
+    """Return whether a backend can run on a device; warn once if it cannot."""
     why = obstacle(backend, device)
     if why:
-        warnings.warn(f"{why}; the network runs as torch runs it.", stacklevel=2)
+        warnings.warn(f"{why}; using plain torch.", stacklevel=2)
     return not why
 
 
 def live(u: Tensor) -> Passes:
-    """Return who runs the passes over a map of a compiled network: whoever suits its device, otherwise plain torch."""
+    """Return the passes for a map of a compiled network: those of its device's backend, otherwise the reference."""
     backend = SUITED.get(u.device.type, "")
     return BACKENDS[backend]() if backend and _is_usable(backend, u.device) else REFERENCE
 
 
 def is_suited(backend: str, u: Any, *, gated: bool) -> bool:
-    """Return whether a backend can run on a map and pays off; otherwise torch's own operations do.
+    """Return whether a backend supports a map and is faster on it than torch's own operations.
 
     Args:
-        backend: of `BACKENDS`.
-        u: the map, or whatever a module was given.
-        gated: a block is part of the operation, which then pays off on smaller maps too.
+        backend: a name of `BACKENDS`.
+        u: the map; other inputs of a module are not supported.
+        gated: whether the operation includes a block, which makes it faster on smaller maps too.
     """
     if not isinstance(u, Tensor) or u.ndim != 4 or u.numel() == 0 or not u.is_floating_point():
         return False
-    compiling = torch.compiler.is_compiling()  # the operators then ask when they run
+    compiling = torch.compiler.is_compiling()  # the operators check again when they run
     if not compiling and type(u) not in (Tensor, nn.Parameter):  # e.g. a fake tensor
         return False
     if backend == "native":

@@ -1,9 +1,9 @@
-"""C++ that the machine's own compiler makes once, and that is loaded only if it is what this user once compiled.
+"""Compilation of C++ sources on the user's machine, with a private cache that is verified before loading.
 
-A library in the cache is read once, through one open file that is not a link and only this user can write; its hash
-must be the one that was recorded when it was compiled. What was hashed is what is loaded: from memory of this process
-(`memfd_create`), or from a private copy where a system has no such memory. Whatever else lies there - another user's
-file, half a file, a flipped byte - is compiled anew. Without a private cache folder every process compiles for itself.
+A cached library is read once, from an open file that is not a link and that only this user can write, and its hash must
+match the one recorded at compilation. Exactly the verified bytes are loaded: from an anonymous file in memory
+(`memfd_create`), or from a private copy on systems without one. Anything else in the cache - another user's file, a
+truncated or corrupted one - is compiled again. Without a private cache folder, every process compiles for itself.
 """
 
 import contextlib
@@ -25,41 +25,43 @@ from senet.files.cache import folder, is_private, recall, remember
 
 __all__ = ["compiler", "identity", "load"]
 
-HEADER = Path(__file__).with_name("lanes.h")  # that the sources share
+HEADER = Path(__file__).with_name("lanes.h")  # included by all sources
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-Wno-psabi")
-SECONDS = 120  # that a compiler may take
-STRAY = 3600  # seconds, after which a folder of a compilation belongs to a process that was killed
-SCRATCH = ("compile-", "tmp")  # names of such folders begin with these; earlier versions used the second
+SECONDS = 120  # time limit of a compilation [s]
+STRAY = 3600  # age after which a compilation folder belongs to a killed process [s]
+SCRATCH = ("compile-", "tmp")  # prefixes of such folders; earlier versions used the second
 
-OPEN: list[int] = []  # files in memory stay open: dlopen takes a library of an equal path for the same one
+OPEN: list[int] = []  # files in memory stay open: dlopen considers libraries with the same path identical
 
 
 def compiler() -> tuple[str, ...] | None:
-    """Return the words that start the C++ compiler: `$CXX`, or the first of c++, g++ and clang++ that is there.
+    """Return the command of the C++ compiler: `$CXX`, or the first available of c++, g++, clang++; None without one.
 
     Raises:
-        BackendError: if `$CXX` is not a command line.
+        BackendError: if `$CXX` is not a valid command line.
     """
     given = os.environ.get("CXX", "")
     try:
         asked = shlex.split(given)
     except ValueError as error:
-        raise BackendError(f"CXX = {given!r} is not a command ({error}); set it to a compiler, or unset it.") from None
+        raise BackendError(
+            f"CXX = {given!r} is not a valid command ({error}); set it to a compiler, or unset it."
+        ) from None
     wanted = [asked] if asked else [["c++"], ["g++"], ["clang++"]]
     return next(((path, *words) for name, *words in wanted if (path := shutil.which(name))), None)
 
 
 def load(source: Path) -> ctypes.CDLL:
-    """Load a source, compiled unless this user has compiled it on this machine.
+    """Load the library of a source, compiling it if it is not in the cache.
 
     Args:
-        source: one file of C++; it may include `lanes.h`.
+        source: one C++ file; it may include `lanes.h`.
 
     Raises:
-        BackendError: if a compiler is missing, or it fails.
+        BackendError: if no compiler is found, or compilation or loading fails.
     """
     name = identity(source)
-    with contextlib.suppress(OSError):  # compiled with a library of the system that has gone since
+    with contextlib.suppress(OSError):  # e.g. a system library that it links to was removed
         if (content := _cached(name)) is not None:
             return _opened(content, name)
     content = _compiled(source)
@@ -67,16 +69,18 @@ def load(source: Path) -> ctypes.CDLL:
     try:
         return _opened(content, name)
     except OSError as error:
-        raise BackendError(f"{source.name}, compiled on this machine, does not load ({error}).") from error
+        raise BackendError(
+            f"{source.name} was compiled but cannot be loaded ({error}); choose the backend 'reference'."
+        ) from error
 
 
 def identity(source: Path) -> str:
-    """Return the name under which a compiled source is kept: another one for another source, compiler or processor.
+    """Return the cache name of a compiled source, unique for source, compiler and processor.
 
     Raises:
-        BackendError: if a compiler is missing.
+        BackendError: if no compiler is found.
     """
-    # `-march=native` means another machine on another machine, whose home folder may be the same
+    # `-march=native` depends on the machine, and machines may share the user's folder
     text = "\n".join((source.read_text(), HEADER.read_text(), *_command(), *FLAGS, *_processor()))
     return f"{source.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -85,7 +89,7 @@ def _command() -> tuple[str, ...]:
     found = compiler()
     if found is None:
         raise BackendError(
-            "backend = 'native' needs a C++ compiler and there is none; install g++ or clang, set CXX, or choose "
+            "backend = 'native' needs a C++ compiler, but none was found; install g++ or clang, set CXX, or choose "
             "the backend 'reference'."
         )
     return found
@@ -100,7 +104,7 @@ def _processor() -> tuple[str, ...]:
 
 
 def _cached(name: str) -> bytes | None:
-    """Return a library as this user compiled it; None if there is none, or it may be anything else."""
+    """Return a library from the cache; None if it does not exist, or is not verified as compiled by this user."""
     place = folder()
     recorded = recall(name)
     if place is None or not isinstance(recorded, str) or not is_private(place / f"{name}.so"):
@@ -108,7 +112,7 @@ def _cached(name: str) -> bytes | None:
     try:
         opened = os.open(place / f"{name}.so", os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(opened, "rb") as file:
-            own = os.fstat(opened)  # of what was opened, whatever the path leads to by now
+            own = os.fstat(opened)  # of the open file, as the path may be replaced at any time
             if not stat.S_ISREG(own.st_mode) or (hasattr(os, "getuid") and own.st_uid != os.getuid()):
                 return None
             content = file.read()
@@ -118,11 +122,11 @@ def _cached(name: str) -> bytes | None:
 
 
 def _keep(name: str, content: bytes) -> None:
-    """Put a library into the cache, if there is one; on the disk before its hash is."""
+    """Store a library in the cache, if there is one; written to disk before its hash."""
     place = folder()
     if place is None:
         return
-    with contextlib.suppress(OSError):  # a cache that is full or read-only must not end the work
+    with contextlib.suppress(OSError):  # a full or read-only cache is not an error
         handle, stray = tempfile.mkstemp(prefix="compile-", dir=place)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -136,7 +140,7 @@ def _keep(name: str, content: bytes) -> None:
 
 
 def _compiled(source: Path) -> bytes:
-    """Compile in a folder that only this user can write."""
+    """Compile a source in a folder that only this user can write; return the library."""
     found = _command()
     place = folder()
     if place is not None:
@@ -147,7 +151,7 @@ def _compiled(source: Path) -> bytes:
         scratch = Path(tempfile.mkdtemp(prefix="senet-"))
     made = scratch / f"{source.stem}.so"
     try:
-        for openmp in (["-fopenmp"], []):  # Apple's clang has none; one thread then does the work
+        for openmp in (["-fopenmp"], []):  # Apple's clang has no OpenMP; a single thread is used then
             words = [*found, *FLAGS, *openmp, str(source), "-o", str(made)]
             try:
                 done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -165,7 +169,7 @@ def _compiled(source: Path) -> bytes:
 
 
 def _sweep(place: Path) -> None:
-    """Remove what compilations left that were killed."""
+    """Remove the folders of killed compilations."""
     for stray in place.iterdir():
         with contextlib.suppress(OSError):
             own = stray.lstat()
@@ -186,11 +190,13 @@ def _opened(content: bytes, name: str) -> ctypes.CDLL:
             fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
             OPEN.append(memory)
             return ctypes.CDLL(f"/proc/self/fd/{memory}")
-        except OSError:  # no /proc, or memory that must not be executed
+        except OSError:  # no /proc, or executing memory is forbidden
             pass
     scratch = Path(tempfile.mkdtemp(prefix="senet-"))
     try:
         (scratch / f"{name}.so").write_bytes(content)
         return ctypes.CDLL(str(scratch / f"{name}.so"))
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)  # what is mapped stays; Windows keeps the file until the end
+        shutil.rmtree(
+            scratch, ignore_errors=True
+        )  # the mapping stays valid; on Windows the file remains until the process ends

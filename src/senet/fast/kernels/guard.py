@@ -1,4 +1,4 @@
-"""What happens where a kernel fails on a GPU: torch's own operations take over, or one line says what to do."""
+"""Handling of kernel failures on a GPU: fall back to torch's operations, or raise a one-line error."""
 
 import warnings
 from collections.abc import Callable
@@ -13,22 +13,24 @@ from senet.fast.kernels.passes import Passes
 
 __all__ = ["FullDeviceError", "guarded"]
 
-RESOURCES = "OutOfResources"  # Triton's error for a kernel that needs more registers or shared memory than there are
+RESOURCES = "OutOfResources"  # Triton's error for a kernel that needs more registers or shared memory than available
 LOST = ("CUDA error", "Triton Error", "HIP error")
 
 
 class FullDeviceError(BackendError, torch.OutOfMemoryError):
-    """A device whose memory is full; who catches torch's error catches this one too."""
+    """The device is out of memory; also a `torch.OutOfMemoryError`, so existing handlers catch it."""
 
 
 def guarded(passes: Passes, plain: Passes) -> Passes:
-    """Let plain passes run where those of a GPU get no memory, with a warning.
+    """Return passes that fall back to plain ones, with a warning, if a GPU runs out of memory.
 
-    Of a pass that writes into its arguments only the error becomes one line.
+    A pass that writes into its arguments cannot be repeated: it raises FullDeviceError instead. The returned passes
+    raise FullDeviceError if the plain pass runs out of memory too, and BackendError if the device is lost, so that
+    every later call would fail.
 
-    Raises, when a pass runs:
-        FullDeviceError: if the plain pass gets no memory either.
-        BackendError: if the device is lost: every later call on it would fail too.
+    Args:
+        passes: passes of a GPU backend.
+        plain: passes to fall back to.
     """
     names = [field.name for field in fields(Passes)]
     return Passes(**{name: _guarded(name, getattr(passes, name), getattr(plain, name)) for name in names})
@@ -42,10 +44,10 @@ def _guarded(name: str, ours: Callable[..., Any], plain: Callable[..., Any]) -> 
         except Exception as error:
             if not _is_full(error):
                 raise _lost(error) from error
-            if name == "combine":  # has perhaps updated running statistics
+            if name == "combine":  # may have updated running statistics
                 raise _full(error) from error
             reason = _reason(error)
-        warnings.warn(f"the fused pass {name!r} got no memory ({reason}); torch's own operations run.", stacklevel=2)
+        warnings.warn(f"the fused pass {name!r} ran out of memory ({reason}); using plain torch.", stacklevel=2)
         try:
             return plain(*args)
         except Exception as error:
@@ -60,17 +62,17 @@ def _is_full(error: Exception) -> bool:
 
 def _full(error: Exception) -> Exception:
     return FullDeviceError(
-        f"the GPU has no memory left ({_reason(error)}); lower the batch size (recipe.batch_size, or raise "
-        "recipe.accumulate), or free what else is on it."
+        f"the GPU is out of memory ({_reason(error)}); lower the batch size (recipe.batch_size, or raise "
+        "recipe.accumulate), or free memory that other processes use."
     )
 
 
 def _lost(error: Exception) -> Exception:
-    """Return the error to raise for one that is not a lack of memory: itself, unless it tells of a lost device."""
+    """Return the error to raise for one other than out of memory: a BackendError for a lost device, else itself."""
     if isinstance(error, RuntimeError) and any(word in str(error) for word in LOST):
         return BackendError(
-            f"the GPU failed in a fused pass ({_reason(error)}) and takes no more work from this process; start again "
-            "from the last checkpoint, and if it fails in the same place, without accelerate."
+            f"the GPU failed in a fused pass ({_reason(error)}) and is unusable for this process; resume from the last "
+            "checkpoint, and if it fails again, without accelerate."
         )
     return error
 

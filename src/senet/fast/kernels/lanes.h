@@ -1,9 +1,8 @@
-// What all passes in C++ share: maps in their two layouts, sixteen values at a time.
+// Iteration and sums over maps in two memory layouts, sixteen values at a time; shared by all passes in C++.
 //
-// A map has n images, c channels and hw positions and lies in memory either channels last, [n][hw][c], or
-// contiguous, [n][c][hw]. Sixteen neighbours in memory are taken at a time ("lanes"): sixteen channels of a position
-// in the first layout, sixteen positions of a channel in the second. Sums are accumulated in double over short float
-// partial sums.
+// A map has n images, c channels and hw positions, stored either channels last, [n][hw][c], or contiguous, [n][c][hw].
+// Sixteen consecutive values are processed at a time ("lanes"): sixteen channels of a position in the first layout,
+// sixteen positions of a channel in the second. Sums are accumulated in double over short float partial sums.
 
 #pragma once
 
@@ -36,7 +35,7 @@ Lanes widen(Halfs halfs) {
     return lanes;
 }
 
-Halfs narrow(Lanes lanes) {  // to the nearest, ties to even, as torch rounds; a NaN stays one
+Halfs narrow(Lanes lanes) {  // to nearest, ties to even, like torch; NaN is preserved
     Bits bits;
     std::memcpy(&bits, &lanes, sizeof bits);
     Bits rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
@@ -46,7 +45,7 @@ Halfs narrow(Lanes lanes) {  // to the nearest, ties to even, as torch rounds; a
     return __builtin_convertvector(rounded, Halfs);
 }
 
-// Sixteen lanes, or the first `count` of them where a row ends.
+// Sixteen lanes, or the first `count` of them at the end of a row.
 template <bool full>
 struct Span {
     int count;
@@ -68,7 +67,7 @@ struct Span {
     }
 };
 
-// Where sixteen neighbours lie, and how a coefficient of their channel or channels is had.
+// The position of sixteen consecutive values, with access to the coefficients of their channels.
 template <bool full, bool last>
 struct Place : Span<full> {
     Size at;       // of the first lane, in the map of this image
@@ -79,7 +78,7 @@ struct Place : Span<full> {
     }
 };
 
-Lanes positive_part(Lanes x) { return x < 0 ? Lanes{} : x; }      // a NaN stays
+Lanes positive_part(Lanes x) { return x < 0 ? Lanes{} : x; }      // NaN is preserved
 
 template <class Step>
 void each_channels_last(Size c, Size hw, const Step& step) {
@@ -99,7 +98,7 @@ void each_contiguous(Size c, Size hw, const Step& step) {
     }
 }
 
-// Do something at every place of an image.
+// Call `step` at every place of an image.
 template <class Step>
 void each(bool last, Size c, Size hw, const Step& step) {
     last ? each_channels_last(c, hw, step) : each_contiguous(c, hw, step);
@@ -120,9 +119,9 @@ void sum_rows(Size c, Size first, Size p0, Size p1, int count, const Step& step,
     for (int k = 0; k < sums; ++k) span.store(partial + k * c + first, part[k]);
 }
 
-// Sum over the positions of an image: `step` adds what a place gives to its partial sums.
-// `rows` positions are walked along the channels together: the partial sums are then loaded and stored once for all of
-// them. Each is a forward stream in memory; a processor follows only so many, and short rows are one stream anyway.
+// Sum over the positions of an image: `step` adds the values of a place to its partial sums.
+// `rows` positions are processed together along the channels, so that partial sums are loaded and stored once for all of
+// them. Each row is a memory stream; processors prefetch a limited number of streams, and short rows form a single one.
 template <int sums, class Step>
 void sum_channels_last(Size c, Size hw, Size rows, const Step& step, double* total) {
     constexpr Size FLUSH = 64, ONE_STREAM = 256;

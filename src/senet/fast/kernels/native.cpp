@@ -1,4 +1,4 @@
-// The passes over the maps of a fused norm, for CPUs: plain C++ without torch, compiled once by the user's compiler.
+// The passes over the maps of a fused norm for CPUs: plain C++ without torch, compiled once by the user's compiler.
 //
 // Layouts and lanes: lanes.h. Coefficients and sums are float matrices [n][c].
 
@@ -8,7 +8,7 @@
 
 namespace {
 
-// A coefficient of every channel: one row for all images, or one for each.
+// A coefficient of every channel: one row shared by all images, or one for each.
 struct Row {
     const float* first;
     Size stride;
@@ -16,14 +16,14 @@ struct Row {
     const float* of(Size image) const { return first + image * stride; }
 };
 
-Lanes where_positive(Lanes x, Lanes y) { return x <= 0 ? Lanes{} : y; }  // as torch's threshold_backward
+Lanes where_positive(Lanes x, Lanes y) { return x <= 0 ? Lanes{} : y; }  // like torch's threshold_backward
 Lanes affine(Lanes a, Lanes u, Lanes b) { return a * u + b; }
 
 template <class T>
 void moments(const Shape& shape, const T* u, float* mean, float* variance) {
     images(shape, [&](Size image) {
         const T* map = u + image * shape.image();
-        std::vector<float> first(shape.c);  // a shift near the mean: the variance then loses nothing to cancellation
+        std::vector<float> first(shape.c);  // a shift near the mean avoids cancellation in the variance
         for (Size i = 0; i < shape.c; ++i) {
             T value = map[shape.last ? i : i * shape.hw];
             first[i] = Span<false>{1}.load(&value)[0];
@@ -37,7 +37,7 @@ void moments(const Shape& shape, const T* u, float* mean, float* variance) {
             double shifted = total[i] / shape.hw, square = total[shape.c + i] / shape.hw;
             mean[image * shape.c + i] = float(first[i] + shifted);
             double spread = square - shifted * shifted;
-            variance[image * shape.c + i] = float(spread < 0 ? 0 : spread);  // a NaN stays
+            variance[image * shape.c + i] = float(spread < 0 ? 0 : spread);  // NaN is preserved
         }
     });
 }
@@ -79,8 +79,7 @@ void mask(const Shape& shape, const T* dy, const T* y, const T* u, const T* r, T
     images(shape, [&](Size image) {
         Size base = image * shape.image(), row = image * shape.c;
         auto total = sum<SUMS, 1>(shape.last, shape.c, shape.hw, [&](auto place, Lanes* part) {
-            // all loads come before the store: behind it they would wait for each other where maps lie a multiple
-            // of 4 KiB apart, which large ones do
+            // loads come before the store to avoid 4K aliasing: large maps are often multiples of 4 KiB apart
             Size at = base + place.at;
             Lanes masked = place.load(dy + at), x = place.load(u + at);
             if (y) masked = where_positive(place.load(y + at), masked);
@@ -147,7 +146,7 @@ void finish(const Shape& shape, const T* g, const T* u, Row A, Row B, Row C, Row
         call;                       \
     }
 #define MAP(name) static_cast<const T*>(name)
-#define ROW(name, place) Row{name, each_image >> place & 1 ? c : 0}  // the caller says which rows are matrices
+#define ROW(name, place) Row{name, each_image >> place & 1 ? c : 0}  // each_image: bit mask of the rows that are matrices
 #define SHAPE Size n, Size c, Size hw, int last, int bf16, int threads
 #define THE_SHAPE Shape{n, c, hw, bool(last), threads}
 
@@ -194,8 +193,8 @@ void senet_finish(SHAPE, int each_image, const void* g, const void* u, const flo
                        static_cast<T*>(du)))
 }
 
-// The statistics of a norm from the moments of every image, its running statistics, and norm(u) = a u + b.
-// Without `momentum` (negative) nothing is updated.
+// Compute the statistics of a norm from the moments of every image, and a and b of norm(u) = a u + b; update its
+// running statistics unless `momentum` is negative.
 void senet_combine(Size n, Size c, Size positions, const float* mean, const float* variance, const float* gamma,
                    const float* beta, double eps, double momentum, float* running_mean, float* running_var,
                    float* centre, float* inverse, float* a, float* b) {
@@ -223,10 +222,10 @@ void senet_combine(Size n, Size c, Size positions, const float* mean, const floa
     }
 }
 
-// The gradients of gamma and beta and the coefficients of `finish` from the sums of the first backward pass:
+// Compute the gradients of gamma and beta and the coefficients of `finish` from the sums of the first backward pass:
 // G0 = s sg + q e0, G1 = s sgu + q e1 are the sums of the gradient of the normalised map and of its product with u.
-// s and q may be absent (1 and 0), and e0 (all positions).
-// Of A, C and D, C gets a q where q acts on the whole map, D where it acts behind the mask.
+// s, q and e0 may be absent (1, 0 and all positions). The term of q goes to C if q acts on the whole map, and to D if it
+// is masked.
 void senet_gradients(Size n, Size c, Size positions, int batch, const float* sg, const float* sgu,
                      const float* s, const float* q, const float* e0, const float* e1, const float* gamma, const float* centre,
                      const float* inverse, float* dgamma, float* dbeta, float* A, float* B, float* C, float* D) {

@@ -1,4 +1,4 @@
-"""The passes in C++ (`native.cpp`) on tensors.
+"""Python bindings of the passes in C++ (`native.cpp`).
 
 Letters in shapes: n images, c channels, h and w sizes.
 """
@@ -19,27 +19,27 @@ from senet.fast.kernels.rows import combine
 
 __all__ = ["TYPES", "native"]
 
-TYPES = (torch.float32, torch.bfloat16)  # of maps
+TYPES = (torch.float32, torch.bfloat16)  # supported dtypes of maps
 SOURCE = Path(__file__).with_name("native.cpp")
 
 
 @cache
 def native() -> Passes:
-    """Compile the passes, unless they have been on this machine, and load them.
+    """Load the passes, compiling them if they are not in the cache.
 
     Raises:
-        BackendError: if there is no compiler, or it fails.
+        BackendError: if no compiler is found, or compilation fails.
     """
     loaded = load(SOURCE)
     try:
         library = _Library(loaded)
     except AttributeError as error:
-        raise BackendError(f"{SOURCE.name} lacks a function ({error}); install senet again.") from error
+        raise BackendError(f"{SOURCE.name} lacks a function ({error}); reinstall senet.") from error
     return Passes(**{field.name: getattr(library, field.name) for field in fields(Passes)})
 
 
 class _Library:
-    """The functions of the library on tensors. Maps must be of one size and type, matrices float32."""
+    """The functions of the library on tensors. Maps are converted to one layout and dtype, matrices are float32."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         size, integer, real, pointer = ctypes.c_ssize_t, ctypes.c_int, ctypes.c_double, ctypes.c_void_p
@@ -169,7 +169,7 @@ class _Library:
 
 
 def _arranged(u: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-    """Give a map in one of the two layouts, and its description for the library."""
+    """Return a map in one of the two supported layouts, and its description for the library."""
     n, c, h, w = u.shape
     last = u.is_contiguous(memory_format=torch.channels_last)
     if not last:
@@ -178,7 +178,7 @@ def _arranged(u: Tensor) -> tuple[Tensor, tuple[int, ...]]:
 
 
 def _like(x: Tensor | None, u: Tensor) -> Tensor | None:
-    """Give a map in the layout and type of u."""
+    """Return a map in the layout and dtype of u."""
     if x is None or (x.dtype == u.dtype and x.stride() == u.stride()):
         return x
     last = u.is_contiguous(memory_format=torch.channels_last)
@@ -190,7 +190,7 @@ def _matrices(u: Tensor, number: int) -> tuple[Tensor, ...]:
 
 
 def _rows(*rows: Tensor | None) -> tuple[list[Tensor | None], int]:
-    """Give coefficients as the library reads them, and a bit for each that differs between images."""
+    """Return coefficients in the layout of the library, and a bit mask of those that differ between images."""
     ready = [None if row is None else row if _is_row(row) else row.float().contiguous() for row in rows]
     return ready, sum(1 << place for place, row in enumerate(ready) if row is not None and row.ndim == 2)
 

@@ -1,7 +1,7 @@
-"""The passes as registered operators: `torch.compile` and `torch.export` keep them as they are in their graphs.
+"""The passes as registered operators, which `torch.compile` and `torch.export` keep as opaque nodes of their graphs.
 
-Each pass has an operator of its own, with a rule for the shapes of its results. When it runs it asks who runs the
-passes on the device of its map: C++, Triton, or plain torch where neither can.
+Each pass is a custom operator with a shape function. At run time it dispatches on the device of its map: to C++,
+Triton, or plain torch if neither can run.
 """
 
 import torch
@@ -20,7 +20,7 @@ def matrix(u: Tensor) -> Tensor:
 
 @torch.library.custom_op("senet::moments", mutates_args=())
 def moments(u: Tensor) -> tuple[Tensor, Tensor]:
-    """Give mean and biased variance over positions."""
+    """Return mean and biased variance over positions."""
     mean, variance = live(u).moments(u)
     return mean.clone(), variance.clone()  # results of an operator must not share memory
 
@@ -40,7 +40,7 @@ def apply(
     post: Tensor | None,
     relu: bool,
 ) -> Tensor:
-    """Give post relu(a u + b + e r)."""
+    """Return post relu(a u + b + e r)."""
     return live(u).apply(u, r, a, b, e, post, relu)
 
 
@@ -62,7 +62,7 @@ def _(u: Tensor, r: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
 
 @torch.library.custom_op("senet::mask", mutates_args=())
 def masked(dy: Tensor, y: Tensor, u: Tensor, r: Tensor | None) -> list[Tensor]:
-    """Give the gradient behind the ReLU, and its sums."""
+    """Return the gradient masked by the ReLU, and its sums."""
     g, *sums = live(dy).mask(dy, y, u, r)
     return [g, *(part.clone() for part in sums)]
 
@@ -74,7 +74,7 @@ def _(dy: Tensor, y: Tensor, u: Tensor, r: Tensor | None) -> list[Tensor]:
 
 @torch.library.custom_op("senet::sums", mutates_args=())
 def sums(dy: Tensor, u: Tensor) -> list[Tensor]:
-    """Give the sums of a gradient and of its product with u."""
+    """Return the sums of a gradient and of its product with u."""
     return [part.clone() for part in live(dy).mask(dy, None, u, None)[1:]]
 
 
@@ -105,7 +105,7 @@ def finish(
     a: Tensor | None,
     b: Tensor | None,
 ) -> Tensor:
-    """Give m (A g + D) + B u + C."""
+    """Return m (A g + D) + B u + C."""
     return live(g).finish(g, u, A, B, C, D, a, b)
 
 
@@ -124,7 +124,7 @@ def _(
 
 
 def mask(dy: Tensor, y: Tensor | None, u: Tensor, r: Tensor | None) -> tuple[Tensor, ...]:
-    """Give what `Passes.mask` gives: an operator must not return its argument, so there are two."""
+    """Compute `Passes.mask` with one of two operators, as an operator must not return its argument."""
     return (dy, *sums(dy, u)) if y is None else tuple(masked(dy, y, u, r))
 
 

@@ -1,7 +1,7 @@
-"""The passes over the maps of a fused norm: what every backend provides, and the plain one that the others must equal.
+"""The passes over the maps of a fused norm: the interface of all backends, and the reference implementation.
 
-Letters in shapes: n images, c channels, h and w sizes. Matrices (n, c) are in the precision of the statistics,
-float32 for maps of half precision; maps are read and written in their own.
+Letters in shapes: n images, c channels, h and w sizes. Matrices (n, c) have the precision of the statistics, float32
+for maps of half precision; maps are read and written in their own dtype.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ Rows = Float[Tensor, "... c"]  # a matrix, or one row for all images
 
 @dataclass(frozen=True, kw_only=True)
 class Passes:
-    """Six passes, each of which reads its maps once, and what lies between them. `relu'` is 1 behind 0, else 0.
+    """Six passes, each of which reads its maps once, and two computations on matrices between them.
 
-    Coefficients are matrices (n, c), or rows (c) for all images.
+    `relu'` is 1 for positive values, else 0. Coefficients are matrices (n, c), or rows (c) shared by all images.
 
     Attributes:
         moments: `u` to the mean and the biased variance of every image and channel.
@@ -32,9 +32,9 @@ class Passes:
         gradients: see `senet.fast.kernels.rows.gradients`, without the group.
         apply: `(u, r, a, b, e, post, relu)` to `post relu(a u + b + e r)`; r, e and post may be None.
         rectified_sum: `(u, r, a, b)` to the sum of `relu(a u + b + r)` over positions; r may be None.
-        mask: `(dy, y, u, r)` to `g = dy relu'(y)` and the sums of g, g u and g r; g is dy where y is None.
-        masked_sums: `(dy, u, a, b, full)` to the sums of `m dy` and `m dy u`, where `m = relu'(a u + b)`; if full, of
-            m and m u too.
+        mask: `(dy, y, u, r)` to `g = dy relu'(y)` and the sums of g, g u and g r; g is dy if y is None.
+        masked_sums: `(dy, u, a, b, full)` to the sums of `m dy` and `m dy u`, where `m = relu'(a u + b)`; if full, also
+            of m and m u.
         finish: `(g, u, A, B, C, D, a, b)` to `m (A g + D) + B u + C`; B, C, D, and a with b may be None.
     """
 
@@ -49,23 +49,23 @@ class Passes:
 
 
 def wide(x: Tensor) -> Tensor:
-    """Give a map in the precision of statistics: float32 at least."""
+    """Return a map in the precision of the statistics: at least float32."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def spread(m: Rows) -> Float[Tensor, "... c 1 1"]:
-    """Make a matrix, or a row for all images, broadcast over a map."""
+    """Reshape a matrix or a row so that it broadcasts over a map."""
     return m[..., None, None]
 
 
 def moments(u: Map) -> tuple[Matrix, Matrix]:
-    """Give mean and biased variance over positions."""
+    """Return mean and biased variance over positions."""
     variance, mean = torch.var_mean(wide(u), dim=(2, 3), correction=0)
     return mean, variance
 
 
 def apply(u: Map, r: Map | None, a: Rows, b: Rows, e: Rows | None, post: Rows | None, relu: bool) -> Map:
-    """Give post relu(a u + b + e r)."""
+    """Return post relu(a u + b + e r)."""
     x = spread(a) * wide(u) + spread(b)
     if r is not None:
         x = x + (wide(r) if e is None else spread(e) * wide(r))
@@ -83,7 +83,7 @@ def rectified_sum(u: Map, r: Map | None, a: Rows, b: Rows) -> Matrix:
 
 
 def mask(dy: Map, y: Map | None, u: Map, r: Map | None) -> tuple[Tensor, ...]:
-    """Give the gradient behind the ReLU, its sums over positions, and those of its products with u and r."""
+    """Return the gradient masked by the ReLU, its sums over positions, and those of its products with u and r."""
     g = dy if y is None else torch.where(y > 0, dy, torch.zeros_like(dy))
     sums = [wide(g).sum(dim=(2, 3)), (wide(g) * wide(u)).sum(dim=(2, 3))]
     if r is not None:
@@ -92,7 +92,7 @@ def mask(dy: Map, y: Map | None, u: Map, r: Map | None) -> tuple[Tensor, ...]:
 
 
 def masked_sums(dy: Map, u: Map, a: Rows, b: Rows, full: bool) -> tuple[Tensor, ...]:
-    """Sum m dy and m dy u over positions, and if full m and m u."""
+    """Sum m dy and m dy u over positions; if full, also m and m u."""
     m = (spread(a) * wide(u) + spread(b)) > 0
     g = m * wide(dy)
     sums = [g.sum(dim=(2, 3)), (g * wide(u)).sum(dim=(2, 3))]
@@ -104,7 +104,7 @@ def masked_sums(dy: Map, u: Map, a: Rows, b: Rows, full: bool) -> tuple[Tensor, 
 def finish(
     g: Map, u: Map, A: Rows, B: Rows | None, C: Rows | None, D: Rows | None, a: Rows | None, b: Rows | None
 ) -> Map:
-    """Give m (A g + D) + B u + C."""
+    """Return m (A g + D) + B u + C."""
     x = spread(A) * wide(g)
     if D is not None:
         x = x + spread(D)

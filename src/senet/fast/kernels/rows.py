@@ -1,6 +1,6 @@
-"""What lies between two passes over a map: the statistics of a norm, and on the way back its gradients.
+"""Computations between two passes over a map: the statistics of a norm, and its gradients in the backward pass.
 
-Letters in shapes: n images, c channels. A row (c) stands for all images.
+Letters in shapes: n images, c channels. A row (c) is shared by all images.
 """
 
 import torch
@@ -29,18 +29,18 @@ def combine(
     """Combine the moments of the images by the law of total variance: var = mean_n v + var_n m.
 
     Args:
-        mean: of every image and channel.
-        variance: ditto, biased.
+        mean: mean of every image and channel.
+        variance: biased variance of every image and channel.
         gamma: weight of the norm.
-        beta: its bias.
-        running: mean and variance to update as torch does; None for none.
-        momentum: of the update.
-        eps: of the norm.
-        positions: of an image.
-        group: processes that share the statistics; None is this one alone.
+        beta: bias of the norm.
+        running: running mean and variance, updated as in torch; None without running statistics.
+        momentum: momentum of the update.
+        eps: epsilon of the norm.
+        positions: positions of an image.
+        group: processes that share the statistics; None for this process only.
 
     Returns:
-        The mean mu and one over the standard deviation k of every channel, a and b of `norm(u) = a u + b`, and the
+        The mean mu and the inverse standard deviation k of every channel, a and b of `norm(u) = a u + b`, and the
         number of values of a channel.
     """
     total, centre = torch.var_mean(mean, dim=0, correction=0)
@@ -71,25 +71,25 @@ def gradients(
     masked: bool,
     group: "dist.ProcessGroup | None" = None,
 ) -> tuple[Row, Row, Tensor, Row | None, Tensor | None, Matrix | None]:
-    """Turn the sums of the first backward pass into gradients and into the coefficients of the second.
+    """Compute gradients and the coefficients of the second backward pass from the sums of the first.
 
-    The gradient of the normalised map is `s g + q`, of which G0 = s sg + q e0 and G1 = s sgu + q e1 are the sums and
-    the sums of the product with u.
+    The gradient of the normalised map is `s g + q`; G0 = s sg + q e0 is its sum, and G1 = s sgu + q e1 the sum of its
+    product with u.
 
     Args:
         sg: sums of g over positions.
         sgu: sums of g u.
         s: the gate; None is 1.
-        q: gradient of the squeeze for each position; None is 0.
-        e0: number of positions that q reaches; None is all.
-        e1: sum of u over these positions; wanted with q.
+        q: gradient of the squeeze at each position; None is 0.
+        e0: number of positions that q affects; None is all.
+        e1: sum of u over these positions; required with q.
         gamma: weight of the norm.
-        centre: mu.
-        k: one over the standard deviation.
-        positions: of an image.
-        count: values of a channel in the statistics; 0 if they are running ones, which do not depend on u.
-        masked: q is behind the mask of a ReLU.
-        group: processes that share the statistics; None is this one alone.
+        centre: the mean mu.
+        k: inverse standard deviation.
+        positions: positions of an image.
+        count: values of a channel in the statistics; 0 for running statistics, which do not depend on u.
+        masked: whether q is masked by a ReLU.
+        group: processes that share the statistics; None for this process only.
 
     Returns:
         Gradients of gamma and beta, and A, B, C and D of `m (A g + D) + B u + C`.
@@ -116,7 +116,7 @@ def gradients(
 
 
 def _gathered(centre: Row, variance: Row, count: int, group: "dist.ProcessGroup") -> tuple[Row, Row, int]:
-    """Combine centre, variance and count of all processes; their batches may differ in size."""
+    """Combine mean, variance and count of all processes, whose batches may differ in size."""
     mine = torch.cat((centre, variance, centre.new_tensor([count])))
     parts = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
     dist.all_gather(parts, mine, group=group)

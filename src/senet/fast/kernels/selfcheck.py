@@ -1,7 +1,7 @@
-"""Before a fast path runs for the first time on a device it computes small cases, and must agree with plain torch.
+"""Self-check of fast paths: before the first use on a device, results for small cases must agree with plain torch.
 
-A compiler, a driver or a processor may be at fault where the source is not. The outcome is kept in the user's cache:
-for one version of torch, one device, one source.
+This detects faults of compilers, drivers and processors. The outcome is stored in the user's cache for one version of
+torch, one device and one source.
 """
 
 import hashlib
@@ -19,19 +19,19 @@ from senet.files.cache import recall, remember
 
 __all__ = ["apart", "is_sound", "passes_fault", "verdict"]
 
-SHAPES = ((2, 5, 3, 7), (3, 33, 9, 5), (1, 3, 37, 31))  # odd, narrower and wider than vectors and tiles
+SHAPES = ((2, 5, 3, 7), (3, 33, 9, 5), (1, 3, 37, 31))  # odd sizes, narrower and wider than vectors and tiles
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}  # of the largest value, and of 1
-POSITIONS = 15  # of the maps that the rows between the passes come from
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 3e-2}  # relative to the largest value, but at least to 1
+POSITIONS = 15  # positions of the maps in the checks of `rows`
 
 
 def verdict(name: str, words: tuple[str, ...], check: Callable[[], str]) -> str:
-    """Return what a check finds, from the cache if it has run before under the same conditions.
+    """Return the outcome of a check, from the cache if it ran before under the same conditions.
 
     Args:
-        name: of what is checked.
-        words: all that the outcome depends on, besides torch and this file.
-        check: returns the first case that is wrong; empty if all are right. It runs without gradients.
+        name: name of the check.
+        words: everything that the outcome depends on, besides torch and this file.
+        check: returns a description of the first wrong case, or an empty string; runs without gradients.
     """
     text = "\n".join((torch.__version__, Path(__file__).read_text(encoding="utf-8"), *words))
     place = f"checked-{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -45,21 +45,21 @@ def verdict(name: str, words: tuple[str, ...], check: Callable[[], str]) -> str:
 
 
 def is_sound(title: str, source: Path, check: Callable[[], str]) -> bool:
-    """Return whether C++ computes what torch does; if not, warn: it is then left out.
+    """Return whether a C++ library agrees with torch; warn if it does not.
 
     Args:
-        title: what it computes.
-        source: of the C++.
-        check: returns the first case that is wrong; empty if all are right.
+        title: what the library computes, for the warning.
+        source: C++ source of the library.
+        check: returns a description of the first wrong case, or an empty string.
     """
     fault = verdict(source.stem, (identity(source),), check)
     if fault:
-        warnings.warn(f"{title} in C++ are wrong on this machine: {fault}; torch's own operations run.", stacklevel=3)
+        warnings.warn(f"{title} in C++ are wrong on this machine: {fault}; using plain torch.", stacklevel=3)
     return not fault
 
 
 def passes_fault(ours: Passes, device: torch.device) -> str:
-    """Return the first case in which passes over maps differ from the plain ones, and by how much; empty if none."""
+    """Return a description of the first case in which passes differ from the reference; empty if all agree."""
     for title, name, words in (*_maps(device), *_rows(device)):
         expected, found = _results(REFERENCE, name, words), _results(ours, name, words)
         dtype = next(word.dtype for word in words if isinstance(word, Tensor))
@@ -71,14 +71,14 @@ def passes_fault(ours: Passes, device: torch.device) -> str:
 
 
 def apart(found: Any, expected: Any, dtype: torch.dtype) -> str:
-    """Return by how much two results differ; empty if by rounding alone.
+    """Describe how two results differ; empty if only by rounding.
 
     Args:
         found: a tensor, a number or None.
-        expected: ditto.
-        dtype: in which they were computed.
+        expected: a tensor, a number or None.
+        dtype: dtype in which they were computed.
     """
-    if isinstance(found, Tensor) and expected is None:  # a coefficient that is not there is 0
+    if isinstance(found, Tensor) and expected is None:  # an absent coefficient is 0
         expected = torch.zeros_like(found)
     if not isinstance(expected, Tensor) or not isinstance(found, Tensor):
         return "" if found == expected else f"is {found!r}, not {expected!r}"
@@ -93,7 +93,7 @@ def apart(found: Any, expected: Any, dtype: torch.dtype) -> str:
 
 
 def _maps(device: torch.device) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
-    """Yield a title, the name of a pass and what it is given."""
+    """Yield a title, the name of a pass and its arguments."""
     random = torch.Generator().manual_seed(0)
     for shape in SHAPES:
         for layout, memory in LAYOUTS.items():
@@ -124,7 +124,7 @@ def _maps(device: torch.device) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
 
 
 def _rows(device: torch.device) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
-    """Yield the same for what lies between the passes."""
+    """Yield the same for the computations between the passes."""
     random = torch.Generator().manual_seed(0)
     for n, c in ((2, 5), (3, 33)):
         sg, sgu, s, q, e0, e1 = torch.randn(6, n, c, generator=random).to(device)
@@ -140,7 +140,7 @@ def _rows(device: torch.device) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
 
 
 def _results(of: Passes, name: str, words: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Run a pass; its results, and the running statistics that it has written to."""
+    """Run a pass; return its results, and the running statistics that it updated."""
     fresh = [tuple(part.clone() for part in word) if isinstance(word, tuple) else word for word in words]
     result = getattr(of, name)(*fresh)
     written = [part for word in fresh if isinstance(word, tuple) for part in word]

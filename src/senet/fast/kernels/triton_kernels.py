@@ -1,4 +1,4 @@
-"""The kernels of `senet.fast.kernels.triton_passes`: what they compute stands in `senet.fast.kernels.passes`.
+"""The Triton kernels of `senet.fast.kernels.triton_passes`; `senet.fast.kernels.passes` defines what they compute.
 
 Letters: u, r, y, g, dy, du maps; a, b, e, A, B, C, D rows of coefficients; i channels, p positions.
 """
@@ -16,11 +16,11 @@ __all__ = [
     "rectified_sum_kernel",
 ]
 
-# Every kernel: c channels and hw positions of an image; element (p, i) lies at p * sp + i * sc. A coefficient differs
-# between images where its stride is c, and is one row for all where it is 0.
+# All kernels: an image has c channels and hw positions; element (p, i) is at p * sp + i * sc. A coefficient with stride
+# c differs between images; one with stride 0 is a row shared by all images.
 #
-# Kernels that sum: program 2 of `parts` walks positions [first, last), a whole number of tiles, and writes a part of
-# each sum; parts lie `part` values apart. Parts are added in their order, so the result does not depend on the device.
+# Kernels that sum: each program along axis 2 covers a whole number of tiles of positions and writes a partial sum;
+# partial sums are `part` values apart. They are added in a fixed order, so the result does not depend on the device.
 
 
 @triton.jit

@@ -1,8 +1,8 @@
-"""The passes in Triton, for CUDA. A map is walked in tiles of positions by channels, in either layout.
+"""The passes in Triton, for CUDA. Maps in either layout are processed in tiles of positions by channels.
 
-Sums over positions: where images and tiles of channels are fewer than the multiprocessors of a large GPU, several
-programs share the positions of an image, and their sums are added in a second launch. The number of programs follows
-from the shape of the map alone, so that results do not depend on the device.
+Sums over positions: if images and channel tiles cannot fill the multiprocessors of a large GPU, several programs share
+the positions of an image, and their sums are added in a second launch. The number of programs depends only on the shape
+of the map, so results do not depend on the device.
 
 Letters in shapes: n images, c channels, h and w sizes; p stands for positions.
 """
@@ -26,21 +26,21 @@ from senet.fast.kernels.triton_kernels import (
 __all__ = ["TRITON", "parts"]
 
 FILLED = 2 * 132  # programs that keep an H100 busy: two on each of its multiprocessors
-FEWEST = 4  # tiles of positions that a program walks at least: fewer would cost more than they save
+FEWEST = 4  # minimum tiles of positions per program: with fewer, the overhead exceeds the gain
 
 
 def parts(programs: int, tiles: int) -> int:
     """Return how many programs share the positions of an image in a sum.
 
     Args:
-        programs: that there are without sharing: images by tiles of channels.
-        tiles: of positions in an image.
+        programs: number of programs without sharing: images times channel tiles.
+        tiles: tiles of positions in an image.
     """
     return max(1, min(-(-FILLED // programs), tiles // FEWEST))
 
 
 class _Launch:
-    """Sizes, strides and tiles of one map; other maps are brought into its layout."""
+    """Sizes, strides and tiles for one map; other maps are converted to its layout."""
 
     def __init__(self, u: Tensor) -> None:
         n, c, h, w = u.shape
@@ -60,14 +60,14 @@ class _Launch:
         self.matrix = (n, c)
 
     def map(self, x: Tensor | None) -> Tensor:
-        """Give a map in the layout and type of u; u itself in place of none, where the kernel does not look."""
+        """Return a map in the layout and dtype of u; u itself for None, which the kernel does not read."""
         if x is None:
             return self.u
         layout = torch.channels_last if self.last else torch.contiguous_format
         return x.to(self.u.dtype).contiguous(memory_format=layout)
 
     def rows(self, *rows: Tensor | None) -> tuple[list[Tensor], list[int]]:
-        """Give coefficients and their strides between images; u in place of none, where the kernel does not look."""
+        """Return coefficients and their strides between images; u for None, which the kernel does not read."""
         ready = [self.u if row is None else row.float().contiguous() for row in rows]
         strides = [row.shape[1] if row is not None and row.ndim == 2 else 0 for row in rows]
         return ready, strides
@@ -76,12 +76,12 @@ class _Launch:
         return torch.empty(number, *self.matrix, dtype=torch.float32, device=self.u.device)
 
     def partial(self, number: int) -> Tensor:
-        """Make room for the parts of several sums."""
+        """Allocate the partial sums of several sums."""
         return torch.empty(self.parts, number, *self.matrix, dtype=torch.float32, device=self.u.device)
 
 
 def _added(sums: Tensor) -> tuple[Tensor, ...]:
-    """Add the parts of each sum."""
+    """Add the partial sums of each sum."""
     return (sums[0] if len(sums) == 1 else sums.sum(0)).unbind()
 
 

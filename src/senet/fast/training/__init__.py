@@ -1,1 +1,1 @@
-"""Training in fewer passes over the maps: norm, block, sum and ReLU fused."""
+"""Training with fewer passes over the maps: norm, block, sum and ReLU as fused autograd operations."""

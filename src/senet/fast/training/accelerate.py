@@ -1,4 +1,4 @@
-"""`accelerate`: let a network train in fewer passes over its maps, and take it back. Keys, values and results stay."""
+"""`accelerate` and `decelerate`: switch a network to fused operations and back, without changing its state dict."""
 
 import warnings
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ ORDINARY[TiledConv2d] = nn.Conv2d
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Accelerated(Printed):
-    """What `accelerate` did.
+    """The result of `accelerate`.
 
     Attributes:
-        fused: names of the norms that run as one with what follows them.
-        left: names of norms and blocks that run as before, each with the reason; those of other libraries too.
-        backend: that runs the passes and convolutions; empty if there are none.
-        convolutions: names of the 3x3 convolutions that run in fewer products where a map is large enough.
+        fused: names of the norms that are fused with the operations after them.
+        left: names of norms and blocks that run as before, each with the reason; including those of other libraries.
+        backend: backend of the passes and convolutions; empty if nothing was accelerated.
+        convolutions: names of the 3x3 convolutions that use Winograd's algorithm on large maps.
     """
 
     fused: tuple[str, ...]
@@ -43,7 +43,7 @@ class Accelerated(Printed):
     convolutions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        counts = f"norms fused: {len(self.fused)}; convolutions in fewer products: {len(self.convolutions)}"
+        counts = f"norms fused: {len(self.fused)}; Winograd convolutions: {len(self.convolutions)}"
         lines = [f"{counts}; left: {len(self.left)}{f'; backend: {self.backend}' if self.backend else ''}"]
         reasons: dict[str, list[str]] = {}
         for name, why in self.left:
@@ -56,43 +56,43 @@ class Accelerated(Printed):
 
 @by_name
 def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
-    """Fuse batch norms with the blocks, additions and ReLUs behind them, in place, for training and evaluation.
+    """Fuse batch norms with the blocks, additions and ReLUs after them, in place, for training and evaluation.
 
-    Only residual units of ours (`senet.nn.Residual`) and `nn.Sequential` are fused: networks of torchvision and timm
-    write their units as forward methods, so that of those only convolutions gain, and the result lists the rest.
-    Nothing is run and nothing compared: which modules are fused depends on their classes alone, and what the backend
-    computes on this device was compared with plain torch before its first use.
+    Only `senet.nn.Residual` and `nn.Sequential` modules are fused. Networks of torchvision and timm implement their
+    units in forward methods, so only their convolutions get faster; the result lists everything else. The network is
+    not run: the classes of the modules determine what is fused, and the results of the backend were compared with plain
+    torch before its first use on this device.
 
-    Values and gradients are those of the ordinary network up to rounding; the state dict, running statistics
-    included, is the same. The maps between a norm and its ReLU are neither written nor kept. With `native`, 3x3
-    convolutions in float32 and channels last take a quarter of the products (docs/fast.md).
+    Values and gradients equal those of the original network up to rounding; the state dict, including running
+    statistics, is the same. Maps between a norm and its ReLU are neither written nor kept. With `native`, 3x3
+    convolutions in float32 and channels last need a quarter of the multiplications (docs/fast.md).
 
     Args:
-        model: with residual units of ours, or sequences of modules; what is written in other forward methods is left
-            alone, and listed.
-        backend: `native` (C++ for CPUs, compiled once on this machine: some seconds), `triton` (CUDA), `inductor`
-            (torch.compile), `reference` (plain torch: for tests, slower than not fusing); `auto` is `native` or
-            `triton`, and leaves the network as it is, with a warning, where neither can run.
+        model: a network with `senet.nn.Residual` units or `nn.Sequential` modules; operations in other forward methods
+            are not changed, and listed.
+        backend: `native` (C++ for CPUs, compiled once on this machine in a few seconds), `triton` (CUDA), `inductor`
+            (torch.compile), `reference` (plain torch: for tests, slower than no fusion); `auto` selects `native` or
+            `triton`, and leaves the network unchanged, with a warning, if neither can run.
 
     Returns:
         What was fused and what was not, with the reason.
 
     Raises:
-        BackendError: if the machine cannot run the backend, or it computes wrong values there.
-        SpecError: if the backend is not known, or `model` is no network.
+        BackendError: if the machine cannot run the backend, or its results are wrong there.
+        SpecError: if the backend is not known, or `model` is not a network.
     """
     if not isinstance(model, nn.Module):
-        raise SpecError(f"model = {model!r} is no network; give a torch.nn.Module.")
+        raise SpecError(f"model = {model!r} is not a network; pass a torch.nn.Module.")
     if backend not in ("auto", *BACKENDS):
         raise unknown("backend", backend, ("auto", *BACKENDS))
     if backend == "auto":
         chosen = _automatic(model)
         if chosen is None:
-            return Accelerated(fused=(), left=tuple(_everything(model, "no backend can run")), backend="")
+            return Accelerated(fused=(), left=tuple(_everything(model, "no backend is available")), backend="")
         backend = chosen
     passes(backend)  # compiles
     if why := obstacle(backend, _device(model)):
-        raise BackendError(f"{why}; choose the backend 'reference', or leave it out.")
+        raise BackendError(f"{why}; choose the backend 'reference', or omit it.")
     tiled = backend == "native" and is_available()
     for module in model.modules():
         if fused := FUSED.get(type(module)):
@@ -113,14 +113,14 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
 
 
 def decelerate(model: nn.Module) -> None:
-    """Give a network its ordinary forward pass back."""
+    """Undo `accelerate`: restore the original forward passes of a network."""
     for module in model.modules():
         if type(module) in ORDINARY:
             module.__class__ = ORDINARY[type(module)]
         if isinstance(module, tuple(ORDINARY.values())):
             module.__dict__.pop(
                 "fused_backend", None
-            )  # a slice has none of its own; a parametrized layer keeps its class
+            )  # slices do not have the attribute; parametrized layers keep their class
 
 
 def _automatic(model: nn.Module) -> str | None:
@@ -129,10 +129,10 @@ def _automatic(model: nn.Module) -> str | None:
     try:
         if (backend := backend_for(device)) is not None:
             return backend
-        why = f"no backend runs on {device}"
+        why = f"no backend supports {device}"
     except BackendError as error:
         why = str(error)
-    warnings.warn(f"the network is left as it is: {why}", stacklevel=4)
+    warnings.warn(f"the network is not accelerated: {why}", stacklevel=4)
     return None
 
 
@@ -160,22 +160,22 @@ def _norms(model: nn.Module) -> Iterator[tuple[str, str]]:
             if name in ends:
                 yield name, ends[name]
             elif type(parent) is not FusedSequential:
-                yield name, f"it stands in the forward method of {type(parent).__name__}, not in a sequence"
+                yield name, f"it is called in the forward method of {type(parent).__name__}, not in a sequence"
             else:
-                yield name, "" if type(following) is nn.ReLU else "there is no ReLU behind it"
+                yield name, "" if type(following) is nn.ReLU else "no ReLU follows it"
 
 
 def _strangeness(norm: nn.Module) -> str:
-    """Return why the passes of a norm are not known."""
+    """Return why a norm is not supported."""
     if type(norm) not in NORMS:
         return f"its class {type(norm).__name__} is not one of torch's norms"
     if insertions(norm._forward_hooks) or insertions(norm._forward_pre_hooks):
-        return "a block that was inserted hangs on it"
-    return "a hook listens to it" if not is_plain(norm) else "it has no weights, or counts no batches"
+        return "an inserted block is attached to it"
+    return "it has a hook" if not is_plain(norm) else "it has no weights, or no batch counter"
 
 
 def _ends(model: nn.Module) -> dict[str, str]:
-    """Give the last norms of the branches of residual units, each with the reason why it is not fused."""
+    """Return the last norm of every residual branch with the reason why it is not fused; empty if it is."""
     ends = {}
     for name, unit in model.named_modules():
         if type(unit) is not FusedResidual or not isinstance(unit.branch, nn.Sequential):
@@ -185,11 +185,11 @@ def _ends(model: nn.Module) -> dict[str, str]:
             continue
         why = ""
         if type(unit.act) is not nn.ReLU:
-            why = "there is no ReLU after the addition"
+            why = "no ReLU follows the addition"
         elif unit.se is not None and unit.se_identity is not None:
-            why = "two blocks meet at the addition"
+            why = "both summands of the addition have blocks"
         elif block := unit.se or unit.se_identity:
-            why = "" if excite_of(block) else "the block behind it needs its map"
+            why = "" if excite_of(block) else "the block after it needs the whole map"
         ends[f"{name}.branch.{steps[-1][0]}".lstrip(".")] = why
     return ends
 
@@ -210,13 +210,13 @@ def _blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
     for there in find(model):
         name, block = there.name, model.get_submodule(there.name)
         if not isinstance(block, SqueezeExcite):
-            yield name, f"its class {type(block).__name__} is not senet's; senet.optimize takes it, for inference"
+            yield name, f"its class {type(block).__name__} is not senet's; senet.optimize supports it, for inference"
         elif block.spec.squeeze != "avg":
-            yield name, f"the squeeze is {block.spec.squeeze!r}; only the average follows from sums"
+            yield name, f"the squeeze is {block.spec.squeeze!r}; only the average can be computed from sums"
         elif block.num_map_layers:
             yield name, f"the variant {block.spec.variant!r} acts on the map"
         else:
             yield (
                 name,
-                "" if block in fused else "it does not stand behind a norm or at an addition of ours",
+                "" if block in fused else "it does not follow a norm, and is not part of a senet.nn.Residual",
             )

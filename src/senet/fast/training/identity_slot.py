@@ -1,9 +1,9 @@
-"""Scale one of two maps by its own squeeze and add the other: the slot `identity`, and units that end without a norm.
+"""Fused scaling of a map by its block and addition of another: the slot `identity`, and units without a last norm.
 
     z = mean_hw x        s = gate(excite(z))        y = s x + t
     ds = Sum(dy x)       dx = s dy + dz / hw        dt = dy
 
-Behind a norm, `t = norm(u)` and a ReLU follows: y = relu(a u + b + s x).
+In a unit with a last norm, `t = norm(u)` and a ReLU follows: y = relu(a u + b + s x).
 
 Letters in shapes: n images, c channels, h and w sizes.
 """
@@ -25,11 +25,11 @@ Map = Float[Tensor, "n c h w"]
 
 
 class SqueezeMap(torch.autograd.Function):
-    """From a map to its squeeze; on the way back, the gradient of the map through the squeeze and the scale."""
+    """Forward: the squeeze of a map. Backward: the gradient of the map through both squeeze and scale."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, backend: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Give z and the link."""
+        """Return z and the link."""
         ctx.backend = backend
         ctx.save_for_backward(x)
         return (passes(backend).moments(x)[0], *link(x, 1))
@@ -37,17 +37,17 @@ class SqueezeMap(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dz: Tensor, g: Tensor, rows: Tensor) -> tuple[Tensor | None, ...]:
-        """Finish: dx = s g + dz / hw."""
+        """Return dx = s g + dz / hw."""
         (x,) = ctx.saved_tensors
         return passes(ctx.backend).finish(g, x, rows[0], None, dz / (x.shape[2] * x.shape[3]), None, None, None), None
 
 
 class ScaleAddMap(torch.autograd.Function):
-    """From two maps and the gate of the first to s x + t."""
+    """Forward: s x + t for two maps and the gate of the first."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, t: Tensor, s: Tensor, linked: Tensor, rows: Tensor, backend: str) -> Tensor:
-        """Give y."""
+        """Return y."""
         ctx.backend = backend
         ctx.save_for_backward(x, s)
         return passes(backend).apply(x, t, s, torch.zeros_like(s), None, None, False)
@@ -55,14 +55,14 @@ class ScaleAddMap(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of t and s; that of x follows in `SqueezeMap`."""
+        """Return the gradients of t and s; `SqueezeMap` computes that of x."""
         x, s = ctx.saved_tensors
         g, _, sgx = passes(ctx.backend).mask(dy, None, x, None)
         return None, g, sgx, g, s[None], None
 
 
 class NormAddGated(torch.autograd.Function):
-    """From u, the shortcut and its gate to relu(norm(u) + s x)."""
+    """Forward: relu(norm(u) + s x) for u, the shortcut x and its gate s."""
 
     @staticmethod
     def forward(
@@ -82,7 +82,7 @@ class NormAddGated(torch.autograd.Function):
         group: Group,
         backend: str,
     ) -> Tensor:
-        """Give y."""
+        """Return y."""
         y = passes(backend).apply(u, x, a, b, s, None, True)
         ctx.count, ctx.group, ctx.backend = count, group, backend
         ctx.save_for_backward(u, x, y, s, gamma, centre, k)
@@ -91,7 +91,7 @@ class NormAddGated(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of u, the gate and the norm; that of x follows in `SqueezeMap`."""
+        """Return the gradients of u, the gate and the norm; `SqueezeMap` computes that of x."""
         u, x, y, s, gamma, centre, k = ctx.saved_tensors
         g, sg, sgu, sgx = passes(ctx.backend).mask(dy, y, u, x)
         words = sg, sgu, None, None, None, None, gamma, centre, k, u.shape[2] * u.shape[3], ctx.count, False
@@ -101,7 +101,7 @@ class NormAddGated(torch.autograd.Function):
 
 
 def scale_add(x: Map, t: Map, *, excite: Excite, backend: str) -> Map:
-    """Give se(x) + t: the end of a unit without a last norm.
+    """Return se(x) + t: the tail of a unit without a last norm.
 
     Source:
         The algebra is this project's own (docs/fast.md).
@@ -112,7 +112,7 @@ def scale_add(x: Map, t: Map, *, excite: Excite, backend: str) -> Map:
 
 
 def gated_shortcut(u: Map, x: Map, *, norm: Norm, excite: Excite, backend: str) -> Map:
-    """Give relu(norm(u) + se(x)): the tail of a unit with a block in the slot `identity`.
+    """Return relu(norm(u) + se(x)): the tail of a unit with a block in the slot `identity`.
 
     Source:
         The algebra is this project's own (docs/fast.md).

@@ -1,7 +1,7 @@
-"""Modules whose forward pass is fused; they differ from the ordinary ones in their class alone.
+"""Modules with a fused forward pass; they differ from the original ones only in their class.
 
-Keys, values and hooks stay. Whatever does not fit at a call - another type of map, a hook on a module that would be
-passed over, a map so small that it does not pay - runs as torch runs it.
+State-dict keys, values and hooks stay. A call that the passes do not support - another type of map, a hook on a module
+that would be bypassed, a map too small to benefit - runs plain torch.
 
 Letters in shapes: n images, c and d channels, *s and *t sizes.
 """
@@ -26,17 +26,17 @@ from senet.nn.squeeze import SQUEEZES
 
 __all__ = ["FusedResidual", "FusedSequential", "excite_of", "is_norm"]
 
-FEW_POSITIONS = 1024  # of all images, up to which a matrix product beats torch's 1x1 convolution (docs/fast.md)
+FEW_POSITIONS = 1024  # positions of a batch up to which a matrix product beats torch's 1x1 convolution (docs/fast.md)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class FusedSequential(nn.Sequential):
-    """A sequence in which every norm with a ReLU behind it, and a block behind that, run as one operation."""
+    """A sequence in which every norm followed by a ReLU, and by a block if there is one, runs as one operation."""
 
-    fused_backend: str = ""  # none: a slice of a fused sequence has no choice of its own
+    fused_backend: str = ""  # none by default, e.g. for a slice of a fused sequence
 
     def forward(self, input: Any) -> Any:
-        """Run the sequence."""
+        """Apply the sequence."""
         return run(parts(self), input, live_backend(self))
 
 
@@ -46,7 +46,7 @@ class FusedResidual(Residual):
     fused_backend: str = ""
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *t"]:
-        """Run the unit."""
+        """Apply the unit."""
         x = _through(self.head, x)
         u = _through(self.se_pre, x)
         steps: list[nn.Module] = [self.branch]
@@ -62,7 +62,7 @@ class FusedResidual(Residual):
         return _through(self.se_post, self._end(u, r, norm, backend))
 
     def _end(self, u: Tensor, r: Tensor, norm: Norm | None, backend: str) -> Tensor:
-        """Run what follows the branch, in the fewest passes that its parts allow."""
+        """Apply everything after the branch, in as few passes as its parts allow."""
         standard, identity = excite_of(self.se), excite_of(self.se_identity)
         gated = standard is not None or identity is not None
         fits = u.shape == r.shape and u.dtype == r.dtype and fit(u, norm, backend, gated=gated)
@@ -79,19 +79,20 @@ class FusedResidual(Residual):
 
 
 def live_backend(module: FusedSequential | FusedResidual) -> str:
-    """Give the backend that may run now; empty for none."""
+    """Return the backend that may run now; empty for none."""
     return "" if is_watched() else module.fused_backend
 
 
 def parts(sequence: nn.Module) -> list[nn.Module]:
-    """Give the modules of a sequence in the order they run, one that stands there twice twice."""
+    """Return the modules of a sequence in execution order, including repetitions."""
     return [module for module in sequence._modules.values() if module is not None]
 
 
 def run(modules: Sequence[nn.Module], x: Any, backend: str) -> Any:
-    """Run modules one after another, some of them together.
+    """Apply modules in sequence, with some of them fused.
 
-    A norm with a ReLU behind it, and a block behind that, are one operation; a max pool goes before the ReLU in front.
+    A norm followed by a ReLU, and by a block if there is one, runs as one operation; a max pool after a ReLU is applied
+    before it.
     """
     if not backend:
         for each in modules:
@@ -107,7 +108,7 @@ def run(modules: Sequence[nn.Module], x: Any, backend: str) -> Any:
             x = norm_relu(x, norm=module, excite=excite, backend=backend)
             at += 1 if excite is None else 2
         elif is_relu(module) and not module.inplace and is_pool(act):
-            x = module(act(x))  # the largest of rectified values is the rectified largest: a quarter of the work
+            x = module(act(x))  # ReLU and max commute; the ReLU then processes a quarter of the values
             at += 1
         else:
             assert module is not None
@@ -116,7 +117,7 @@ def run(modules: Sequence[nn.Module], x: Any, backend: str) -> Any:
 
 
 def is_product(module: nn.Module, x: Any, backend: str) -> TypeGuard[nn.Conv2d]:
-    """Say whether a convolution is faster as a matrix product: 1x1, on few positions, channels last, on a CPU."""
+    """Return whether a convolution is faster as a matrix product: 1x1, few positions, channels last, on a CPU."""
     if type(module) is not nn.Conv2d or module.kernel_size != (1, 1) or module.stride != (1, 1):
         return False
     if backend != "native" or module.groups != 1 or module.padding != (0, 0) or not is_plain(module):
@@ -132,17 +133,17 @@ def as_product(module: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def is_relu(module: nn.Module | None) -> TypeGuard[nn.ReLU]:
-    """Say whether a module is a ReLU that nobody listens to."""
+    """Return whether a module is a ReLU without hooks."""
     return type(module) is nn.ReLU and is_plain(module)
 
 
 def is_pool(module: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
-    """Say whether a module is a max pool that gives out one map and that nobody listens to."""
+    """Return whether a module is a max pool without hooks that does not return indices."""
     return type(module) is nn.MaxPool2d and not module.return_indices and is_plain(module)
 
 
 def fit(u: Any, norm: Norm | None, backend: str, *, gated: bool) -> bool:
-    """Say whether the passes can take a map; torch's own norm raises its own errors."""
+    """Return whether the passes support a map; inputs that are not valid are left to torch, which raises the error."""
     if not backend or not is_suited(backend, u, gated=gated):
         return False
     if norm is None:
@@ -151,7 +152,7 @@ def fit(u: Any, norm: Norm | None, backend: str, *, gated: bool) -> bool:
 
 
 def is_norm(module: nn.Module | None) -> TypeGuard[Norm]:
-    """Say whether a module is a batch norm with weights whose passes are known."""
+    """Return whether a module is a batch norm that the passes support."""
     if type(module) not in NORMS or module is None or not is_plain(module):
         return False
     counts = module.num_batches_tracked is not None or module.running_mean is None
@@ -159,20 +160,20 @@ def is_norm(module: nn.Module | None) -> TypeGuard[Norm]:
 
 
 def excite_of(block: nn.Module | None) -> Excite | None:
-    """Give what turns the squeeze of a block into its weights; None if the block needs the map itself.
+    """Return a function from the squeeze of a block to its weights; None if the block needs the whole map.
 
-    The excitation is the block's own: only the squeeze is had in another way.
+    It runs the excitation of the block; only the squeeze is computed in another way.
     """
     if type(block) is not SqueezeExcite or block.spec.squeeze != "avg" or block.num_map_layers or not is_plain(block):
         return None
-    if block.squeeze is not SQUEEZES["avg"]:  # replaced by somebody
+    if block.squeeze is not SQUEEZES["avg"]:  # replaced after construction
         return None
 
     def excite(z: Tensor) -> Tensor:
         parameter = next(block.parameters(), None)
         w = z if parameter is None else z.to(parameter.dtype)
         with without_autocast(z):
-            if block.excitation is not None:  # takes maps, and may give what broadcasts
+            if block.excitation is not None:  # takes maps, and may return a broadcastable shape
                 return block.excite(w[:, :, None, None])[:, :, 0, 0].to(z.dtype).expand_as(z)
             return block.excite(w, layer=dense).to(z.dtype)
 
@@ -180,7 +181,7 @@ def excite_of(block: nn.Module | None) -> Excite | None:
 
 
 def dense(layer: nn.Module, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-    """Apply a 1x1 convolution to a descriptor as the linear map it is, which is faster on one position."""
+    """Apply a 1x1 convolution to a descriptor as a matrix product, which is faster for a single position."""
     if type(layer) is nn.Conv2d and is_plain(layer):
         return F.linear(z, layer.weight.flatten(1), layer.bias)
     mapped: Tensor = layer(z[:, :, None, None])

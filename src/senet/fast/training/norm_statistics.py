@@ -1,4 +1,4 @@
-"""What a batch norm normalises with: the statistics of the batch, of several processes' batches, or running ones.
+"""Statistics of a fused batch norm: from the batch, from the batches of several processes, or running ones.
 
 Letters in shapes: n images, c channels, h and w sizes.
 """
@@ -20,18 +20,18 @@ Row = Float[Tensor, " c"]
 
 
 class Normal(NamedTuple):
-    """How a map is normalised: `norm(u) = gamma k (u - centre) + beta = a u + b`.
+    """Coefficients of a normalisation: `norm(u) = gamma k (u - centre) + beta = a u + b`.
 
     Attributes:
-        gamma: the weight, in the precision of the statistics.
-        beta: the bias, ditto.
+        gamma: weight of the norm, in the precision of the statistics.
+        beta: bias of the norm, in the precision of the statistics.
         centre: mean of every channel.
-        k: one over the standard deviation of every channel, 1 / sqrt(var + eps).
+        k: inverse standard deviation of every channel, 1 / sqrt(var + eps).
         a: slope.
         b: offset.
-        values: values of a channel that the statistics come from; 0 if they are running ones, which do not depend on u.
-        mean: of every image and channel; None where nobody asked.
-        group: processes that share the statistics; None is this one alone.
+        values: values of a channel in the statistics; 0 for running statistics, which do not depend on u.
+        mean: mean of every image and channel; None if not requested.
+        group: processes that share the statistics; None for this process only.
     """
 
     gamma: Tensor
@@ -46,13 +46,13 @@ class Normal(NamedTuple):
 
 
 def normal(u: Float[Tensor, "n c h w"], norm: Norm, backend: str, *, squeeze: bool = False) -> Normal:
-    """Give what a map is normalised with, and update the running statistics as torch does.
+    """Return the coefficients that normalise a map, and update the running statistics as torch does.
 
     Args:
         u: the map.
-        norm: with weights.
-        backend: of the pass over the map.
-        squeeze: give the mean of every image and channel in evaluation mode too.
+        norm: a batch norm with weights.
+        backend: backend of the pass over the map.
+        squeeze: compute the mean of every image and channel in evaluation mode too.
     """
     assert norm.weight is not None
     assert norm.bias is not None
@@ -75,12 +75,12 @@ def normal(u: Float[Tensor, "n c h w"], norm: Norm, backend: str, *, squeeze: bo
 
 
 def uses_batch(norm: Norm) -> bool:
-    """Say whether a norm uses the statistics of the batch rather than the running ones."""
+    """Return whether a norm uses the statistics of the batch rather than the running ones."""
     return norm.training or norm.running_mean is None
 
 
 def _running(norm: Norm) -> tuple[tuple[Tensor, Tensor] | None, float]:
-    """Give the running statistics that this pass updates, and with which weight."""
+    """Return the running statistics that a pass updates, and the momentum; count the batch."""
     if not norm.training or not norm.track_running_stats or norm.running_mean is None or norm.running_var is None:
         return None, 0.0
     assert norm.num_batches_tracked is not None
@@ -90,7 +90,7 @@ def _running(norm: Norm) -> tuple[tuple[Tensor, Tensor] | None, float]:
 
 
 def _group(norm: Norm) -> "dist.ProcessGroup | None":
-    """Give the processes that share the statistics of a synchronised norm."""
+    """Return the process group of a synchronised norm; None for a single process."""
     if not isinstance(norm, nn.SyncBatchNorm) or not dist.is_available() or not dist.is_initialized():
         return None
     group = norm.process_group or dist.group.WORLD

@@ -1,8 +1,8 @@
-"""Norm and ReLU in one, alone or with a block behind it (the slot `inner`).
+"""Fused norm and ReLU, optionally with a block after them (the slot `inner`).
 
-The map behind the ReLU is never kept: its mask is that of `a u + b`, which costs nothing to compute again. The squeeze
-of a rectified map does not follow from the moments, but one pass normalises, rectifies and reduces at once, and the
-gradient of the gate comes from the same sums as that of the norm:
+The output of the ReLU is not kept: its mask is recomputed from `a u + b` at no cost. The squeeze of a rectified map
+cannot be computed from the moments, but a single pass normalises, rectifies and reduces, and the gradient of the gate
+follows from the same sums as that of the norm:
 
     m = [a u + b > 0]        z = mean_hw m (a u + b)        y = s m (a u + b)
     ds = a Sum(m dy u) + b Sum(m dy)        q = dz / hw
@@ -44,7 +44,7 @@ class NormReLU(torch.autograd.Function):
         group: Group,
         backend: str,
     ) -> Tensor:
-        """Give y."""
+        """Return y."""
         ctx.count, ctx.group, ctx.backend = count, group, backend
         ctx.save_for_backward(u, gamma, centre, k, a, b)
         return passes(backend).apply(u, None, a, b, None, None, True)
@@ -52,7 +52,7 @@ class NormReLU(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of u, gamma and beta."""
+        """Return the gradients of u, gamma and beta."""
         u, gamma, centre, k, a, b = ctx.saved_tensors
         sg, sgu = passes(ctx.backend).masked_sums(dy, u, a, b, False)
         words = sg, sgu, None, None, None, None, gamma, centre, k, u.shape[2] * u.shape[3], ctx.count, False
@@ -61,7 +61,7 @@ class NormReLU(torch.autograd.Function):
 
 
 class SqueezeRectified(torch.autograd.Function):
-    """From u to the squeeze of relu(norm(u)); on the way back, the gradient of u through everything."""
+    """Forward: the squeeze of relu(norm(u)). Backward: the total gradient of u."""
 
     @staticmethod
     def forward(
@@ -77,7 +77,7 @@ class SqueezeRectified(torch.autograd.Function):
         group: Group,
         backend: str,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give z and the link."""
+        """Return z and the link."""
         ctx.count, ctx.group, ctx.backend = count, group, backend
         ctx.save_for_backward(u, gamma, centre, k, a, b)
         return (passes(backend).rectified_sum(u, None, a, b) / (u.shape[2] * u.shape[3]), *link(u, 5))
@@ -85,7 +85,7 @@ class SqueezeRectified(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dz: Tensor, dy: Tensor, rows: Tensor) -> tuple[Tensor | None, ...]:
-        """Finish with what `ScaleRectified` sends."""
+        """Return the gradients of u and the norm, using the sums that `ScaleRectified` sends through the link."""
         u, gamma, centre, k, a, b = ctx.saved_tensors
         sg, sgu, sm, smu, s = rows.unbind()
         size = u.shape[2] * u.shape[3]
@@ -95,13 +95,13 @@ class SqueezeRectified(torch.autograd.Function):
 
 
 class ScaleRectified(torch.autograd.Function):
-    """From u and the gate to s relu(norm(u))."""
+    """Forward: s relu(norm(u)) for u and the gate s."""
 
     @staticmethod
     def forward(
         ctx: Any, u: Tensor, s: Tensor, a: Tensor, b: Tensor, linked: Tensor, rows: Tensor, backend: str
     ) -> Tensor:
-        """Give y."""
+        """Return y."""
         ctx.backend = backend
         ctx.save_for_backward(u, s, a, b)
         return passes(backend).apply(u, None, a, b, None, s, True)
@@ -109,20 +109,20 @@ class ScaleRectified(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradient of s; the others follow in `SqueezeRectified`."""
+        """Return the gradient of s; `SqueezeRectified` computes the others."""
         u, s, a, b = ctx.saved_tensors
         sg, sgu, sm, smu = passes(ctx.backend).masked_sums(dy, u, a, b, True)
         return None, torch.addcmul(b * sg, a, sgu), None, None, dy, torch.stack((sg, sgu, sm, smu, s)), None
 
 
 def norm_relu(u: Map, *, norm: Norm, excite: Excite | None, backend: str) -> Map:
-    """Give se(relu(norm(u))), and update the statistics of the norm as torch does.
+    """Return se(relu(norm(u))), and update the statistics of the norm as torch does.
 
     Args:
         u: input of the norm.
-        norm: any with weights.
-        excite: from a descriptor `(n, c)` to the weights of the channels; None is no block.
-        backend: of the passes over the maps.
+        norm: a batch norm with weights.
+        excite: maps a descriptor `(n, c)` to channel weights; None without a block.
+        backend: backend of the passes over the maps.
 
     Source:
         The algebra is this project's own (docs/fast.md).

@@ -1,15 +1,15 @@
-"""The tail of a residual unit - norm, squeeze-and-excitation, addition, ReLU - in the memory passes of a plain tail.
+"""The fused tail of a residual unit - norm, block, addition, ReLU - with no more memory passes than without the block.
 
-The squeeze of a normalised map is a function of the moments that the norm needs anyway, so nothing is reduced twice
-and the scaled map is never written: with m, v the mean and biased variance of each image and channel of u,
+The squeeze of a normalised map is a function of the moments that the norm computes anyway, so no second reduction is
+needed and the scaled map is never written: with m, v the mean and biased variance of each image and channel of u,
 
     mu = mean_n m        var = mean_n v + var_n m        k = 1 / sqrt(var + eps)
     z = gamma k (m - mu) + beta          s = gate(excite(z))
     y = relu(a u + b + r)                a = s gamma k,  b = s (beta - gamma k mu)
 
-Two autograd operations stand around an ordinary excitation: `Squeeze` gives z, `ScaleAdd` takes s. The gradient of u
-needs that of z, so `ScaleAdd` must hand what it knows to `Squeeze`: it does so as the gradient of a `link`, a map of
-zeros without memory that `Squeeze` gives and `ScaleAdd` takes.
+Two autograd operations surround an ordinary excitation: `Squeeze` returns z, `ScaleAdd` takes s. The gradient of u
+depends on that of z, so `ScaleAdd` must pass intermediate results to `Squeeze`: it does so as the gradient of a `link`,
+a tensor of zeros without memory that `Squeeze` returns and `ScaleAdd` takes.
 
 Letters in shapes: n images, c channels, h and w sizes; small letters without a size are matrices (n, c) or rows (c).
 """
@@ -34,7 +34,7 @@ Group = Any  # torch.distributed.ProcessGroup or None
 
 
 class Squeeze(torch.autograd.Function):
-    """From u to the squeeze of its normalised map; on the way back, the gradient of u through everything."""
+    """Forward: the squeeze of norm(u). Backward: the total gradient of u."""
 
     @staticmethod
     def forward(
@@ -51,7 +51,7 @@ class Squeeze(torch.autograd.Function):
         group: Group,
         backend: str,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give z and the link."""
+        """Return z and the link."""
         ctx.count, ctx.group, ctx.backend = count, group, backend
         ctx.save_for_backward(u, gamma, mean, centre, k)
         return (torch.addcmul(b, a, mean), *link(u, 3))
@@ -59,7 +59,7 @@ class Squeeze(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dz: Tensor, g: Tensor, rows: Tensor) -> tuple[Tensor | None, ...]:
-        """Finish with what `ScaleAdd` sends: du = A g + B u + C."""
+        """Return du = A g + B u + C and the gradients of the norm, using what `ScaleAdd` sends through the link."""
         u, gamma, mean, centre, k = ctx.saved_tensors
         sg, sgu, s = rows.unbind()
         size = u.shape[2] * u.shape[3]
@@ -70,7 +70,7 @@ class Squeeze(torch.autograd.Function):
 
 
 class ScaleAdd(torch.autograd.Function):
-    """From u, the shortcut and the gate to the output of the unit."""
+    """Forward: the output of the unit for u, the shortcut r and the gate s."""
 
     @staticmethod
     def forward(
@@ -84,7 +84,7 @@ class ScaleAdd(torch.autograd.Function):
         rows: Tensor,
         backend: str,
     ) -> Tensor:
-        """Give y."""
+        """Return y."""
         y = passes(backend).apply(u, r, a * s, b * s, None, None, True)
         ctx.backend = backend
         ctx.save_for_backward(u, y, s, a, b)
@@ -93,7 +93,7 @@ class ScaleAdd(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of r and s; those of u and the norm follow in `Squeeze`."""
+        """Return the gradients of r and s; `Squeeze` computes those of u and the norm."""
         u, y, s, a, b = ctx.saved_tensors
         g, sg, sgu = passes(ctx.backend).mask(dy, y, u, None)
         return None, g, torch.addcmul(b * sg, a, sgu), None, None, g, torch.stack((sg, sgu, s)), None
@@ -117,7 +117,7 @@ class NormAdd(torch.autograd.Function):
         group: Group,
         backend: str,
     ) -> Tensor:
-        """Give y."""
+        """Return y."""
         y = passes(backend).apply(u, r, a, b, None, None, True)
         ctx.count, ctx.group, ctx.backend = count, group, backend
         ctx.save_for_backward(u, y, gamma, centre, k)
@@ -126,7 +126,7 @@ class NormAdd(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        """Give all gradients."""
+        """Return all gradients."""
         u, y, gamma, centre, k = ctx.saved_tensors
         g, sg, sgu = passes(ctx.backend).mask(dy, y, u, None)
         words = sg, sgu, None, None, None, None, gamma, centre, k, u.shape[2] * u.shape[3], ctx.count, False
@@ -135,27 +135,27 @@ class NormAdd(torch.autograd.Function):
 
 
 def between(words: Any, group: Group, backend: str) -> tuple[Any, ...]:
-    """Turn the sums of the first backward pass into gradients and into the coefficients of the second."""
+    """Compute gradients and the coefficients of the second backward pass from the sums of the first."""
     if group is not None:
         return gradients(*words, group)  # type: ignore[call-arg]
     return passes(backend).gradients(*words)
 
 
 def link(u: Map, rows: int) -> tuple[Map, Float[Tensor, "k n c"]]:
-    """Give zeros in the shape of a map and of several matrices, without memory: their gradients carry messages."""
+    """Return zeros in the shape of a map and of several matrices, without memory; their gradients transport data."""
     precise = torch.promote_types(u.dtype, torch.float32)
     return u.new_zeros(()).expand(u.shape), u.new_zeros((), dtype=precise).expand(rows, *u.shape[:2])
 
 
 def fused_tail(u: Map, r: Map, *, norm: Norm, excite: Excite | None, backend: str) -> Map:
-    """Give relu(se(norm(u)) + r), and update the statistics of the norm as torch does.
+    """Return relu(se(norm(u)) + r), and update the statistics of the norm as torch does.
 
     Args:
         u: input of the norm.
-        r: the shortcut.
+        r: output of the shortcut.
         norm: the last norm of the branch.
-        excite: from a descriptor `(n, c)` to the weights of the channels; None is no block.
-        backend: of the passes over the maps.
+        excite: maps a descriptor `(n, c)` to channel weights; None without a block.
+        backend: backend of the passes over the maps.
 
     Source:
         The algebra is this project's own (docs/fast.md).

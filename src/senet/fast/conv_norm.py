@@ -1,4 +1,4 @@
-"""Norms that are multiplied into the convolution before them, and 1x1 convolutions as matrices.
+"""Fusing batch norms into the preceding convolution, and 1x1 convolutions as matrix products.
 
 Letters in shapes: n images, d outputs, c inputs, *s sizes.
 """
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["CONVS", "NORMS", "Conv", "Norm", "Pointwise", "fold_norm", "is_pointwise", "matrix", "spell_out"]
+__all__ = ["CONVS", "NORMS", "Conv", "Norm", "Pointwise", "expand_sizes", "fuse_norm", "is_pointwise", "matrix"]
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -28,9 +28,9 @@ class Norm(NamedTuple):
 
 
 class Pointwise(nn.Module):
-    """A 1x1 convolution of a descriptor `(n, c, 1, 1)` or `(n, c)` as a product with a matrix, in the matrix' type.
+    """A 1x1 convolution of a descriptor `(n, c, 1, 1)` or `(n, c)` as a matrix product, in the dtype of the matrix.
 
-    One position needs no convolution: on a CPU its weights would be repacked at every call.
+    On a CPU, a convolution of a single position would repack its weights at every call.
     """
 
     def __init__(self, weight: Float[Tensor, "d c"], bias: Float[Tensor, "d"] | None) -> None:
@@ -39,13 +39,13 @@ class Pointwise(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, z: Float[Tensor, "n c *s"]) -> Float[Tensor, "n d *s"]:
-        """Map the channels."""
+        """Apply the matrix to the channels."""
         flat = F.linear(z.flatten(1).to(self.weight.dtype), self.weight, self.bias)
         return flat if z.ndim == 2 else flat.reshape(*flat.shape, *[1] * (z.ndim - 2))
 
 
-def fold_norm(conv: Conv, norm: Norm) -> Conv:
-    """Make the convolution that gives what the norm gives after `conv`, computed in float64.
+def fuse_norm(conv: Conv, norm: Norm) -> Conv:
+    """Return a convolution equivalent to `conv` followed by the norm, computed in float64.
 
     With `k = gamma / sqrt(var + eps)`: `W' = k W` and `b' = k (b - mean) + beta`.
     """
@@ -55,7 +55,7 @@ def fold_norm(conv: Conv, norm: Norm) -> Conv:
     bias = bias if conv.bias is None else bias + k * conv.bias.detach().double()
     bias = bias if norm.beta is None else bias + norm.beta.detach().double()
     weight = conv.weight.detach()
-    folded = type(conv)(
+    fused = type(conv)(
         conv.in_channels,
         conv.out_channels,
         conv.kernel_size,  # type: ignore[arg-type]  # a tuple of as many sizes as the class has dimensions
@@ -67,13 +67,13 @@ def fold_norm(conv: Conv, norm: Norm) -> Conv:
         device="meta",
     )
     scaled = weight.double() * k.view(-1, *[1] * (weight.ndim - 1))
-    folded.weight = nn.Parameter(torch.empty_like(weight).copy_(scaled), requires_grad=False)  # its memory format
-    folded.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
-    return folded.eval()
+    fused.weight = nn.Parameter(torch.empty_like(weight).copy_(scaled), requires_grad=False)  # its memory format
+    fused.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
+    return fused.eval()
 
 
-def spell_out(model: nn.Module) -> None:
-    """Give each dimension of a convolution its own number where somebody set one for all, which torch accepts too."""
+def expand_sizes(model: nn.Module) -> None:
+    """Replace integer strides, paddings and dilations, which torch accepts if set later, by one per dimension."""
     for module in model.modules():
         if not isinstance(module, CONVS):
             continue
@@ -83,12 +83,12 @@ def spell_out(model: nn.Module) -> None:
 
 
 def is_pointwise(layer: nn.Module) -> bool:
-    """Return whether a layer of an excitation is a convolution of one position that mixes all channels."""
+    """Return whether a layer is a 1x1 convolution without groups and padding."""
     return isinstance(layer, CONVS) and set(layer.kernel_size) == {1} and layer.groups == 1 and not any(layer.padding)
 
 
 def matrix(conv: Conv) -> Float[Tensor, "d c"]:
-    """Give a 1x1 convolution as a matrix in float64, groups as blocks on its diagonal."""
+    """Return a 1x1 convolution as a matrix in float64; groups become blocks on its diagonal."""
     weight = conv.weight.detach().double().flatten(1)
     if conv.groups == 1:
         return weight
