@@ -80,10 +80,10 @@ def test_the_block_takes_a_ratio_and_names_our_word_for_those_of_others() -> Non
     assert senet.SqueezeExcite(64, reduction=8).widths == (64, 8, 64)
     assert senet.SqueezeExcite(64, SESpec(variant="bump"), reduction=4).widths == (64, 16, 16, 64)
     for others, said in (
-        ({"rd_ratio": 0.25}, "rd_ratio = 0.25 is not an argument of SqueezeExcite; give reduction=R"),
+        ({"rd_ratio": 0.25}, "rd_ratio = 0.25 is not an argument of SqueezeExcite; use reduction=R"),
         ({"squeeze_channels": 8}, "reduction=channels // squeeze_channels"),
         ({"gate_layer": "sigmoid"}, "SESpec"),
-        ({"colour": 1}, "colour = 1 is not an argument of SqueezeExcite; give the design as SESpec"),
+        ({"colour": 1}, "colour = 1 is not an argument of SqueezeExcite; pass the spec as SESpec"),
     ):
         with pytest.raises(SpecError, match=said):
             senet.SqueezeExcite(64, **others)  # type: ignore[arg-type]

@@ -123,7 +123,7 @@ def test_a_network_of_another_library_folds_by_its_name(call, tmp_path: Path) ->
         (("resnet8", "--data", "digits"), 2, "give them by --weights FILE"),
         (("torchvision:resnet51", "--weights", "w.pt"), 2, "Did you mean resnet50"),
         (("resnt8", "--data", "digits", "--weights", "w.pt"), 2, "resnet8"),
-        (("resnet8", "--data", "digits", "--weights", "w.pt"), 4, "there is no such file"),
+        (("resnet8", "--data", "digits", "--weights", "w.pt"), 4, "does not exist"),
     ],
 )
 def test_mistakes_are_one_line_with_the_way_out(call, words, code, message) -> None:

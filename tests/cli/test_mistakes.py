@@ -14,7 +14,7 @@ MISTAKES = {
     "senet.cost(nn.Linear(1, 1), shape=5)": "shape = 5 is no input",
     "senet.find(5)": "model = 5 is no network; give a torch.nn.Module, e.g. create_model('resnet20').",
     "senet.create_model(5)": "model = 5 is not known.",
-    "senet.create_model('resnet20', weights=5)": "weights = 5 is no place; give the path",
+    "senet.create_model('resnet20', weights=5)": "weights = 5 is not a path; pass a file",
     "senet.create_model('resnet20', num_classes='a')": "num_classes = 'a'",
     "senet.load_weights(nn.Linear(1, 1), '/path')": "for a file use create_model(name, weights=path)",
     "senet.load_weights('resnet20', {})": "model = 'resnet20' is no network",

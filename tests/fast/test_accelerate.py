@@ -307,9 +307,9 @@ def test_what_is_left_alone_is_named_with_its_reason() -> None:
     model = network([SESpec(squeeze="max"), SESpec(slot="pre")])
     done = accelerate(model, backend="reference")
     left = dict(done.left)
-    assert left["stage1.unit1.branch.norm2"] == "the block behind it needs its map"
-    assert left["stage1.unit1.se"] == "the squeeze is 'max'; only the average follows from sums"
-    assert "does not stand behind a norm" in left["stage1.unit1.se_pre"]
+    assert left["stage1.unit1.branch.norm2"] == "the block after it needs the whole map"
+    assert left["stage1.unit1.se"] == "the squeeze is 'max'; only the average can be computed from sums"
+    assert "does not follow a norm" in left["stage1.unit1.se_pre"]
     assert "stem.norm" in done.fused
     assert done.backend == "reference"
 
@@ -344,14 +344,14 @@ def test_norms_and_blocks_of_other_libraries_are_listed_and_the_result_prints_as
     left = dict(done.left)
     assert left["norm1"] == "it stands in the forward method of Foreign, not in a sequence"
     assert left["norm2"] == "its class BatchNormAct2d is not one of torch's norms"
-    assert left["norm3"] == "it has no weights, or counts no batches"
-    assert left["norm4"] == "a hook listens to it"
+    assert left["norm3"] == "it has no weights, or no batch counter"
+    assert left["norm4"] == "it has a hook"
     assert left["se"].startswith("its class SqueezeExcitation is not senet's")
     assert done.backend == ""
-    assert str(done).splitlines()[0] == "norms fused: 0; convolutions in fewer products: 0; left: 5"
+    assert str(done).splitlines()[0] == "norms fused: 0; Winograd convolutions: 0; left: 5"
     text = str(accelerate(create_model("resnet50", options={"depths": (1, 1, 1, 1)}), backend="reference"))
-    assert text.splitlines()[0] == "norms fused: 13; convolutions in fewer products: 0; left: 4; backend: reference"
-    assert "stage1.unit1.shortcut.norm and 3 more: left, there is no ReLU behind it" in text
+    assert text.splitlines()[0] == "norms fused: 13; Winograd convolutions: 0; left: 4; backend: reference"
+    assert "stage1.unit1.shortcut.norm and 3 more: left, no ReLU follows it" in text
 
 
 def test_a_map_of_one_value_gets_torchs_own_error() -> None:
@@ -364,7 +364,9 @@ def test_a_map_of_one_value_gets_torchs_own_error() -> None:
 def test_without_a_compiler_the_network_is_left_as_it_is_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     model = network(DESIGNS["standard"], dtype=torch.float32)
-    with pytest.warns(UserWarning, match=r"the network is left as it is: .* needs a C\+\+ compiler and there is none"):
+    with pytest.warns(
+        UserWarning, match=r"the network is not accelerated: .* needs a C\+\+ compiler, but none was found"
+    ):
         done = accelerate(model)
     assert done.backend == ""
     assert not done.fused

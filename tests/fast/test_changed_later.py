@@ -277,7 +277,7 @@ def test_what_is_written_into_a_map_by_a_statement_is_read(write: Callable[..., 
     ids=["view", "slice"],
 )
 def test_what_is_written_through_a_view_is_refused_not_lost(write: Callable[..., object]) -> None:
-    with pytest.raises(SpecError, match="writes into a part or a view of a map"):
+    with pytest.raises(SpecError, match="writes into a slice or view of a map"):
         optimize(Statements(write).eval())
 
 

@@ -249,9 +249,9 @@ def test_a_compiler_that_cannot_be_read_is_told_in_one_line(
     source: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", words)
-    with pytest.raises(BackendError, match=r"^CXX = .* is not a command \(No closing quotation\); [^\n]*$"):
+    with pytest.raises(BackendError, match=r"^CXX = .* is not a valid command \(No closing quotation\); [^\n]*$"):
         load(source)
-    with pytest.warns(UserWarning, match="the network is left as it is: CXX = "):
+    with pytest.warns(UserWarning, match="the network is not accelerated: CXX = "):
         assert not accelerate(nn.Sequential(nn.Conv2d(3, 4, 3))).backend
 
 

@@ -1,4 +1,4 @@
-"""A kernel that fails on a GPU: plain passes take over where it got no memory, otherwise one line says what to do."""
+"""A kernel that fails on a GPU: plain passes take over if memory runs out, otherwise the error is one line."""
 
 import importlib
 import sys
@@ -38,7 +38,9 @@ def test_the_plain_pass_runs_where_a_kernel_gets_no_memory(name: str, error: Exc
     passes = guarded(replace(REFERENCE, **{name: failing(error)}), REFERENCE)
     u = torch.randn(2, 3, 4, 4)
     words = (u,) if name == "moments" else (u, None, u, None)
-    with pytest.warns(UserWarning, match=rf"^the fused pass '{name}' got no memory \([^\n]*\); torch's own .* run\.$"):
+    with pytest.warns(
+        UserWarning, match=rf"^the fused pass '{name}' ran out of memory \([^\n]*\); using plain torch\.$"
+    ):
         found = getattr(passes, name)(*words)
     for one, other in zip(found, getattr(REFERENCE, name)(*words), strict=True):
         assert torch.equal(one, other)
@@ -88,12 +90,12 @@ def test_without_triton_a_gpu_trains_as_torch_does(monkeypatch: pytest.MonkeyPat
     for cached in (backends.triton, backends._is_usable):
         cached.cache_clear()  # type: ignore[attr-defined]
     try:
-        with pytest.warns(UserWarning, match=r"needs Triton .*pip install triton\.; the network runs as torch") as seen:
+        with pytest.warns(UserWarning, match=r"needs Triton .*pip install triton\.; using plain torch") as seen:
             found = [backends.live(SimpleNamespace(device=device)) for _ in range(3)]  # type: ignore[arg-type]
         assert found == [REFERENCE] * 3
         assert len(seen) == 1
         monkeypatch.setattr(accelerating, "_device", lambda model: device)
-        with pytest.warns(UserWarning, match=r"the network is left as it is: .* needs Triton"):
+        with pytest.warns(UserWarning, match=r"the network is not accelerated: .* needs Triton"):
             assert accelerating.accelerate(nn.Sequential(nn.Conv2d(3, 4, 1))).backend == ""
         with pytest.raises(BackendError, match=r"needs Triton"):
             accelerating.accelerate(nn.Sequential(nn.Conv2d(3, 4, 1)), backend="triton")

@@ -237,7 +237,7 @@ class Read(nn.Module):
 
 def test_a_map_that_something_else_reads_stays_as_it_is() -> None:
     report = assert_same(trained(Read())).report
-    assert report.left_norms == (("norm1", "something else reads the map between the two"),)
+    assert report.left_norms == (("norm1", "something else reads the map between them"),)
     assert "something else reads" in report.blocks[0].why
 
 
@@ -359,7 +359,7 @@ def test_onnx_gives_the_same_logits(tmp_path: Path) -> None:
     ("model", "words"),
     [
         (nn.Sequential(nn.Linear(3, 3), nn.ReLU()), "nothing to optimize"),
-        (SqueezeExcite(16), "is a block alone"),
+        (SqueezeExcite(16), "is a single block"),
     ],
 )
 def test_nothing_to_optimize_is_refused_in_one_line(model: nn.Module, words: str) -> None:
@@ -369,7 +369,7 @@ def test_nothing_to_optimize_is_refused_in_one_line(model: nn.Module, words: str
 
 
 def test_an_optimized_network_is_refused() -> None:
-    with pytest.raises(SpecError, match="optimized already"):
+    with pytest.raises(SpecError, match="is already optimized"):
         optimize(optimize(zoo("resnet20")))
 
 
@@ -379,7 +379,7 @@ class Fickle(nn.Module):
 
 
 def test_a_network_that_branches_on_values_is_refused_in_one_line() -> None:
-    with pytest.raises(SpecError, match=r"Fickle cannot be traced .* give a network") as caught:
+    with pytest.raises(SpecError, match=r"Fickle cannot be traced .* pass a network") as caught:
         optimize(Fickle())
     assert "\n" not in str(caught.value)
 

@@ -141,7 +141,7 @@ def fresh(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> object:
 
 def test_without_a_compiler_the_error_says_what_to_do(fresh: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(BackendError, match="needs a C\\+\\+ compiler and there is none; install g\\+\\+ or clang"):
+    with pytest.raises(BackendError, match="needs a C\\+\\+ compiler, but none was found; install g\\+\\+ or clang"):
         passes("native")
 
 

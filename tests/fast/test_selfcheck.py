@@ -119,12 +119,12 @@ def test_wrong_passes_are_left_out_with_one_warning_and_training_goes_on(monkeyp
     wrong = replace(REFERENCE, apply=off_by_one(REFERENCE.apply))
     monkeypatch.setitem(backends.BACKENDS, "native", lambda: wrong)
     start = "backend = 'native' computes wrong values on cpu: apply of 2x5x3x7, float32, contiguous"
-    with pytest.warns(UserWarning, match=rf"^{start} [^\n]*; the network runs as torch runs it\.$") as seen:
+    with pytest.warns(UserWarning, match=rf"^{start} [^\n]*; using plain torch\.$") as seen:
         logits = sum(good(images()) for _ in range(3))
     assert len(seen) == 1
     logits.sum().backward()  # type: ignore[union-attr]
     assert logits.isfinite().all()
-    with pytest.warns(UserWarning, match="the network is left as it is: backend = 'native' computes wrong values"):
+    with pytest.warns(UserWarning, match="the network is not accelerated: backend = 'native' computes wrong values"):
         assert accelerate(network()).backend == ""
     with pytest.raises(BackendError, match=r"wrong values on cpu: apply of .*; choose the backend 'reference'"):
         accelerate(network(), backend="native")
@@ -137,7 +137,7 @@ def test_a_backend_that_fails_is_named_in_one_line(error: Exception, monkeypatch
         raise error
 
     monkeypatch.setitem(backends.BACKENDS, "native", lambda: replace(REFERENCE, moments=fail))
-    with pytest.warns(UserWarning, match=r"^the network is left as it is: backend = 'native' fails on cpu \([^\n]*$"):
+    with pytest.warns(UserWarning, match=r"^the network is not accelerated: backend = 'native' fails on cpu \([^\n]*$"):
         assert accelerate(network()).backend == ""
 
 

@@ -201,7 +201,7 @@ def test_a_source_without_its_functions_is_named(
     source = tmp_path / "empty.cpp"
     source.write_text("int nothing;")
     monkeypatch.setattr(native_module, "SOURCE", source)
-    with pytest.raises(BackendError, match=r"empty\.cpp lacks a function .*; install senet again"):
+    with pytest.raises(BackendError, match=r"empty\.cpp lacks a function .*; reinstall senet"):
         passes("native")
 
 

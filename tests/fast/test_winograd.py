@@ -1,4 +1,4 @@
-"""3x3 convolutions in fewer products are torch's convolutions up to rounding, and where they do not fit, to the bit."""
+"""Winograd convolutions equal torch's up to rounding, and bitwise for calls that they do not support."""
 
 import copy
 import importlib
@@ -352,7 +352,7 @@ def test_an_optimized_network_keeps_its_values_and_rectifies_in_the_convolution(
     with torch.no_grad():
         assert off(fast(x), model.double()(x.double())) < 1e-5
     assert all(module.packed is not None for module in own)
-    assert "convolutions in fewer products: 4" in str(fast.report)
+    assert "Winograd convolutions: 4" in str(fast.report)
 
 
 @small

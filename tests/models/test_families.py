@@ -230,7 +230,7 @@ def test_networks_that_are_not_residual_have_the_standard_slot_only(family, slot
 
 @pytest.mark.parametrize("family", PLAIN_SITES, ids=lambda family: family.name)
 def test_blocks_of_the_user_in_a_slot_that_does_not_exist_are_refused(family):
-    with pytest.raises(SpecError, match=r"gates = \['pre'\] is no slot of .*; choose one of: standard."):
+    with pytest.raises(SpecError, match=r"gates = \['pre'\] is not a slot of .*; choose one of: standard."):
         family.make(lambda site: {"pre": nn.Identity()})
 
 
@@ -338,14 +338,14 @@ WRONG = [
     ("resnet50", {"unit": "botleneck"}, "unit = 'botleneck' is not known; .* Did you mean 'bottleneck'?"),
     ("resnet50", {"stride_in": "5x5"}, "stride_in = '5x5' is not known"),
     ("resnet50", {"stem_kind": "tf"}, "stem_kind = 'tf' is not known"),
-    ("resnet50", {"depths": (1, 2)}, r"depths = \(1, 2\) names 2 stages, the widths name 4; give one of each"),
+    ("resnet50", {"depths": (1, 2)}, r"depths = \(1, 2\) has 2 stages, the widths have 4; use as many of each"),
     ("resnet50", {"depths": (1, 0, 1, 1)}, "leaves a stage without units"),
     ("resnet18", {"cardinality": 2}, "cardinality = 2 does not fit unit = 'basic'"),
     ("resnet20", {"shortcut": "C"}, "shortcut = 'C' is not known; choose one of: A, B"),
     ("bn_inception", {"modules": (((8, (8, 8), (8, 8), "mean", 8),),)}, "modules: pool = 'mean' is not known"),
     ("inception_resnet_v2", {"reading": "slip"}, "reading = 'slip' is not known; .* Did you mean 'slim'?"),
-    ("inception_resnet_v2", {"depths": (1, 1)}, r"depths = \(1, 1\) names 2 stages; give 3"),
-    ("shufflenet_v1", {"groups": 8}, "240 after 24 does not split into 8 groups; give growing multiples of 32"),
+    ("inception_resnet_v2", {"depths": (1, 1)}, r"depths = \(1, 1\) has 2 stages; use 3"),
+    ("shufflenet_v1", {"groups": 8}, "240 after 24 does not split into 8 groups; use increasing multiples of 32"),
     ("preact_resnet110", {"unit": "wide"}, "unit = 'wide' is not known"),
     ("preact_resnet110", {"shortcut": "C"}, "shortcut = 'C' is not known"),
     ("wrn16_8", {"depth": 17}, "depth = 17 is not 6n [+] 4; choose one of: 10, 16"),

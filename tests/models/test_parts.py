@@ -160,5 +160,5 @@ def test_the_notation_of_branches():
 
 @pytest.mark.parametrize("words", ["3x3", "3x3 96 /2", "min", "3 96", ""])
 def test_a_layer_that_does_not_parse_is_refused(words):
-    with pytest.raises(SpecError, match="is no layer of a branch; write it like"):
+    with pytest.raises(SpecError, match="is not a valid layer; write it like"):
         branch(words, 3)

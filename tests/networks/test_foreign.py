@@ -139,7 +139,7 @@ def test_a_foreign_network_is_tested_on_folders_that_a_map_names(call, tmp_path:
     assert code == 0, err
     assert "4 of 12 right" in out
     assert "numbers of the network's outputs" in out
-    assert "all 12 images were tested" in out
+    assert "tested on all 12 images" in out
     assert "preprocessing: short side to 91, middle 80x80 (bilinear" in out
     code, out, err = call(*model12, *words, "names", "--class-map", "map.csv", "--json")
     assert code == 0, err
@@ -148,7 +148,7 @@ def test_a_foreign_network_is_tested_on_folders_that_a_map_names(call, tmp_path:
     assert told["preprocessing"]["size"] == [80, 80]
     code, out, err = call(*model12, *words, "names")
     assert code == 3
-    assert "1000 outputs and the data 3 classes ('cat', ...): give --class-map FILE" in err
+    assert "1000 outputs, but the data has 3 classes ('cat', ...); use --class-map FILE" in err
     code, _, err = call("eval", "--model", "resnet8", "--weights", "w.safetensors", "--class-map", "map.csv")
     assert code == 2
     assert "are for networks of timm and torchvision" in err

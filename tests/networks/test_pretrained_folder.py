@@ -139,7 +139,7 @@ def test_a_builder_of_the_user_is_called_only_where_the_user_names_it(tmp_path: 
     assert json.loads((folder / "config.json").read_text())["num_classes"] == 4
     (tmp_path / "own.py").write_text("raise SystemExit('the folder ran code')")
     sys.modules.pop("senet_builder_own", None)
-    with pytest.raises(CheckpointError, match=r"nothing that a folder names is imported: pass the function"):
+    with pytest.raises(CheckpointError, match=r"functions that a folder names are not imported: pass it"):
         senet.from_pretrained(folder)
     (tmp_path / "own.py").write_text(BUILDER)
     assert torch.equal(outputs(senet.from_pretrained(folder, builder=builder)), wanted)
@@ -156,7 +156,7 @@ def test_a_folder_that_names_a_function_runs_nothing(tmp_path: Path, name: str) 
     (folder / "config.json").write_text(json.dumps({**config, "model": name, "se": []}))
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w')")
     before = set(sys.modules)
-    with pytest.raises(CheckpointError, match="nothing that a folder names is imported"):
+    with pytest.raises(CheckpointError, match="functions that a folder names are not imported"):
         senet.from_pretrained(folder)
     assert not (tmp_path / "canary").exists()
     assert "antigravity" not in set(sys.modules) - before
@@ -175,13 +175,13 @@ def test_a_folder_that_names_a_function_runs_nothing(tmp_path: Path, name: str) 
         ({"model": ["resnet8"]}, "model"),
         ({"model": "resnet9"}, "resnet9"),
         ({"model": "x" * 5000}, "5,000 characters"),
-        ({"model": "hf:owner/name"}, "names another folder"),
+        ({"model": "hf:owner/name"}, "refers to another folder"),
         ({"model": "timm:resnet18", "options": {"checkpoint_path": "/etc/passwd"}}, "options.checkpoint_path"),
         (
             {"model": "timm:resnet18", "se": [], "num_classes": 9_000_000},
             "num_classes = 9e\\+06 is not that of the weights",
         ),
-        ({"model": "timm:resnet18", "se": []}, "weights are those of another network"),
+        ({"model": "timm:resnet18", "se": []}, "weights belong to another network"),
         ({"insert": [{"name": "stem.x", "side": "output", "channels": 10**9}]}, "channels are 1 to 65,536"),
         ({"insert": [{"name": "nowhere.se", "side": "output", "channels": 8}]}, "has no module 'nowhere'"),
         ({"insert": [{"name": "stem.norm", "side": "output", "channels": 8}]}, "is not free"),
@@ -215,7 +215,7 @@ def test_folders_of_the_first_format_are_read(tmp_path: Path) -> None:
     [
         (nn.Sequential(nn.Conv2d(3, 4, 3)), "name is missing: .* name='mymodule:build'"),
         (senet.create_model("resnet8"), "name is missing"),
-        (nn.Linear(2, 2), "name is missing: say what builds this Linear"),
+        (nn.Linear(2, 2), "name is missing: pass what builds this Linear"),
     ],
 )
 def test_a_network_without_a_name_is_told_how(tmp_path: Path, model: nn.Module, said: str) -> None:

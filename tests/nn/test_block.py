@@ -461,7 +461,7 @@ def test_an_input_that_does_not_fit_is_named_together_with_what_fits(x: Tensor, 
         with pytest.raises(SpecError) as caught:
             make(16, SESpec(squeeze=squeeze))(x)
         assert came in str(caught.value)
-        assert "a block of 16 channels; give a floating-point map (n, 16, ...)" in str(caught.value)
+        assert "a block of 16 channels; pass a floating-point map (n, 16, ...)" in str(caught.value)
         assert len(str(caught.value).splitlines()) == 1
 
 

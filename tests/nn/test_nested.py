@@ -71,14 +71,14 @@ def test_the_stage_decides_which_ratio_holds() -> None:
 
 
 def test_what_does_not_nest_is_refused() -> None:
-    with pytest.raises(SpecError, match="differ in the ratio only"):
+    with pytest.raises(SpecError, match="differ only in the ratio"):
         NestedSqueezeExcite(32, [SESpec(), SESpec(gate="tanh")])
-    with pytest.raises(SpecError, match="none: give designs"):
+    with pytest.raises(SpecError, match="none; pass specs"):
         NestedSqueezeExcite(32, [])
     with pytest.raises(SpecError, match="do not nest"):
         NestedSqueezeExcite(32, [SESpec(variant="bump_conv")])
     block = NestedSqueezeExcite(32, [SESpec(reduction=8)])
-    with pytest.raises(SpecError, match=r"widths \(32, 8, 32\); this block holds .* up to \(32, 4, 32\)"):
+    with pytest.raises(SpecError, match=r"widths \(32, 8, 32\); this block supports .* up to \(32, 4, 32\)"):
         block.select(SESpec(reduction=4))
-    with pytest.raises(SpecError, match="this block holds"):
+    with pytest.raises(SpecError, match="this block supports"):
         block.select(SESpec(reduction=8, bias=False))

@@ -86,7 +86,7 @@ def test_two_designs_in_one_slot_are_refused() -> None:
     gates(SITES[0])
     with pytest.raises(SpecError) as caught:
         gates(SITES[1])
-    assert str(caught.value) == "two designs share the slot 'standard' of stage 2 in resnet20; keep one."
+    assert str(caught.value) == "two specs share the slot 'standard' of stage 2 in resnet20; keep one."
 
 
 def test_every_question_gives_fresh_blocks() -> None:
@@ -156,7 +156,7 @@ def test_a_stage_past_the_last_is_refused_before_any_block_is_made() -> None:
 @pytest.mark.parametrize("se", ["standard", ["standard"], [SESpec(), 16]])
 @pytest.mark.usefixtures("unchecked")
 def test_what_is_no_design_is_refused(se: object) -> None:
-    with pytest.raises(SpecError, match="is no design; give a SESpec, a list of them, or a function of the site"):
+    with pytest.raises(SpecError, match="is not a design; pass a SESpec, a list of them, or a function of the site"):
         place(se, depths=(2,) * 3)  # type: ignore[arg-type]
 
 

@@ -108,7 +108,7 @@ def test_every_parameter_of_a_full_unit_gets_a_gradient() -> None:
 def test_a_gate_in_no_slot_is_refused() -> None:
     with pytest.raises(SpecError) as caught:
         Residual(nn.Identity(), gates={"middle": block(4), "pre": block(4)})
-    assert "gates = ['middle'] is no slot of a residual unit" in str(caught.value)
+    assert "gates = ['middle'] is not a slot of a residual unit" in str(caught.value)
     assert all(slot in str(caught.value) for slot in RESIDUAL_SLOTS)
 
 

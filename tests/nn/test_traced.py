@@ -149,5 +149,5 @@ def test_a_layer_of_ones_own_in_place_of_another_keeps_the_planned_widths(replac
 def test_wrong_maps_are_told_as_before() -> None:
     look: Callable[[Tensor], Tensor] = SqueezeExcite(16)
     for wrong in (torch.randn(2, 8, 4, 4), torch.randn(2, 16), torch.ones(2, 16, 4, 4).int(), torch.rand(2, 16, 0, 4)):
-        with pytest.raises(SpecError, match="does not fit a block of 16 channels; give a floating-point map"):
+        with pytest.raises(SpecError, match="does not fit a block of 16 channels; pass a floating-point map"):
             look(wrong)

@@ -75,7 +75,7 @@ def test_a_network_of_timm_can_take_part() -> None:
     pytest.importorskip("timm", reason="timm is not installed")
     found = bench("resnet18", names=("plain",), timm="seresnet18", mode="infer", **SMALL)  # type: ignore[arg-type]
     assert [line.name for line in found.lines] == ["plain", "timm seresnet18"]
-    with pytest.raises(UsageError, match="timm knows no model 'seresnet51'"):
+    with pytest.raises(UsageError, match="timm has no model 'seresnet51'"):
         bench("resnet18", names=("plain",), timm="seresnet51", **SMALL)  # type: ignore[arg-type]
 
 

@@ -70,7 +70,7 @@ def broken(state: dict[str, Tensor], how: str) -> dict[str, Tensor]:
     ("how", "said"),
     [
         ("missing", "missing 1: blocks.3.conv1.weight"),
-        ("left over", "left over 1: blocks.3.conv9.weight"),
+        ("left over", "unexpected 1: blocks.3.conv9.weight"),
         ("renamed", r"nearest: blocks.3.conv1.weigth"),
         ("misshapen", r"fc.weight \(10, 63\) for fc.weight \(10, 64\)"),
     ],

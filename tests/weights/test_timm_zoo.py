@@ -40,7 +40,7 @@ def test_timm_builds_our_networks() -> None:
 
 def test_what_a_network_does_not_have_is_refused() -> None:
     senet.timm_models()
-    with pytest.raises(CheckpointError, match="no weights come with resnet20"):
+    with pytest.raises(CheckpointError, match="resnet20 has no pretrained weights"):
         timm.create_model("senet_resnet20", pretrained=True)
     with pytest.raises(SpecError, match="features_only"):
         timm.create_model("senet_resnet20", features_only=True)

@@ -85,12 +85,12 @@ def test_other_widths_of_floating_point_numbers_load(dtype: torch.dtype) -> None
 def test_a_mask_may_hold_the_infinities_of_the_network() -> None:
     mask = torch.tensor([0.0, -torch.inf])
     check_values({"mask": mask}, {"mask": mask.clone()})
-    with pytest.raises(CheckpointError, match="mask holds numbers that are not finite, 1 of 2"):
+    with pytest.raises(CheckpointError, match="mask holds values that are not finite, 1 of 2"):
         check_values({"mask": -mask}, {"mask": mask})
 
 
 def test_a_whole_number_that_its_place_cannot_hold_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="index holds numbers too large for int32"):
+    with pytest.raises(CheckpointError, match="index holds values too large for int32"):
         check_values({"index": torch.tensor([2**40])}, {"index": torch.zeros(1, dtype=torch.int32)})
     check_values({"index": torch.tensor([-3])}, {"index": torch.zeros(1, dtype=torch.int32)})
 

@@ -97,14 +97,14 @@ def _check(spec: SESpec, depths: Sequence[int], network: str) -> None:
     if isinstance(spec.reduction, tuple):
         if len(spec.reduction) != num_stages:
             raise SpecError(
-                f"reduction = {spec.reduction} has ratios for {len(spec.reduction)} stages, {network} has "
-                f"{num_stages}; use one ratio, or {num_stages}."
+                f"reduction = {spec.reduction} names {len(spec.reduction)} stages, {network} has {num_stages}; "
+                f"give one ratio, or {num_stages}."
             )
         for number, (ratios, depth) in enumerate(zip(spec.reduction, depths, strict=True)):
             if isinstance(ratios, tuple) and len(ratios) != depth:
                 raise SpecError(
-                    f"reduction[{number}] = {ratios} has ratios for {len(ratios)} blocks, stage {number + 1} of "
-                    f"{network} has {depth}; use one ratio, or {depth}."
+                    f"reduction[{number}] = {ratios} names {len(ratios)} blocks, stage {number + 1} of {network} has "
+                    f"{depth}; give one ratio, or {depth}."
                 )
     if spec.stages and max(spec.stages) > num_stages:
         raise SpecError(f"stages = {spec.stages} exceeds the {num_stages} stages of {network}; stages count from 1.")
