@@ -54,7 +54,7 @@ def test_every_argument_of_every_network_is_declared_and_its_default_fits() -> N
         ("resnet50", {"options": {"stem_kind": ["torch"]}}, "stem_kind = .'torch'. is not possible; give a name"),
         ("resnet50", {"options": {"unit": None}}, "unit = None"),
         ("resnet50", {"options": {"group_width": 0}}, "group_width = 0"),
-        ("resnet50", {"options": ["depths"]}, "are not a table"),
+        ("resnet50", {"options": ["depths"]}, "is not a mapping"),
         ("wrn16_8", {"options": {"depth": 10**9}}, "depth = 1000000000"),
         ("wrn16_8", {"options": {"width": 1e3}}, "width = 1000.0"),
         ("vgg16_bn", {"options": {"widths": [64, 64]}}, "widths"),

@@ -10,7 +10,7 @@ from senet.models import create_model
 from senet.nn import SqueezeExcite
 from senet.spec import SESpec
 
-pytestmark = pytest.mark.filterwarnings("ignore:reduction = .* is wider")  # r = 16 or 32 on the 16 channels of CIFAR
+pytestmark = pytest.mark.filterwarnings("ignore:reduction = .* exceeds")  # r = 16 or 32 on the 16 channels of CIFAR
 
 FREE = SESpec(bias=False)
 BIASED = SESpec()

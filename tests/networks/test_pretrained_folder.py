@@ -179,7 +179,7 @@ def test_a_folder_that_names_a_function_runs_nothing(tmp_path: Path, name: str) 
         ({"model": "timm:resnet18", "options": {"checkpoint_path": "/etc/passwd"}}, "options.checkpoint_path"),
         (
             {"model": "timm:resnet18", "se": [], "num_classes": 9_000_000},
-            "num_classes = 9e\\+06 is not that of the weights",
+            "num_classes = 9e\\+06 does not match the weights",
         ),
         ({"model": "timm:resnet18", "se": []}, "weights belong to another network"),
         ({"insert": [{"name": "stem.x", "side": "output", "channels": 10**9}]}, "channels are 1 to 65,536"),

@@ -425,7 +425,7 @@ def test_a_stage_picks_its_ratio() -> None:
 
 
 def test_a_ratio_wider_than_the_channels_warns_once_and_names_both() -> None:
-    with pytest.warns(UserWarning, match="reduction = 32 is wider than the 16 channels") as caught:
+    with pytest.warns(UserWarning, match="reduction = 32 exceeds the 16 channels") as caught:
         block = SqueezeExcite(16, SESpec(reduction=32))
     assert len(caught) == 1
     assert "choose a ratio up to 16" in str(caught[0].message)

@@ -75,7 +75,7 @@ def test_what_does_not_nest_is_refused() -> None:
         NestedSqueezeExcite(32, [SESpec(), SESpec(gate="tanh")])
     with pytest.raises(SpecError, match="none; pass specs"):
         NestedSqueezeExcite(32, [])
-    with pytest.raises(SpecError, match="do not nest"):
+    with pytest.raises(SpecError, match="cannot be nested"):
         NestedSqueezeExcite(32, [SESpec(variant="bump_conv")])
     block = NestedSqueezeExcite(32, [SESpec(reduction=8)])
     with pytest.raises(SpecError, match=r"widths \(32, 8, 32\); this block supports .* up to \(32, 4, 32\)"):

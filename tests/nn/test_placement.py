@@ -162,7 +162,7 @@ def test_what_is_no_design_is_refused(se: object) -> None:
 
 def test_a_network_narrower_than_the_ratio_warns_where_it_happens() -> None:
     gates = place(SESpec(reduction=32), depths=(2,) * 2)
-    with pytest.warns(UserWarning, match="reduction = 32 is wider than the 16 channels"):
+    with pytest.warns(UserWarning, match="reduction = 32 exceeds the 16 channels"):
         gates(Site(stage=1, channels=16))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -187,6 +187,6 @@ def test_an_own_function_of_the_site_is_used_as_it_is() -> None:
 
 @pytest.mark.parametrize(("ratio", "blocks"), [(32, 3), (64, 6), (1000, 9)])
 def test_a_network_narrower_than_the_ratio_warns_once_and_says_in_how_many_blocks(ratio: int, blocks: int) -> None:
-    with pytest.warns(UserWarning, match=f"reduction = {ratio} is wider .* So it is in {blocks} blocks") as caught:
+    with pytest.warns(UserWarning, match=f"reduction = {ratio} exceeds .* This concerns {blocks} blocks") as caught:
         create_model("resnet20", se=SESpec(reduction=ratio))
     assert len(caught) == 1

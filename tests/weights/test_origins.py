@@ -176,7 +176,7 @@ def test_what_is_no_part_of_the_network_is_named() -> None:
     theirs = state_dict_as(source, "mmpretrain") | {"data_preprocessor.mean": torch.zeros(3, 1, 1)}
     report = load_weights(small(), theirs, origin="mmpretrain")
     assert report.extras == ("data_preprocessor.mean",)
-    assert "not used 1: data_preprocessor.mean" in str(report)
+    assert "unused 1: data_preprocessor.mean" in str(report)
     with pytest.raises(CheckpointError, match=r"unexpected 1: data_preprocessor.mean"):
         load_weights(small(), state_dict_as(source, "timm") | {"data_preprocessor.mean": torch.zeros(3)}, origin="timm")
 

@@ -550,7 +550,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "two pickles": (".pt", two_pickles, "more than one folder"),
     "huge directory": (".pt", huge_directory, "directory has 7,500,000 bytes"),
     "10^6 tensors": (".pt", lambda: zipped(state_dict(*[b"N"] * 10**6)), "pickle has"),
-    "10^6 steps": (".pt", lambda: zipped(b"\x80\x02(" + b"}" * (10**6) + b"t."), "more than 400,000 steps"),
+    "10^6 steps": (".pt", lambda: zipped(b"\x80\x02(" + b"}" * (10**6) + b"t."), "more than 400,000 opcodes"),
     "10^6 memos": (
         ".pt",
         lambda: zipped(b"\x80\x02" + b"".join(b"}r" + struct.pack("<I", n) for n in range(500_000))),
@@ -629,7 +629,7 @@ def test_a_small_bomb_of_each_slow_kind_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("senet.weights.torch_file.LONGEST_DIRECTORY", 1000)
     monkeypatch.setattr("senet.weights.safe.LONGEST_DIRECTORY", 1000)
     for name, data, word in (
-        ("a.pt", zipped(b"\x80\x02(" + b"}" * 1000 + b"t."), "more than 1,000 steps"),
+        ("a.pt", zipped(b"\x80\x02(" + b"}" * 1000 + b"t."), "more than 1,000 opcodes"),
         ("b.pt", zipped(state_dict(), how=zipfile.ZIP_DEFLATED, data__0=bytes(2**20)), "is compressed"),
         ("c.safetensors", with_safetensors_header(b"{}".ljust(2000)), "header declares 2,000 bytes"),
     ):
