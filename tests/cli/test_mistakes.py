@@ -17,7 +17,7 @@ MISTAKES = {
     "senet.create_model('resnet20', weights=5)": "weights = 5 is not a path; pass a file",
     "senet.create_model('resnet20', num_classes='a')": "num_classes = 'a'",
     "senet.load_weights(nn.Linear(1, 1), '/path')": "for a file use create_model(name, weights=path)",
-    "senet.load_weights('resnet20', {})": "model = 'resnet20' is no network",
+    "senet.load_weights('resnet20', {})": "model = 'resnet20' is not a torch.nn.Module",
 }
 
 

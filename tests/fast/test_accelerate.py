@@ -342,7 +342,7 @@ class Foreign(nn.Module):
 def test_norms_and_blocks_of_other_libraries_are_listed_and_the_result_prints_as_text() -> None:
     done = accelerate(Foreign(), backend="reference")
     left = dict(done.left)
-    assert left["norm1"] == "it stands in the forward method of Foreign, not in a sequence"
+    assert left["norm1"] == "it is called in the forward method of Foreign, not in a sequence"
     assert left["norm2"] == "its class BatchNormAct2d is not one of torch's norms"
     assert left["norm3"] == "it has no weights, or no batch counter"
     assert left["norm4"] == "it has a hook"
@@ -376,5 +376,5 @@ def test_without_a_compiler_the_network_is_left_as_it_is_and_that_is_said(monkey
 def test_mistakes_are_told(unchecked: None) -> None:
     with pytest.raises(SpecError, match=r"backend = 'nativ' is not known.*'native'"):
         accelerate(nn.Identity(), backend="nativ")
-    with pytest.raises(SpecError, match="model = 'resnet50' is no network"):
+    with pytest.raises(SpecError, match="model = 'resnet50' is not a network"):
         accelerate("resnet50")  # type: ignore[arg-type]

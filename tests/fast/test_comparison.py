@@ -181,7 +181,9 @@ class Half(nn.Module):
 
 
 def test_a_network_of_one_size_is_compared_on_that() -> None:
-    with pytest.raises(SpecError, match=r"^Half does not run on an input of shape .*; give shape=\(1, c, h, w\)"):
+    with pytest.raises(
+        SpecError, match=r"^Half does not accept an input of shape .*; pass a valid shape=\(1, c, h, w\)"
+    ):
         optimize(Half())
     assert optimize(Half(), shape=(1, 3, 22, 22)).report.norms == ("norm",)
 

@@ -271,6 +271,6 @@ def test_processes_that_compile_at_once_all_get_the_library(source: Path, place:
         "import pathlib, sys, senet.fast.kernels.compiled as c; print(c.load(pathlib.Path(sys.argv[1])).senet_answer())"
     )
     words = [sys.executable, "-c", code, str(source)]
-    crowd = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [one.communicate()[0].strip() for one in crowd] == ["42", "42"]
+    processes = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [one.communicate()[0].strip() for one in processes] == ["42", "42"]
     assert load(source).senet_answer() == 42

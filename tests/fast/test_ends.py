@@ -236,7 +236,7 @@ def test_a_hook_on_an_excitation_runs(calls: list[int]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_whoever_follows_the_operations_gets_torchs(calls: list[int]) -> None:
+def test_observed_operations_are_torchs(calls: list[int]) -> None:
     optimized, x = optimize(unit()), images()
     expected = optimized(x)
     calls.clear()

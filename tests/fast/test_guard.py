@@ -57,7 +57,7 @@ def test_a_full_device_is_one_line_and_still_torchs_error() -> None:
 
 def test_a_pass_that_writes_running_statistics_is_not_run_twice() -> None:
     plain = replace(REFERENCE, combine=failing(AssertionError("ran twice")))
-    with pytest.raises(FullDeviceError, match="no memory left"):
+    with pytest.raises(FullDeviceError, match="out of memory"):
         guarded(replace(REFERENCE, combine=failing(FULL[0])), plain).combine()
 
 

@@ -33,7 +33,7 @@ def test_every_argument_of_every_network_is_declared_and_its_default_fits() -> N
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("resnet8", {"num_classes": 10**12}, "num_classes = 1000000000000 is not possible; give a whole number from 0"),
+        ("resnet8", {"num_classes": 10**12}, "num_classes = 1000000000000 is not possible; use a whole number from 0"),
         ("resnet8", {"num_classes": -1}, "num_classes = -1"),
         ("resnet8", {"num_classes": True}, "num_classes = True"),
         ("resnet8", {"num_classes": 10**5000}, "num_classes = a number of 5,0.* digits"),
@@ -51,7 +51,7 @@ def test_every_argument_of_every_network_is_declared_and_its_default_fits() -> N
         ("resnet50", {"options": {"depths": [3, 4, 6, 10**5000]}}, "depths = list is not possible"),
         ("resnet50", {"options": {"widths": [65_536] * 4}}, "resnet50 would take"),
         ("resnet50", {"options": {"widths": [64]}}, "has 4 stages|cannot build a network with"),
-        ("resnet50", {"options": {"stem_kind": ["torch"]}}, "stem_kind = .'torch'. is not possible; give a name"),
+        ("resnet50", {"options": {"stem_kind": ["torch"]}}, "stem_kind = .'torch'. is not possible; use a name"),
         ("resnet50", {"options": {"unit": None}}, "unit = None"),
         ("resnet50", {"options": {"group_width": 0}}, "group_width = 0"),
         ("resnet50", {"options": ["depths"]}, "is not a mapping"),
@@ -62,7 +62,7 @@ def test_every_argument_of_every_network_is_declared_and_its_default_fits() -> N
         ("senet154", {"options": {"drop": float("nan")}}, "drop = nan"),
         ("senet154", {"options": {"drop": 2}}, "drop = 2"),
         ("bn_inception", {"options": {"modules": [[1]]}}, "modules = "),
-        ("kth_resnet52", {"options": {"stem_se": "yes"}}, "stem_se = 'yes' is not possible; give true or false"),
+        ("kth_resnet52", {"options": {"stem_se": "yes"}}, "stem_se = 'yes' is not possible; use true or false"),
         ("shake26_2x96d", {"options": {"se_on": 5}}, "se_on = 5"),
         ("shufflenet_v1", {"options": {"groups": 7}}, "does not split into 7 groups"),
         ("resnet18", {"num_classes": 10_000_000, "options": {"widths": [64, 64, 64, 4096]}}, "resnet18 would take"),

@@ -229,11 +229,11 @@ def test_the_door_inserts_into_foreign_networks_and_builds_ours_with_blocks() ->
     assert len(senet.find(ours)) == 3
     assert len(senet.find(theirs)) >= 4
     assert not theirs.training
-    with pytest.raises(SpecError, match="one design at a time"):
+    with pytest.raises(SpecError, match="only one spec can be inserted"):
         networks.create("timm:test_resnet", se="standard+standard:slot=pre")
     with pytest.raises(SpecError, match="Did you mean"):
         networks.create("timm:test_resnett")
-    with pytest.raises(UsageError, match="says itself"):
+    with pytest.raises(UsageError, match="defines its own network"):
         networks.create("hf:owner/name", num_classes=3)
 
 
@@ -243,7 +243,7 @@ def test_the_weights_of_a_file_are_loaded_before_the_blocks(tmp_path: Path) -> N
     with_blocks = networks.create("timm:test_resnet", weights=tmp_path / "a.safetensors", se="standard:reduction=8")
     assert torch.equal(outputs(with_blocks), outputs(source))
     assert len(with_blocks.state_dict()) > len(load_file(tmp_path / "a.safetensors"))
-    with pytest.raises(CheckpointError, match="is not of timm:test_vit"):
+    with pytest.raises(CheckpointError, match="does not fit timm:test_vit"):
         networks.create("timm:test_vit", weights=tmp_path / "a.safetensors")
 
 

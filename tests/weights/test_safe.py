@@ -1,4 +1,4 @@
-"""Weights of strangers: the good ones come through, the bad ones neither run nor fill the memory."""
+"""Untrusted weights files: valid ones load, hostile ones neither execute code nor fill the memory."""
 
 import argparse
 import contextlib

@@ -111,7 +111,9 @@ def test_what_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
 
 def test_weights_of_the_same_shapes_and_another_network_are_refused(folder: Path) -> None:
     assert_same(senet.from_pretrained(folder), small(weights=folder))
-    with pytest.raises(CheckpointError, match=r"is of another network: stage1.unit1.se is .*from_pretrained builds"):
+    with pytest.raises(
+        CheckpointError, match=r"belongs to another network: stage1.unit1.se is .*from_pretrained builds"
+    ):
         small(se=SE.but(gate="tanh"), weights=folder)
 
 
@@ -121,7 +123,7 @@ def test_weights_of_the_same_shapes_and_another_network_are_refused(folder: Path
         ({"model": "resnet21"}, "Did you mean .*resnet20"),
         ({"se": [{"reduction": 0}]}, "reduction = 0 is not a ratio"),
         ({"classes": 4}, "classes is not known"),
-        ({"format": "senet-9"}, "another version of senet"),
+        ({"format": "senet-9"}, "is not supported; this version of senet"),
         ({"num_classes": 5}, "fc.weight is"),
         ({"format": None}, "does not describe a network"),
     ],

@@ -107,4 +107,4 @@ def _check(spec: SESpec, depths: Sequence[int], network: str) -> None:
                     f"{depth}; give one ratio, or {depth}."
                 )
     if spec.stages and max(spec.stages) > num_stages:
-        raise SpecError(f"stages = {spec.stages} exceeds the {num_stages} stages of {network}; stages count from 1.")
+        raise SpecError(f"stages = {spec.stages} goes past the {num_stages} stages of {network}; stages count from 1.")

@@ -1,4 +1,4 @@
-"""What people do to networks after they were accelerated, or before: the values stay those of the ordinary network."""
+"""Networks that users change before or after accelerate: values stay those of the ordinary network."""
 
 import copy
 from collections import OrderedDict
@@ -133,7 +133,7 @@ class Skip(nn.Module):
         return self.pooled(h) + h
 
 
-def test_pools_go_first_only_where_nobody_notices() -> None:
+def test_pools_go_first_only_without_hooks_and_in_place_relus() -> None:
     assert_same(Skip())
     model = nn.Sequential(conv(), nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
     x = maps()
@@ -237,7 +237,7 @@ def test_inserted_blocks_are_optimized_like_built_ones() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_somebodys_hook_keeps_its_layer_from_being_folded() -> None:
+def test_a_hook_keeps_its_layer_from_being_fused() -> None:
     model = create_model("resnet8").eval()
     model.get_submodule("stage1.unit1.branch.norm1").register_forward_hook(lambda module, args, y: 2 * y)
     x = torch.randn(2, 3, 16, 16)
