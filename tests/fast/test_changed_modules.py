@@ -133,7 +133,7 @@ class Skip(nn.Module):
         return self.pooled(h) + h
 
 
-def test_pools_go_first_only_without_hooks_and_in_place_relus() -> None:
+def test_pools_go_first_only_where_the_result_stays_the_same() -> None:
     assert_same(Skip())
     model = nn.Sequential(conv(), nn.ReLU(), nn.MaxPool2d(2, return_indices=True))
     x = maps()

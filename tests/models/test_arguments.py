@@ -49,7 +49,7 @@ def test_every_argument_of_every_network_is_declared_and_its_default_fits() -> N
         ("resnet50", {"options": {"depths": [3, 4, 6, None]}}, "depths = "),
         ("resnet50", {"options": {"depths": DEEP}}, "depths = "),
         ("resnet50", {"options": {"depths": [3, 4, 6, 10**5000]}}, "depths = list is not possible"),
-        ("resnet50", {"options": {"widths": [65_536] * 4}}, "resnet50 would take"),
+        ("resnet50", {"options": {"widths": [65_536] * 4}}, "resnet50 needs"),
         ("resnet50", {"options": {"widths": [64]}}, "has 4 stages|cannot build a network with"),
         ("resnet50", {"options": {"stem_kind": ["torch"]}}, "stem_kind = .'torch'. is not possible; use a name"),
         ("resnet50", {"options": {"unit": None}}, "unit = None"),
@@ -65,7 +65,7 @@ def test_every_argument_of_every_network_is_declared_and_its_default_fits() -> N
         ("kth_resnet52", {"options": {"stem_se": "yes"}}, "stem_se = 'yes' is not possible; use true or false"),
         ("shake26_2x96d", {"options": {"se_on": 5}}, "se_on = 5"),
         ("shufflenet_v1", {"options": {"groups": 7}}, "does not split into 7 groups"),
-        ("resnet18", {"num_classes": 10_000_000, "options": {"widths": [64, 64, 64, 4096]}}, "resnet18 would take"),
+        ("resnet18", {"num_classes": 10_000_000, "options": {"widths": [64, 64, 64, 4096]}}, "resnet18 needs"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_builds_nothing(name: str, arguments: dict[str, Any], said: str) -> None:

@@ -53,11 +53,11 @@ BROKEN = {
     "b.json": ('{"cat": "dog"}', "'cat': 'dog' has no output"),
     "c.json": ('{"cat": true}', "has no output"),
     "d.json": ('"cat"', "contains no classes"),
-    "e.csv": ("cat,1\ncat,2\n", "'cat' stands for 1 and 2"),
+    "e.csv": ("cat,1\ncat,2\n", "'cat' has two outputs, 1 and 2"),
     "f.csv": ("cat,1\ndog\n", "'dog' lacks a name or an output"),
     "g.csv": ("name,output\n", "contains no classes"),
     "h.txt": ("", "contains no classes"),
-    "i.txt": ("cat\ndog\ncat\n", "'cat' stands for 0 and 2"),
+    "i.txt": ("cat\ndog\ncat\n", "'cat' has two outputs, 0 and 2"),
     "j.json": ("[" * 100_000, "is not JSON"),
 }
 
@@ -94,5 +94,5 @@ def test_without_a_file_order_or_numbers_say_it() -> None:
 def test_a_map_that_does_not_fit_names_the_class() -> None:
     with pytest.raises(DataError, match=r"lacks 'emu', 'fox' of 3 class folders; it has names like 'cat'"):
         outputs_of(["cat", "emu", "fox"], 10, {"cat": 1})
-    with pytest.raises(DataError, match=r"gives 'cat' the output 10, the network has 10"):
+    with pytest.raises(DataError, match=r"maps 'cat' to output 10, but the network has outputs 0 to 9"):
         outputs_of(["cat"], 10, {"cat": 10})

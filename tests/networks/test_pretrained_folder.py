@@ -143,7 +143,7 @@ def test_a_builder_of_the_user_is_called_only_where_the_user_names_it(tmp_path: 
         senet.from_pretrained(folder)
     (tmp_path / "own.py").write_text(BUILDER)
     assert torch.equal(outputs(senet.from_pretrained(folder, builder=builder)), wanted)
-    with pytest.raises(CheckpointError, match="takes no width"):
+    with pytest.raises(CheckpointError, match="has no argument width"):
         senet.from_pretrained(folder, builder=lambda num_classes: nn.Linear(1, num_classes))
 
 

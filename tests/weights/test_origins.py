@@ -218,7 +218,7 @@ def test_a_network_that_would_give_other_numbers_is_refused_with_the_one_to_buil
 
 @pytest.mark.parametrize("change", [{"gate": "tanh"}, {"squeeze": "max"}, {"activation": "silu"}])
 def test_blocks_that_gate_otherwise_are_refused(change: Mapping[str, str]) -> None:
-    with pytest.raises(CheckpointError, match=r"stage1.unit1.se is standard r=16 \w+=\w+, the blocks of 'timm' are"):
+    with pytest.raises(CheckpointError, match=r"stage1.unit1.se is standard r=16 \w+=\w+, the blocks of 'timm' use"):
         load_weights(meta("resnet20", se=SE.but(**change)), {}, origin="timm")
 
 

@@ -185,7 +185,7 @@ def test_another_network_is_refused_before_its_values_are_read(tmp_path: Path, s
     save({"a": torch.ones(2, 3)}, path)
     for expected, word in (
         ({"a": (2, 3), "b": (1,)}, "lacks 'b'"),
-        ({"a": (3, 2)}, r"'a' has shape \(2, 3\), \(3, 2\) is expected"),
+        ({"a": (3, 2)}, r"'a' has shape \(2, 3\), expected \(3, 2\)"),
         ({}, "holds 'a', which is not expected"),
     ):
         with pytest.raises(CheckpointError, match=word):

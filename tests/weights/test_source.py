@@ -142,13 +142,13 @@ def test_a_damaged_config_is_refused(folder: Path) -> None:
 
 
 def test_missing_files_say_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"holds no model.safetensors and no pytorch_model.bin"):
+    with pytest.raises(CheckpointError, match=r"has no model.safetensors or pytorch_model.bin"):
         small(weights=tmp_path)
     with pytest.raises(CheckpointError, match="does not exist"):
         small(weights=tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match=r"write hf:owner/name for a repository"):
         locate("owner/name")
-    with pytest.raises(CheckpointError, match=r"holds no config.json"):
+    with pytest.raises(CheckpointError, match=r"has no config.json"):
         senet.from_pretrained(tmp_path)
 
 
@@ -218,7 +218,7 @@ def test_a_repository_with_a_pickle_is_read_safely(tmp_path: Path, monkeypatch: 
     assert_same(source, small(weights="hf:timm/name", origin="timm"))
     assert [file for _, file, _ in asked] == ["model.safetensors", "pytorch_model.bin"]
     (tmp_path / "pytorch_model.bin").unlink()
-    with pytest.raises(CheckpointError, match=r"hf:timm/name holds no model.safetensors and no pytorch_model.bin"):
+    with pytest.raises(CheckpointError, match=r"hf:timm/name has no model.safetensors or pytorch_model.bin"):
         small(weights="hf:timm/name", origin="timm")
 
 
