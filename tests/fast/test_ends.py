@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from senet import SESpec, SqueezeExcite, create_model, optimize
 from senet.fast.conv_norm import Pointwise
+from senet.fast.inference import ends
 from senet.fast.inference.chain import FUNCTIONS, Chain, Layer
 from senet.fast.inference.commuted import CommutedTail, GatedTail, PlainTail, Tail
 from senet.fast.inference.ends import End
