@@ -140,7 +140,7 @@ def test_a_foreign_network_is_tested_on_folders_that_a_map_names(call, tmp_path:
     assert "4 of 12 right" in out
     assert "numbers of the network's outputs" in out
     assert "tested on all 12 images" in out
-    assert "preprocessing: short side to 91, middle 80x80 (bilinear" in out
+    assert "preprocessing: short side to 91, center crop 80x80 (bilinear" in out
     code, out, err = call(*model12, *words, "names", "--class-map", "map.csv", "--json")
     assert code == 0, err
     told = json.loads(out)
