@@ -96,7 +96,7 @@ def test_sizes_and_numbers_are_changed_on_request():
         ("se_resnet50", r"resnet50 with --se standard"),
         ("SE-ResNet50", r"resnet50 with --se standard"),
         ("senet:seresnet50", r"resnet50 with --se standard"),
-        ("timm/resnet50.a1_in1k", r"called resnet50.a1_in1k"),
+        ("timm/resnet50.a1_in1k", r"Did you mean resnet50.a1_in1k"),
     ],
 )
 def test_names_that_libraries_know_otherwise_are_explained(name, message):

@@ -152,7 +152,7 @@ def _compiled(source: Path) -> bytes:
     made = scratch / f"{source.stem}.so"
     try:
         for openmp in (["-fopenmp"], []):  # Apple's clang has no OpenMP; a single thread is used then
-            words = [*found, *FLAGS, *openmp, str(source), "-o", str(made)]
+            words = [*found, *FLAGS, *openmp, "-I", str(HEADER.parent), str(source), "-o", str(made)]
             try:
                 done = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
             except (OSError, subprocess.TimeoutExpired) as error:
