@@ -26,8 +26,9 @@ from torch import Tensor, nn
 import senet
 from senet.data.dataset import Split
 from senet.data.subset import balanced
+from senet.nn.evaluated import evaluated
 from senet.surgery import find
-from senet.surgery.folding.answers import Answers, answers, compare, evaluated
+from senet.surgery.folding.answers import Answers, answers, compare
 from senet.surgery.folding.folded import Step
 from senet.surgery.folding.removal import Removal
 

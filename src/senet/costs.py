@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import TypeGuard
 
-import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode  # the way of torch.utils.flop_counter, there is no other
-from torch.utils._pytree import tree_leaves, tree_map_only
-from torch.utils.flop_counter import flop_registry
 
 from senet.calls import by_name
 from senet.cost_table import block_lines, count_lines
-from senet.dataflow.rehearsal import UnrehearsableError, rehearse
+from senet.dataflow.flow import Call, Flow, Op
+from senet.dataflow.recording import image, tried
+from senet.dataflow.rehearsal import UnrehearsableError
 from senet.errors import SpecError, unknown
 from senet.nn.pointwise import CONVS, LAYERS
 from senet.printed import Printed
@@ -26,17 +24,9 @@ from senet.surgery.finding.find import Found, find
 
 __all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
 
-aten = torch.ops.aten
-WINDOWS = {aten.avg_pool2d: 2, aten.max_pool2d_with_indices: 2, aten.avg_pool3d: 3, aten.max_pool3d_with_indices: 3}
-ADAPTIVE = {
-    aten._adaptive_avg_pool2d,
-    aten._adaptive_avg_pool3d,
-    aten.adaptive_max_pool2d,
-    aten.adaptive_max_pool3d,
-}
-REDUCTIONS = {aten.mean, aten.amax, aten.max}
-SUMS = {aten.add, aten.add_}
-PRODUCTS = {aten.mul, aten.mul_}
+WINDOWS = {"avg_pool2d": 2, "max_pool2d_with_indices": 2, "avg_pool3d": 3, "max_pool3d_with_indices": 3}
+ADAPTIVE = {"adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d"}
+REDUCTIONS = {"mean", "amax", "max"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,70 +179,52 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
     ):
         raise SpecError(f"shape = {shape} is no input; give whole numbers above 0 as (n, c, h, w).")
     found = find(model)
-    modules = {one: [model.get_submodule(name) for name in one.modules] for one in found}
-    meter = _measured(model, {module: one for one, parts in modules.items() for module in parts}, shape)
-    blocks = tuple(_block_cost(one, nn.ModuleList(modules[one]), meter, shape[0]) for one in found)
-    inside = Counter[str]()
-    for one in found:
-        inside.update(meter.counts[one])
-    total = inside + meter.counts[None]
-    se = _counts(nn.ModuleList(module for parts in modules.values() for module in parts), inside, shape[0])
-    return Cost(**vars(_counts(model, total, shape[0])), se=se, blocks=blocks)
-
-
-def _block_cost(found: Found, module: nn.Module, meter: "_Meter", images: int) -> BlockCost:
-    size = () if found.parts else meter.sizes.get(found, ())
-    channels_first = size[1:2] == (found.channels,)
-    return BlockCost(
-        **vars(_counts(module, meter.counts[found], images)),
-        name=found.name,
-        channels=found.channels,
-        widths=found.widths,
-        resolution=size[2:] if channels_first else size[1:-1],
+    known = {name: one for one in found for name in one.modules}
+    flow = _recorded(model, shape)
+    counts = _counted(flow, known)
+    sizes = {call.name: call.input.shape for call in flow.calls if call.name in known and call.input is not None}
+    layers = {one: nn.ModuleList(map(model.get_submodule, one.modules)) for one in found}
+    inside, total = Counter[str](), Counter[str]()
+    for one, part in counts.items():
+        total.update(part)
+        inside.update(part if one else ())
+    return Cost(
+        **_numbers(model, total, shape[0]),
+        se=Counts(**_numbers(nn.ModuleList(layers.values()), inside, shape[0])),
+        blocks=tuple(
+            BlockCost(
+                **_numbers(layers[one], counts[one], shape[0]),
+                name=one.name,
+                channels=one.channels,
+                widths=one.widths,
+                resolution=() if one.parts else _resolution(one, sizes.get(one.name, ())),
+            )
+            for one in found
+        ),
     )
 
 
-def _counts(module: nn.Module, counts: Counter[str], images: int) -> Counts:
+def _resolution(found: Found, size: tuple[int, ...]) -> tuple[int, ...]:
+    return size[2:] if size[1:2] == (found.channels,) else size[1:-1]
+
+
+def _numbers(module: nn.Module, counts: Counter[str], images: int) -> dict[str, int]:
     params = sum(parameter.numel() for parameter in module.parameters())
     names = ("macs", "pool", "scale", "add", "activation_bytes")
-    return Counts(params=params, **{name: counts[name] // images for name in names})
+    return {"params": params} | {name: counts[name] // images for name in names}
 
 
 def _percent(part: int, whole: int) -> float:
     return 100 * part / whole if whole else 0.0
 
 
-def _measured(model: nn.Module, blocks: Mapping[nn.Module, Found], shape: tuple[int, ...]) -> "_Meter":
-    """Run a network on shapes alone, and on zeros where it asks for values."""
-    own = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    failed: Exception | None = None
-    for device in dict.fromkeys((torch.device("meta"), own)):
-        meter = _Meter(blocks)
-        try:
-            _run(model, meter, shape, device)
-        except UnrehearsableError:
-            raise
-        except Exception as error:  # whatever a foreign network raises
-            failed = error
-            if _is_misfit(_first(model)[1], shape):  # no values would help
-                break
-        else:
-            return meter
-    assert failed is not None
-    raise _misfit(model, shape, failed) from failed
-
-
-@torch.inference_mode(False)
-def _run(model: nn.Module, meter: "_Meter", shape: tuple[int, ...], device: torch.device) -> None:
-    dtypes = (p.dtype for p in model.parameters() if p.is_floating_point())
-    x = torch.zeros(shape, device=device, dtype=next(dtypes, torch.float32))
-    meter.follow(x)
-    keeping = torch.autograd.graph.saved_tensors_hooks(meter.keep, _never_unpacked)
-    rehearse(model, x, contexts=(torch.enable_grad(), keeping, meter), enter=meter.enter, leave=meter.leave)
-
-
-def _never_unpacked(kept: object) -> Tensor:
-    raise AssertionError("cost runs no backward pass")
+def _recorded(model: nn.Module, shape: tuple[int, ...]) -> Flow:
+    try:
+        return tried(model, image(model, shape), keep=True)
+    except UnrehearsableError:
+        raise
+    except Exception as error:  # whatever a foreign network raises
+        raise _misfit(model, shape, error) from error
 
 
 def _misfit(model: nn.Module, shape: tuple[int, ...], error: Exception) -> SpecError:
@@ -278,110 +250,51 @@ def _is_misfit(first: nn.Module | None, shape: tuple[int, ...]) -> TypeGuard[nn.
     return isinstance(first, CONVS) and (shape[1] != first.in_channels or len(shape) != 2 + len(first.kernel_size))
 
 
-class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
-    """Count what reaches aten, and follow the image: a weight that is added or multiplied is no map and no gate.
-
-    Args:
-        blocks: the SE blocks by module; what runs inside one counts for it, the rest for None.
-    """
-
-    def __init__(self, blocks: Mapping[nn.Module, Found]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.blocks = blocks
-        self.counts: defaultdict[Found | None, Counter[str]] = defaultdict(Counter)
-        self.sizes: dict[Found, tuple[int, ...]] = {}
-        self.open: list[Found] = []
-        self.images: dict[int, torch.UntypedStorage] = {}  # storages that depend on the input, alive so ids stay theirs
-        self.kept: set[int] = set()
-
-    def follow(self, *tensors: Tensor) -> None:
-        for tensor in tensors:
-            storage = tensor.untyped_storage()
-            self.images[id(storage)] = storage
-
-    def depends(self, value: object) -> TypeGuard[Tensor]:
-        return isinstance(value, Tensor) and id(value.untyped_storage()) in self.images
-
-    def enter(self, module: nn.Module, args: tuple[object, ...]) -> None:
-        if (block := self.blocks.get(module)) is not None:
-            self.open.append(block)
-            if args and isinstance(args[0], Tensor):
-                self.sizes[block] = tuple(args[0].shape)
-
-    def leave(self, module: nn.Module, args: object, output: object) -> None:
-        if module in self.blocks:
-            self.open.pop()
-
-    def count(self, what: str, amount: int) -> None:
-        self.counts[self.open[-1] if self.open else None][what] += amount
-
-    def keep(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        if id(storage) in self.images and id(storage) not in self.kept:
-            self.kept.add(id(storage))
-            self.count("activation_bytes", storage.nbytes())
-
-    def __torch_dispatch__(
-        self,
-        func: torch._ops.OpOverload,
-        types: object,
-        args: tuple[object, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> object:
-        kwargs = kwargs or {}
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if any(tensor.is_meta for tensor in tensors):  # constants that are neither parameters nor buffers come along
-            args, kwargs = tree_map_only(Tensor, _without_data, (args, kwargs))
-        result = func(*args, **kwargs)
-        if (formula := flop_registry.get(func._overloadpacket)) is not None:
-            self.count("macs", formula(*args, **kwargs, out_val=result) // 2)
-        if any(map(self.depends, tensors)):
-            outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-            if func is aten.native_batch_norm.default and not args[5]:
-                del outputs[1:]  # statistics, which evaluation takes from the buffers
-            self.follow(*outputs, *(tensors[:1] if func._schema.is_mutable else ()))
-            if outputs and args:
-                self.count_beside(func._overloadpacket, args, outputs[0])
-        return result
-
-    def count_beside(self, op: object, args: Sequence[object], out: Tensor) -> None:
-        self.count("pool", _pooled(op, args, out))
-        if op in SUMS or op in PRODUCTS:
-            left, right = args[:2]
-            if self.depends(left) and self.depends(right):
-                if op in SUMS:
-                    self.count("add", out.numel() if left.shape == right.shape else 0)
-                elif _repeats(left, out) or _repeats(right, out) or self.fills_block(out):
-                    self.count("scale", out.numel())
-
-    def fills_block(self, out: Tensor) -> bool:
-        return bool(self.open) and out.numel() == prod(self.sizes.get(self.open[-1], ()))
+def _counted(flow: Flow, known: Mapping[str, Found]) -> defaultdict[Found | None, Counter[str]]:
+    """Count what ran in each block, and under None what ran in no block."""
+    counts: defaultdict[Found | None, Counter[str]] = defaultdict(Counter)
+    for op in (*flow.ops, *flow.constants):
+        block = _block(op.calls, known)
+        count = counts[known[block.name] if block else None]
+        count["macs"] += op.macs
+        count["pool"] += _pooled(op)
+        if op.kind in ("add", "mul") and len(op.reads) == 2 and all(value.touched for value in op.reads):
+            shapes, elements = [value.shape for value in op.reads], prod(op.output.shape)
+            fills = block is not None and block.input is not None and prod(block.input.shape) == elements
+            if op.kind == "add":
+                count["add"] += elements if shapes[0] == shapes[1] else 0
+            elif fills or any(_repeats(part, elements) for part in op.args[:2]):
+                count["scale"] += elements
+    for calls, kept in flow.kept:
+        block = _block(calls, known)
+        counts[known[block.name] if block else None]["activation_bytes"] += kept
+    return counts
 
 
-def _without_data(tensor: Tensor) -> Tensor:
-    return tensor.to("meta")
+def _block(calls: Sequence[Call], known: Mapping[str, Found]) -> Call | None:
+    return next((call for call in reversed(calls) if call.name in known), None)
 
 
-def _repeats(part: Tensor, out: Tensor) -> bool:
+def _repeats(part: object, elements: int) -> bool:
     """Return whether a factor is broadcast over the product, by its shape or by `expand`."""
+    assert isinstance(part, Tensor)
     expanded = any(size > 1 and step == 0 for size, step in zip(part.shape, part.stride(), strict=True))
-    return part.numel() < out.numel() or expanded
+    return part.numel() < elements or expanded
 
 
-def _pooled(op: object, args: Sequence[object], out: Tensor) -> int:
+def _pooled(op: Op) -> int:
     """Count the elements that enter averages and maxima over space."""
-    x = args[0]
-    if not isinstance(x, Tensor):
+    if not op.args or not isinstance(op.args[0], Tensor) or not any(value.touched for value in op.reads):
         return 0
-    if op in WINDOWS:
-        window = args[1]
+    shape, window = op.reads[0].shape, op.args[1] if len(op.args) > 1 else None
+    if op.kind in WINDOWS:
         assert isinstance(window, Sequence)
-        return out.numel() * (prod(window) if len(window) > 1 else window[0] ** WINDOWS[op])
-    if op in ADAPTIVE:
-        return x.numel()
-    if op in REDUCTIONS and len(args) > 1 and x.ndim > 2:
-        dims = args[1] if isinstance(args[1], Sequence) else [args[1]]
-        over = {dim % x.ndim for dim in dims if isinstance(dim, int)}
-        whole = over and 0 not in over and (min(over) > 1 or len(over) == x.ndim - 2)
-        return x.numel() if whole else 0
+        return prod(op.output.shape) * (prod(window) if len(window) > 1 else window[0] ** WINDOWS[op.kind])
+    if op.kind in ADAPTIVE:
+        return prod(shape)
+    if op.kind in REDUCTIONS and window is not None and len(shape) > 2:
+        dims = window if isinstance(window, Sequence) else [window]
+        over = {dim % len(shape) for dim in dims if isinstance(dim, int)}
+        whole = over and 0 not in over and (min(over) > 1 or len(over) == len(shape) - 2)
+        return prod(shape) if whole else 0
     return 0

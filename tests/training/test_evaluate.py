@@ -7,7 +7,8 @@ import torch
 from forks import DATA, RUN
 from torch import Tensor, nn
 
-from senet.training.evaluation import Evaluation, evaluate, evaluating
+from senet.nn.evaluated import evaluated
+from senet.training.evaluation import Evaluation, evaluate
 from senet.training.initial_network import build
 
 
@@ -83,10 +84,10 @@ def test_every_module_gets_its_own_mode_back() -> None:
     first = evaluate(net, DATA.test, num_classes=10)
     assert [module.training for module in net.modules()] == before
     assert all(torch.equal(value, statistics[name]) for name, value in net.state_dict().items())
-    with evaluating(net):
+    with evaluated(net):
         assert not any(module.training for module in net.modules())
     assert [module.training for module in net.modules()] == before
-    with pytest.raises(KeyError), evaluating(net):
+    with pytest.raises(KeyError), evaluated(net):
         raise KeyError
     assert [module.training for module in net.modules()] == before
     assert evaluate(net.eval(), DATA.test, num_classes=10) == first

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from senet.dataflow.flow import Flow, record
+from senet.dataflow.flow import Flow
+from senet.dataflow.recording import image, tried
 from senet.dataflow.rehearsal import UnrehearsableError
 from senet.errors import SpecError
 from senet.nn.pointwise import CONVS
@@ -26,18 +27,17 @@ def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
     Raises:
         SpecError: if it runs on none of the shapes, or cannot be copied for a trial run.
     """
-    tried = [tuple(shape)] if shape is not None else guesses(model)
+    shapes = [tuple(shape)] if shape is not None else guesses(model)
     reason = ""
-    for one in tried:
-        for device in dict.fromkeys(("meta", _device(model))):  # some networks ask for values: they really run
-            try:
-                return record(model, shape=one, device=device)
-            except UnrehearsableError:
-                raise
-            except Exception as error:  # whatever a foreign network raises
-                reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    for one in shapes:
+        try:
+            return tried(model, image(model, one))
+        except UnrehearsableError:
+            raise
+        except Exception as error:  # whatever a foreign network raises
+            reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     title = type(model).__name__
-    given = " and ".join(map(str, tried))
+    given = " and ".join(map(str, shapes))
     raise SpecError(f"{title} does not run on an input of shape {given}: {reason}; give shape=(1, c, h, w) that fits.")
 
 
@@ -53,8 +53,3 @@ def guesses(model: nn.Module) -> list[tuple[int, ...]]:
         dims = len(first.kernel_size)
         shapes += [(1, first.in_channels, *([side] * dims)) for side in (SIDES if dims < 3 else CUBES)]
     return list(dict.fromkeys(shapes)) or [(1, 3, 224, 224)]
-
-
-def _device(model: nn.Module) -> str:
-    parameter = next(model.parameters(), None)
-    return "cpu" if parameter is None else str(parameter.device)

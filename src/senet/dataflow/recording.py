@@ -1,136 +1,135 @@
-"""What a network computes from what: every operation of one real forward pass, with the blocks as one step each."""
+"""Record what a network computes from what, by running its twin once: on shapes alone where that is possible.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+Control flow, functional operations and blocks in blocks need no tracing: every operation that reaches aten is seen.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode  # the way of torch.utils.flop_counter, there is no other
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import flop_registry
 
-__all__ = ["Flow", "Op", "Value", "record"]
+from senet.dataflow.axes import channel_axis
+from senet.dataflow.flow import Call, Flow, Op, Value
+from senet.dataflow.kept import keeping
+from senet.dataflow.rehearsal import UnrehearsableError, rehearsal
+
+__all__ = ["image", "record", "tried"]
 
 
-@dataclass(eq=False)
-class Value:
-    """The content of a tensor at one time; an operation in place gives the tensor a new one.
+def image(model: nn.Module, shape: tuple[int, ...], device: torch.device | str | None = None) -> Tensor:
+    """Return zeros of the type of a network, on its device unless another one is given."""
+    first = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0, device="cpu"))
+    return torch.zeros(shape, device=device or first.device, dtype=first.dtype)
 
-    Attributes:
-        shape: sizes.
-        maker: the operation it comes from; None for inputs, parameters and what was not seen.
-        users: the operations that read it, once for every reading.
-        clear: whether it is known what it holds; False after a write through another view of the same memory.
+
+def tried(model: nn.Module, x: Tensor, *, keep: bool = False) -> Flow:
+    """Record a network on the shape of `x`, and on `x` itself if it asks for values; see `record`.
+
+    Raises:
+        Exception: whatever the network raises on `x`.
     """
-
-    shape: tuple[int, ...]
-    maker: "Op | None" = None
-    users: list["Op"] = field(default_factory=list)
-    clear: bool = True
-
-
-@dataclass(eq=False)
-class Op:
-    """One operation.
-
-    Attributes:
-        kind: its name in aten without the trailing underscore of in-place forms; `block` or `end`.
-        args: its arguments as they were.
-        kwargs: likewise.
-        inputs: the values of its tensors, in the order of the arguments.
-        outputs: what it gives.
-    """
-
-    kind: str
-    args: tuple[object, ...]
-    kwargs: Mapping[str, object]
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...] = ()
+    if not x.is_meta:
+        try:
+            return record(model, x.to("meta"), keep=keep)
+        except UnrehearsableError:
+            raise
+        except Exception:  # whatever a foreign network raises without values; `x` shows what is wrong
+            pass
+    return record(model, x, keep=keep)
 
 
-@dataclass(frozen=True)
-class Flow:
-    """A recorded pass.
-
-    Attributes:
-        blocks: the step of every block that ran, once for each call.
-        parameters: name of every parameter by its value.
-    """
-
-    blocks: Mapping[str, tuple[Op, ...]]
-    parameters: Mapping[Value, str]
-
-
-def record(model: nn.Module, x: Tensor, blocks: Mapping[str, nn.Module]) -> Flow:
-    """Run a network once and note what comes from what.
+@torch.inference_mode(False)
+def record(model: nn.Module, x: Tensor, *, axis: int = 1, keep: bool = False) -> Flow:
+    """Run the twin of a network once and record what it did.
 
     Args:
-        model: in evaluation mode.
-        x: its input; one image is enough.
-        blocks: modules that count as one operation each, by name.
+        model: any network that takes one tensor; it is not changed.
+        x: the image; on the meta device nothing is computed.
+        axis: of the channels in the image.
+        keep: run with gradients, and note what autograd keeps for the backward pass.
+
+    Raises:
+        UnrehearsableError: if no twin of the network can be made.
     """
-    recorder = _Recorder()
-    names = {recorder.value(parameter): name for name, parameter in model.named_parameters()}
-    handles = []
-    for name, module in blocks.items():
-        handles.append(module.register_forward_pre_hook(recorder.enter))
-        handles.append(module.register_forward_hook(recorder.leave(name)))
-    try:
-        with torch.no_grad(), recorder:
-            output = model(x)
-        recorder.note("end", (output,), {}, ())
-    finally:
-        for handle in handles:
-            handle.remove()
-    return Flow({name: tuple(ops) for name, ops in recorder.blocks.items()}, names)
+    x = x.clone()  # the network may write into it
+    recorder = _Recorder({module: name for name, module in model.named_modules()})
+    recorder.bind(x, Value(tuple(x.shape), 0, 1, axis))
+    recorder.values.append(recorder.current[id(x)])
+    noting = keeping(recorder.keep) if keep else nullcontext()
+    with rehearsal(model, x, recorder.enter, recorder.leave) as double:
+        for name, parameter in double.named_parameters():
+            recorder.bind(parameter, Value(tuple(parameter.shape), parameter=name, touched=False))
+        with torch.set_grad_enabled(keep), noting, recorder:
+            output = double(x)
+    given = (recorder.image_value(leaf) for leaf in tree_leaves(output))
+    return Flow(
+        shape=tuple(x.shape),
+        ops=recorder.ops,
+        constants=recorder.constants,
+        values=recorder.values,
+        outputs=frozenset(value for value in given if value is not None),
+        calls=recorder.calls,
+        times=recorder.times,
+        kept=recorder.kept,
+    )
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
-    """Give the memory of every tensor a value, and remember who made and who read it."""
+    """Give every tensor a value, and remember who made and who read it.
 
-    def __init__(self) -> None:
+    Tensors are told apart by their identity. Those that share memory are kept together, as a write into one of them
+    changes the others.
+    """
+
+    def __init__(self, names: Mapping[nn.Module, str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.values: dict[tuple[object, ...], Value] = {}
-        self.alive: list[object] = []  # no memory is freed and used again while values are told apart by their place
-        self.blocks: dict[str, list[Op]] = {}
-        self.inside = 0
+        self.names = names
+        self.ops: list[Op] = []
+        self.constants: list[Op] = []
+        self.values: list[Value] = []
+        self.calls: list[Call] = []
+        self.times: Counter[str] = Counter()
+        self.kept: list[tuple[tuple[Call, ...], int]] = []
+        self.open: list[Call] = []
+        self.current: dict[int, Value] = {}
+        self.views: dict[int, tuple[object, dict[int, Tensor]]] = {}  # all stay alive, so that no id is given twice
+        self.touched: set[int] = set()  # memory with numbers of the image
+
+    def bind(self, tensor: Tensor, value: Value) -> None:
+        memory = _memory(tensor)
+        self.current[id(tensor)] = value
+        self.views.setdefault(id(memory), (memory, {}))[1][id(tensor)] = tensor
+        if value.touched:
+            self.touched.add(id(memory))
 
     def value(self, tensor: Tensor) -> Value:
-        key = _place(tensor)
-        if key not in self.values:
-            self.alive.append(tensor)
-            self.values[key] = Value(tuple(tensor.shape))
-        return self.values[key]
+        if id(tensor) not in self.current:
+            self.bind(tensor, Value(tuple(tensor.shape), touched=id(_memory(tensor)) in self.touched))
+        return self.current[id(tensor)]
 
-    def note(self, kind: str, args: tuple[object, ...], kwargs: Mapping[str, object], out: object) -> Op:
-        inputs = tuple(self.value(leaf) for leaf in tree_leaves((args, dict(kwargs))) if isinstance(leaf, Tensor))
-        op = Op(kind, args, kwargs, inputs)
-        for value in inputs:
-            value.users.append(op)
-        outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        op.outputs = tuple(Value(tuple(tensor.shape), op) for tensor in outputs)
-        for tensor, value in zip(outputs, op.outputs, strict=True):
-            self.values[_place(tensor)] = value
-            self.alive.append(tensor)
-        return op
+    def image_value(self, thing: object) -> Value | None:
+        value = self.current.get(id(thing)) if isinstance(thing, Tensor) else None
+        return value if value is not None and value.ancestors else None
 
-    def written(self, tensor: Tensor) -> None:
-        """Say that other views of a tensor's memory hold something else now."""
-        own = _place(tensor)
-        for key, value in list(self.values.items()):
-            if key[0] == own[0] and key != own:
-                value.clear = False
-                self.values[key] = Value(value.shape, clear=False)
+    def enter(self, module: nn.Module, args: tuple[object, ...]) -> None:
+        if (name := self.names.get(module)) is not None:
+            self.times[name] += 1
+            self.open.append(Call(name, self.image_value(args[0]) if args else None))
 
-    def enter(self, *_: object) -> None:
-        self.inside += 1
+    def leave(self, module: nn.Module, args: object, output: object) -> None:
+        if module in self.names:
+            call = self.open.pop()
+            call.output = self.image_value(output)
+            self.calls.append(call)
 
-    def leave(self, name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        def hook(_: nn.Module, args: tuple[object, ...], output: object) -> None:
-            self.inside -= 1
-            if not self.inside:
-                self.blocks.setdefault(name, []).append(self.note("block", args, {}, output))
-
-        return hook
+    def keep(self, memory: torch.UntypedStorage) -> None:
+        if id(memory) in self.touched:
+            self.kept.append((tuple(self.open), memory.nbytes()))
 
     def __torch_dispatch__(
         self,
@@ -140,19 +139,79 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        if any(tensor.is_meta for tensor in tensors):  # constants that are neither weights nor buffers come along
+            args, kwargs = tree_map_only(Tensor, _without_data, (args, kwargs))
         result = func(*args, **kwargs)
-        if self.inside:
-            self.alive.append(result)
-            return result
-        name = func._overloadpacket.__name__
-        self.note(name.removesuffix("_"), args, kwargs, result)
-        if func._schema.is_mutable and "batch_norm" not in name:  # whose statistics are not written in evaluation
-            for tensor in tree_leaves(result):
-                if isinstance(tensor, Tensor):
-                    self.written(tensor)
+        outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        kind = func._overloadpacket.__name__.strip("_")
+        if kind == "native_batch_norm" and not args[5]:
+            del outputs[1:]  # statistics, which evaluation takes from the buffers
+        reads = tuple(map(self.value, tensors))
+        writes = func._schema.is_mutable and "batch_norm" not in kind  # whose statistics stay in evaluation
+        if writes and any(value.touched for value in reads):
+            self.touched.add(id(_memory(tensors[0])))
+        if outputs:
+            formula = flop_registry.get(func._overloadpacket)
+            macs = formula(*args, **kwargs, out_val=result) // 2 if formula else 0
+            self.note(kind, args, kwargs, reads, outputs, macs)
+        for output in outputs if writes else ():
+            self.cover(output)
         return result
 
+    def note(
+        self,
+        kind: str,
+        args: tuple[object, ...],
+        kwargs: Mapping[str, object],
+        reads: tuple[Value, ...],
+        outputs: list[Tensor],
+        macs: int,
+    ) -> None:
+        inputs = tuple(dict.fromkeys(value for value in reads if value.ancestors))
+        ancestors = 0
+        for value in inputs:
+            ancestors |= value.ancestors
+        made = [Value(tuple(output.shape), touched=any(value.touched for value in reads)) for output in outputs]
+        for value in made if inputs else ():
+            value.index = len(self.values)
+            value.ancestors = ancestors | 1 << value.index
+            value.axis = channel_axis(kind, args, inputs, value.shape)
+            self.values.append(value)
+        ops = self.ops if inputs else self.constants
+        op = Op(
+            index=len(ops),
+            kind=kind,
+            args=args,
+            kwargs=kwargs,
+            calls=tuple(self.open),
+            reads=reads,
+            inputs=inputs,
+            output=made[0],
+            macs=macs,
+        )
+        ops.append(op)
+        for value in dict.fromkeys(reads):
+            value.users.append(op)
+        for output, value in zip(outputs, made, strict=True):
+            value.op = op
+            self.bind(output, value)
 
-def _place(tensor: Tensor) -> tuple[object, ...]:
-    storage = tensor.untyped_storage()
-    return storage._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+    def cover(self, written: Tensor) -> None:
+        """Mark that other views of a tensor's memory hold something else now."""
+        memory = _memory(written)
+        for tensor in self.views[id(memory)][1].values():
+            value = self.current[id(tensor)]
+            if tensor is not written:
+                value.clear = False
+            if tensor is not written and not value.ancestors:
+                touched = id(memory) in self.touched
+                self.current[id(tensor)] = Value(value.shape, touched=touched, clear=False)
+
+
+def _memory(tensor: Tensor) -> object:
+    return tensor.untyped_storage() if tensor.layout == torch.strided else tensor
+
+
+def _without_data(tensor: Tensor) -> Tensor:
+    return tensor.to("meta")

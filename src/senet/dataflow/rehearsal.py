@@ -2,36 +2,28 @@
 
 import random
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from senet.dataflow.twin import UnrehearsableError, twin
 
-__all__ = ["UnrehearsableError", "rehearse"]
+__all__ = ["UnrehearsableError", "rehearsal"]
 
 Enter = Callable[[nn.Module, tuple[object, ...]], None]
 Leave = Callable[[nn.Module, object, object], None]
 
 
-@torch.inference_mode(False)
-def rehearse(
-    model: nn.Module,
-    x: Tensor,
-    *,
-    contexts: tuple[AbstractContextManager[object], ...],
-    enter: Enter,
-    leave: Leave,
-) -> object:
-    """Run the twin of a network on `x` and return its output.
+@contextmanager
+def rehearsal(model: nn.Module, x: Tensor, enter: Enter, leave: Leave) -> Iterator[nn.Module]:
+    """Yield the twin of a network, to be run on `x` in its place.
 
     Random numbers that the pass draws are given back.
 
     Args:
         model: any network; it is neither run nor changed.
         x: its input; on the meta device nothing is computed, and the twin's parameters and buffers have no data.
-        contexts: entered in this order around the forward pass.
         enter: called before every module that has a name, with the module of the network itself.
         leave: called after every module, before the module's own hooks.
 
@@ -48,11 +40,7 @@ def rehearse(
         for module in known:
             module.register_forward_pre_hook(lambda inner, args: enter(known[inner], args), prepend=True)
             module.register_forward_hook(lambda inner, args, output: leave(known[inner], args, output), prepend=True)
-        with ExitStack() as stack:
-            for context in contexts:
-                stack.enter_context(context)
-            output: object = double(x)
-            return output
+        yield double
 
 
 @contextmanager

@@ -41,7 +41,8 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
 
     Args:
         model: any network; what it shares under several names, its twin shares too.
-        data: whether parameters and buffers keep their values; without, they are on torch's meta device.
+        data: whether parameters and buffers keep their values, zeros if they have none; without, they are on torch's
+            meta device.
 
     Returns:
         A network of the same classes and names, in evaluation mode.
@@ -52,7 +53,7 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
     refuse_lazy(model)
     title = type(model).__name__
     memo: dict[int, object] = {
-        id(tensor): _with_grad(tensor.detach().clone() if data else stand_in(tensor), tensor)
+        id(tensor): _with_grad(_copy(tensor) if data else stand_in(tensor), tensor)
         for tensor in (*model.parameters(), *model.buffers())
     }
     try:
@@ -89,6 +90,10 @@ def refuse_lazy(model: nn.Module) -> None:
 def stand_in(tensor: Tensor) -> Tensor:
     """Return a tensor of the same shape and type without data."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta", requires_grad=tensor.requires_grad)
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return torch.zeros_like(tensor, device="cpu") if tensor.is_meta else tensor.detach().clone()
 
 
 def _with_grad(copy: Tensor, like: Tensor) -> Tensor:

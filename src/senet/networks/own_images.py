@@ -18,7 +18,7 @@ from senet.networks.class_map import outputs_of, read_class_map
 from senet.networks.loaded import host
 from senet.networks.own_pictures import Pictures, Pixels
 from senet.networks.preprocessing import NORMS, ForeignPreprocessing, adjusted, preprocessing_of
-from senet.surgery.folding.answers import evaluated
+from senet.nn.evaluated import evaluated
 
 __all__ = ["Seen", "num_outputs", "see"]
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-__all__ = ["bandwidth", "moved_bytes", "peak_bytes", "saved_bytes"]
+from senet.dataflow.kept import keeping
+from senet.nn.pointwise import LAYERS
 
-LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+__all__ = ["bandwidth", "moved_bytes", "peak_bytes", "saved_bytes"]
 
 
 def saved_bytes(model: nn.Module, x: Tensor) -> int:
@@ -22,18 +23,11 @@ def saved_bytes(model: nn.Module, x: Tensor) -> int:
     Returns:
         The total size of the saved storages, each counted once [bytes].
     """
-    kept: dict[int, tuple[int, object]] = {}
-    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-
-    def pack(saved: Tensor) -> Tensor:
-        storage = saved.untyped_storage()
-        if storage.data_ptr() not in parameters:
-            kept[storage.data_ptr()] = (storage.nbytes(), storage)  # keeping it alive prevents reuse of its address
-        return saved
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+    kept: list[torch.UntypedStorage] = []
+    with keeping(kept.append):
         model(x)
-    return sum(size for size, _ in kept.values())
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    return sum(storage.nbytes() for storage in kept if storage.data_ptr() not in parameters)
 
 
 def peak_bytes(run: Callable[[], object], device: str) -> int | None:

@@ -1,7 +1,6 @@
 """Testing a network: exact counts over every image, once each, however many processes share the work."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from senet.data.dataset import Split
+from senet.nn.evaluated import evaluated
 from senet.training.process_group import Group
 
-__all__ = ["Evaluation", "evaluate", "evaluating"]
+__all__ = ["Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +42,6 @@ class Evaluation:
     def accuracy(self) -> float:
         """Top-1 [%]."""
         return 100 * self.correct / self.total
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for a while and give every module its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @torch.no_grad()
@@ -87,7 +75,7 @@ def evaluate(
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
     correct5 = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
-    with evaluating(model):
+    with evaluated(model):
         for x, y in split.batches(plan, augment=None, device=device, workers=workers):
             if between is not None:
                 between()

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from torch import nn
 
 from senet.dataflow.example import observe
-from senet.dataflow.flow import Flow, record
+from senet.dataflow.flow import Flow
+from senet.dataflow.recording import image, record
 from senet.nn.excite import sizes as sizes_of
 from senet.nn.pointwise import CONVS, LAYERS
 from senet.surgery.finding.squeezes import Squeeze, squeezes
@@ -58,7 +59,7 @@ class Alone:
         ran = False
         for shape, axis in _shapes(module, sizes):
             try:
-                flow: Flow = record(module, shape=shape, axis=axis)
+                flow: Flow = record(module, image(module, shape, "meta"), axis=axis)
             except Exception:  # whatever a foreign module raises, one that wants another input above all
                 continue
             ran = True

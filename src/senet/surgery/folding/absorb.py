@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from senet.dataflow.recording import Flow, Op, Value
+from senet.dataflow.flow import Flow, Op, Value
 from senet.surgery.folding.constants import scaled_
 
 __all__ = ["Absorber", "Refusal", "absorbers"]
@@ -15,14 +15,14 @@ __all__ = ["Absorber", "Refusal", "absorbers"]
 LINEAR = {
     "mean",
     *("avg_pool1d", "avg_pool2d", "avg_pool3d"),
-    *("adaptive_avg_pool1d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d"),
+    *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
     *("constant_pad_nd", "reflection_pad2d", "replication_pad2d"),
     *("upsample_nearest2d", "upsample_bilinear2d"),
-    *("view", "_unsafe_view", "squeeze", "unsqueeze", "clone", "alias", "detach"),
+    *("view", "unsafe_view", "squeeze", "unsqueeze", "clone", "alias", "detach"),
 }
-POSITIVE = {"relu", "leaky_relu", "_prelu_kernel", "max_pool2d_with_indices", "max_pool3d_with_indices", "amax"}
+POSITIVE = {"relu", "leaky_relu", "prelu_kernel", "max_pool2d_with_indices", "max_pool3d_with_indices", "amax"}
 NORMS = {
-    *("native_batch_norm", "_native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm"),
+    *("native_batch_norm", "native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm"),
     "native_group_norm",
 }
 CONVS = {"convolution"}
@@ -70,14 +70,16 @@ def absorbers(flow: Flow, name: str, constant: Float64[Tensor, " c"]) -> tuple[A
 
     Args:
         flow: a recorded pass.
-        name: the block.
+        name: the scale that stands in the place of the block.
         constant: one factor a channel.
 
     Raises:
         Refusal: if there is no exact way.
     """
-    (op,) = flow.blocks[name]
-    (before,), (after,) = op.inputs, op.outputs
+    (call,) = (call for call in flow.calls if call.name == name)
+    before, after = call.input, call.output
+    assert before is not None
+    assert after is not None
     reasons = []
     plain: Callable[[Sequence[Absorber]], bool] = lambda found: len(found) == 1 and not found[0].positive  # noqa: E731
     ways: list[tuple[Callable[[], list[Absorber]], Callable[[Sequence[Absorber]], bool]]] = [
@@ -100,27 +102,27 @@ def absorbers(flow: Flow, name: str, constant: Float64[Tensor, " c"]) -> tuple[A
 
 def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) -> list[Absorber]:
     """Find who can multiply a value by constants where it is made."""
-    if not value.clear or value.maker is None:
+    if not value.clear or value.op is None:
         raise Refusal("it is not known where its input comes from")
-    if len(value.users) != 1:
+    if flow.readings(value) != 1:
         raise Refusal("its input is used elsewhere too")
-    op = value.maker
-    if value is not op.outputs[0]:
+    op = value.op
+    if value is not op.output:
         raise Refusal(f"{op.kind} before it gives several maps")
     if op.kind in CONVS and not op.args[6]:
-        return [_absorber(flow, op, "out", op.inputs[1:], start, stop, positive=positive)]
+        return [_absorber(flow, op, "out", op.reads[1:], start, stop, positive=positive)]
     if op.kind in NORMS:
         if not isinstance(op.args[1], Tensor):
             raise Refusal("the norm before it has no weights")
         count = 1 + isinstance(op.args[2], Tensor)
-        return [_absorber(flow, op, "out", op.inputs[1 : 1 + count], start, stop, positive=positive)]
+        return [_absorber(flow, op, "out", op.reads[1 : 1 + count], start, stop, positive=positive)]
     if _acts_alone(op, value) and (op.kind in LINEAR or op.kind in POSITIVE):
-        return _before(flow, op.inputs[0], start, stop, positive=positive or op.kind in POSITIVE)
+        return _before(flow, op.reads[0], start, stop, positive=positive or op.kind in POSITIVE)
     if op.kind == "add" and op.kwargs.get("alpha", 1) == 1 and _same_shapes(op):
-        return [one for part in op.inputs for one in _before(flow, part, start, stop, positive=positive)]
+        return [one for part in op.reads for one in _before(flow, part, start, stop, positive=positive)]
     if op.kind == "cat" and (op.args[1:] or (0,))[0] == 1:
         found = []
-        for part in op.inputs:
+        for part in op.reads:
             found += _before(flow, part, start, start + part.shape[1], positive=positive)
             start += part.shape[1]
         return found
@@ -129,23 +131,25 @@ def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) 
 
 def _after(flow: Flow, value: Value, channels: int, *, positive: bool) -> list[Absorber]:
     """Find who reads a value and can multiply it by constants while reading; all readers must."""
-    if not value.clear or not value.users:
+    if not value.clear or not flow.readings(value):
         raise Refusal("it is not known where its output goes")
     found: list[Absorber] = []
     for op in value.users:
-        if op.kind in CONVS and op.inputs[0] is value and op.inputs.count(value) == 1 and not op.args[6]:
+        if op.kind in CONVS and op.reads[0] is value and op.reads.count(value) == 1 and not op.args[6]:
             groups = op.args[8]
             assert isinstance(groups, int)
-            found.append(_absorber(flow, op, "into", op.inputs[1:2], 0, channels, groups=groups, positive=positive))
+            found.append(_absorber(flow, op, "into", op.reads[1:2], 0, channels, groups=groups, positive=positive))
         elif op.kind in LINEAR_MAPS and op.args[LINEAR_MAPS[op.kind]] is not None and _reads(op, value):
-            weight = op.inputs[-1].maker
+            weight = op.reads[-1].op
             if weight is None or weight.kind != "t" or value.shape[1:] != (channels,):
                 raise Refusal("the linear map behind it has weights of its own kind")
-            found.append(_absorber(flow, op, "into", weight.inputs, 0, channels, positive=positive))
-        elif op.inputs[0] is value and _acts_alone(op, value) and (op.kind in LINEAR or op.kind in POSITIVE):
-            found += _after(flow, op.outputs[0], channels, positive=positive or op.kind in POSITIVE)
+            found.append(_absorber(flow, op, "into", weight.reads, 0, channels, positive=positive))
+        elif op.reads[0] is value and _acts_alone(op, value) and (op.kind in LINEAR or op.kind in POSITIVE):
+            found += _after(flow, op.output, channels, positive=positive or op.kind in POSITIVE)
         else:
             raise Refusal(f"{_spoken(op)} lies behind it")
+    if value in flow.outputs:
+        raise Refusal("the end of the network lies behind it")
     return found
 
 
@@ -160,11 +164,10 @@ def _absorber(
     groups: int = 1,
     positive: bool = False,
 ) -> Absorber:
-    names = [flow.parameters.get(weight) for weight in weights]
-    if any(len(weight.users) != 1 for weight in weights):
+    if any(flow.readings(weight) != 1 for weight in weights):
         raise Refusal(f"the {_spoken(op)} beside it shares its weights or runs twice")
-    tensors = tuple(name for name in names if name is not None)
-    if len(tensors) != len(names):
+    tensors = tuple(weight.parameter for weight in weights)
+    if not all(tensors):
         raise Refusal(f"the {_spoken(op)} beside it computes its weights")
     layer = tensors[0].rpartition(".")[0]
     return Absorber(layer=layer, side=side, tensors=tensors, start=start, stop=stop, groups=groups, positive=positive)
@@ -172,7 +175,7 @@ def _absorber(
 
 def _acts_alone(op: Op, value: Value) -> bool:
     """Return whether an operation of the tables works on each channel by itself, as it was called."""
-    source, result = op.inputs[0].shape, op.outputs[0].shape
+    source, result = op.reads[0].shape, op.output.shape
     if op.kind in ("mean", "amax"):
         dims = op.args[1] if len(op.args) > 1 else None
         over = [dim % len(source) for dim in dims] if isinstance(dims, list | tuple) else [0]
@@ -188,14 +191,14 @@ def _acts_alone(op: Op, value: Value) -> bool:
 
 
 def _same_shapes(op: Op) -> bool:
-    return len(op.inputs) == 2 and all(part.shape == op.outputs[0].shape for part in op.inputs)
+    return len(op.reads) == 2 and all(part.shape == op.output.shape for part in op.reads)
 
 
 def _reads(op: Op, value: Value) -> bool:
-    return op.inputs[LINEAR_MAPS[op.kind]] is value and op.inputs.count(value) == 1
+    return op.reads[LINEAR_MAPS[op.kind]] is value and op.reads.count(value) == 1
 
 
-_WORDS = {"convolution": "convolution", "add": "a sum", "end": "the end of the network", "cat": "a concatenation"}
+_WORDS = {"convolution": "convolution", "add": "a sum", "cat": "a concatenation"}
 
 
 def _spoken(op: Op) -> str:

@@ -1,7 +1,6 @@
 """What a network says to a set of images, kept for comparison. Letters in shapes: n images, k outputs."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -13,7 +12,7 @@ from senet.errors import NumericError, SenetError, SpecError
 from senet.surgery.folding.batches import Batches, Passes, labels_of
 from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, share_interval
 
-__all__ = ["Answers", "answers", "compare", "evaluated"]
+__all__ = ["Answers", "answers", "compare"]
 
 MAIN = ("logits", "out")  # what Hugging Face and torchvision call the answer among their outputs
 
@@ -166,15 +165,3 @@ def _apart(a: Float[Tensor, "n *k"], b: Float[Tensor, "n *k"]) -> tuple[Tensor, 
     if a.ndim == 2 and a.shape[1] > 1:
         a, b = (part - part.mean(1, keepdim=True) for part in (a, b))
     return (a - b).square().sum(), a.square().sum()
-
-
-@contextmanager
-def evaluated(model: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for a while and give every module its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

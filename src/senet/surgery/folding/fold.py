@@ -9,8 +9,8 @@ from torch import nn
 from senet.calls import by_name
 from senet.dataflow.twin import refuse_lazy
 from senet.errors import SpecError, unknown
+from senet.nn.evaluated import evaluated
 from senet.surgery.finding.find import find
-from senet.surgery.folding.answers import evaluated
 from senet.surgery.folding.batches import Batches, Passes
 from senet.surgery.folding.constants import ChannelScale, put, take_out
 from senet.surgery.folding.folded import Bounds, Folded, Step, paired_interval, share_interval

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from math import inf
+from math import inf, prod
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from senet.dataflow.recording import record
+from senet.dataflow.recording import tried
 from senet.surgery.finding.find import Found
 from senet.surgery.folding.absorb import Absorber, Refusal, absorbers
 from senet.surgery.folding.answers import Answers, answers, compare
@@ -17,7 +17,7 @@ from senet.surgery.folding.batches import Batches, Passes
 from senet.surgery.folding.constants import ChannelScale, put, take_out
 from senet.surgery.folding.folded import Bounds, FoldedBlock, Step
 from senet.surgery.folding.observe import GateSums, observing
-from senet.surgery.folding.profile import profile
+from senet.surgery.folding.profile import time_percents
 
 __all__ = ["PER", "Removal", "Watch"]
 
@@ -69,15 +69,15 @@ class Removal:
             self.seen = self._answers(self.batches, "gates")
         place = next(self.model.parameters())
         self.probe = next(iter(self.batches))[0].to(place.device, copy=True)
-        costs = profile(self.model, self.blocks, self.probe[:32])
+        flow, percents = tried(self.model, self.probe[:1]), time_percents(self.model, self.blocks, self.probe[:32])
         for name, found in self.found.items():
             report = FoldedBlock(
                 name=name,
                 channels=found.channels,
                 params=sum(parameter.numel() for parameter in self.blocks[name].parameters()),
-                macs=costs[name].macs,
-                map_elements=costs[name].map_elements,
-                time_percent=costs[name].time_percent,
+                macs=sum(op.macs for op in flow.inside(name)),
+                map_elements=sum(prod(call.input.shape) for call in flow.calls if call.name == name and call.input),
+                time_percent=percents[name],
             )
             gate = self.sums.get(name)
             if reason := self._why_not(name, gate):
@@ -195,7 +195,7 @@ class Removal:
         """
         if self.dims[name] != 1:
             raise Refusal("its map has the channels last")
-        return absorbers(record(self.model, one, {name: self.model.get_submodule(name)}), name, self.constants[name])
+        return absorbers(tried(self.model, one), name, self.constants[name])
 
     def _absorb(self, name: str, one: Tensor, wanted: Answers) -> tuple[str, str, float]:
         """Fold one constant, check it by running, and undo it if the outputs are not those they were."""

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from math import prod
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from senet.calls import by_name
 from senet.dataflow.example import observe
 from senet.dataflow.flow import Flow, Op
+from senet.dataflow.recording import tried
 from senet.dataflow.units import Skipped, Unit, find_units, inside
 from senet.errors import SpecError, shown
 from senet.nn import SqueezeExcite
@@ -189,11 +190,8 @@ def _ratio(name: str, ratios: Mapping[str, int] | None) -> int | None:
 
 
 def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int, ratio: int) -> PlannedBlock:
-    value, channels = place.value, place.value.channels
-    single = spec.but(reduction=ratio, stages=())
-    with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")
-        block = SqueezeExcite(channels, single, dims=len(value.sizes))
+    value, single = place.value, spec.but(reduction=ratio, stages=())
+    widths, params, macs = _numbers(single, value.channels, value.sizes)
     host = model.get_submodule(place.host)
     return PlannedBlock(
         name=f"{place.host}.{free_name(host, place.side)}",
@@ -203,20 +201,21 @@ def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int
         slot=spec.slot,
         stage=stage,
         spec=single,
-        channels=channels,
-        widths=block.widths,
+        channels=value.channels,
+        widths=widths,
         resolution=value.sizes,
         channels_last=value.axis != 1,
-        params=sum(parameter.numel() for parameter in block.parameters()),
-        macs=_macs(block, value.sizes),
+        params=params,
+        macs=macs,
     )
 
 
-def _macs(block: SqueezeExcite, sizes: tuple[int, ...]) -> int:
-    """Count the multiply-adds: layers act on the pooled map, leading ones of some designs on every position."""
-    everywhere = len(block.layers) if block.spec.squeeze == "none" else block.num_map_layers
-    macs = 0
-    for number, name in enumerate(block.layers):
-        weights = sum(p.numel() for p in block.get_submodule(name).parameters() if p.ndim > 1)
-        macs += weights * (prod(sizes) if number < everywhere else 1)
-    return macs
+@lru_cache
+def _numbers(spec: SESpec, channels: int, sizes: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
+    """Return the widths, parameters and multiply-adds of a block on a map of these sizes."""
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")
+        block = SqueezeExcite(channels, spec, dims=len(sizes))
+    flow = tried(block, torch.zeros(1, channels, *sizes, device="cpu"))
+    params = sum(parameter.numel() for parameter in block.parameters())
+    return block.widths, params, sum(op.macs for op in flow.inside(""))
