@@ -9,14 +9,13 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode  # the way of torch.utils.flop_counter, there is no other
-from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from senet.dataflow.axes import channel_axis
 from senet.dataflow.flow import Call, Flow, Op, Value
 from senet.dataflow.kept import keeping
 from senet.dataflow.rehearsal import UnrehearsableError, rehearsal
+from senet.torch_internals import TorchDispatchMode, tree_leaves, tree_map_only
 
 __all__ = ["image", "record", "tried"]
 

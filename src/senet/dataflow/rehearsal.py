@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from senet.dataflow.twin import UnrehearsableError, twin
+from senet.torch_internals import version_of
 
 __all__ = ["UnrehearsableError", "rehearsal"]
 
@@ -77,4 +78,4 @@ def _marks(model: nn.Module) -> dict[str, tuple[object, ...]]:
 def _state(tensor: Tensor) -> tuple[object, ...]:
     if type(tensor) not in (Tensor, nn.Parameter):
         return ()  # a subclass may have no memory of its own
-    return tensor.data_ptr(), None if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), None if tensor.is_inference() else version_of(tensor)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from senet.torch_internals import is_intercepted
+
 __all__ = ["QUIET", "Modes", "is_followed", "is_plain", "is_watched", "modes"]
 
 
@@ -49,10 +51,4 @@ def is_watched() -> bool:
     """
     if torch.compiler.is_compiling():  # registered operators run then (`senet.fast.kernels.operators`)
         return False
-    return bool(
-        torch._C._get_tracing_state()
-        or nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.autograd.forward_ad._current_level >= 0
-    )
+    return is_intercepted()

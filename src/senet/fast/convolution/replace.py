@@ -29,6 +29,7 @@ from senet.fast.convolution.winograd import (
 from senet.fast.convolution.worth import class_of, left_to_torch
 from senet.fast.kernels.selfcheck import is_sound
 from senet.fast.listeners import is_followed, is_watched
+from senet.torch_internals import is_batched, version_of
 
 __all__ = ["PackedConv2d", "TiledConv2d", "is_available", "is_tileable"]
 
@@ -85,10 +86,10 @@ class PackedConv2d(nn.Conv2d):
             return transformed(weight)
         if self.packed is not None:
             kept, version, u = self.packed  # a reference to the weights prevents reuse of their address
-            same = kept.data_ptr() == weight.data_ptr() and version == weight._version
+            same = kept.data_ptr() == weight.data_ptr() and version == version_of(weight)
             if same and kept.shape == weight.shape and kept.stride() == weight.stride():  # a slice has the same address
                 return u
-        self.packed = weight.detach(), weight._version, transformed(weight)
+        self.packed = weight.detach(), version_of(weight), transformed(weight)
         return self.packed[2]
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
@@ -123,7 +124,7 @@ class Convolve(torch.autograd.Function):
         """Return the gradients; computed by torch for double backward, observers and batched gradients."""
         x, weight = ctx.saved_tensors
         to_x, to_weight, to_bias, _ = ctx.needs_input_grad
-        if torch.is_grad_enabled() or is_watched() or torch._C._functorch.is_legacy_batchedtensor(dy):
+        if torch.is_grad_enabled() or is_watched() or is_batched(dy):
             mask, pads = [to_x, to_weight, to_bias], [ctx.padding] * 2
             words = [len(weight)] if ctx.biased else None, [1, 1], pads, [1, 1], False, [0, 0], 1, mask
             return *torch.ops.aten.convolution_backward(dy, x, weight, *words), None

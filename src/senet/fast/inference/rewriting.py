@@ -17,6 +17,7 @@ from senet.fast.inference.excitation import Excitation, LeftAlone, excitation, f
 from senet.fast.inference.optimized import Treated
 from senet.fast.listeners import is_plain
 from senet.nn import SqueezeExcite
+from senet.torch_internals import become
 
 __all__ = ["Rewriter"]
 
@@ -91,7 +92,7 @@ class Rewriter:
             module = self._module(node)
             if not is_tileable(module) or module.weight.device.type != "cpu" or not is_available():
                 continue
-            module.__class__ = PackedConv2d
+            become(module, PackedConv2d)
             packed.append(str(node.target))
             after = _only_user(node)
             if self.calls[node.target] == 1 and after is not None and after.target is torch.relu_:

@@ -18,6 +18,7 @@ from senet.nn import Residual, SqueezeExcite
 from senet.printed import Printed
 from senet.surgery import find
 from senet.surgery.insertion.hooks import insertions
+from senet.torch_internals import become
 
 __all__ = ["Accelerated", "accelerate", "decelerate"]
 
@@ -96,9 +97,9 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
     tiled = backend == "native" and is_available()
     for module in model.modules():
         if fused := FUSED.get(type(module)):
-            module.__class__ = fused
+            become(module, fused)
         elif tiled and is_tileable(module):
-            module.__class__ = TiledConv2d
+            become(module, TiledConv2d)
         if type(module) in ORDINARY:
             module.fused_backend = backend  # type: ignore[assignment]
     found = dict(_norms(model))
@@ -116,7 +117,7 @@ def decelerate(model: nn.Module) -> None:
     """Undo `accelerate`: restore the original forward passes of a network."""
     for module in model.modules():
         if type(module) in ORDINARY:
-            module.__class__ = ORDINARY[type(module)]
+            become(module, ORDINARY[type(module)])
         if isinstance(module, tuple(ORDINARY.values())):
             module.__dict__.pop(
                 "fused_backend", None
