@@ -187,7 +187,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
     inside, total = Counter[str](), Counter[str]()
     for one, part in counts.items():
         total.update(part)
-        inside.update(part if one else ())
+        inside.update(part if one is not None else ())
     return Cost(
         **_numbers(model, total, shape[0]),
         se=Counts(**_numbers(nn.ModuleList(layers.values()), inside, shape[0])),

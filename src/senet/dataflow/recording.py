@@ -150,6 +150,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         writes = func._schema.is_mutable and "batch_norm" not in kind  # whose statistics stay in evaluation
         if writes and any(value.touched for value in reads):
             self.touched.add(id(_memory(tensors[0])))
+            reads[0].touched = True
         if outputs:
             formula = flop_registry.get(func._overloadpacket)
             macs = formula(*args, **kwargs, out_val=result) // 2 if formula else 0
