@@ -69,7 +69,7 @@ FOLLOWERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.trace. is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace.* is deprecated:FutureWarning")
 @pytest.mark.parametrize("title", FOLLOWERS)
 def test_what_follows_operations_is_noticed_while_it_does(title: str) -> None:
     model = Noting()
