@@ -154,7 +154,7 @@ class Flow:
         return not any(op.weighted and op.inputs[0].needs(value) for op in self.ops[first:])
 
     def between(self, start: Value, end: Value) -> list[Op]:
-        """Give the operations on the ways from one value to a later one."""
+        """Return the operations on the ways from one value to a later one."""
         if end.op is None:
             return []
         first = 0 if start.op is None else start.op.index + 1
@@ -165,17 +165,17 @@ class Flow:
         ]
 
     def given_out(self) -> Mapping[Value, list[Call]]:
-        """Give the calls that returned each value, the innermost first."""
-        found: defaultdict[Value, list[Call]] = defaultdict(list)
-        for call in self.calls:
-            if call.output is not None:
-                found[call.output].append(call)
-        return found
+        """Return the calls that returned each value, the innermost first."""
+        return _grouped((call.output, call) for call in self.calls)
 
     def taken_in(self) -> Mapping[Value, list[Call]]:
-        """Give the calls that had each value as their first argument."""
-        found: defaultdict[Value, list[Call]] = defaultdict(list)
-        for call in self.calls:
-            if call.input is not None:
-                found[call.input].append(call)
-        return found
+        """Return the calls that had each value as their first argument."""
+        return _grouped((call.input, call) for call in self.calls)
+
+
+def _grouped(pairs: Iterable[tuple[Value | None, Call]]) -> Mapping[Value, list[Call]]:
+    found: defaultdict[Value, list[Call]] = defaultdict(list)
+    for value, call in pairs:
+        if value is not None:
+            found[value].append(call)
+    return found
