@@ -117,7 +117,7 @@ class Cost(Printed, Counts):
         return _percent(self.se.macs, self.macs - self.se.macs)
 
     def giga(self, convention: str = "macs") -> float:
-        """Give billions of operations of one image under a convention.
+        """Return billions of operations of one image under a convention.
 
         Args:
             convention: a name of `CONVENTIONS`. `macs` is that of most tools. The paper's own prints are `macs+add`

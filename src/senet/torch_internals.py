@@ -33,7 +33,7 @@ def version_of(tensor: Tensor) -> int:
 
 
 def become(module: nn.Module, kind: type[nn.Module]) -> None:
-    """Give a module another class whose instances have the same attributes, in place.
+    """Change the class of a module to one whose instances have the same attributes, in place.
 
     Keys, values, hooks and what refers to the module stay, as they would not if another module took its place.
     """

@@ -42,7 +42,7 @@ def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
 
 
 def guesses(model: nn.Module) -> list[tuple[int, ...]]:
-    """Give the shapes to try: the network's own (timm's `pretrained_cfg`), then squares for its first convolution."""
+    """Return the shapes to try: the network's own (timm's `pretrained_cfg`), then squares for its first convolution."""
     shapes: list[tuple[int, ...]] = []
     for name in ("pretrained_cfg", "default_cfg"):
         config = getattr(model, name, None)

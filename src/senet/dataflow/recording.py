@@ -79,7 +79,7 @@ def record(model: nn.Module, x: Tensor, *, axis: int = 1, keep: bool = False) ->
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
-    """Give every tensor a value, and remember who made and who read it.
+    """Bind every tensor to a value, and remember who made and who read it.
 
     Tensors are told apart by their identity. Those that share memory are kept together, as a write into one of them
     changes the others.
