@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from senet.experiments.summary import Estimate, Paired, paired
+from senet.experiments.statistics import Difference, paired
+from senet.experiments.summary import Estimate
 from senet.reports.canvas import COLORS, MARKS, canvas, tidy
 
 BASES = ("plain", "plain, equal time")
@@ -90,7 +91,7 @@ def chapter(found: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def pair(found: Mapping[str, Any], way: str, base: str) -> Paired:
+def pair(found: Mapping[str, Any], way: str, base: str) -> Difference:
     return paired(ends(found, way), ends(found, base))
 
 
@@ -137,5 +138,5 @@ def draw_on(figure: Any, found: Mapping[str, Any]) -> None:
     figure.suptitle("resnet20 on CIFAR-10: fine-tuned plain and with inserted blocks", fontsize=11)
 
 
-def half(value: Paired) -> float:
+def half(value: Difference) -> float:
     return 0.0 if math.isnan(value.high) else value.high - value.mean

@@ -106,8 +106,13 @@ RANGES: Mapping[str, Range] = {
     "choices.blocks": _count(1, 1_000),
     # how much one file may ask for
     "runs of a study": _count(0, 100_000),
+    # what a study may conclude
+    "margin": Range(0, 100, above=True),
     # command line
     "--seeds": _count(1, 1_000),
+    "--max-seeds": _count(3, 1_000),
+    "--margin": Range(0, 100, above=True),
+    "--detect": Range(0, 100, above=True),
     "--save-every": Range(0, 1e9),
     "--jobs": _count(0, 4_096, "is one a core"),
     "--threads": _count(0, 4_096, "shares the cores"),

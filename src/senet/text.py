@@ -18,6 +18,7 @@ __all__ = [
     "command_line",
     "counted",
     "csv_cell",
+    "duration",
     "markdown",
     "markdown_table",
     "one_line",
@@ -145,6 +146,22 @@ def csv_cell(text: str) -> str:
     """Return a word for a cell of a CSV file that a spreadsheet does not take for a formula."""
     said = one_line(text)
     return f"'{said}" if said[:1] in ("=", "+", "-", "@") else said
+
+
+def duration(seconds: float) -> str:
+    """Return a time as one says it: `40 s`, `7 min`, `1 h 40 min`, `3 d 2 h`.
+
+    Example:
+        >>> duration(41.3), duration(400), duration(6000)
+        ('41 s', '7 min', '1 h 40 min')
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def counted(number: int, word: str) -> str:

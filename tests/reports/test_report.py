@@ -38,7 +38,8 @@ def test_a_report_says_on_what_and_for_how_long_it_was_trained(tmp_path: Path) -
         "- Each network was trained for 2 epochs of 10 training images, tested on 1,000 images of 2 classes." in report
     )
     assert "- Command: `senet run s.toml`" in report
-    assert "ould not be told apart from the baseline: SE (the data allow" in report
+    assert "**Verdict, where a difference of 0.5 points matters (--margin)**" in report
+    assert "- SE: undecided: " in report
     assert "no design differs" not in report
 
 
@@ -175,16 +176,22 @@ def test_a_quick_table_sets_no_other_network_beside_the_papers(tmp_path: Path) -
 # ---- the answer
 
 
-def test_the_answer_has_means_differences_intervals_and_p() -> None:
+def test_the_answer_has_means_differences_intervals_and_verdicts() -> None:
     mine = study((0, 1))
     said = json.loads(json.dumps(answer(mine, summarize(mine, results(mine, CORRECT))), allow_nan=False))
     plain, se, _ = said["rows"]
-    assert (said["baseline"], said["seeds"]) == ("plain", [0, 1])
+    assert (said["baseline"], said["seeds"], said["looks"], said["margin"]) == ("plain", [0, 1], [], 0.5)
+    assert said["half_done"] is False
+    assert any("two seeds" in caution for caution in said["cautions"])
+    assert "95 % intervals hold" in said["intervals"]
+    assert (plain["verdict"], se["verdict"]["word"]) == (None, "undecided")
+    assert se["difference"]["images"] == "unpaired"
     assert (plain["difference"], plain["versus"], se["versus"]) == (None, None, "plain")
     assert se["metrics"]["accuracy"] == {"mean": pytest.approx(72.75), "sd": pytest.approx(1.06066), "n": 2}
     assert se["difference"]["mean"] == pytest.approx(2.25)
     assert se["difference"]["low"] < 2.25 < se["difference"]["high"]
-    assert 0 < se["difference"]["p"] < 1
+    assert se["difference"]["p"] is None, "of two seeds"
+    assert se["difference"]["visible"] > se["difference"]["high"] - 2.25
     assert (se["n"], se["missing"], se["params"]) == (2, [], 110)
 
 
@@ -193,7 +200,9 @@ def test_what_is_not_known_is_null_in_the_answer() -> None:
     said = answer(mine, summarize(mine, results(mine, {"plain": {0: 700}})))
     _, se, _ = json.loads(json.dumps(said, allow_nan=False))["rows"]
     assert (se["params"], se["seconds"], se["missing"]) == (None, None, [0, 1])
-    assert se["difference"] == {"mean": None, "low": None, "high": None, "n": 0, "p": None}
+    unknown = dict.fromkeys(("mean", "low", "high", "visible", "p", "images"))
+    assert se["difference"] == {**unknown, "n": 0, "df": 0, "common_spread": False}
+    assert said["half_done"] is True
 
 
 # ---- looks

@@ -8,9 +8,13 @@ from collections.abc import Mapping
 import pytest
 from study_results import SHORT, results
 
+from senet.experiments.image_bits import pack
+from senet.experiments.result import Result
+from senet.experiments.run import Run
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import summarize
-from senet.reports.study_table import cells, columns, csv_text, footnotes, markdown
+from senet.reports.study_notes import footnotes, verdicts
+from senet.reports.study_table import cells, columns, csv_text, markdown
 from senet.spec import SESpec
 
 
@@ -48,7 +52,8 @@ def cell(row: Mapping[str, str], start: str) -> str:
 
 
 def notes(mine: Study, correct: Mapping[str, Mapping[int, int]]) -> str:
-    return "\n".join(footnotes(mine, summarize(mine, results(mine, correct))))
+    lines = summarize(mine, results(mine, correct))
+    return "\n".join([*verdicts(mine, lines), *footnotes(mine, lines)])
 
 
 THREE = {"plain": {0: 700, 1: 710, 2: 720}, "se": {0: 710, 1: 721, 2: 729}}
@@ -60,17 +65,57 @@ def test_several_seeds_give_spread_and_interval() -> None:
     assert cell(plain, "top-1") == "71.00 ± 1.00"
     assert cell(se, "top-1") == "72.00 ± 0.95"
     assert "baseline" in plain.values()
-    assert "+1.00 [+0.75, +1.25]" in se.values()
+    assert "+1.00 [-2.95, +4.95]" in se.values(), "no record of the images: as wide as the counts alone leave it"
+    assert (cell(se, "visible"), cell(plain, "visible")) == ("5.77", "-")
     assert (cell(plain, "n"), cell(se, "n")) == ("3", "3")
     assert cell(plain, "s/run") == "6"
-    assert "the interval excludes 0 for: SE" in notes(mine, THREE)
+    assert "SE: undecided: the results do not record which test images were right" in notes(mine, THREE)
+    assert "bounded from the counts" in notes(mine, THREE)
 
 
-def test_no_interval_away_from_zero_is_said() -> None:
-    correct = {"plain": {0: 700, 1: 720}, "se": {0: 710, 1: 715}}
-    assert "could not be told apart from the baseline: SE (the data allow -9.28 to +9.78)" in notes(
-        study(seeds=(0, 1)), correct
-    )
+def recorded(mine: Study, correct: Mapping[str, Mapping[int, int]]) -> dict[Run, Result]:
+    """Make results that record which images were right: the first ones."""
+    made = results(mine, correct)
+    return {
+        run: dataclasses.replace(one, right=pack([at < one.last.correct for at in range(1000)]))
+        for run, one in made.items()
+    }
+
+
+def judged(mine: Study, correct: Mapping[str, Mapping[int, int]]) -> str:
+    lines = summarize(mine, recorded(mine, correct))
+    return "\n".join([*verdicts(mine, lines), *footnotes(mine, lines)])
+
+
+def test_a_design_that_pays_off_and_one_that_does_not_are_said_with_what_the_data_allow() -> None:
+    mine = study(seeds=(0, 1, 2))
+    worse = {"plain": THREE["se"], "se": THREE["plain"]}
+    gain = {"plain": {0: 700, 1: 710, 2: 720}, "se": {0: 730, 1: 741, 2: 749}}
+    assert "SE: pays off (the data allow +2.11 to +3.89)" in judged(mine, gain)
+    assert "SE: does not pay off (the data allow" in judged(mine, {"plain": gain["se"], "se": gain["plain"]})
+    assert "SE: does not pay off" in judged(mine, worse)
+    assert "paired image by image" in judged(mine, worse)
+
+
+def test_a_difference_below_the_margin_is_equal_within_it() -> None:
+    mine = dataclasses.replace(study(seeds=(0, 1, 2)), margin=3.0)
+    said = judged(mine, THREE)
+    assert "SE: equal within the margin of 3 points, and better by less than that (the data allow" in said
+
+
+def test_an_undecided_design_says_what_the_data_allow_and_what_would_tell() -> None:
+    correct = {"plain": {0: 700, 1: 720, 2: 700}, "se": {0: 710, 1: 715, 2: 712}}
+    said = judged(study(seeds=(0, 1, 2)), correct)
+    assert "SE: undecided: about " in said
+    assert "it could not be told apart from the baseline, the data allow -1.77 to +2.90" in said
+    assert "no design differs" not in said
+
+
+def test_two_seeds_have_no_verdict() -> None:
+    said = judged(study(seeds=(0, 1)), {"plain": {0: 700, 1: 720}, "se": {0: 750, 1: 771}})
+    assert "two seeds are too few for a verdict" in said
+    assert "careful: two seeds show hardly anything" in said
+    assert "pays off" not in said
 
 
 def test_one_seed_gives_no_interval_and_the_table_says_so() -> None:
@@ -90,7 +135,7 @@ def test_missing_runs_are_shown_as_missing() -> None:
     plain, _ = table(mine, correct)
     assert cell(plain, "n") == "2 of 3"
     blank = "missing"
-    words = ["SE", blank, blank, blank, "72.58", blank, blank, "-", "-", blank, "-", "+0.06", "0 of 3", blank]
+    words = ["SE", blank, blank, blank, "72.58", blank, blank, "-", "-", blank, "-", "-", "+0.06", "0 of 3", blank]
     assert cells(mine, summarize(mine, results(mine, correct)))[1] == words
     assert "4 of 6 runs are missing" in notes(mine, correct)
 
@@ -189,8 +234,8 @@ def test_errors_gains_and_counts_stand_beside_the_papers() -> None:
     assert (quoted["paper [M]"], quoted["paper [G]"]) == ("-", "-")
     assert cell(se, "top-1 error") == "27.90 ± 0.85"
     assert cell(se, "ours - paper") == "+4.61"
-    assert cell(se, "difference") == "+1.60 [+0.33, +2.87]"
-    assert se["p"] == "0.040"
+    assert cell(se, "difference") == "+1.60 [-2.36, +5.56]"
+    assert se["p"] == "-"
     assert (cell(se, "paper's"), cell(again, "paper's")) == ("+1.51", "-")
     assert (cell(quoted, "difference"), cell(again, "difference")) == ("quoted", "baseline")
     assert "quoted: the paper takes this number from" in notes(mine, {})
@@ -202,12 +247,18 @@ def test_equal_rows_are_counted_once_among_the_missing_runs() -> None:
 
 def test_csv_holds_the_papers_counts_gains_and_the_test() -> None:
     mine = senets()
-    lines = summarize(mine, results(mine, {"again": {0: 700, 1: 710}, "se": {0: 715, 1: 727}}))
+    correct = {"again": {0: 700, 1: 710, 2: 700}, "se": {0: 815, 1: 827, 2: 821}}
+    mine = dataclasses.replace(mine, seeds=(0, 1, 2))
+    lines = summarize(mine, results(mine, correct))
     se = list(csv.DictReader(io.StringIO(csv_text(mine, lines))))[2]
     assert (se["params_m_paper"], se["gflops_paper"], se["top1_gain_paper"]) == ("28.1", "3.87", "1.51")
     assert float(se["diff_paper"]) == 1.51
-    assert float(se["diff_p"]) == pytest.approx(0.0396, abs=1e-3)
-    assert float(se["top1_error_mean"]) == pytest.approx(27.9)
+    difference = lines[2].difference
+    assert difference is not None
+    assert float(se["diff_p"]) == pytest.approx(difference.p)
+    assert float(se["diff_visible"]) == pytest.approx(difference.visible)
+    assert (se["margin"], se["verdict"]) == ("0.5", "pays off")
+    assert float(se["top1_error_mean"]) == pytest.approx(17.9)
 
 
 # ---- CSV

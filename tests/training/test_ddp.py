@@ -107,7 +107,7 @@ def test_two_processes_with_half_a_batch_are_one_with_a_whole_batch(
     together = read_result(tmp_path / "two")
     assert together is not None
     assert together.environment.processes == 2
-    assert together.confusion == alone.confusion
+    assert (together.confusion, together.right) == (alone.confusion, alone.right)
     assert together.last.train_loss == pytest.approx(alone.last.train_loss, rel=1e-9)
     assert together.last.test_loss == pytest.approx(alone.last.test_loss, rel=1e-6)
 
@@ -120,7 +120,7 @@ def evaluate_in_group(folder: Path, images: int) -> None:
             build(RUN, DATA), part, num_classes=10, batch_size=7, group=group, between=lambda: calls.append(1)
         )
         assert group.largest(len(calls), -len(calls)) == (len(calls), -len(calls))  # equally often
-    counts = [measured.correct5, measured.confusion, round(measured.loss, 5)]
+    counts = [measured.correct5, measured.confusion, round(measured.loss, 5), measured.right]
     (folder / f"counts{group.rank}").write_text(json.dumps(counts))
 
 
@@ -132,9 +132,10 @@ def test_every_test_image_counts_once_whatever_the_number_of_processes(images: i
     part = replace(DATA.test, images=DATA.test.images[:images], labels=DATA.test.labels[:images])
     alone = evaluate(build(RUN, DATA), part, num_classes=10, group=evaluate_alone)
     for rank in range(3):
-        correct5, confusion, loss = json.loads((tmp_path / f"counts{rank}").read_text())
+        correct5, confusion, loss, right = json.loads((tmp_path / f"counts{rank}").read_text())
         assert (correct5, confusion) == (alone.correct5, list(map(list, alone.confusion)))
         assert loss == pytest.approx(alone.loss, rel=1e-4)
+        assert right == alone.right, "in the order of the data"
 
 
 def step_in_group(folder: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from forks import DATA, RUN
 from torch import Tensor, nn
 
+from senet.experiments.image_bits import unpack
 from senet.nn.evaluated import evaluated
 from senet.training.evaluation import Evaluation, evaluate
 from senet.training.initial_network import build
@@ -55,6 +56,7 @@ def test_counts_and_loss_are_those_of_scikit_learn(classes: int, batch_size: int
     assert found.confusion == tuple(map(tuple, metrics.confusion_matrix(labels, answers, labels=every).tolist()))
     assert found.correct == metrics.accuracy_score(labels, answers, normalize=False)
     assert found.accuracy == pytest.approx(100 * metrics.accuracy_score(labels, answers))
+    assert unpack(found.right, 97).tolist() == (labels == answers).int().tolist(), "in the order of the data"
     assert found.loss == pytest.approx(
         metrics.log_loss(labels, logits.double().softmax(1).numpy(), labels=every), rel=1e-5
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from senet.cli.failure import show_warning
-from senet.text import one_line
+from senet.text import duration, one_line
 
 if TYPE_CHECKING:
     from senet.data.dataset import Data
@@ -18,17 +18,25 @@ __all__ = ["announce", "warn_of_guesses"]
 
 
 def announce(
-    runs: "Sequence[Run]", setup: "Setup", load: "Callable[[DataSpec, Setup], Data]", *, at_most: int = 0
+    runs: "Sequence[Run]",
+    setup: "Setup",
+    load: "Callable[[DataSpec, Setup], Data]",
+    *,
+    at_most: int = 0,
+    there: "Sequence[Result]" = (),
 ) -> None:
-    """Print, before the first step, what the runs are: images, network, recipe, machine.
+    """Print, before the first step, what the runs are: images, network, recipe, machine, and about how long they take.
 
     Args:
         runs: those that are left to train.
         setup: device, processes, threads.
         load: reads a data set, or has it.
         at_most: runs that there may be, of a search that knows only later which: they are like the one of `runs`.
+        there: results of such runs, whose time says how long the others take.
     """
     import torch
+
+    from senet.training.duration import expected_seconds
 
     for spec in dict.fromkeys(run.data for run in runs):
         data, of_it = load(spec, setup), [run for run in runs if run.data == spec]
@@ -47,6 +55,10 @@ def announce(
         threads = torch.get_num_threads()
     each = f", {threads} thread{'s' * (threads > 1)} each" if threads else ""
     print(one_line(f"{setup.device}: {jobs} at a time{each}"), file=sys.stderr)
+    seconds = expected_seconds(runs, setup, load, there=there)
+    if seconds is not None:
+        whole = seconds * (at_most / len(runs) if at_most else 1) / jobs
+        print(f"estimated time: {'up to ' * bool(at_most)}{duration(whole)}", file=sys.stderr)
 
 
 def warn_of_guesses(results: "Iterable[Result]") -> None:

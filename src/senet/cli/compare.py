@@ -1,11 +1,11 @@
 """`senet compare`: plain against designs, seed by seed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from senet.bounds import check_flags
 from senet.cli.bundle import unfolded
 from senet.cli.machine import Machines
 from senet.cli.options import (
@@ -25,11 +25,15 @@ from senet.cli.options import (
 )
 from senet.cli.output import finish, warn_without_figures
 from senet.cli.report_folder import place_of_report
+from senet.cli.seeds import PlannedSeeds
 from senet.cli.values import asked_values, check_models, defaults
 from senet.cli.with_progress import train_all
 from senet.errors import UsageError
 
 __all__ = ["compare"]
+
+SEEDS = 5
+"""Repetitions of every design where no number is given."""
 
 
 @unfolded
@@ -40,12 +44,12 @@ def compare(
     se: Annotated[
         list[str] | None, typer.Option("--se", help="A design, repeatable: standard, bump:reduction=8")
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", "-n", help="Repetitions; each design gets the same seeds")] = 5,
     epochs: Epochs = None,
     batch_size: Batch = None,
     lr: Rate = None,
     recipe: Preset = None,
     *,
+    repeats: PlannedSeeds,
     machine: Machines,
     fused: Fused = True,
     runs: Runs = Path("runs"),
@@ -61,7 +65,7 @@ def compare(
     from senet.experiments import decoding
     from senet.experiments.study import Row, Study
 
-    check_flags(seeds=seeds)
+    plan = repeats.plan()
     base = asked_values(
         words,
         data=data,
@@ -85,12 +89,13 @@ def compare(
         name=f"{title}-{rows[0].model}",
         title=f"{rows[0].model} on {title}: plain against squeeze-and-excitation",
         rows=tuple(Row(id=design, label=run.design, run=run) for design, run in zip(designs, rows, strict=True)),
-        seeds=tuple(range(rows[0].seed, rows[0].seed + seeds)),
+        seeds=tuple(range(rows[0].seed, rows[0].seed + SEEDS)),
     )
+    study = plan.applied(study)
     check_models(study)
     setup = machine.setup(fused=fused, tensorboard=tensorboard)
-    wanted = set(study.runs())
-    folder = place_of_report(output or Path("out") / study.name, wanted.__contains__, said=output is not None)
+    folder = place_of_report(output or Path("out") / study.name, plan.belongs(study), said=output is not None)
     warn_without_figures()
-    results, failed = train_all(study, runs, setup, quiet=as_json, retry_failed=retry_failed)
+    train = partial(train_all, runs=runs, setup=setup, quiet=as_json, retry_failed=retry_failed)
+    study, results, failed = plan.carry_out(study, train, quiet=as_json)
     finish(study, results, folder, as_json=as_json, failed=failed)

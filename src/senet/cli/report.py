@@ -1,23 +1,34 @@
 """`senet report`: a study from the results that exist."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from senet.cli.bundle import unfolded
 from senet.cli.options import Json, Output, Quick, Runs, Words
 from senet.cli.output import finish
 from senet.cli.report_folder import place_of_report
+from senet.cli.seeds import Repeats
 from senet.cli.values import asked_study, report_folder
 from senet.text import command_line
+
+if TYPE_CHECKING:
+    from senet.experiments.failed_run import Failed
+    from senet.experiments.result import Result
+    from senet.experiments.run import Run
+    from senet.experiments.study import Study
 
 __all__ = ["report"]
 
 
+@unfolded
 def report(
     study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file of studies/")],
     words: Words = None,
     quick: Quick = False,
+    *,
+    repeats: Repeats,
     runs: Runs = Path("runs"),
     output: Output = None,
     as_json: Json = False,
@@ -25,13 +36,21 @@ def report(
     """Print a study from the results that exist, beside the paper's numbers; what is missing is shown as missing."""
     from senet.execution.store import Store
 
+    plan = repeats.plan()
     study = asked_study(study_file, words, quick=quick)
     folder = report_folder(study_file, study)
     store = Store(runs, lists=(folder / "results.jsonl",))
-    results = {run: found for run in study.runs() if (found := store.get(run)) is not None}
+
+    def read(study: "Study", known: "dict[Run, Result]") -> "tuple[dict[Run, Result], list[Failed]]":
+        wanted = [run for run in study.runs() if run not in known]
+        return {**known, **{run: found for run in wanted if (found := store.get(run)) is not None}}, []
+
+    study, results, _ = plan.carry_out(plan.applied(study), read, quiet=True)
     folder_of_data = " --data-dir DIR" if any(run.data.name != "digits" for run in study.runs()) else ""
-    made = command_line(["run", str(study_file), *(words or []), *["--quick"] * quick]) + folder_of_data
+    changed = [*(words or []), *["--quick"] * quick, *repeats.words()]
+    made = command_line(["run", str(study_file), *changed]) + folder_of_data
     if results:
         belongs = set(study.runs()).__contains__
-        folder = place_of_report(output or folder, belongs, said=output is not None or not words)
+        own = output is not None or not (words or plan.changes)
+        folder = place_of_report(output or folder, belongs, said=own)
     finish(study, results, output or folder, as_json=as_json, command=made)

@@ -1,5 +1,6 @@
 """`senet run`: train what a study lacks."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from senet.cli.options import (
 )
 from senet.cli.output import finish, warn_without_figures
 from senet.cli.report_folder import place_of_report
+from senet.cli.seeds import PlannedSeeds
 from senet.cli.values import asked_study, check_models, report_folder
 from senet.cli.with_progress import train_all
 
@@ -33,6 +35,7 @@ def run(
     words: Words = None,
     quick: Quick = False,
     *,
+    repeats: PlannedSeeds,
     machine: Machines,
     fused: Fused = True,
     runs: Runs = Path("runs"),
@@ -45,12 +48,15 @@ def run(
 
     Several commands on one folder of runs (--runs), also on several machines, share the work.
     """
-    study = asked_study(study_file, words, quick=quick)
+    plan = repeats.plan()
+    study = plan.applied(asked_study(study_file, words, quick=quick))
     check_models(study)
     setup = machine.setup(fused=fused, tensorboard=tensorboard)
     committed = report_folder(study_file, study)
-    lists, wanted = (committed / "results.jsonl",), set(study.runs())
-    folder = place_of_report(output or committed, wanted.__contains__, said=output is not None or not words)
+    own = output is not None or not (words or plan.changes)
+    folder = place_of_report(output or committed, plan.belongs(study), said=own)
     warn_without_figures()
-    results, failed = train_all(study, runs, setup, quiet=as_json, lists=lists, retry_failed=retry_failed)
+    lists = (committed / "results.jsonl",)
+    train = partial(train_all, runs=runs, setup=setup, quiet=as_json, lists=lists, retry_failed=retry_failed)
+    study, results, failed = plan.carry_out(study, train, quiet=as_json)
     finish(study, results, folder, as_json=as_json, failed=failed)

@@ -1,6 +1,7 @@
 """Runs with their progress on the terminal: all of a study, or one."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ __all__ = ["train_all", "train_one"]
 
 def train_all(
     study: "Study",
+    known: "Mapping[Run, Result]",
+    *,
     runs: Path,
     setup: "Setup",
-    *,
     quiet: bool,
     lists: tuple[Path, ...] = (),
     retry_failed: bool = False,
@@ -28,6 +30,7 @@ def train_all(
 
     Args:
         study: what is wanted.
+        known: results that there are already.
         runs: folder of the runs.
         setup: device, processes, paths.
         quiet: no progress.
@@ -48,11 +51,13 @@ def train_all(
     from senet.experiments.result import Result
     from senet.reports.console import Board
 
-    wanted, store = study.runs(), Store(runs, lists=lists)
-    results: dict[Run, Result] = {}
+    wanted, store = [run for run in study.runs() if run not in known], Store(runs, lists=lists)
+    results = dict(known)
     failed: list[Failed] = []
-    if not quiet and (left := [run for run in wanted if store.ended(run, None) is None]):
-        announce(left, setup, loaded)
+    before = {run: store.ended(run, None) for run in wanted} if not quiet else {}
+    if left := [run for run, found in before.items() if found is None]:
+        there = [found for found in (*known.values(), *before.values()) if isinstance(found, Result)]
+        announce(left, setup, loaded, there=there)
     with Board(len(wanted), quiet=quiet) as board:
         for ended in execute(wanted, store, setup, watch=board.watch, say=board.note, retry_failed=retry_failed):
             board.end(ended)

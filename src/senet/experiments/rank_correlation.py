@@ -1,6 +1,7 @@
-"""Do two scores order designs alike? Rank correlations with intervals."""
+"""Do two scores order designs alike? Rank correlations of scipy, with intervals."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ class Correlation:
     n: int
 
     def __str__(self) -> str:
-        """Say the value with its interval: `0.43 [-0.12, 0.78], n = 13`."""
+        """Return the value with its interval: `0.43 [-0.12, 0.78], n = 13`."""
         interval = f" [{self.low:.2f}, {self.high:.2f}]" if self.low == self.low else ", no interval"
         return f"{self.value:.2f}{interval}, n = {self.n}"
 
@@ -41,8 +42,10 @@ def spearman(a: Sequence[float], b: Sequence[float]) -> Correlation:
         >>> spearman([1, 2, 3], [10, 20, 30]).value
         1.0
     """
+    from scipy.stats import spearmanr
+
     n = len(a)
-    value = _pearson(_ranks(a), _ranks(b))
+    value = _statistic(spearmanr, a, b)
     return _interval(value, n, math.sqrt((1 + value * value / 2) / (n - 3)) if n > 4 else math.nan)
 
 
@@ -56,14 +59,20 @@ def kendall(a: Sequence[float], b: Sequence[float]) -> Correlation:
         >>> kendall([1, 2, 3], [3, 2, 1]).value
         -1.0
     """
+    from scipy.stats import kendalltau
+
     n = len(a)
-    agree = untied_a = untied_b = 0
-    for i in range(n):
-        for j in range(i):
-            x, y = _sign(a[i] - a[j]), _sign(b[i] - b[j])
-            agree, untied_a, untied_b = agree + x * y, untied_a + abs(x), untied_b + abs(y)
-    value = agree / math.sqrt(untied_a * untied_b) if untied_a and untied_b else math.nan
-    return _interval(value, n, math.sqrt(0.437 / (n - 4)) if n > 4 else math.nan)
+    return _interval(_statistic(kendalltau, a, b), n, math.sqrt(0.437 / (n - 4)) if n > 4 else math.nan)
+
+
+def _statistic(correlate: object, a: Sequence[float], b: Sequence[float]) -> float:
+    """Return what scipy computes; nan without a warning where one of the scores is constant."""
+    if min(len(set(a)), len(set(b))) < 2:
+        return math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        value = float(correlate(a, b).statistic)  # type: ignore[operator]
+    return max(-1.0, min(1.0, round(value, 15)))  # rounding must not make a correlation of more than 1
 
 
 def _interval(value: float, n: int, error: float) -> Correlation:
@@ -71,21 +80,3 @@ def _interval(value: float, n: int, error: float) -> Correlation:
     z = math.atanh(value) if inside else math.nan
     low, high = (math.tanh(z - NORMAL * error), math.tanh(z + NORMAL * error)) if inside else (math.nan, math.nan)
     return Correlation(value=value, low=low, high=high, n=n)
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Number values from the smallest; equal ones share the mean of their numbers."""
-    return [sum(v < x for v in values) + (sum(v == x for v in values) + 1) / 2 for x in values]
-
-
-def _pearson(a: Sequence[float], b: Sequence[float]) -> float:
-    if len(a) < 2:
-        return math.nan
-    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
-    cross = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b, strict=True))
-    squares = sum((x - mean_a) ** 2 for x in a) * sum((y - mean_b) ** 2 for y in b)
-    return cross / math.sqrt(squares) if squares else math.nan
-
-
-def _sign(x: float) -> int:
-    return (x > 0) - (x < 0)

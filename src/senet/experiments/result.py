@@ -10,6 +10,7 @@ from senet import settings
 from senet.errors import CheckpointError, SpecError
 from senet.experiments import decoding
 from senet.experiments.environment import Environment
+from senet.experiments.image_bits import check_bits
 from senet.experiments.run import Run
 from senet.files.documents import DocumentError, parse_json, read_text
 
@@ -121,6 +122,8 @@ class Result:
         environment: where it was made: the last part of it, if it was stopped and went on elsewhere.
         before: where the parts before that were made, in their order.
         notes: what the data reader and the trainer had to say.
+        right: which test images were right after the last epoch, as `image_bits.pack` writes them; empty in results of
+            earlier versions.
     """
 
     run: Run
@@ -135,6 +138,7 @@ class Result:
     environment: Environment = field(default_factory=Environment)
     before: tuple[Environment, ...] = ()
     notes: tuple[str, ...] = ()
+    right: str = ""
 
     def __post_init__(self) -> None:
         within("params", self.params, 1, MOST_PARAMS)
@@ -158,6 +162,7 @@ class Result:
                 f"curve[{len(self.curve) - 1}].correct = {self.last.correct} contradicts confusion, which has {right} "
                 "right answers on its diagonal."
             )
+        check_bits(self.right, correct=right, total=self.total)
 
     @property
     def total(self) -> int:
@@ -201,8 +206,9 @@ class Result:
         return tuple(100 * row[label] / sum(row) if sum(row) else float("nan") for label, row in rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the values as JSON has them."""
-        return {**asdict(self), "run": self.run.as_dict()}
+        """Return the values as JSON has them; what earlier versions did not record stays out."""
+        values = {**asdict(self), "run": self.run.as_dict()}
+        return values if self.right else {name: value for name, value in values.items() if name != "right"}
 
 
 def decode_result(text: str, *, place: str) -> Result:

@@ -62,6 +62,9 @@ class Study:
         discrepancies: where the paper differs from itself, its sources or what can be counted.
         scaled: fields that the quick scale changes: full value -> quick value; empty at full scale.
         pictures: kinds of `PICTURES` with the ids of their rows.
+        margin: smallest difference of accuracies that matters [points].
+        looks: numbers of seeds after which its results are looked at to decide whether it goes on, ascending; empty
+            for a number of seeds that is fixed before the start.
     """
 
     name: str
@@ -78,6 +81,8 @@ class Study:
     discrepancies: tuple[str, ...] = ()
     scaled: tuple[str, ...] = ()
     pictures: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    margin: float = 0.5
+    looks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         ids = [row.id for row in self.rows]
@@ -91,6 +96,7 @@ class Study:
                 f"{self.name}: seeds = {shown(self.seeds)}; give whole numbers from 0, at least one, each once."
             )
         check("runs of a study", len(ids) * len(self.seeds))
+        check("margin", self.margin)
         if not self.baseline:
             object.__setattr__(self, "baseline", ids[0])
         known = set(ids)
@@ -109,6 +115,11 @@ class Study:
         """Give the id of the row that a row is compared with; None for a baseline and for a quoted row."""
         baselines = {self.baseline, *(other.versus for other in self.rows)}
         return None if row.quoted or row.id in baselines else row.versus or self.baseline
+
+    def repeated(self, seeds: int) -> "Study":
+        """Return the study with a number of seeds: its own, then those that follow the largest."""
+        following = range(max(self.seeds) + 1, max(self.seeds) + 1 + seeds - len(self.seeds))
+        return replace(self, seeds=(*self.seeds, *following)[:seeds])
 
     def run(self, row: Row, seed: int) -> Run:
         """Give the run of one cell."""
@@ -178,6 +189,7 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
         discrepancies=file.discrepancies,
         scaled=scaled,
         pictures=tuple(file.pictures.items()),
+        margin=file.margin,
     )
 
 
@@ -216,6 +228,7 @@ class _File:
     deviations: tuple[str, ...] = ()
     discrepancies: tuple[str, ...] = ()
     pictures: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    margin: float = 0.5
     quick: _Quick | None = None
 
 

@@ -1,17 +1,22 @@
-"""From results to a table: mean and spread of every row, and paired differences with their intervals."""
+"""From results to a table: mean and spread of every row, paired differences with their intervals, and verdicts."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from senet.experiments.chance import only_guesses
 from senet.experiments.comparable import refuse_other_images
+from senet.experiments.image_spread import Tally
+from senet.experiments.looks import reached
 from senet.experiments.metrics import METRICS
 from senet.experiments.result import Result
 from senet.experiments.run import Run
+from senet.experiments.statistics import ALPHA, Difference, accuracy_differences
 from senet.experiments.study import Row, Study
+from senet.experiments.verdict import Verdict, verdict
 
-__all__ = ["MEASURED", "Estimate", "Line", "Paired", "metric", "paired", "summarize"]
+__all__ = ["MEASURED", "Estimate", "Line", "metric", "summarize", "tallies"]
 
 MEASURED = tuple(name for name, known in METRICS.items() if known.kind == "measured")
 """The metrics that a test gives."""
@@ -39,57 +44,6 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paired:
-    """A mean difference between two rows over the seeds they share.
-
-    Attributes:
-        mean: row minus baseline; nan without common seeds.
-        low: lower end of the 95 % interval; nan below two pairs: one pair says nothing about spread.
-        high: upper end.
-        n: pairs.
-        p: of the two-sided paired t test that the mean is zero; nan below two pairs.
-    """
-
-    mean: float
-    low: float
-    high: float
-    n: int
-    p: float = math.nan
-
-    @property
-    def decided(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
-
-def paired(row: Mapping[int, float], baseline: Mapping[int, float]) -> Paired:
-    """Compare two rows seed by seed.
-
-    Args:
-        row: values by seed.
-        baseline: values by seed.
-
-    Returns:
-        The mean difference with the 95 % interval and the test of Student's t over the pairs.
-
-    Example:
-        >>> paired({0: 2.0, 1: 4.0}, {0: 1.0, 1: 2.0}).mean
-        1.5
-    """
-    from scipy.special import stdtr, stdtrit
-
-    differences = [value - baseline[seed] for seed, value in row.items() if seed in baseline]
-    n = len(differences)
-    if n < 2:
-        return Paired(mean=differences[0] if n else math.nan, low=math.nan, high=math.nan, n=n)
-    error = stdev(differences) / math.sqrt(n)
-    half = float(stdtrit(n - 1, 0.975)) * error
-    mean = fmean(differences)
-    p = 2 * float(stdtr(n - 1, -abs(mean) / error)) if error else float(mean == 0)
-    return Paired(mean=mean, low=mean - half, high=mean + half, n=n, p=p)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Line:
     """One row of a study with what is known about it.
 
@@ -98,15 +52,17 @@ class Line:
         results: by seed.
         missing: seeds without a result.
         values: estimates by metric.
-        difference: accuracy against the row's baseline, pair by pair [percentage points]; None for a baseline and
-            for a quoted row.
+        difference: accuracy against the row's baseline, pair by pair [percentage points]; None for a baseline, a row
+            of the same network, and a quoted row.
+        verdict: what the difference says; None where there is none.
     """
 
     row: Row
     results: Mapping[int, Result]
     missing: tuple[int, ...]
     values: Mapping[str, Estimate]
-    difference: Paired | None
+    difference: Difference | None
+    verdict: Verdict | None = None
 
     @property
     def params(self) -> int | None:
@@ -135,8 +91,18 @@ def metric(result: Result, name: str) -> float:
     }[name]
 
 
+def tallies(results: Mapping[int, Result]) -> dict[int, Tally]:
+    """Return what was right in the tests behind results, by seed."""
+    return {
+        seed: Tally(correct=result.last.correct, total=result.total, right=result.right, data=result.data)
+        for seed, result in results.items()
+    }
+
+
 def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
     """Make a line for every row of a study.
+
+    Rows with one baseline are compared together; all comparisons of the study share the chance of a wrong interval.
 
     Args:
         study: rows and seeds.
@@ -150,14 +116,48 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
         row.id: {seed: results[run] for seed in study.seeds if (run := study.run(row, seed)) in results}
         for row in study.rows
     }
+    compared = _differences(study, found)
     lines = []
     for row in study.rows:
-        mine = found[row.id]
+        mine, difference = found[row.id], compared.get((row.run, study.reference(row)))
         values = {name: Estimate.of([metric(r, name) for r in mine.values()]) for name in MEASURED}
-        difference = None
-        if (other := study.reference(row)) is not None:
-            base = {seed: result.accuracy for seed, result in found[other].items()}
-            difference = paired({seed: result.accuracy for seed, result in mine.items()}, base)
-        missing = tuple(seed for seed in study.seeds if seed not in mine)
-        lines.append(Line(row=row, results=mine, missing=missing, values=values, difference=difference))
+        said = None
+        if difference is not None:
+            both = [*mine.values(), *found[study.reference(row) or row.id].values()]
+            said = verdict(difference, study.margin, guesses=all(map(only_guesses, both)))
+        lines.append(
+            Line(
+                row=row,
+                results=mine,
+                missing=tuple(seed for seed in study.seeds if seed not in mine),
+                values=values,
+                difference=difference,
+                verdict=said,
+            )
+        )
     return lines
+
+
+def _differences(study: Study, found: Mapping[str, Mapping[int, Result]]) -> dict[tuple[Run, str | None], Difference]:
+    """Compare every network with its baseline, once if several rows show it; by its run and the id of the baseline."""
+    runs = {row.id: row.run for row in study.rows}
+    families: dict[str, dict[Run, str]] = {}
+    for row in study.rows:
+        other = study.reference(row)
+        if other is not None and row.run != runs[other]:
+            families.setdefault(other, {})[row.run] = row.id
+    alpha = reached(study.looks, len(study.seeds)) if study.looks else ALPHA
+    counts = {
+        other: sum(bool(found[name].keys() & found[other].keys()) for name in rows.values())
+        for other, rows in families.items()
+    }
+    compared: dict[tuple[Run, str | None], Difference] = {}
+    for other, rows in families.items():
+        differences = accuracy_differences(
+            [tallies(found[name]) for name in rows.values()],
+            tallies(found[other]),
+            alpha=alpha,
+            share=counts[other] / sum(counts.values()) if counts[other] else 1.0,
+        )
+        compared |= {(run, other): each for run, each in zip(rows, differences, strict=True)}
+    return compared

@@ -1,13 +1,17 @@
-"""The answer of a study as JSON has it: means, paired differences, intervals, p. The same numbers as the table's."""
+"""The answer of a study as JSON has it: means, differences, intervals, verdicts. The same numbers as the table's."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from senet.experiments.cautions import cautions
+from senet.experiments.statistics import Difference
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
-from senet.reports.study_table import footnotes, paper_difference
+from senet.experiments.verdict import Verdict
+from senet.reports.study_notes import footnotes, intervals_hold
+from senet.reports.study_table import paper_difference
 
 __all__ = ["answer"]
 
@@ -20,14 +24,22 @@ def answer(study: Study, lines: Sequence[Line]) -> dict[str, Any]:
         lines: what `summarize` made of it.
 
     Returns:
-        `baseline`, `seeds`, and `rows`, each with `id`, `label`, `model`, `design`, `params` [1], `macs` [1], `n` and
+        `baseline`, `seeds`, `looks`, `margin` [points], `half_done`, what the `intervals` hold, `cautions`, and
+        `rows`, each with `id`, `label`, `model`, `design`, `params` [1], `macs` [1], `n` and
         `missing` seeds, `seconds` of a run, `metrics` by name (`mean`, `sd`, `n`; accuracies and errors [%], loss
         [nats]), `versus` (id of its baseline), `difference` of accuracies against it (`mean`, `low`, `high` of the
-        95 % interval [points], `n` pairs, `p`) and `paper` with the paper's numbers; `notes` as below the table.
+        95 % interval, `visible` [points], `n` pairs, `p`, `df`, `common_spread`, `images` "paired" or "unpaired"),
+        `verdict` (`word`, `text`, `more_seeds`, `images`) and `paper` with the paper's numbers; `notes` as below the
+        table.
     """
     return {
         "baseline": study.baseline,
         "seeds": list(study.seeds),
+        "looks": list(study.looks),
+        "margin": study.margin,
+        "half_done": any(line.missing for line in lines),
+        "intervals": intervals_hold(study, lines),
+        "cautions": cautions(study, lines),
         "rows": [_row(study, line) for line in lines],
         "notes": footnotes(study, lines),
     }
@@ -47,9 +59,24 @@ def _row(study: Study, line: Line) -> dict[str, Any]:
         "seconds": _known(line.seconds),
         "metrics": {name: _numbers(asdict(value)) for name, value in line.values.items()},
         "versus": study.reference(row),
-        "difference": None if line.difference is None else _numbers(asdict(line.difference)),
+        "difference": None if line.difference is None else _difference(line.difference),
+        "verdict": None if line.verdict is None else _verdict(line.verdict),
         "paper": {**dict(row.paper), "difference": paper_difference(study, row)},
     }
+
+
+def _difference(found: Difference) -> dict[str, Any]:
+    names = ("mean", "low", "high", "visible", "n", "p")
+    return {
+        **_numbers({name: getattr(found, name) for name in names}),
+        "df": found.spread.df,
+        "common_spread": found.spread.common,
+        "images": None if found.images is None else "paired" if found.images.paired else "unpaired",
+    }
+
+
+def _verdict(found: Verdict) -> dict[str, Any]:
+    return {"word": found.word, "text": str(found), "more_seeds": found.more_seeds, "images": found.images}
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:

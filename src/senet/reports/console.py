@@ -22,7 +22,8 @@ from senet.experiments.failed_run import Failed
 from senet.experiments.result import Result
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
-from senet.reports.study_table import SPARE, cells, columns, footnotes
+from senet.reports.study_notes import footnotes, verdict_heading, verdicts
+from senet.reports.study_table import SPARE, cells, columns
 from senet.tables import cell_width, layout, room
 from senet.text import one_line
 
@@ -178,6 +179,12 @@ class Passing:
 def show_table(study: Study, lines: list[Line]) -> None:
     """Print the table of a study with its footnotes."""
     show_rows(columns(study), cells(study, lines), title=study.title, spare=SPARE)
+    if said := verdicts(study, lines):
+        say(verdict_heading(study), dim=False)
+    for sentence in said:
+        say(f"- {sentence}", dim=False)
+    if said:
+        print()
     for note in footnotes(study, lines):
         say(f"- {note}")
     deviations = [f"quick scale, {line}" for line in study.scaled] + list(study.deviations)

@@ -59,7 +59,7 @@ def _few(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: Pa
             _curve(curves, line, look[line.row.id])
         _label_curves(curves, shown, zoom=True)
         for against in more:
-            _forest(against, compared, look)
+            _forest(against, compared, look, margin=study.margin)
         points = [_point(trade, line, look[line.row.id]) for line in shown]
         _label_trade(trade, shown)
         tidy(curves, *more, trade)
@@ -87,7 +87,7 @@ def _many(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: P
         panels = right.subplots(2 if compared else 1, 1, squeeze=False, height_ratios=(3, 2) if compared else (1,))
         *more, trade = [row[0] for row in panels]
         for against in more:
-            _forest(against, compared, look)
+            _forest(against, compared, look, margin=study.margin)
         for line in shown:
             _point(trade, line, look[line.row.id])
         _label_trade(trade, shown)
@@ -151,21 +151,32 @@ def _zoom(axes: "Axes", lines: Sequence[Line]) -> bool:
     return True
 
 
-def _forest(axes: "Axes", compared: Sequence[Line], look: Mapping[str, Look]) -> None:
-    """Draw each design's difference to its baseline with its interval: what the table decides by."""
+def _forest(axes: "Axes", compared: Sequence[Line], look: Mapping[str, Look], *, margin: float) -> None:
+    """Draw each design's difference to its baseline with its interval, what the table decides by, over the margin."""
+    axes.axvspan(-margin, margin, color=GREY, alpha=0.15, linewidth=0)
+    axes.axvline(0, color="black", linewidth=0.8)
+    several = False
     for at, line in enumerate(compared):
         color, mark, _ = look[line.row.id]
         found = line.difference
         assert found is not None
-        half = found.high - found.mean if found.n > 1 else None
-        filled: Any = "full" if found.n > 1 else "none"
+        half = None if math.isnan(found.half) else found.half
+        several = several or half is not None
+        filled: Any = "full" if half is not None else "none"
         axes.errorbar(found.mean, at, xerr=half, color=color, marker=mark, fillstyle=filled, capsize=3)
-    axes.axvline(0, color="black", linewidth=0.8)
+        if line.verdict is not None:
+            axes.annotate(
+                line.verdict.word,
+                (found.mean, at),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7,
+            )
     axes.set_yticks(range(len(compared)), [short(line.row.label, most=22) for line in compared], fontsize=8)
     axes.set_ylim(len(compared) - 0.5, -0.5)
-    several = any(line.difference is not None and line.difference.n > 1 for line in compared)
     axes.set(
-        xlabel="difference of accuracies [points]",
+        xlabel=f"difference of accuracies [points]; band: the margin, ±{margin:g}",
         title="against the baseline, " + ("95 % intervals" if several else "one pair: no interval"),
     )
 

@@ -15,7 +15,8 @@ from senet.reports.canvas import no_figures
 from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.reports.curves import draw_curves
 from senet.reports.study_figure import draw, study_looks
-from senet.reports.study_table import csv_text, footnotes, markdown
+from senet.reports.study_notes import footnotes, verdict_heading, verdicts
+from senet.reports.study_table import csv_text, markdown
 from senet.text import bullets, code_span, counted
 from senet.text import markdown as as_markdown
 
@@ -128,6 +129,8 @@ def report_text(
     if study.source:
         parts.append(f"Paper: {as_markdown(study.source)}.\n")
     parts.append(markdown(study, lines))
+    if judged := verdicts(study, lines):
+        parts.append(f"**{as_markdown(verdict_heading(study))}**\n\n{bullets(judged, sentences=False)}")
     parts.append(bullets(footnotes(study, lines)))
     parts += [f"![{PICTURE_TITLES[name]}]({name}.png)\n" for name in pictures]
     recipe = (study.recipe_source,) if study.recipe_source else ()
@@ -159,11 +162,20 @@ def _made(study: Study, results: Sequence[Result], command: str) -> list[str]:
         f"{recipe.optim.name} lr {recipe.optim.lr:g}, schedule {recipe.schedule.name}, precision "
         f"{'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}"
         f"{' (first row; others have their own)' * (len({row.run.recipe for row in study.rows}) > 1)}",
-        f"Seeds: {', '.join(map(str, study.seeds))}",
+        f"Seeds: {', '.join(map(str, study.seeds))}{_how_many(study)}",
     ]
     made += [f"Made on {as_markdown(place)}" for place in sorted({_place(result) for result in results})]
     made += sorted({as_markdown(f"Data {result.data}: {note}") for result in results for note in result.notes})
     return made
+
+
+def _how_many(study: Study) -> str:
+    """Describe how the number of seeds came to be: a table that is looked at and then extended finds too much."""
+    if study.looks:
+        return f", in looks after {', '.join(map(str, study.looks))}; their intervals are wide enough for all looks"
+    if len(study.seeds) == 1:
+        return ""
+    return "; a number that must not depend on the results (`--seeds auto` may look and go on)"
 
 
 def _place(result: Result) -> str:

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from senet.experiments.run import Run
+from senet.experiments.statistics import accuracy_differences
 from senet.experiments.study import Row, Study
-from senet.experiments.summary import Line, paired
+from senet.experiments.summary import Line, tallies
 from senet.search.space import Space
 from senet.search.strategy import Design
 
@@ -51,12 +52,13 @@ def against_constants(study: Study, lines: Sequence[Line], chosen: Design | None
         lines: what `summarize` made of it.
         chosen: the design of the search.
     """
-    accuracies = {line.row.run.se: {seed: r.accuracy for seed, r in line.results.items()} for line in lines}
+    found_tests = {line.row.run.se: tallies(line.results) for line in lines}
     said = []
     for row in study.rows:
-        found = paired(accuracies.get(chosen or (), {}), accuracies[row.run.se])
+        (found,) = accuracy_differences([found_tests.get(chosen or (), {})], found_tests[row.run.se])
         if row.run.se and row.run.se != chosen and found.n:
-            interval = f" [{found.low:+.2f}, {found.high:+.2f}], p {found.p:.3f}" if found.n > 1 else ", one pair"
+            interval = f" [{found.low:+.2f}, {found.high:+.2f}]" if found.n > 1 else ", one pair"
+            interval += f", p {found.p:.3f}" if found.n > 2 else ""
             said.append(f"the choice minus {row.label}: {found.mean:+.2f} points{interval}")
     return said
 

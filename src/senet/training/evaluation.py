@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from senet.data.dataset import Split
+from senet.experiments.image_bits import pack
 from senet.nn.evaluated import evaluated
 from senet.training.process_group import Group
 
@@ -22,11 +23,13 @@ class Evaluation:
         loss: mean cross-entropy [nats].
         confusion: images by label (row) and answer (column).
         correct5: images whose label is among the five highest logits (all of them with fewer than five classes).
+        right: which images were right, in the order of the data, as `senet.experiments.image_bits.pack` writes them.
     """
 
     loss: float
     confusion: tuple[tuple[int, ...], ...]
     correct5: int
+    right: str
 
     @property
     def correct(self) -> int:
@@ -75,22 +78,29 @@ def evaluate(
     confusion = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
     correct5 = torch.zeros((), dtype=torch.int64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
+    right = torch.zeros(len(split), dtype=torch.uint8, device=device)
+    hits: list[Tensor] = []
     with evaluated(model):
         for x, y in split.batches(plan, augment=None, device=device, workers=workers):
             if between is not None:
                 between()
             logits: Tensor = model(x).float()
             loss += F.cross_entropy(logits, y, reduction="sum").double()
-            confusion += torch.bincount(y * num_classes + logits.argmax(1), minlength=num_classes**2)
+            answers = logits.argmax(1)
+            hits.append(answers == y)
+            confusion += torch.bincount(y * num_classes + answers, minlength=num_classes**2)
             highest = logits.topk(min(5, num_classes), dim=1).indices
             correct5 += (highest == y[:, None]).any(1).sum()
         if between is not None and len(plan) < len(rounds):  # the last round had nothing for this process
             between()
-    for counts in (confusion, correct5, loss):
+    if plan:
+        right[torch.cat([mine for mine, _ in plan]).to(device)] = torch.cat(hits).to(torch.uint8)
+    for counts in (confusion, correct5, loss, right):
         group.total(counts)
     rows = confusion.view(num_classes, num_classes).tolist()
     return Evaluation(
         loss=loss.item() / max(1, len(split)),
         confusion=tuple(map(tuple, rows)),
         correct5=int(correct5.item()),
+        right=pack(right.cpu().numpy()),
     )

@@ -184,16 +184,16 @@ class _Trainer:
         self._saved = self._lap_began = time.monotonic()
         self._said = 0.0
 
-    def run_epochs(self) -> tuple[tuple[int, ...], ...]:
-        """Train to the end; give the last confusion matrix."""
-        confusion: tuple[tuple[int, ...], ...] = ()
+    def run_epochs(self) -> Evaluation:
+        """Train to the end; return the test after the last epoch."""
+        last: Evaluation | None = None
         try:
             while self.moment.epoch < self.recipe.epochs:
                 if not self.moment.step:
                     self._leave_if_behind()
                 self._train_epoch()
-                confusion = self._end_epoch()
-            return confusion or self._test().confusion
+                last = self._end_epoch()
+            return last or self._test()
         except Interrupted:
             self._save()
             raise
@@ -215,7 +215,7 @@ class _Trainer:
         self.group.share(lambda: self.home.prune(pruned))
         raise StoppedEarly(f"{self.home.path}: {pruned}")
 
-    def finish(self, confusion: tuple[tuple[int, ...], ...]) -> Result:
+    def finish(self, tested: Evaluation) -> Result:
         """Write weights and result."""
         channels, height, width = self.data.shape
         counted = cost(self.learner.model, shape=(1, channels, height, width))
@@ -223,7 +223,8 @@ class _Trainer:
             run=self.run,
             curve=self._curve(),
             classes=self.data.classes,
-            confusion=confusion,
+            confusion=tested.confusion,
+            right=tested.right,
             params=counted.params,
             macs=counted.macs,
             train_images=self.images,
@@ -256,7 +257,7 @@ class _Trainer:
             self._between(may_save=True)
         self._check()
 
-    def _end_epoch(self) -> tuple[tuple[int, ...], ...]:
+    def _end_epoch(self) -> Evaluation:
         """Test, write a line of the curve, and turn to the next epoch."""
         measured = self._test()
         self._lap()
@@ -276,7 +277,7 @@ class _Trainer:
         moment.epoch, moment.step, moment.seconds = epoch.epoch, 0, 0.0
         self.loss.zero_()
         self._between(may_save=True)
-        return measured.confusion
+        return measured
 
     def _test(self) -> Evaluation:
         with self.learner.tested() as model:

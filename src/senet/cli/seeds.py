@@ -1,0 +1,209 @@
+"""How many seeds a study gets: a fixed number, as many as its first results ask for, or until all is decided."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from senet.bounds import check_flags
+from senet.errors import UsageError
+from senet.text import counted, one_line
+
+if TYPE_CHECKING:
+    from senet.experiments.failed_run import Failed
+    from senet.experiments.result import Result
+    from senet.experiments.run import Run
+    from senet.experiments.study import Study
+    from senet.experiments.summary import Line
+
+__all__ = ["PlannedSeeds", "Repeats", "SeedPlan", "seed_plan"]
+
+PILOT = 3  # seeds from which --detect plans, where no number is given
+
+Results = tuple["dict[Run, Result]", "list[Failed]"]
+Train = Callable[["Study", "dict[Run, Result]"], Results]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedPlan:
+    """How a study gets its seeds.
+
+    Attributes:
+        seeds: of each row; those that it starts with, if more may follow; None for those of the study.
+        auto: go on in looks until every design is decided.
+        most: where looks and plans end.
+        detect: difference that the seeds shall show [points]; None for a number that is fixed.
+        margin: smallest difference that matters [points]; None for the study's own.
+    """
+
+    seeds: int | None
+    auto: bool
+    most: int
+    detect: float | None
+    margin: float | None
+
+    def applied(self, study: "Study") -> "Study":
+        """Return a study with margin, first seeds and looks."""
+        from senet.experiments.looks import planned_looks
+
+        if self.margin is not None:
+            study = replace(study, margin=self.margin)
+        if self.auto:
+            looks = planned_looks(self.most)
+            return replace(study.repeated(looks[0]), looks=looks)
+        return study if self.seeds is None else study.repeated(self.seeds)
+
+    @property
+    def open(self) -> bool:
+        """Whether results decide how many seeds there are."""
+        return self.auto or self.detect is not None
+
+    @property
+    def changes(self) -> bool:
+        """Whether a study gets other seeds than its own."""
+        return self.open or self.seeds is not None
+
+    def belongs(self, study: "Study") -> "Callable[[Run], bool]":
+        """Return what tells whether a run is one that the study may come to have."""
+        most = max(self.most, len(study.seeds)) if self.open else len(study.seeds)
+        return frozenset(study.repeated(most).runs()).__contains__
+
+    def carry_out(
+        self, study: "Study", train: Train, *, quiet: bool
+    ) -> "tuple[Study, dict[Run, Result], list[Failed]]":
+        """Train a study with as many seeds as it takes.
+
+        Args:
+            study: as `applied` returns it.
+            train: trains what a study lacks beside the results that are known, and returns all of them.
+            quiet: print nothing about the looks.
+
+        Returns:
+            The study with its last seeds, the results there are, and the runs that failed.
+        """
+        from senet.experiments.summary import summarize
+
+        results, failed = train(study, {})
+        while self.open and not failed and len(results) == len(study.runs()):
+            lines = summarize(study, results)
+            seeds, why = self._next(study, lines)
+            if why and not quiet and os.environ.get("RANK", "0") == "0":
+                print(one_line(why), file=sys.stderr, flush=True)
+            if seeds <= len(study.seeds):
+                break
+            study = study.repeated(seeds)
+            results, failed = train(study, results)
+        return study, results, failed
+
+    def _next(self, study: "Study", lines: "Sequence[Line]") -> tuple[int, str]:
+        """Return how many seeds to go on to, the present number for an end, and a sentence about it."""
+        now = len(study.seeds)
+        if study.looks:
+            return _next_look(study, lines)
+        if self.detect is None or now != self.seeds:
+            return now, ""
+        from senet.experiments.verdict import images_needed, seeds_needed
+
+        found = [line.difference for line in lines if line.difference is not None and line.difference.n > 1]
+        needs = [seeds_needed(each, self.detect) for each in found]
+        if not needs:
+            return now, ""
+        asked = f"to show a difference of {self.detect:g} points in 4 of 5 cases takes"
+        if images := [need for each in found if (need := images_needed(each, self.detect)) is not None]:
+            return now, f"{asked} about {max(images):,} test images, whatever the number of seeds"
+        need = max(self.most + 1 if each is None else each for each in needs)
+        if need > self.most:
+            return self.most, f"{asked} more than {self.most} seeds; --max-seeds {self.most} ends there"
+        return need, f"{asked} about {counted(need, 'seed')}, as the first {now} spread"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """Options of a command that repeats every design with several seeds (`senet.cli.bundle`)."""
+
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            "-n",
+            help="Repetitions of every design, or auto: go on until every design is decided",
+            metavar="N",
+        ),
+    ] = None
+    max_seeds: Annotated[int, typer.Option("--max-seeds", help="Where --seeds auto and --detect end")] = 20
+    margin: Annotated[
+        float | None, typer.Option("--margin", help="Smallest difference that matters [points]; default 0.5")
+    ] = None
+
+    def plan(self) -> SeedPlan:
+        """Check the options, see `seed_plan`."""
+        return seed_plan(**vars(self))
+
+    def words(self) -> list[str]:
+        """Return the options that differ from their defaults, as they are typed."""
+        asked = {"--seeds": self.seeds, "--margin": self.margin, "--max-seeds": self.max_seeds}
+        if asked["--seeds"] != "auto":
+            del asked["--max-seeds"]
+        return [word for name, value in asked.items() if value is not None for word in (name, f"{value}")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSeeds(Repeats):
+    """The same of a command that trains."""
+
+    detect: Annotated[
+        float | None,
+        typer.Option(
+            "--detect",
+            help="Take as many seeds as show a difference of this many points in 4 of 5 cases",
+            metavar="POINTS",
+        ),
+    ] = None
+
+
+def _next_look(study: "Study", lines: "Sequence[Line]") -> tuple[int, str]:
+    now, judged = len(study.seeds), [line for line in lines if line.verdict is not None]
+    undecided = [line for line in judged if line.verdict is not None and not line.verdict.decided]
+    said = f"look {study.looks.index(now) + 1} of {len(study.looks)}, {now} seeds: "
+    if not undecided:
+        return now, f"{said}every design is decided"
+    names = ", ".join(line.row.label for line in undecided)
+    if now == study.looks[-1]:
+        return now, f"{said}undecided: {names}; --max-seeds {now} ends here"
+    if now > study.looks[0] and not any(line.verdict is not None and line.verdict.more_seeds for line in undecided):
+        return now, f"{said}undecided: {names}; more seeds will not tell"
+    following = next(look for look in study.looks if look > now)
+    return following, f"{said}undecided: {names}; going on to {following} seeds"
+
+
+def seed_plan(
+    *, seeds: str | None, max_seeds: int, margin: float | None = None, detect: float | None = None
+) -> SeedPlan:
+    """Check what was asked for about seeds.
+
+    Raises:
+        UsageError: if a number is out of range, or --seeds auto and --detect meet.
+    """
+    auto = seeds is not None and seeds.strip().lower() == "auto"
+    number = None
+    if seeds is not None and not auto:
+        try:
+            number = int(seeds)
+        except ValueError:
+            raise UsageError(f"--seeds {seeds} is not a whole number; give 1 to 1,000, or auto.") from None
+        check_flags(seeds=number)
+    check_flags(max_seeds=max_seeds)
+    if margin is not None:
+        check_flags(margin=margin)
+    if detect is not None:
+        check_flags(detect=detect)
+        if auto:
+            raise UsageError("--seeds auto goes on until every design is decided, --detect plans a number; give one.")
+        if number is None:
+            number = min(PILOT, max_seeds)
+        if number < 2:
+            raise UsageError(f"--detect plans from the spread of the first seeds, {number} has none; give --seeds 3.")
+    return SeedPlan(seeds=number, auto=auto, most=max_seeds, detect=detect, margin=margin)

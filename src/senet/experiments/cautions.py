@@ -1,0 +1,93 @@
+"""What to be careful about before believing a table: chance level, unfinished trainings, few images, few seeds."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from senet.experiments.chance import only_guesses
+from senet.experiments.study import Study
+from senet.experiments.summary import Line
+from senet.experiments.verdict import images_needed
+from senet.text import counted
+
+__all__ = ["cautions", "still_rises"]
+
+LAST = 5  # the last epoch is held against the one a fifth of the training before it
+
+
+def cautions(study: Study, lines: Sequence[Line]) -> list[str]:
+    """Return a sentence for each reason to distrust the comparisons of a study.
+
+    Args:
+        study: rows, seeds and margin.
+        lines: what `summarize` made of it.
+    """
+    shown = [line for line in lines if line.results]
+    found = [*_guesses(shown), *_rising(shown, study.margin), *_few_images(lines, study.margin), *_seeds(study, shown)]
+    wanted, present = study.runs(), {result.run for line in lines for result in line.results.values()}
+    if absent := len(set(wanted) - present):
+        found.append(
+            "half done: " * bool(present) + f"{absent} of {len(wanted)} runs are missing, and no verdict is final; the "
+            "same command trains them (failed ones: --retry-failed)"
+        )
+    return found
+
+
+def still_rises(line: Line) -> float:
+    """Return how far the accuracy of a row rises over the last fifth of its training, at least an epoch [points].
+
+    A training of one epoch rises from what guessing gives.
+    """
+    curves = [[100 * epoch.correct / result.total for epoch in result.curve] for result in line.results.values()]
+    means = [fmean(values) for values in zip(*curves, strict=True)]
+    if len(means) == 1:
+        return means[0] - 100 / max(1, len(next(iter(line.results.values())).classes))
+    return means[-1] - means[-1 - max(1, len(means) // LAST)]
+
+
+def _guesses(lines: Sequence[Line]) -> list[str]:
+    blind = [line.row.label for line in lines if all(map(only_guesses, line.results.values()))]
+    if not blind:
+        return []
+    return [f"not better than guessing: {', '.join(blind)}; such a row says nothing about blocks"]
+
+
+def _rising(lines: Sequence[Line], margin: float) -> list[str]:
+    rises = {line.row.label: rise for line in lines if (rise := still_rises(line)) > margin}
+    if not rises:
+        return []
+    most = max(rises, key=lambda label: rises[label])
+    who = "accuracy" if len(rises) == len(lines) else f"accuracy of {', '.join(rises)}"
+    return [
+        f"the {who} still rises at the end, by up to {rises[most]:.1f} points over the last fifth of the epochs "
+        f"({most}): trained longer, the order may change"
+    ]
+
+
+def _few_images(lines: Sequence[Line], margin: float) -> list[str]:
+    found = [line.difference for line in lines if line.difference is not None and line.difference.n > 1]
+    known = [(each, each.images) for each in found if each.images is not None]
+    if any(not images.paired for _, images in known):
+        return [
+            "some results do not record which test images were right (those of earlier versions): their intervals "
+            "bound the error over images, and are wider than those of a new training"
+        ]
+    needs = [(need, images.total) for each, images in known if (need := images_needed(each, margin)) is not None]
+    if not needs:
+        return []
+    need, total = max(needs)
+    return [
+        f"{counted(total, 'test image')} cannot show a difference of {margin:g} points, however many seeds: that takes "
+        f"about {need:,}"
+    ]
+
+
+def _seeds(study: Study, lines: Sequence[Line]) -> list[str]:
+    found = []
+    numbers = {line.difference.n for line in lines if line.difference is not None and line.difference.n}
+    if 1 in numbers:
+        found.append("a single pair has no interval: such a difference says nothing about the design")
+    if 2 in numbers:
+        found.append("two seeds show hardly anything of the spread over seeds: no p and no verdict before the third")
+    if len({frozenset(line.results) for line in lines if not line.row.quoted}) > 1:
+        found.append("rows have unequal seeds: p is corrected by Holm's steps, intervals by Bonferroni's inequality")
+    return found

@@ -1,0 +1,122 @@
+"""What the choice of the test images adds to the error of a difference: another sample would give another one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from senet.experiments.image_bits import unpack
+
+__all__ = ["Images", "Tally", "image_error", "paired_images", "unpaired_images"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What a network got right in its test.
+
+    Attributes:
+        correct: test images that it got right.
+        total: test images.
+        right: which ones, as `senet.experiments.image_bits` packs them; empty where that is not known.
+        data: fingerprint of the images; only equal ones can be paired image by image.
+    """
+
+    correct: int
+    total: int
+    right: str = ""
+    data: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        """Top-1 [%]."""
+        return 100 * self.correct / self.total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The error of a mean difference that comes from the choice of test images.
+
+    Attributes:
+        added: variance beside that of the seeds; more seeds do not lower it [points squared].
+        floor: variance of the mean difference over images alone, whatever the seeds say [points squared].
+        total: test images.
+        paired: it is computed image by image; otherwise from the counts, which is a wider bound.
+    """
+
+    added: float
+    floor: float
+    total: int
+    paired: bool
+
+
+def image_error(row: Mapping[int, Tally], baseline: Mapping[int, Tally]) -> Images | None:
+    """Compute the error of a difference over test images, from the seeds that both rows have.
+
+    Returns:
+        None without a common seed.
+    """
+    seeds = sorted(row.keys() & baseline.keys())
+    if not seeds:
+        return None
+    ours, theirs = ([tallies[seed] for seed in seeds] for tallies in (row, baseline))
+    if len({(one.data, one.total) for one in (*ours, *theirs)}) == 1 and all(one.right for one in (*ours, *theirs)):
+        return paired_images(*(_unpacked(side) for side in (ours, theirs)))
+    shares = [(sum(t.correct for t in side), sum(t.total for t in side)) for side in (ours, theirs)]
+    return unpaired_images(*shares, seeds=len(seeds))
+
+
+def _unpacked(tallies: Sequence[Tally]) -> Any:
+    """Return an array `(seeds, images)` of 0 and 1."""
+    import numpy as np
+
+    return np.stack([unpack(one.right, one.total) for one in tallies])
+
+
+def paired_images(ours: Any, theirs: Any) -> Images:
+    """Compute the error from which images were right.
+
+    With D the difference of an image and a seed (-1, 0 or 1), the variance of its mean over J seeds and N images is
+    that of the seeds over J, plus that of the images over N; the part of both together is in the first already. The
+    floor counts at least one image of each kind, as Bonett and Price do, so that it is never 0.
+
+    Args:
+        ours: 0 or 1, `(seeds, images)`.
+        theirs: of the baseline.
+
+    Source:
+        Cornfield and Tukey, "Average values of mean squares in factorials", Annals of Mathematical Statistics 27
+        (1956); Bonett and Price, "Adjusted Wald confidence interval for a difference of binomial proportions based on
+        paired data", Journal of Educational and Behavioral Statistics 37 (2012).
+    """
+    import numpy as np
+
+    differences = ours.astype(np.float64) - theirs
+    seeds, total = differences.shape
+    means = differences.mean(axis=0)
+    between = float(means.var(ddof=1)) if total > 1 else 1.0
+    both = 0.0
+    if seeds > 1:
+        rest = differences - means - differences.mean(axis=1, keepdims=True) + means.mean()
+        both = float((rest**2).sum()) / ((seeds - 1) * max(1, total - 1))
+    least = 2 / (total + 2) ** 2 / seeds
+    added = max(0.0, between - both / seeds) / total
+    return Images(added=1e4 * added, floor=1e4 * max(between / total, least), total=total, paired=True)
+
+
+def unpaired_images(ours: tuple[int, int], theirs: tuple[int, int], *, seeds: int) -> Images:
+    """Bound the error from counts alone, as if the two networks were right on images that have nothing in common.
+
+    Args:
+        ours: right answers and tests, over all seeds.
+        theirs: of the baseline.
+        seeds: how many each is the sum of.
+
+    Source:
+        Agresti and Caffo, "Simple and effective confidence intervals for proportions and differences of proportions",
+        The American Statistician 54 (2000): one right and one wrong answer are added to each.
+    """
+    floor = 0.0
+    for correct, tests in (ours, theirs):
+        total = tests / seeds
+        share = (correct / seeds + 1) / (total + 2)
+        floor += share * (1 - share) / (total + 2)
+    return Images(added=0.0, floor=1e4 * floor, total=round(min(ours[1], theirs[1]) / seeds), paired=False)

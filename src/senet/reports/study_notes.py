@@ -1,0 +1,121 @@
+"""What stands below a study's table: the verdicts, what the intervals hold, and what to distrust."""
+
+import math
+from collections.abc import Sequence
+
+from senet.experiments.agreement import LEAST_SEEDS, Agreement, agreement
+from senet.experiments.cautions import cautions
+from senet.experiments.metrics import METRICS
+from senet.experiments.statistics import Difference
+from senet.experiments.study import Study
+from senet.experiments.summary import Line
+from senet.experiments.verdict import EQUAL, Verdict
+from senet.text import counted
+
+__all__ = ["footnotes", "intervals_hold", "verdict_heading", "verdicts"]
+
+
+def verdict_heading(study: Study) -> str:
+    """Return what stands above the verdicts."""
+    return f"Verdict, where a difference of {study.margin:g} points matters (--margin)"
+
+
+def verdicts(study: Study, lines: Sequence[Line]) -> list[str]:
+    """Return a sentence for every design: the verdict, and what the data allow."""
+    said = (_verdict(study, line.row.label, line.difference, line.verdict) for line in lines if line.results)
+    return [sentence for sentence in said if sentence]
+
+
+def _verdict(study: Study, label: str, found: Difference | None, verdict: Verdict | None) -> str:
+    if found is None or verdict is None:
+        return ""
+    said = f"{label}: {verdict}"
+    if verdict.word == EQUAL:
+        said = f"{label}: equal within the margin of {study.margin:g} points"
+        said += f", and {'better' if found.mean > 0 else 'worse'} by less than that" * found.decided
+    if found.n < 2 or math.isnan(found.half):
+        return said
+    allowed = f"the data allow {found.low:+.2f} to {found.high:+.2f}"
+    if verdict.decided:
+        return f"{said} ({allowed})"
+    if found.n == 2:
+        return f"{said}; two seeds are too few for a verdict, {allowed}"
+    return f"{said}; it could not be told apart from the baseline, {allowed}"
+
+
+def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
+    """Return what a reader of the table must know."""
+    notes = _images(lines)
+    notes += [f"careful: {said}" for said in cautions(study, lines)]
+    if len(study.seeds) > 1:
+        notes.append(
+            "top-1: mean ± standard deviation over seeds, last epoch; difference: in points of accuracy, each seed "
+            "against the baseline of the same seed (same start of the shared layers, same order, same augmentation)"
+        )
+    if held := intervals_hold(study, lines):
+        notes.append(held)
+    if any(line.row.quoted for line in lines):
+        notes.append("quoted: the paper takes this number from the network's own publication; it is not ranked")
+    if len(study.rows) > 2 and (found := agreement(study, lines)) is not None:
+        notes.append(_agreement(found))
+    if any(line.results for line in lines):
+        notes.append("s/run is wall time with whatever else the machine did: no comparison of speed")
+    return notes
+
+
+def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
+    """Return what the intervals of a table hold; empty where it has none."""
+    found = [line.difference for line in lines if line.difference is not None and line.difference.n > 1]
+    if not found:
+        return ""
+    said = ["95 % intervals hold the spread over seeds and the choice of the test images"]
+    if all(d.images is not None and d.images.paired for d in found):
+        said.append(", paired image by image")
+    else:
+        said.append(" (bounded from the counts, which is wide)")
+    said.append(f"; {_spread(found)}")
+    if any(d.corrected for d in found):
+        number = round(max(d.comparisons / d.share for d in found))
+        how = "Dunnett" if all(d.dunnett for d in found) else "Holm"
+        said.append(f"; corrected for {number} comparisons ({how})")
+    if study.looks:
+        said.append(
+            f"; looked at after {', '.join(map(str, study.looks))} seeds, the chance of a wrong verdict is shared by "
+            "all looks (p is that of this one)"
+        )
+    said.append("; visible: the smallest true difference that would show with a chance of 80 %")
+    return "".join(said)
+
+
+def _spread(found: Sequence[Difference]) -> str:
+    if all(d.spread.common for d in found) and len(found) > 1:
+        return f"one spread for all rows, {counted(found[0].spread.df, 'degree')} of freedom"
+    if len(found) > 1:
+        return "every row has its own spread: they are not equal"
+    return f"Student's t, {counted(found[0].spread.df, 'degree')} of freedom"
+
+
+def _images(lines: Sequence[Line]) -> list[str]:
+    """Describe on how many images the networks were trained and tested, and for how long."""
+    said = dict.fromkeys(
+        f"{counted(len(result.curve), 'epoch')} of {counted(result.train_images, 'training image')}, tested on "
+        f"{counted(result.total, 'image')} of {counted(len(result.classes), 'class')}"
+        for line in lines
+        for result in line.results.values()
+    )
+    return [f"each network was trained for {' or '.join(said)}"] if said else []
+
+
+def _agreement(found: Agreement) -> str:
+    order = f"agreement with the paper's order by {METRICS[found.metric].heading.removesuffix(' [%]')}, Kendall's tau-b"
+    if found.rows < 3:
+        return f"{order}: n/a with {found.rows} rows that have results; it needs 3"
+    if math.isnan(found.tau):
+        return f"{order}: n/a, all rows are equal"
+    if math.isnan(found.low):
+        seeds = "one seed" if found.seeds == 1 else f"{found.seeds} seeds"
+        return f"{order}: {found.tau:+.2f} over {found.rows} rows; {seeds}: no interval, which needs {LEAST_SEEDS}"
+    return (
+        f"{order}: {found.tau:+.2f} [{found.low:+.2f}, {found.high:+.2f}] over {found.rows} rows; 95 % bootstrap over "
+        f"our {found.seeds} seeds, without the spread of the paper's single runs"
+    )
