@@ -44,7 +44,7 @@ def carried_out(
     margin: float | None = None,
     detect: float | None = None,
 ) -> tuple[Study, list[int]]:
-    plan = seed_plan(seeds, max_seeds, margin, detect)
+    plan = seed_plan(seeds=seeds, max_seeds=max_seeds, margin=margin, detect=detect)
     said: list[int] = []
     done, _, _ = plan.carry_out(plan.applied(study((0, 1, 2, 3, 4))), trainer(right, said), quiet=False)
     return done, said
