@@ -95,6 +95,7 @@ def test_unknown_suggests_a_name_that_exists(known: list[str]) -> None:
         ("half \udcff", r"half \udcff"),
         ("Größe, 日本", "Größe, 日本"),
     ],
+    ids=ascii,  # a half of a character cannot be told to another process
 )
 def test_a_text_that_quotes_a_file_of_others_is_one_line_without_control_codes(
     kind: type[SenetError], text: str, said: str
