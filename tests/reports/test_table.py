@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 import pytest
 from study_results import SHORT, results
+from study_results import study as made_up
 
-from senet.experiments.image_bits import pack
+from senet.experiments.cautions import cautions
+from senet.experiments.image_bits import pack, unpack
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.study import Row, Study
@@ -293,3 +295,42 @@ def test_csv_leaves_empty_what_is_missing() -> None:
     assert (se["n"], se["params"], se["accuracy_mean"], se["diff"], se["seconds"]) == ("0", "", "", "", "")
     assert "nan" not in csv_text(mine, summarize(mine, {}))
     assert "None" not in csv_text(mine, summarize(mine, {}))
+
+
+def test_designs_without_an_interval_share_a_line() -> None:
+    mine = made_up((0,))
+    lines = summarize(mine, results(mine, {"plain": {0: 700}, "se": {0: 710}, "bump": {0: 690}}))
+    assert verdicts(mine, lines) == ["SE, Bump: undecided: one pair has no interval; 3 seeds are the least"]
+
+
+# ---- reasons to be careful
+
+
+def test_rising_curves_few_images_and_unequal_seeds_are_said() -> None:
+    mine = made_up((0, 1, 2))
+    made = recorded(mine, {"plain": {0: 700, 1: 720, 2: 715}, "se": {0: 690, 1: 735, 2: 720}, "bump": {0: 700, 1: 705}})
+    rising = {
+        run: dataclasses.replace(
+            one, curve=(dataclasses.replace(one.curve[0], correct=one.last.correct - 40), one.curve[-1])
+        )
+        for run, one in made.items()
+    }
+    said = cautions(mine, summarize(mine, rising))
+    assert any("still rises at the end, by up to 4.0 points" in one for one in said)
+    assert any("unequal seeds" in one for one in said)
+    assert any("half done: 1 of 9 runs" in one for one in said)
+    wide = {
+        run: dataclasses.replace(one, right=pack(1 - unpack(pack(range_of(one, run)), 1000)))
+        for run, one in made.items()
+        if run.seed < 2
+    }
+    flat = cautions(dataclasses.replace(mine, seeds=(0, 1)), summarize(dataclasses.replace(mine, seeds=(0, 1)), wide))
+    assert any(one.startswith("1,000 test images cannot show a difference of 0.5 points") for one in flat)
+    assert not any("still rises" in one for one in flat), "999 were right in the first epoch"
+
+
+def range_of(one: Result, run: Run) -> list[int]:
+    """Mark wrong images that the designs do not share, and all seeds do."""
+    wrong = 1000 - one.last.correct
+    start = 0 if run.se else 500
+    return [int(start <= at < start + wrong) for at in range(1000)]

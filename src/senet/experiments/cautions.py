@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from senet.experiments.chance import only_guesses
+from senet.experiments.chance import mostly_guesses
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
 from senet.experiments.verdict import images_needed
@@ -45,7 +45,7 @@ def still_rises(line: Line) -> float:
 
 
 def _guesses(lines: Sequence[Line]) -> list[str]:
-    blind = [line.row.label for line in lines if all(map(only_guesses, line.results.values()))]
+    blind = [line.row.label for line in lines if mostly_guesses(line.results.values())]
     if not blind:
         return []
     return [f"not better than guessing: {', '.join(blind)}; such a row says nothing about blocks"]

@@ -1,10 +1,11 @@
 """Whether a network answers better than somebody who has not seen the images."""
 
+from collections.abc import Collection
 from math import sqrt
 
 from senet.experiments.result import Result
 
-__all__ = ["most_by_chance", "only_guesses"]
+__all__ = ["most_by_chance", "mostly_guesses", "only_guesses"]
 
 DEVIATIONS = 2.0  # of a binomial: 1 in 40 guessers is above
 
@@ -18,3 +19,8 @@ def most_by_chance(result: Result) -> float:
 def only_guesses(result: Result) -> bool:
     """Return whether the last epoch of a run is not better than chance."""
     return result.last.correct <= most_by_chance(result)
+
+
+def mostly_guesses(results: Collection[Result]) -> bool:
+    """Return whether more than half of the runs of a design only guess: 1 in 40 that does looks better by luck."""
+    return sum(map(only_guesses, results)) > len(results) / 2

@@ -96,7 +96,8 @@ class Study:
                 f"{self.name}: seeds = {shown(self.seeds)}; give whole numbers from 0, at least one, each once."
             )
         check("runs of a study", len(ids) * len(self.seeds))
-        check("margin", self.margin)
+        if self.margin not in RANGES["margin"]:
+            raise SpecError(f"{self.name}: margin = {shown(self.margin)} is out of range; give {RANGES['margin']}.")
         if not self.baseline:
             object.__setattr__(self, "baseline", ids[0])
         known = set(ids)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from senet.experiments.chance import only_guesses
+from senet.experiments.chance import mostly_guesses
 from senet.experiments.comparable import refuse_other_images
 from senet.experiments.image_spread import Tally
 from senet.experiments.looks import reached
@@ -123,8 +123,9 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
         values = {name: Estimate.of([metric(r, name) for r in mine.values()]) for name in MEASURED}
         said = None
         if difference is not None:
-            both = [*mine.values(), *found[study.reference(row) or row.id].values()]
-            said = verdict(difference, study.margin, guesses=all(map(only_guesses, both)))
+            both = (mine, found[study.reference(row) or row.id])
+            guesses = all(mostly_guesses(results.values()) for results in both)
+            said = verdict(difference, study.margin, guesses=guesses)
         lines.append(
             Line(
                 row=row,

@@ -12,7 +12,7 @@ from senet.reports import search_table as table
 from senet.reports.answer import answer
 from senet.reports.canvas import no_figures
 from senet.reports.search_figure import draw
-from senet.reports.study_notes import footnotes
+from senet.reports.study_notes import footnotes, verdicts
 from senet.reports.study_table import markdown as study_markdown
 from senet.search.confirmation import against_constants, confirmation, study_text
 from senet.search.findings import Findings
@@ -270,7 +270,13 @@ def _confirmed(found: Findings) -> list[str]:
     return [
         "## The choice, trained anew with fresh seeds and tested once\n",
         study_markdown(found.study, lines),
-        bullets([*against_constants(found.study, lines, found.outcome.chosen), *footnotes(found.study, lines)]),
+        bullets(
+            [
+                *against_constants(found.study, lines, found.outcome.chosen),
+                *verdicts(found.study, lines),
+                *footnotes(found.study, lines),
+            ]
+        ),
     ]
 
 

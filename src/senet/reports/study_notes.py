@@ -21,17 +21,18 @@ def verdict_heading(study: Study) -> str:
 
 
 def verdicts(study: Study, lines: Sequence[Line]) -> list[str]:
-    """Return a sentence for every design: the verdict, and what the data allow."""
-    said = (_verdict(study, line.row.label, line.difference, line.verdict) for line in lines if line.results)
-    return [sentence for sentence in said if sentence]
+    """Return a sentence for every design: the verdict, and what the data allow; those without an interval share one."""
+    said: dict[str, list[str]] = {}
+    for line in lines:
+        if line.results and line.difference is not None and line.verdict is not None:
+            said.setdefault(_verdict(study, line.difference, line.verdict), []).append(line.row.label)
+    return [f"{', '.join(labels)}: {sentence}" for sentence, labels in said.items()]
 
 
-def _verdict(study: Study, label: str, found: Difference | None, verdict: Verdict | None) -> str:
-    if found is None or verdict is None:
-        return ""
-    said = f"{label}: {verdict}"
+def _verdict(study: Study, found: Difference, verdict: Verdict) -> str:
+    said = str(verdict)
     if verdict.word == EQUAL:
-        said = f"{label}: equal within the margin of {study.margin:g} points"
+        said = f"equal within the margin of {study.margin:g} points"
         said += f", and {'better' if found.mean > 0 else 'worse'} by less than that" * found.decided
     if found.n < 2 or math.isnan(found.half):
         return said

@@ -175,7 +175,7 @@ def _how_many(study: Study) -> str:
         return f", in looks after {', '.join(map(str, study.looks))}; their intervals are wide enough for all looks"
     if len(study.seeds) == 1:
         return ""
-    return "; a number that must not depend on the results (`--seeds auto` may look and go on)"
+    return "; the number is taken as fixed before the start (`--seeds auto` may look and go on)"
 
 
 def _place(result: Result) -> str:
