@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from senet.calls import by_name
 from senet.cost_table import block_lines, count_lines
+from senet.dataflow.example import image, tried
 from senet.dataflow.flow import Call, Flow, Op
-from senet.dataflow.recording import image, tried
 from senet.dataflow.rehearsal import UnrehearsableError
 from senet.errors import SpecError, unknown
 from senet.nn.pointwise import CONVS, LAYERS

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import senet
-from senet.dataflow.recording import image, record, tried
+from senet.dataflow.example import image, tried
+from senet.dataflow.recording import record
 from senet.spec import SESpec
 
 SHAPE = (2, 3, 8, 8)
@@ -105,6 +106,13 @@ def summed(self, x):
 def test_maps_that_are_written_piece_by_piece_count_in_sums(forward, elements):
     module = type("Written", (nn.Module,), {"forward": forward})()
     assert senet.cost(module, shape=SHAPE).add == elements
+
+
+def test_an_image_takes_no_memory_before_it_is_needed():
+    model = nn.Conv2d(3, 4, 3, padding=1)
+    assert image(model, (64, 3, 65_536, 65_536)).untyped_storage().nbytes() == 4
+    assert senet.cost(model, shape=(64, 3, 65_536, 65_536)).macs == 3 * 4 * 9 * 65_536**2
+    assert record(model, image(model, (1, 3, 8, 8), "cpu")).values[0].shape == (1, 3, 8, 8)
 
 
 def test_what_autograd_keeps_stands_with_the_calls_in_which_it_is_kept():

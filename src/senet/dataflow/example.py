@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from senet.dataflow.flow import Flow
-from senet.dataflow.recording import image, tried
+from senet.dataflow.recording import record
 from senet.dataflow.rehearsal import UnrehearsableError
 from senet.errors import SpecError
 from senet.nn.pointwise import CONVS
 
-__all__ = ["guesses", "observe"]
+__all__ = ["guesses", "image", "observe", "tried"]
 
 SIDES = (224, 32, 299, 64, 28)
 CUBES = (64, 32, 112)
@@ -53,3 +54,25 @@ def guesses(model: nn.Module) -> list[tuple[int, ...]]:
         dims = len(first.kernel_size)
         shapes += [(1, first.in_channels, *([side] * dims)) for side in (SIDES if dims < 3 else CUBES)]
     return list(dict.fromkeys(shapes)) or [(1, 3, 224, 224)]
+
+
+def image(model: nn.Module, shape: tuple[int, ...], device: torch.device | str | None = None) -> Tensor:
+    """Return zeros of the type of a network, on its device unless another one is given; they take no memory."""
+    first = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0, device="cpu"))
+    return torch.zeros((), device=device or first.device, dtype=first.dtype).expand(shape)
+
+
+def tried(model: nn.Module, x: Tensor, *, keep: bool = False) -> Flow:
+    """Record a network on the shape of `x`, and on `x` itself if it asks for values; see `record`.
+
+    Raises:
+        Exception: whatever the network raises on `x`.
+    """
+    if not x.is_meta:
+        try:
+            return record(model, x.to("meta"), keep=keep)
+        except UnrehearsableError:
+            raise
+        except Exception:  # whatever a foreign network raises without values; `x` shows what is wrong
+            pass
+    return record(model, x, keep=keep)

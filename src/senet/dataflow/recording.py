@@ -14,32 +14,10 @@ from torch.utils.flop_counter import flop_registry
 from senet.dataflow.axes import channel_axis
 from senet.dataflow.flow import Call, Flow, Op, Value
 from senet.dataflow.kept import keeping
-from senet.dataflow.rehearsal import UnrehearsableError, rehearsal
+from senet.dataflow.rehearsal import rehearsal
 from senet.torch_internals import TorchDispatchMode, tree_leaves, tree_map_only
 
-__all__ = ["image", "record", "tried"]
-
-
-def image(model: nn.Module, shape: tuple[int, ...], device: torch.device | str | None = None) -> Tensor:
-    """Return zeros of the type of a network, on its device unless another one is given."""
-    first = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0, device="cpu"))
-    return torch.zeros(shape, device=device or first.device, dtype=first.dtype)
-
-
-def tried(model: nn.Module, x: Tensor, *, keep: bool = False) -> Flow:
-    """Record a network on the shape of `x`, and on `x` itself if it asks for values; see `record`.
-
-    Raises:
-        Exception: whatever the network raises on `x`.
-    """
-    if not x.is_meta:
-        try:
-            return record(model, x.to("meta"), keep=keep)
-        except UnrehearsableError:
-            raise
-        except Exception:  # whatever a foreign network raises without values; `x` shows what is wrong
-            pass
-    return record(model, x, keep=keep)
+__all__ = ["record"]
 
 
 @torch.inference_mode(False)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from senet.dataflow.example import observe
+from senet.dataflow.example import image, observe
 from senet.dataflow.flow import Flow
-from senet.dataflow.recording import image, record
+from senet.dataflow.recording import record
 from senet.nn.excite import sizes as sizes_of
 from senet.nn.pointwise import CONVS, LAYERS
 from senet.surgery.finding.squeezes import Squeeze, squeezes

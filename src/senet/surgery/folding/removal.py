@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor, nn
 
-from senet.dataflow.recording import tried
+from senet.dataflow.example import tried
 from senet.surgery.finding.find import Found
 from senet.surgery.folding.absorb import Absorber, Refusal, absorbers
 from senet.surgery.folding.answers import Answers, answers, compare

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from senet.calls import by_name
-from senet.dataflow.example import observe
+from senet.dataflow.example import image, observe, tried
 from senet.dataflow.flow import Flow, Op
-from senet.dataflow.recording import tried
 from senet.dataflow.units import Skipped, Unit, find_units, inside
 from senet.errors import SpecError, shown
 from senet.nn import SqueezeExcite
@@ -216,6 +215,6 @@ def _numbers(spec: SESpec, channels: int, sizes: tuple[int, ...]) -> tuple[tuple
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")
         block = SqueezeExcite(channels, spec, dims=len(sizes))
-    flow = tried(block, torch.zeros(1, channels, *sizes, device="cpu"))
+    flow = tried(block, image(block, (1, channels, *sizes), "cpu"))
     params = sum(parameter.numel() for parameter in block.parameters())
     return block.widths, params, sum(op.macs for op in flow.inside(""))
