@@ -8,6 +8,7 @@ from torch.nn.utils import parametrizations
 import senet
 from senet.dataflow.example import image, tried
 from senet.dataflow.recording import record
+from senet.errors import SpecError
 from senet.spec import SESpec
 
 SHAPE = (2, 3, 8, 8)
@@ -173,3 +174,16 @@ def test_blocks_with_functions_that_ask_for_values_are_planned_as_they_are_count
     plain = senet.cost(model, shape=(1, 3, 32, 32))
     done = senet.insert(model, design, shape=(1, 3, 32, 32))
     assert done.macs == senet.cost(model, shape=(1, 3, 32, 32)).macs - plain.macs > 0
+
+
+def test_a_network_that_cannot_be_copied_is_not_folded():
+    class Single:
+        def __deepcopy__(self, memo):
+            raise TypeError("there is one of me")
+
+    model = Asking().eval()
+    model.single = Single()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(SpecError, match=r"Asking cannot be copied for a trial run: there is one of me; take .*\.$"):
+        senet.fold(model, [torch.randn(4, 3, 8, 8)], tolerance=None)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

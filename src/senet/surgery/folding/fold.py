@@ -68,8 +68,8 @@ def fold(
         What was measured, what was removed, and where it went. Nothing that can be folded is no error.
 
     Raises:
-        SpecError: if an argument does not fit, the network is wrapped or compiled, or the batches are not the same in
-            every pass.
+        SpecError: if an argument does not fit, the network is wrapped or compiled or cannot be copied for a trial run,
+            or the batches are not the same in every pass.
         NumericError: if a gate or an output is not finite.
 
     Source:
