@@ -1,5 +1,7 @@
 """Shards and splits agree on what a label means, or they are refused."""
 
+import shutil
+
 import pytest
 import torch
 from conftest import encoded
@@ -112,3 +114,16 @@ def test_a_lone_test_split_without_labels_is_refused(tmp_path, write_shard):
     write_shard(tmp_path / "test.parquet", [blob(name, 2) for name in GREYS], [-1, -1, -1], column="image")
     with pytest.raises(DataError, match="label -1 of image 0 is out of range"):
         load(UNIT, root=tmp_path)
+
+
+def test_batches_of_rows_that_cross_the_border_of_two_row_groups_are_read(tmp_path):
+    """Row groups have dictionaries of their own, which pyarrow does not join in structures, as in CIFAR's shards."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pictures = [blob("grey", step) for step in range(100)]
+    table = arrow.table({"image": [{"bytes": one, "path": None} for one in pictures], "label": [0, 1] * 50})
+    parquet.write_table(table, tmp_path / "train.parquet", row_group_size=50)
+    with pytest.raises(arrow.ArrowNotImplementedError):
+        list(parquet.ParquetFile(tmp_path / "train.parquet", read_dictionary=["image.bytes"]).iter_batches(32))
+    shutil.copy(tmp_path / "train.parquet", tmp_path / "test.parquet")
+    data = load(DataSpec(name="folder", normalize="unit"), root=tmp_path)
+    assert (len(data.train), len(data.test)) == (100, 100)

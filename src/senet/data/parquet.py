@@ -155,15 +155,13 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
         raise DataError(
             f"{path}: column {image} holds no bytes of pictures but {printable(str(kind))[:80]}; write bytes."
         )
-    file = _opened(path, read_dictionary=[leaf])  # equal pictures are kept once, however often the file repeats them
-    _check_claims(file.metadata, path)
-    most, blobs, numbers = _most_bytes(path), list[bytes | None](), list[Any]()
-    for batch in file.iter_batches(_AT_ONCE, columns=[leaf, label], use_threads=False):
-        blobs += _blobs(batch.column(batch.schema.get_field_index(image)))
-        numbers += batch.column(batch.schema.get_field_index(label)).to_pylist()
-        most -= sum(len(blob) for blob in {id(blob): blob for blob in blobs[-len(batch) :]}.values() if blob)
-        if most < 0:  # the footer lied
-            raise DataError(f"{path} holds more than it says, and too much for its size; write the pictures as JPEG.")
+    _check_claims(_opened(path).metadata, path)
+    try:  # equal pictures are kept once, however often the file repeats them
+        blobs, numbers = _columns(_opened(path, read_dictionary=[leaf]), leaf, label, path)
+    except need("pyarrow", package="pyarrow", purpose="reading Parquet").ArrowNotImplementedError:
+        # a batch that crosses the border of two row groups, each with its dictionary: pyarrow does not join them in a
+        # structure
+        blobs, numbers = _columns(_opened(path), leaf, label, path)
     for row, (blob, number) in enumerate(zip(blobs, numbers, strict=True)):
         if blob is None or number is None:
             raise DataError(
@@ -175,6 +173,26 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
         whole_numbers(numbers, place=str(path)),
         _class_names(schema.metadata, label, path),
     )
+
+
+def _columns(file: Any, leaf: str, label: str, path: Path) -> tuple[list[bytes | None], list[Any]]:
+    """Read two columns in small steps, and stop where they hold more than the file may.
+
+    Args:
+        file: the open file.
+        leaf: column with the bytes of the pictures, or its field `bytes`.
+        label: column with the labels.
+        path: of the file, for errors.
+    """
+    image = leaf.partition(".")[0]
+    most, blobs, numbers = _most_bytes(path), list[bytes | None](), list[Any]()
+    for batch in file.iter_batches(_AT_ONCE, columns=[leaf, label], use_threads=False):
+        blobs += _blobs(batch.column(batch.schema.get_field_index(image)))
+        numbers += batch.column(batch.schema.get_field_index(label)).to_pylist()
+        most -= sum(len(blob) for blob in {id(blob): blob for blob in blobs[-len(batch) :]}.values() if blob)
+        if most < 0:  # the footer lied
+            raise DataError(f"{path} holds more than it says, and too much for its size; write the pictures as JPEG.")
+    return blobs, numbers
 
 
 def _check_claims(metadata: Any, path: Path) -> None:
