@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from senet.cli.studies_body import list_studies, studies_markdown
 from senet.experiments.study import read_study
 from senet.models import list_models
 from senet.networks.count import counted_row
+from senet.reports.study_list import list_studies, studies_markdown
 from senet.reports.zoo_costs import COSTS, markdown_rows, matching, titled
 
 ROOT = Path(__file__).parents[1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from senet.cli.values import asked_values
+from senet.cli.run_settings import asked_values
 from senet.errors import DataError, SpecError, UsageError
 
 

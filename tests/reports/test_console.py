@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from senet.cli.fold_body import SPARE
-from senet.cli.fold_body import WORDS as WORDS_OF_FOLD
 from senet.reports.console import say_written, show_records, show_rows
+from senet.reports.fold_report import SPARE
+from senet.reports.fold_report import TEXT_COLUMNS as WORDS_OF_FOLD
 
 
 def test_cells_are_printed_as_they_are_and_none_is_cut(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from senet.experiments.early_stopping import Pruned, Rule, Verdict
 from senet.experiments.recipe import Recipe
 from senet.experiments.result import Epoch
 from senet.experiments.run import Run
-from senet.reports.search_reread import _stopped, reread
+from senet.search.reread import _stopped, reread
 from senet.search.saved import read_said
 from senet.search.space import Space, read_space
 from senet.search.supernet import SharedTraining, shared_network

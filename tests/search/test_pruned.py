@@ -21,7 +21,7 @@ from senet.reports.search_table import cells, csv_text, notes, walk
 from senet.search.driver import search
 from senet.search.findings import Findings
 from senet.search.outcome import Outcome
-from senet.search.session import with_options
+from senet.search.run_search import with_options
 from senet.search.space import Budget, read_space
 from senet.search.strategies.exhaustive import grid
 from senet.search.strategy import Design

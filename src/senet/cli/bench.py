@@ -1,11 +1,15 @@
 """`senet bench`: blocks against the plain twin, timed."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from senet.cli.options import Design, Json, Network
+from senet.cli.printing import print_json
+from senet.errors import UsageError
+from senet.text import command_line
 
 __all__ = ["bench"]
 
@@ -30,16 +34,53 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a network with blocks against its plain twin, paired, as ratios."""
-    from senet.cli.bench_body import measure
+    import torch
+    from rich.progress import Progress
 
-    measure(
-        model,
-        se,
-        shape,
-        {"mode": mode, "names": variant or (), "timm": timm, "device": device, "dtype": dtype, "rounds": rounds},
-        threads=threads,
-        channels_last=channels_last,
-        blocks=blocks,
-        output=output,
-        as_json=as_json,
-    )
+    from senet.experiments import decoding
+    from senet.files.atomic import ensure_writable
+    from senet.reports.bench_report import save, show_bench
+    from senet.reports.console import console, say_written
+    from senet.speed import bench as measure
+    from senet.training.allocator import keep_memory
+
+    sizes = _sizes(shape)
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"--device {device}: torch finds no GPU here; use --device cpu.")
+    if output is not None:
+        ensure_writable(output)
+    torch.set_num_threads(max(1, threads))
+    keep_memory()  # as in training
+    with Progress(console=console(), disable=as_json or not sys.stdout.isatty(), transient=True) as bars:
+        bar = bars.add_task("rounds", total=rounds)
+        found = measure(
+            model,
+            se=decoding.se_designs(se) or None,
+            shape=sizes,
+            mode=mode,
+            names=variant or (),
+            timm=timm,
+            device=device,
+            dtype=dtype,
+            rounds=rounds,
+            channels_last=channels_last,
+            blocks=blocks,
+            watch=lambda number: bars.update(bar, completed=number),
+        )
+    # saved before it is shown: a pipe that closes early must not cost minutes of measuring
+    written = [] if output is None else save(found, output, command=command_line(sys.argv[1:]))
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        show_bench(found)
+        say_written(written)
+
+
+def _sizes(shape: str) -> tuple[int, int, int, int]:
+    try:
+        n, c, h, w = (int(part) for part in shape.split(","))
+    except ValueError:
+        raise UsageError(
+            f"--shape {shape} is not valid; write four numbers: images,channels,height,width, e.g. 8,3,224,224."
+        ) from None
+    return n, c, h, w

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.bundle import unfolded
 from senet.cli.machine import Machines
+from senet.cli.option_groups import unfolded
 from senet.cli.options import (
     Batch,
     DataChoice,
@@ -23,11 +23,11 @@ from senet.cli.options import (
     TensorBoard,
     Words,
 )
-from senet.cli.output import finish, warn_without_figures
-from senet.cli.report_folder import place_of_report
+from senet.cli.printing import warn_without_figures
+from senet.cli.run_settings import asked_values, check_models, defaults
 from senet.cli.seeds import PlannedSeeds
-from senet.cli.values import asked_values, check_models, defaults
-from senet.cli.with_progress import train_all
+from senet.cli.study_output import finish, folder_for_report
+from senet.cli.train_runs import train_all
 from senet.errors import UsageError
 
 __all__ = ["compare"]
@@ -94,7 +94,7 @@ def compare(
     study = plan.applied(study)
     check_models(study)
     setup = machine.setup(fused=fused, tensorboard=tensorboard)
-    folder = place_of_report(output or Path("out") / study.name, plan.belongs(study), said=output is not None)
+    folder = folder_for_report(output or Path("out") / study.name, plan.belongs(study), chosen=output is not None)
     warn_without_figures()
     train = partial(train_all, runs=runs, setup=setup, quiet=as_json, retry_failed=retry_failed)
     study, results, failed = plan.carry_out(study, train, quiet=as_json)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from senet.cli.options import Design, ImageSize, Json, Network, NumClasses
-from senet.cli.output import print_json
+from senet.cli.printing import print_json
 from senet.text import printable
 
 __all__ = ["cost"]
@@ -21,10 +21,13 @@ def cost(
     as_json: Json = False,
 ) -> None:
     """Count parameters and multiply-adds of a network, and what its SE blocks add."""
+    from senet.experiments import decoding
+    from senet.networks.count import count_design
     from senet.reports.cost_report import cost_text, cost_values
 
-    counted = cost_values(model, se, size=size, in_chans=in_chans, num_classes=num_classes)
+    designs = decoding.se_designs(se)
+    counted = count_design(model, designs, size=size, in_chans=in_chans, num_classes=num_classes)
     if as_json:
-        print_json(counted)
+        print_json(cost_values(counted))
     else:
         print(printable(cost_text(counted, blocks=blocks)))

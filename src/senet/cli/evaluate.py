@@ -20,8 +20,8 @@ from senet.cli.options import (
     Words,
     Workers,
 )
-from senet.cli.output import print_json
-from senet.cli.values import asked_values
+from senet.cli.printing import print_json
+from senet.cli.run_settings import asked_values
 from senet.errors import UsageError
 from senet.text import one_line
 

@@ -1,6 +1,7 @@
 """`senet fold`: blocks whose gates are constants."""
 
 import sys
+from math import isinf
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +20,8 @@ from senet.cli.options import (
     Words,
     Workers,
 )
-from senet.cli.output import print_json, warn_without_figures
-from senet.cli.values import asked_values
+from senet.cli.printing import print_json, warn_without_figures
+from senet.cli.run_settings import asked_values
 from senet.errors import UsageError
 from senet.text import command_line
 
@@ -69,25 +70,45 @@ def fold(
 
     Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
-    from senet.cli.fold_body import Asked, fold_command
     from senet.experiments import decoding
+    from senet.files.atomic import ensure_writable
     from senet.networks.loaded import named
+    from senet.reports.console import Passing
+    from senet.reports.fold_files import finite, write_fold
+    from senet.reports.fold_report import show_fold
+    from senet.surgery import fold as fold_blocks
+    from senet.training.opened_network import open_network
 
-    planned = None
+    run = None
     if not (Path(model) / "run.json").exists():
         found = named(model)
         network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
-        planned = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
+        run = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
     elif words or weights is not None:
-        raise UsageError("a run says itself what it is: give its folder without --weights and without NAME=VALUE.")
-    asked = Asked(tolerance=tolerance, sure=not measured, blocks=blocks, per=per, at=at, dry_run=dry_run, quiet=as_json)
+        raise UsageError(f"{model} is a run and has its own weights and settings; leave out --weights and NAME=VALUE.")
     setup = make_setup(data_dir, device, 1, workers, on_bad_image=on_bad_image)
     warn_without_figures()
-    values = fold_command(
-        model, planned, setup, asked, output,
+    ensure_writable(output)  # before minutes of measuring, not after
+    opened = open_network(
+        model, run, setup,
         weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=statistics,
         builder=builder,
-        command=command_line(sys.argv[1:]),
     )  # fmt: skip
+    with Passing(quiet=as_json) as passing:
+        folded = fold_blocks(
+            opened.model,
+            opened.statistics,
+            test=opened.test,
+            tolerance=None if isinf(tolerance) else tolerance,
+            sure=not measured,
+            blocks=blocks,
+            per=per,
+            at=at,
+            dry_run=dry_run,
+            watch=passing.watch,
+        )
+    files = write_fold(opened, folded, output, command=command_line(sys.argv[1:]))
     if as_json:
-        print_json(values)
+        print_json({"network": opened.title, "files": [str(file) for file in files], **finite(folded.as_dict())})
+    else:
+        show_fold(folded, opened.title, opened.notes, files, output)

@@ -29,7 +29,7 @@ __all__ = ["Machine", "Machines", "make_setup"]
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Options of a command that trains one network (`senet.cli.bundle`)."""
+    """Options of a command that trains one network (`senet.cli.option_groups`)."""
 
     data_dir: DataDir = None
     device: Device = "auto"

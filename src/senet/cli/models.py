@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from senet.cli.options import Json
-from senet.cli.output import print_json
+from senet.cli.printing import print_json
 from senet.errors import SpecError
 from senet.text import printable
 

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from senet.cli.bundle import unfolded
+from senet.cli.option_groups import unfolded
 from senet.cli.options import Json, Output, Quick, Runs, Words
-from senet.cli.output import finish
-from senet.cli.report_folder import place_of_report
+from senet.cli.run_settings import asked_study, report_folder
 from senet.cli.seeds import Repeats
-from senet.cli.values import asked_study, report_folder
+from senet.cli.study_output import finish, folder_for_report
 from senet.text import command_line
 
 if TYPE_CHECKING:
@@ -52,5 +51,5 @@ def report(
     if results:
         belongs = set(study.runs()).__contains__
         own = output is not None or not (words or plan.changes)
-        folder = place_of_report(output or folder, belongs, said=own)
+        folder = folder_for_report(output or folder, belongs, chosen=own)
     finish(study, results, output or folder, as_json=as_json, command=made)

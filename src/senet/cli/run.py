@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.bundle import unfolded
 from senet.cli.machine import Machines
+from senet.cli.option_groups import unfolded
 from senet.cli.options import (
     Fused,
     Json,
@@ -18,11 +18,11 @@ from senet.cli.options import (
     TensorBoard,
     Words,
 )
-from senet.cli.output import finish, warn_without_figures
-from senet.cli.report_folder import place_of_report
+from senet.cli.printing import warn_without_figures
+from senet.cli.run_settings import asked_study, check_models, report_folder
 from senet.cli.seeds import PlannedSeeds
-from senet.cli.values import asked_study, check_models, report_folder
-from senet.cli.with_progress import train_all
+from senet.cli.study_output import finish, folder_for_report
+from senet.cli.train_runs import train_all
 
 __all__ = ["run"]
 
@@ -54,7 +54,7 @@ def run(
     setup = machine.setup(fused=fused, tensorboard=tensorboard)
     committed = report_folder(study_file, study)
     own = output is not None or not (words or plan.changes)
-    folder = place_of_report(output or committed, plan.belongs(study), said=own)
+    folder = folder_for_report(output or committed, plan.belongs(study), chosen=own)
     warn_without_figures()
     lists = (committed / "results.jsonl",)
     train = partial(train_all, runs=runs, setup=setup, quiet=as_json, lists=lists, retry_failed=retry_failed)

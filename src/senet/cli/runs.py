@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from senet.cli.options import Json, Quick, Runs, Words
-from senet.cli.output import print_json
-from senet.cli.values import asked_study
+from senet.cli.printing import print_json
+from senet.cli.run_settings import asked_study
 from senet.errors import UsageError, unknown
 from senet.text import one_line
 

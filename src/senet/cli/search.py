@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.bundle import unfolded
 from senet.cli.machine import Machines
+from senet.cli.option_groups import unfolded
 from senet.cli.options import (
     Json,
     Output,
@@ -16,8 +16,8 @@ from senet.cli.options import (
     Runs,
     Words,
 )
-from senet.cli.output import print_json, say_files, show_study, warn_without_figures
-from senet.cli.report_folder import place_of_report
+from senet.cli.printing import print_files, print_json, warn_without_figures
+from senet.cli.study_output import folder_for_report
 
 __all__ = ["search"]
 
@@ -58,15 +58,15 @@ def search(
     Writes the table, the Pareto front and the choice as a file for `senet train` and `senet run`. Start it again after
     a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
     """
-    from senet.cli.announce import announce
+    from senet.cli.train_runs import announce
     from senet.execution.store import Store
     from senet.execution.workers import loaded
     from senet.experiments import decoding
     from senet.reports.console import Board
     from senet.reports.search_report import findings_dict, write_report
-    from senet.reports.search_reread import lists_beside, reread
-    from senet.reports.search_terminal import show
-    from senet.search.session import check_strategy, run_search, with_options
+    from senet.reports.search_terminal import show_search
+    from senet.search.reread import lists_beside, reread
+    from senet.search.run_search import check_strategy, run_search, with_options
     from senet.search.space import read_space
     from senet.text import command_line
 
@@ -82,7 +82,7 @@ def search(
         again = command_line(typed)
     else:
         setup = machine.setup()
-        folder = place_of_report(folder, space.owns, said=output is not None)
+        folder = folder_for_report(folder, space.owns, chosen=output is not None)
         lists = lists_beside(folder)
         warn_without_figures()
         found = run_search(
@@ -97,10 +97,10 @@ def search(
         )
         command, again = command_line(typed), ""
     if not as_json:
-        show(found, show_study)
+        show_search(found)
     files = write_report(found, folder, command=command, again=again)
     if as_json:
         print_json({**findings_dict(found), "files": [str(file) for file in files]})
         return
     print()
-    say_files(files)
+    print_files(files)

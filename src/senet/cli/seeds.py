@@ -122,7 +122,7 @@ class SeedPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """Options of a command that repeats every design with several seeds (`senet.cli.bundle`)."""
+    """Options of a command that repeats every design with several seeds (`senet.cli.option_groups`)."""
 
     seeds: Annotated[
         str | None,

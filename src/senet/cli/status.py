@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from senet.cli.options import Json, Quick, Runs, Words
-from senet.cli.output import print_json
-from senet.cli.values import asked_study, report_folder
+from senet.cli.printing import print_json
+from senet.cli.run_settings import asked_study, report_folder
 
 if TYPE_CHECKING:
     from senet.execution.status import Status

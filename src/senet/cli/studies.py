@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from senet.cli.options import Json
-from senet.cli.output import print_json
+from senet.cli.printing import print_json
 from senet.text import printable
 
 __all__ = ["studies"]
@@ -20,8 +20,8 @@ def studies(
     as_json: Json = False,
 ) -> None:
     """List the studies with what they cost at full and at quick scale."""
-    from senet.cli.studies_body import list_studies, studies_markdown
     from senet.reports.console import show_records
+    from senet.reports.study_list import list_studies, studies_markdown
 
     rows = list_studies(folder)
     if as_json:

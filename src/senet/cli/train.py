@@ -2,13 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from senet.bounds import check_flags
-from senet.cli.bundle import unfolded
 from senet.cli.machine import Machine
+from senet.cli.option_groups import unfolded
 from senet.cli.options import (
     Batch,
     DataChoice,
@@ -21,9 +21,13 @@ from senet.cli.options import (
     Runs,
     TensorBoard,
 )
-from senet.cli.output import say_result
-from senet.cli.values import asked_values
-from senet.cli.with_progress import train_one
+from senet.cli.printing import print_json
+from senet.cli.run_settings import asked_values
+from senet.cli.train_runs import train_one
+from senet.text import counted, one_line
+
+if TYPE_CHECKING:
+    from senet.experiments.result import Result
 
 __all__ = ["train"]
 
@@ -82,4 +86,18 @@ def train(
     setup = machine.setup(fused=fused, tensorboard=tensorboard)
     result = train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
     if os.environ.get("RANK", "0") == "0":
-        say_result(result, output or runs / planned.id, as_json=as_json)
+        _print(result, output or runs / planned.id, as_json=as_json)
+
+
+def _print(result: "Result", folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.as_dict())
+        return
+    print(
+        one_line(
+            f"{result.run.model} {result.run.design}: {result.last.correct:,} of {result.total:,} correct, top-1 "
+            f"{result.accuracy:.2f} % after {counted(len(result.curve), 'epoch')}, "
+            f"{result.images_per_second:,.0f} images/s"
+        )
+    )
+    print(f"weights, curve and result: {one_line(folder)}")

@@ -8,11 +8,12 @@ from pathlib import Path
 from senet.experiments.environment import environment
 from senet.files.atomic import write_text
 from senet.reports.canvas import COLORS, GREY, canvas, no_figures, short, tidy
+from senet.reports.console import say, show_rows
 from senet.speed import Bench
 from senet.text import code_span, markdown_table
 from senet.text import markdown as as_markdown
 
-__all__ = ["block_cells", "cells", "markdown", "save"]
+__all__ = ["block_cells", "cells", "markdown", "save", "show_bench"]
 
 HEADS = ("variant", "ms", "ratio", "quartiles", "images/s", "saved MB", "peak MB", "of copy bound")
 
@@ -66,6 +67,15 @@ def caption(bench: Bench) -> str:
         "that the inevitable "
         "bytes of the first variant would take at that speed, as a share."
     )
+
+
+def show_bench(bench: Bench) -> None:
+    """Print the table, that of single units if they were timed, and the caption."""
+    show_rows(HEADS, cells(bench))
+    if bench.blocks:
+        head, *rows = block_cells(bench)
+        show_rows(head, rows)
+    say(caption(bench))
 
 
 def markdown(bench: Bench, *, command: str) -> str:

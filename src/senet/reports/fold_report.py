@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from senet.reports.canvas import COLORS, canvas, short, tidy
+from senet.reports.console import say, say_written, show_rows
 from senet.surgery import Folded
 from senet.surgery.folding.folded import FoldedBlock
 from senet.text import code_span, markdown, markdown_table, one_line
@@ -14,8 +15,10 @@ from senet.text import code_span, markdown, markdown_table, one_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["again", "as_csv", "as_markdown", "block_rows", "draw", "remarks", "sentence", "step_rows"]
+__all__ = ["again", "as_csv", "as_markdown", "block_rows", "draw", "remarks", "sentence", "show_fold", "step_rows"]
 
+TEXT_COLUMNS = {"replaced", "constants went to", ""}
+SPARE = ("kMAC", "sd", "time", "params", "C", "gate")  # columns that a narrow terminal leaves out first
 WORDS = {"accuracy": "top-1 lost", "answers": "answers changed", "output": "output error"}
 
 
@@ -225,3 +228,26 @@ def _where(axes: "Axes", folded: Folded) -> None:
 def _place(block: FoldedBlock) -> str:
     """Name a block with its rank; what goes is said in words, since its bar may have no length."""
     return f"{short(block.name)}  {'' if block.rank is None else block.rank}{', goes' if block.removed else ''}"
+
+
+def show_fold(folded: Folded, title: str, notes: Sequence[str], files: Sequence[Path], folder: Path) -> None:
+    """Print the tables of a fold, its remarks, and the files that were written.
+
+    Args:
+        folded: the fold.
+        title: name of the network.
+        notes: remarks on the network and its images.
+        files: the files that were written.
+        folder: folder of the folded network.
+    """
+    for heads, rows in (block_rows(folded), step_rows(folded)):
+        if rows:
+            show_rows(heads, rows, words=TEXT_COLUMNS, spare=SPARE)
+    for note in (*remarks(folded), *notes):
+        say(f"- {note}")
+    print(one_line(sentence(folded)))
+    say_written(files)
+    if not folded.dry_run:
+        print("load it again in Python:")
+        for line in again(folded, title, folder).splitlines():
+            print(one_line(line))

@@ -1,27 +1,17 @@
 """A search on the terminal."""
 
-from collections.abc import Callable, Mapping
-
-from senet.experiments.result import Result
-from senet.experiments.run import Run
-from senet.experiments.study import Study
 from senet.experiments.summary import summarize
 from senet.reports import search_table as table
-from senet.reports.console import say, show_rows
+from senet.reports.console import say, show_rows, show_table
 from senet.search.confirmation import against_constants
 from senet.search.findings import Findings
 from senet.spec import design_name
 
-__all__ = ["show"]
+__all__ = ["show_search"]
 
 
-def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], None]) -> None:
-    """Print a search: what was tried, what the test set would have said, and the confirmation.
-
-    Args:
-        found: the search.
-        study_table: prints a study.
-    """
+def show_search(found: Findings) -> None:
+    """Print a search: its trials, their test accuracies, and the confirmation of its choice."""
     outcome = found.outcome
     show_rows(
         table.columns(outcome, found.tests),
@@ -40,6 +30,7 @@ def show(found: Findings, study_table: Callable[[Study, Mapping[Run, Result]], N
         for label, value in table.agreement(found.shared.scores, real):
             say(f"- {label}: {value}")
     if found.study is not None:
-        study_table(found.study, found.results)
-        for line in against_constants(found.study, summarize(found.study, found.results), outcome.chosen):
+        lines = summarize(found.study, found.results)
+        show_table(found.study, lines)
+        for line in against_constants(found.study, lines, outcome.chosen):
             say(f"- {line}")

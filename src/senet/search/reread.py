@@ -13,8 +13,8 @@ from senet.search.confirmation import confirmation
 from senet.search.driver import search
 from senet.search.findings import Findings
 from senet.search.network_blocks import place_by_place
+from senet.search.run_search import STRATEGIES, pool, ready
 from senet.search.saved import Listed, SharedSaid, read_said
-from senet.search.session import STRATEGIES, pool, ready
 from senet.search.space import Space
 from senet.search.strategies.shared import scored_designs, shared
 from senet.search.strategy import Design, Score, merit

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from senet.cli.bundle import unfolded
+from senet.cli.option_groups import unfolded
 
 
 @dataclass(frozen=True, kw_only=True)

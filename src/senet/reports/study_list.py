@@ -1,4 +1,4 @@
-"""What `senet studies` prints: the studies of a folder, what they transcribe and what they cost at both scales."""
+"""The list of the studies in a folder: what each shows and what it costs at full and at quick scale."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ __all__ = ["list_studies", "studies_markdown"]
 
 
 def list_studies(folder: Path) -> list[dict[str, str]]:
-    """Read every study of a folder; those named `_quick` are quick scales written out and belong to another.
+    """Return a record of each study in a folder; files named `*_quick.toml` are left out, as they belong to others.
 
     Raises:
-        DataError: if the folder holds no study.
+        DataError: if the folder has no study.
     """
     files = [path for path in sorted(folder.glob("*.toml")) if not path.stem.endswith("_quick")]
     if not files:
-        raise DataError(f"{folder} holds no study; give the folder of the TOML files, e.g. studies.")
+        raise DataError(f"{folder} has no study; pass the folder of the TOML files, studies/ in a checkout of senet.")
     return [_row(path) for path in files]
 
 
 def studies_markdown(rows: list[dict[str, str]]) -> str:
-    """Write the list as a Markdown table, names as code."""
+    """Return the list as a Markdown table, names as code."""
     heads = list(rows[0])
     lines = [[code_span(row["study"]), *map(markdown, list(row.values())[1:])] for row in rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in (heads, ["---"] * len(heads), *lines))
@@ -43,5 +43,5 @@ def _row(path: Path) -> dict[str, str]:
 
 
 def _short(study: Study) -> str:
-    """Give the first part of a cost: runs, epochs, multiply-adds."""
-    return study.cost.split(",")[0].split(";")[0] or "not said"
+    """Return the first part of a cost: runs, epochs, multiply-adds."""
+    return study.cost.split(",")[0].split(";")[0] or "not stated"

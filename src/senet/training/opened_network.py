@@ -1,0 +1,150 @@
+"""Open a network by name or folder, with its weights and with the images it is measured on."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from senet.data.dataset import Split
+from senet.data.loading import load_for
+from senet.data.subset import balanced
+from senet.errors import DataError, UsageError
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
+from senet.networks import origin_of, preprocessing_of
+from senet.networks.loaded import Named, host, made_of, named
+from senet.networks.own_images import num_outputs, see
+from senet.training.initial_network import build
+from senet.training.testing import finished
+from senet.weights import load_weights
+from senet.weights.safe import read_weights
+from senet.weights.source import locate
+
+__all__ = ["Batches", "OpenedNetwork", "open_network"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """Batches of a split that can be iterated over more than once.
+
+    Attributes:
+        split: the images.
+        indices: indices of the images to use, in order.
+        labelled: whether the labels are indices of the network's outputs; batches are pairs with labels only then.
+        size: images per batch.
+        workers: processes that decode image files.
+    """
+
+    split: Split
+    indices: Tensor
+    labelled: bool
+    size: int = 100
+    workers: int = 0
+
+    def __iter__(self) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
+        plan = [(part, 0) for part in torch.split(self.indices, self.size)]
+        for x, y in self.split.batches(plan, augment=None, device="cpu", workers=self.workers):
+            yield (x, y) if self.labelled else x
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedNetwork:
+    """A network with its weights, and its training and test images as batches.
+
+    Attributes:
+        title: name of the network, for tables.
+        model: the network with its weights, on its device.
+        statistics: training images, for gates and order.
+        test: test images.
+        notes: remarks for the report.
+        origin: arguments of `save_pretrained` that tell where the network comes from.
+    """
+
+    title: str
+    model: nn.Module
+    statistics: Batches
+    test: Batches
+    notes: tuple[str, ...]
+    origin: Mapping[str, Any]
+
+
+def open_network(
+    name: str,
+    run: Run | None,
+    setup: Setup,
+    *,
+    weights: Path | None = None,
+    origin: str = "senet",
+    normalize: str = "auto",
+    class_map: Path | None = None,
+    builder: str | None = None,
+    statistics: int = 1000,
+) -> OpenedNetwork:
+    """Build a network, load its weights, and load its images.
+
+    Args:
+        name: folder of a finished run, or a name that `senet.networks.loaded.named` resolves.
+        run: the data and, for a network of the zoo, its blocks; None for the folder of a run, which defines both.
+        setup: device and paths.
+        weights: file with the weights; None only for folders, which have their own.
+        origin: library whose tensor names the weights of a network of the zoo have.
+        normalize: normalisation for networks of other libraries, see `senet.networks.preprocessing.adjusted`.
+        class_map: file with the output of every class, for networks of other libraries; None derives the outputs
+            from the class names.
+        builder: `FILE.py:FUNCTION` that builds the network of a folder that was made by the user's own code.
+        statistics: number of training images for gates and order, balanced over the classes; at most all of them.
+
+    Raises:
+        UsageError: if weights are missing, or --class-map is given for a network of the zoo.
+        SenetError: if the network, the weights or the data do not fit.
+    """
+    if run is None:
+        run, weights = finished(Path(name))
+        who = Named("senet", run.model)
+    else:
+        who = named(name)  # before minutes of reading images
+        if weights is None and who.library != "folder":
+            raise UsageError(f"{name} has no weights; pass --weights FILE, nothing is downloaded.")
+    train: Split
+    test: Split
+    inside = named(builder or str(origin_of(name)["name"])) if who.library == "folder" else who
+    if inside.is_foreign:
+        seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map)
+        model, title, train, test, labelled, notes, made = (
+            seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
+        )  # fmt: skip
+        if seen.unknown:
+            notes += (f"no accuracy: {seen.unknown}",)
+    else:
+        if class_map is not None:
+            raise UsageError(f"--class-map is only for networks of other libraries, not for {name}; leave it out.")
+        told = preprocessing_of(name) if who.library == "folder" else None
+        wanted = run.data if told is None else told.applied(run.data)
+        data = load_for(setup, wanted)
+        if who.library == "senet" and weights is not None:
+            model, title = build(run, data), f"{run.model} {run.design}"
+            load_weights(model, read_weights(locate(weights)), origin=origin)
+            made = {"name": run.model, "se": run.se, "in_chans": data.shape[0], "image_size": data.shape[1]}
+        else:
+            made = made_of(name, builder)
+            model = host(name, weights=weights, or_classes=data.num_classes, builder=builder)
+            title = Path(name).name if who.library == "folder" else str(who)
+        model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
+        labelled = num_outputs(model, title, data.shape, setup.device) == data.num_classes
+        if not labelled:
+            notes += (f"no accuracy: the network has other outputs than the {data.num_classes} classes of the data",)
+    number = min(statistics, len(train))
+    if number < 1:
+        raise DataError(f"statistics = {statistics} is too few; use at least one training image, 1000 is a good start.")
+    some = balanced(train.labels, number, seed=0)
+    return OpenedNetwork(
+        title=title,
+        model=model,
+        statistics=Batches(train, some, labelled, workers=setup.workers),
+        test=Batches(test, torch.arange(len(test)), labelled, workers=setup.workers),
+        notes=notes,
+        origin=made,
+    )
