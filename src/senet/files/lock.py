@@ -20,6 +20,7 @@ from types import TracebackType
 
 from senet.errors import StorageError
 from senet.files.atomic import storage_error
+from senet.text import one_line
 
 __all__ = ["InUse", "RunLock", "holder", "waited"]
 
@@ -29,6 +30,7 @@ class InUse(StorageError):  # noqa: N818 (it may be no error: whoever asked can 
 
 
 LOOK = 0.5  # seconds between two attempts to take a lock that is waited for
+LONGEST_NAME = 200  # bytes of the lock file that are quoted
 PATIENCE = 10.0  # seconds that a fork of a killed run has to give up its copy of the lock: milliseconds if not stalled
 
 _held: set[int] = set()
@@ -126,7 +128,7 @@ class RunLock:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                name = os.pread(handle, 1000, 0).decode(errors="replace")
+                name = one_line(os.pread(handle, LONGEST_NAME, 0).decode(errors="replace"))
                 if not _has_ended(name) or time.monotonic() > end:
                     raise InUse(
                         f"{self.folder} is in use by {name or 'another process'}; wait for that run, stop it, or "
@@ -165,7 +167,7 @@ def holder(folder: Path) -> str:
         return ""
     name = ""
     try:
-        name = os.pread(handle, 1000, 0).decode(errors="replace")
+        name = one_line(os.pread(handle, LONGEST_NAME, 0).decode(errors="replace"))
         if name:  # a killed holder leaves its name behind
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return ""
