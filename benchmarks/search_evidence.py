@@ -244,14 +244,14 @@ def sizes(network: str) -> dict[str, int]:
     import torch
 
     from senet.models import create_model
-    from senet.search.network_blocks import place_by_place
+    from senet.search.network_blocks import additive_count
 
     def built(design: Design) -> int:
         with torch.device("meta"):
             return sum(p.numel() for p in create_model(network, se=design).parameters())
 
     space = read_space(STUDIES / "spaces" / f"search_{network}_quick.toml")
-    counted = place_by_place(space, built)
+    counted = additive_count(space, built)
     return {design_name(design): counted(design) for design in space.designs()}
 
 

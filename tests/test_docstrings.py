@@ -28,7 +28,7 @@ def modules() -> list[str]:
     if find_spec("triton") is None:  # torch brings it where it is built for CUDA
         apart |= {"senet.fast.kernels.triton_kernels", "senet.fast.kernels.triton_passes"}
     if find_spec("ray") is None:  # the extra `cluster`
-        apart |= {"senet.execution.cluster.driver", "senet.execution.cluster.node"}
+        apart |= {"senet.execution.cluster.executor", "senet.execution.cluster.node"}
     return [module.name for module in found if module.name not in apart and ">>> " in text(module)]
 
 

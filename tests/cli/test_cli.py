@@ -389,7 +389,7 @@ def photographs(folder: Path, *, grey: int) -> Path:
 
 
 def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    from senet.execution import workers
+    from senet.execution import executors
 
     first, other = photographs(tmp_path / "first", grey=10), photographs(tmp_path / "other", grey=40)
     words = ("compare", "--model", "resnet8", "--se", "standard", "--seeds", "1", "data.size=16")
@@ -403,10 +403,10 @@ def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(cal
     content = bytearray(Image.new("RGB", (16, 16), (99,) * 3).tobytes())
     Image.frombytes("RGB", (16, 16), bytes(content)).save(picture)
     assert picture.stat().st_size == before
-    workers.loaded.cache_clear()  # as in a process of its own
+    executors.load_cached.cache_clear()  # as in a process of its own
     code, out, err = call(*words, *tiny, "--data-dir", str(first))
     assert (code, out) == (4, "")
-    assert "saw other images" in err
+    assert "was trained on other images" in err
 
 
 def test_what_one_command_writes_the_others_read(call) -> None:  # type: ignore[no-untyped-def]

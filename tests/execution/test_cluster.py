@@ -194,7 +194,7 @@ def test_two_drivers_share_the_runs(cluster: Any, alone: dict[str, bytes], tmp_p
 def test_a_node_with_other_code_is_refused_at_the_start(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("senet.execution.cluster.driver.source_digest", lambda: "other")
+    monkeypatch.setattr("senet.execution.cluster.executor.source_digest", lambda: "other")
     with pytest.raises(UsageError, match=r"^--cluster .*: node [\d.]+ has another version of senet than the driver; "):
         list(execute(runs(2), Store(tmp_path), on(cluster)))
     assert not list(tmp_path.iterdir())
@@ -203,7 +203,7 @@ def test_a_node_with_other_code_is_refused_at_the_start(
 def test_a_node_that_does_not_see_the_runs_is_named(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from senet.execution.cluster import driver as module
+    from senet.execution.cluster import executor as module
 
     monkeypatch.setattr(module, "PROBE", "elsewhere")  # what the driver writes is not where a node looks
     with pytest.raises(UsageError, match=r"node [\d.]+ does not see .*, the folder of the runs; put --runs on a disk"):
@@ -231,9 +231,7 @@ def test_a_node_that_joins_with_other_images_takes_no_part(
     cluster.add_node(num_cpus=4)
     monkeypatch.delenv("SENET_TEST_OTHER_IMAGES")
     monkeypatch.setenv("PYTHONPATH", str(SOURCE))
-    with pytest.warns(
-        UserWarning, match=r"a node takes no part: node [\d.]+ has other images of digits than the driver"
-    ):
+    with pytest.warns(UserWarning, match=r"a node is excluded: node [\d.]+ has other images of digits than the driver"):
         done = list(execute(runs(12), Store(tmp_path / "runs"), on(cluster)))
     assert all(isinstance(one, Result) for one in done)
     assert weights(tmp_path / "runs") == alone

@@ -27,7 +27,7 @@ from senet.errors import (
     StorageError,
     UsageError,
 )
-from senet.execution import processes, workers
+from senet.execution import executors, processes
 from senet.execution.execute import execute
 from senet.execution.store import Store, write_results
 from senet.experiments.failed_run import Failed, is_of_the_run, read_failed
@@ -61,7 +61,7 @@ def test_what_exists_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.Mo
     write_results(tmp_path / "list.jsonl", [replace(made, run=listed)])
     store = Store(tmp_path / "runs", lists=[tmp_path / "list.jsonl"])
     trained: list[Run] = []
-    monkeypatch.setattr(workers, "train", lambda *args, **kw: trained.append(args[0]) or train(*args, **kw))
+    monkeypatch.setattr(executors, "train", lambda *args, **kw: trained.append(args[0]) or train(*args, **kw))
     results = list(execute([second, first, second, listed], store, ONE))
     assert trained == [second]
     assert {result.run for result in results} == {first, second, listed}
@@ -72,8 +72,8 @@ def test_what_exists_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_nothing_is_loaded_when_nothing_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = train(run(), DATA, tmp_path / run().id)
-    workers.loaded.cache_clear()
-    monkeypatch.setattr(workers, "load_for", lambda *args, **kw: pytest.fail("it was loaded"))
+    executors.load_cached.cache_clear()
+    monkeypatch.setattr(executors, "load_for", lambda *args, **kw: pytest.fail("it was loaded"))
     assert list(execute([run()], Store(tmp_path), ONE)) == [made]
 
 
@@ -90,7 +90,9 @@ def test_results_of_other_images_are_not_mixed_with_these(tmp_path: Path) -> Non
     made = train(run(), DATA, tmp_path / "runs" / run().id)
     write_results(tmp_path / "list.jsonl", [replace(made, data="0123456789abcdef")])
     store = Store(tmp_path / "none", lists=[tmp_path / "list.jsonl"])
-    with pytest.raises(CheckpointError, match=f"saw other images than there are now: 0123456789abcdef -> {made.data}"):
+    with pytest.raises(
+        CheckpointError, match=f"on other images than the present ones: 0123456789abcdef -> {made.data}"
+    ):
         next(execute([run(), run(seed=1)], store, ONE))
 
 
@@ -131,7 +133,7 @@ def test_a_run_that_fails_by_itself_is_remembered_and_the_others_go_on(
     assert re.fullmatch(r"process \d+ on \S+", lost.where)
     assert read_failed(store.folder(bad)) == lost
     assert holder(store.folder(bad)) == 0
-    monkeypatch.setattr(workers, "train", lambda *args, **kw: pytest.fail("it was trained"))
+    monkeypatch.setattr(executors, "train", lambda *args, **kw: pytest.fail("it was trained"))
     assert list(execute(wanted, store, setup)) == [ended[r] for r in wanted]
 
 
@@ -228,7 +230,7 @@ def test_a_signal_behind_the_last_step_of_a_run_stops_before_the_next_one(
         os.kill(os.getpid(), signal.SIGINT)
         return made
 
-    monkeypatch.setattr(workers, "train", late)
+    monkeypatch.setattr(executors, "train", late)
     store = Store(tmp_path / "runs")
     with pytest.raises(Interrupted, match="the same command goes on") as caught:
         list(execute([run(), run(seed=1)], store, ONE))

@@ -15,9 +15,9 @@ from senet.data import DataSpec
 from senet.errors import UsageError
 from senet.execution import processes
 from senet.execution.execute import execute
-from senet.execution.processes import Processes
+from senet.execution.executors import RunTrainer
+from senet.execution.processes import ProcessExecutor
 from senet.execution.store import Store
-from senet.execution.workers import Job
 from senet.experiments.recipe import RECIPES
 from senet.experiments.result import Result
 from senet.experiments.run import Run
@@ -81,7 +81,7 @@ def test_gpus_without_a_gpu_contradictions_and_wrong_shares_are_refused() -> Non
         make_setup(None, "cuda:1", 0, 0, cluster="auto")
 
 
-class Look(Job):
+class Look(RunTrainer):
     """In place of a training: writes down what the process sees, and whether torch could have seen something else."""
 
     def __call__(self, run: Run, folder: Path, watch: object = None) -> Result:
@@ -110,7 +110,7 @@ def test_processes_start_with_their_gpu(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
     monkeypatch.setattr(processes, "CONTEXT", SimpleNamespace(Pipe=multiprocessing.Pipe, Process=Started))
     base = Run(model="resnet8", data=DataSpec(train_size=40, test_size=40), recipe=RECIPES["digits"])
-    with Processes(Job(Setup()), 3, gpus=("2", "0", "2")) as place:
+    with ProcessExecutor(RunTrainer(Setup()), 3, gpus=("2", "0", "2")) as place:
         for seed in range(3):
             place.start(replace(base, seed=seed), tmp_path)
         assert place.free == 0
@@ -125,7 +125,7 @@ def test_processes_see_their_gpu_from_their_first_line(tmp_path: Path, monkeypat
     runs = [replace(base, seed=seed) for seed in range(4)]
     setup = Setup(jobs=3, gpus=("2", "0", "2"))
     ended = list(
-        execute(runs, Store(tmp_path), setup, workers=lambda job, _: Processes(Look(setup), 3, gpus=setup.gpus))
+        execute(runs, Store(tmp_path), setup, executor=lambda job, _: ProcessExecutor(Look(setup), 3, gpus=setup.gpus))
     )
     assert len(ended) == 4
     seen = [path.read_text().split() for path in tmp_path.glob("*/seen")]

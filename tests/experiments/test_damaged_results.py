@@ -11,7 +11,7 @@ from support.mutations import TOKENS, as_file, judge, mutants
 from senet import SESpec
 from senet.data import DataSpec
 from senet.execution.store import read_results
-from senet.experiments.early_stopping import Pruned, Rule, Verdict, curve_of, read_pruned
+from senet.experiments.early_stopping import Pruned, Rule, Threshold, curve_of, read_pruned
 from senet.experiments.failed_run import Failed, read_failed
 from senet.experiments.recipe import Recipe
 from senet.experiments.result import Epoch, Result
@@ -26,7 +26,7 @@ RESULT = Result(
     run=RUN, curve=CURVE, classes=("a", "ü"), confusion=((1, 0), (1, 0)), data="0123", notes=("n",), **COUNTS
 )
 PRUNED = Pruned(
-    run=RUN, rule=Rule(rule="median"), verdict=Verdict(level=50.0, others=4), curve=CURVE[:1], total=2, data="0123"
+    run=RUN, rule=Rule(rule="median"), threshold=Threshold(level=50.0, others=4), curve=CURVE[:1], total=2, data="0123"
 )
 LINES = "".join(json.dumps(line) + "\n" for line in RESULT.as_dict()["curve"])
 

@@ -14,7 +14,7 @@ from senet.data import DataSpec, load
 from senet.errors import CheckpointError, SpecError, StoppedEarly
 from senet.execution.execute import execute
 from senet.execution.store import Store
-from senet.experiments.early_stopping import FILE, Judge, Pruned, Rule, Verdict, read_pruned
+from senet.experiments.early_stopping import FILE, Pruned, Pruner, Rule, Threshold, read_pruned
 from senet.experiments.recipe import Optim, Recipe
 from senet.experiments.result import Epoch, Result
 from senet.experiments.run import Run
@@ -43,14 +43,14 @@ def epochs(*correct: int) -> tuple[Epoch, ...]:
     )
 
 
-def judge(root: Path, curves: Mapping[Run, tuple[Epoch, ...]], **words: object) -> Judge:
-    """Make a judge of a search that has asked for some runs, whose curves lie there, and then for `RUN`."""
+def pruner(root: Path, curves: Mapping[Run, tuple[Epoch, ...]], **words: object) -> Pruner:
+    """Make a pruner of a search that has asked for some runs, whose curves lie there, and then for `RUN`."""
     for run, curve in curves.items():
         (root / run.id).mkdir(parents=True)
         lines = "".join(json.dumps(asdict(line)) + "\n" for line in curve)
         (root / run.id / "metrics.jsonl").write_text(lines)
     order = {RUN.seed: (*(run.id for run in curves), RUN.id)}
-    return Judge(**{"rule": MEDIAN, "root": root, "order": order, **words})  # type: ignore[arg-type]
+    return Pruner(**{"rule": MEDIAN, "root": root, "order": order, **words})  # type: ignore[arg-type]
 
 
 # ---- the rules
@@ -95,13 +95,13 @@ def test_a_rule_that_cannot_be_is_refused(values: dict[str, object], says: str) 
         Rule(**values)  # type: ignore[arg-type]
 
 
-# ---- the judge
+# ---- the pruner
 
 
 def test_a_run_is_held_against_those_asked_before_it_with_the_same_seed(tmp_path: Path) -> None:
     curves = {run: epochs(10, 20, 30) for run in OTHERS}
-    found = judge(tmp_path, curves)
-    assert found(RUN, epochs(9, 19), 40) == Verdict(level=50.0, others=3)
+    found = pruner(tmp_path, curves)
+    assert found(RUN, epochs(9, 19), 40) == Threshold(level=50.0, others=3)
     assert found(RUN, epochs(9, 20), 40) is None
     assert found(RUN, epochs(21, 1), 40) is None  # its best counts, not its last
     assert found(replace(RUN, seed=1), epochs(1, 1), 40) is None
@@ -111,24 +111,24 @@ def test_a_run_is_held_against_those_asked_before_it_with_the_same_seed(tmp_path
 
 
 def test_by_loss_the_smaller_one_is_ahead(tmp_path: Path) -> None:
-    found = judge(tmp_path, {run: epochs(10, 20) for run in OTHERS}, by="loss")
-    assert found(RUN, epochs(10, 19), 40) == Verdict(level=-1 / 20, others=3)
+    found = pruner(tmp_path, {run: epochs(10, 20) for run in OTHERS}, by="loss")
+    assert found(RUN, epochs(10, 19), 40) == Threshold(level=-1 / 20, others=3)
     assert found(RUN, epochs(10, 21), 40) is None
 
 
 def test_curves_that_are_short_missing_or_half_written_do_not_count(tmp_path: Path) -> None:
-    found = judge(tmp_path, {OTHERS[0]: epochs(10, 20), OTHERS[1]: epochs(10), OTHERS[2]: epochs(10, 20)})
+    found = pruner(tmp_path, {OTHERS[0]: epochs(10, 20), OTHERS[1]: epochs(10), OTHERS[2]: epochs(10, 20)})
     with (tmp_path / OTHERS[1].id / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "corr')
-    assert found(RUN, epochs(1, 1), 40) == Verdict(level=50.0, others=2)
+    assert found(RUN, epochs(1, 1), 40) == Threshold(level=50.0, others=2)
     (tmp_path / OTHERS[0].id / "metrics.jsonl").unlink()
     assert found(RUN, epochs(1, 1), 40) is None
 
 
 def test_the_test_set_stops_nothing(tmp_path: Path) -> None:
-    found = judge(tmp_path, {run: epochs(10, 20) for run in OTHERS})
+    found = pruner(tmp_path, {run: epochs(10, 20) for run in OTHERS})
     tested = replace(RUN, data=replace(RUN.data, val_size=0))
-    with pytest.raises(SpecError, match=r"stop_early would look at the test set: data\.val_size = 0; hold out"):
+    with pytest.raises(SpecError, match=r"stop_early would use the test set, because data\.val_size = 0; hold out"):
         found(tested, epochs(1, 1), 40)
 
 
@@ -145,20 +145,20 @@ def test_a_study_cannot_stop_early(tmp_path: Path) -> None:
 # ---- the training
 
 
-def hopeless(root: Path) -> Judge:
-    """Make a judge against others that had everything right from the start."""
-    return judge(root, {run: epochs(40, 40, 40, 40) for run in OTHERS})
+def hopeless(root: Path) -> Pruner:
+    """Make a pruner against others that had everything right from the start."""
+    return pruner(root, {run: epochs(40, 40, 40, 40) for run in OTHERS})
 
 
 def test_what_is_stopped_is_recorded_and_goes_on_to_the_same_bits_without_a_judge(tmp_path: Path) -> None:
     whole = train(RUN, DATA, tmp_path / "whole")
     stop, folder = hopeless(tmp_path / "runs"), tmp_path / "runs" / RUN.id
     with pytest.raises(StoppedEarly):
-        train(RUN, DATA, folder, judge=stop)
+        train(RUN, DATA, folder, pruner=stop)
     record = read_pruned(folder)
     assert record is not None
     assert (record.run, record.rule, record.epoch, record.total) == (RUN, MEDIAN, 2, 40)
-    assert record.verdict == Verdict(level=100.0, others=3)
+    assert record.threshold == Threshold(level=100.0, others=3)
     assert [line.correct for line in record.curve] == [line.correct for line in whole.curve[:2]]
     assert str(record) == f"{record.accuracy:.2f} % after epoch 2 of 4"
     assert Store(tmp_path / "runs").get(RUN) is None  # it is no result
@@ -167,13 +167,13 @@ def test_what_is_stopped_is_recorded_and_goes_on_to_the_same_bits_without_a_judg
         pytest.fail("it was trained again")
 
     with pytest.raises(StoppedEarly):
-        train(RUN, DATA, folder, judge=stop, watch=fail)
+        train(RUN, DATA, folder, pruner=stop, watch=fail)
     again = train(RUN, DATA, folder)
     assert [replace(line, seconds=0) for line in again.curve] == [replace(line, seconds=0) for line in whole.curve]
     ours, theirs = (read_weights(place / "model.safetensors") for place in (folder, tmp_path / "whole"))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert read_pruned(folder) is None
-    assert train(RUN, DATA, folder, judge=stop) == again  # what is finished is not stopped any more
+    assert train(RUN, DATA, folder, pruner=stop) == again  # what is finished is not stopped any more
 
 
 @pytest.mark.parametrize(("rule", "known"), [("median", True), ("halving", False)])
@@ -182,7 +182,7 @@ def test_records_of_earlier_versions_are_read_and_those_of_halving_do_not_count(
 ) -> None:
     stop, folder = hopeless(tmp_path), tmp_path / RUN.id
     with pytest.raises(StoppedEarly):
-        train(RUN, DATA, folder, judge=stop)
+        train(RUN, DATA, folder, pruner=stop)
     record = read_pruned(folder)
     values = json.loads((folder / FILE).read_text())
     values["rule"] |= {"rule": rule, "factor": 2}
@@ -193,16 +193,16 @@ def test_records_of_earlier_versions_are_read_and_those_of_halving_do_not_count(
 def test_another_rule_decides_anew(tmp_path: Path) -> None:
     stop, folder = hopeless(tmp_path), tmp_path / RUN.id
     with pytest.raises(StoppedEarly):
-        train(RUN, DATA, folder, judge=stop)
+        train(RUN, DATA, folder, pruner=stop)
     later = replace(stop, rule=Rule(rule="median", warmup=3, startup=2))
     with pytest.raises(StoppedEarly):
-        train(RUN, DATA, folder, judge=later)
+        train(RUN, DATA, folder, pruner=later)
     assert (read_pruned(folder) or pytest.fail("no record")).epoch == 3
 
 
 def test_execute_yields_what_was_stopped_and_what_was_not(tmp_path: Path) -> None:
     plain = replace(RUN, se=())
-    pruned, result = execute([RUN, plain], Store(tmp_path), Setup(threads=1), judge=hopeless(tmp_path))
+    pruned, result = execute([RUN, plain], Store(tmp_path), Setup(threads=1), pruner=hopeless(tmp_path))
     assert isinstance(pruned, Pruned)
     assert pruned.run == RUN
     assert isinstance(result, Result)
@@ -212,7 +212,7 @@ def test_execute_yields_what_was_stopped_and_what_was_not(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_processes_stop_what_one_process_stops(tmp_path: Path) -> None:
     plain = replace(RUN, se=())
-    ended = list(execute([RUN, plain], Store(tmp_path), Setup(jobs=2, threads=1), judge=hopeless(tmp_path)))
+    ended = list(execute([RUN, plain], Store(tmp_path), Setup(jobs=2, threads=1), pruner=hopeless(tmp_path)))
     assert {one.run for one in ended if isinstance(one, Result)} == {plain}
     assert [(one.run, one.epoch) for one in ended if isinstance(one, Pruned)] == [(RUN, 2)]
 
@@ -222,7 +222,7 @@ def test_another_command_reads_that_a_run_was_stopped(tmp_path: Path) -> None:
     for command in range(2):
         if command:
             (tmp_path / RUN.id / "checkpoints").rename(tmp_path / "away")  # so it could only begin anew
-        (pruned,) = execute([RUN], Store(tmp_path), Setup(threads=1), judge=stop)
+        (pruned,) = execute([RUN], Store(tmp_path), Setup(threads=1), pruner=stop)
         assert isinstance(pruned, Pruned)
         assert (pruned.run, pruned.epoch) == (RUN, 2)
 
@@ -249,7 +249,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_damaged_curve_of_another_training_is_left_out_with_a_note(damage: bytes, tmp_path: Path) -> None:
-    found = judge(tmp_path, {run: epochs(10, 20) for run in OTHERS})
+    found = pruner(tmp_path, {run: epochs(10, 20) for run in OTHERS})
     (tmp_path / OTHERS[0].id / "metrics.jsonl").write_bytes(damage)
     with pytest.warns(UserWarning, match=rf"{OTHERS[0].id}/metrics\.jsonl is damaged and left out"):
-        assert found(RUN, epochs(1, 1), 40) == Verdict(level=50.0, others=2)
+        assert found(RUN, epochs(1, 1), 40) == Threshold(level=50.0, others=2)

@@ -16,9 +16,9 @@ from senet.models import create_model
 from senet.nn.nested import NestedSqueezeExcite
 from senet.search.choices import Choices
 from senet.search.driver import search
-from senet.search.network_blocks import count_blocks, place_by_place, with_blocks
+from senet.search.network_blocks import additive_count, count_blocks, with_blocks
 from senet.search.space import Budget, Shared, Space, read_space
-from senet.search.strategies.exhaustive import MOST, grid, scatter
+from senet.search.strategies.exhaustive import MOST, grid, random_search
 from senet.search.strategies.greedy import greedy
 from senet.search.strategies.shared import scored_designs, shared
 from senet.search.strategy import Batch, Design, Score
@@ -48,7 +48,7 @@ def params(design: Design) -> int:
 
 
 def test_every_block_chooses_from_the_ratios_of_its_stage() -> None:
-    assert list(map(str, SPACE.choices.places)) == ["stage 1 block 1", "stage 1 block 2", "stage 2 block 1"]
+    assert list(map(str, SPACE.choices.dimensions)) == ["stage 1 block 1", "stage 1 block 2", "stage 2 block 1"]
     assert SPACE.size == 12
     designs = SPACE.designs()
     assert len(set(designs)) == 12
@@ -113,7 +113,7 @@ def test_choices_that_cannot_be_are_refused(values: dict[str, object], says: str
 
 def test_greedy_goes_block_after_block() -> None:
     outcome = search(SPACE, greedy(SPACE, merit=MERIT), Laboratory(correct), name="greedy", count=params)
-    assert [phase.name for phase in outcome.phases][2:] == list(map(str, SPACE.choices.places))
+    assert [phase.name for phase in outcome.phases][2:] == list(map(str, SPACE.choices.dimensions))
     assert names(list(outcome.trials)) == ["plain", "4-4", "2-2", "2.4-4", "4.2-4", "4.2-2", "4.2-8"]
     assert outcome.chosen == SPACE.design((4, 2, 8))
 
@@ -139,7 +139,7 @@ def test_grid_refuses_what_nobody_trains() -> None:
 
 def test_a_random_walk_through_a_large_space_repeats_nothing() -> None:
     def walked(batches: int, seed: int = 0) -> list[Design]:
-        walk, found = scatter(replace(LARGE, plain=False), seed=seed), list[Design]()
+        walk, found = random_search(replace(LARGE, plain=False), seed=seed), list[Design]()
         batch = next(walk)
         for _ in range(batches):
             assert isinstance(batch, Batch)
@@ -173,7 +173,7 @@ def test_parameters_add_up_place_by_place() -> None:
         with torch.device("meta"):
             return sum(p.numel() for p in create_model("resnet20", se=design or None).parameters())
 
-    counted = place_by_place(LARGE, built)
+    counted = additive_count(LARGE, built)
     for number in (0, 77, 4711, 19_682):
         assert counted(LARGE.at(number)) == built(LARGE.at(number))
     assert counted(()) == built(())

@@ -12,11 +12,11 @@ from senet.reports.search_report import write_report
 from senet.reports.search_table import agreement, notes, plain_wins
 from senet.search.confirmation import against_constants, confirmation, study_text
 from senet.search.driver import search
+from senet.search.final_test import selections
 from senet.search.findings import Findings
 from senet.search.latency import latency_ms
 from senet.search.strategies.exhaustive import grid
 from senet.search.strategy import Score
-from senet.search.test_scores import claims
 from senet.spec import design_name
 
 OUTCOME = search(SPACE, grid(SPACE), Laboratory(), name="grid", count=params)
@@ -27,14 +27,14 @@ def test_the_test_set_claims_more_than_held_out_images_for_equal_designs() -> No
     luck = {(): 99.0, (2, 2): 50.1, (2, 4): 50.0, (4, 2): 51.2, (4, 4): 49.9}
     tests = {d: {0: luck[tuple(d[0].reduction) if d else ()]} for d in OUTCOME.trials}  # type: ignore[arg-type]
     outcome = replace(OUTCOME, space=SMALL)
-    held_out, by_test = claims(outcome, tests)
+    held_out, by_test = selections(outcome, tests)
     assert (design_name(held_out.design), held_out.test) == ("standard r=2-2", 50.1)
     assert (design_name(by_test.design), by_test.test) == ("standard r=4-2", 51.2)  # the plain network is no choice
     assert held_out.gain == pytest.approx(0.2)
     assert by_test.gain == pytest.approx(1.3)
-    assert "KTH" in by_test.way
+    assert "KTH" in by_test.criterion
     assert by_test.reference == SPACE.design((4, 4))
-    assert claims(outcome, {}) == []
+    assert selections(outcome, {}) == []
 
 
 def test_agreement_is_over_the_designs_that_were_trained_both_ways() -> None:

@@ -16,12 +16,12 @@ from senet.data import DataSpec, load
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, UsageError
 from senet.execution.store import Store
-from senet.experiments.early_stopping import Pruned, Rule, Verdict
+from senet.experiments.early_stopping import Pruned, Rule, Threshold
 from senet.experiments.recipe import Recipe
 from senet.experiments.result import Epoch
 from senet.experiments.run import Run
 from senet.search.reread import _stopped, reread
-from senet.search.saved import read_said
+from senet.search.saved_search import read_saved_search
 from senet.search.space import Space, read_space
 from senet.search.supernet import SharedTraining, shared_network
 from senet.training.checkpoint import Checkpoint
@@ -42,7 +42,7 @@ def test_a_damaged_search_is_a_right_record_or_one_line(report: Path, count: int
     path = report / "search.json"
     content = path.read_bytes()
     verdict = judge(
-        as_file(lambda path: read_said(path.parent), path), mutants(content, count=count, seed=3, tokens=TOKENS)
+        as_file(lambda path: read_saved_search(path.parent), path), mutants(content, count=count, seed=3, tokens=TOKENS)
     )
     assert not verdict.faults, verdict
 
@@ -52,7 +52,12 @@ def test_a_damaged_list_of_what_was_pruned_is_a_right_record_or_one_line(count: 
     epoch = Epoch(epoch=1, lr=0.1, train_loss=1.0, test_loss=2.5, correct=1, correct5=2, seconds=1.0)
     run = Run(data=DataSpec(val_size=10), recipe=Recipe(epochs=2), se=(SESpec(reduction=4),))
     first = Pruned(
-        run=run, rule=Rule(rule="median"), verdict=Verdict(level=50.0, others=4), curve=(epoch,), total=2, data="0123"
+        run=run,
+        rule=Rule(rule="median"),
+        threshold=Threshold(level=50.0, others=4),
+        curve=(epoch,),
+        total=2,
+        data="0123",
     )
     lines = [json.dumps(one.as_dict()) for one in (first, replace(first, run=replace(run, seed=1)))]
     content = "".join(f"{line}\n" for line in lines).encode()
@@ -90,7 +95,7 @@ def test_what_is_wrong_in_a_search_is_named_with_its_place(
     damage(said)
     (report / "search.json").write_text(json.dumps(said))
     with pytest.raises(CheckpointError, match=rf"search.json: {line}"):
-        read_said(report)
+        read_saved_search(report)
 
 
 @pytest.mark.parametrize("report", ["greedy"], indirect=True)
@@ -106,7 +111,7 @@ def test_a_design_that_a_search_does_not_list_is_named(report: Path, tmp_path: P
         reread(smaller, "greedy", store, report)
     said["trials"], said["refused"] = said["trials"][:1], dict.fromkeys(names[1:], 2 * 10**9)
     (report / "search.json").write_text(json.dumps(said))
-    assert read_said(report).listed(names[1]).params == 2 * 10**9
+    assert read_saved_search(report).listed(names[1]).params == 2 * 10**9
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +166,7 @@ def test_a_state_that_no_shared_network_has_left_is_refused(
     ("spoil", "line"),
     [
         (lambda value: torch.ones(3), "size mismatch for {name}"),
-        (lambda value: value * float("nan"), "{name} holds numbers that are not finite"),
+        (lambda value: value * float("nan"), "{name} holds values that are not finite"),
         (lambda value: value.bool(), "{name} holds bool where float32 is expected"),
         (None, "Missing key.*{name}"),
     ],

@@ -11,7 +11,7 @@ from senet.experiments.result import Epoch, Result
 from senet.experiments.run import Run
 from senet.search.driver import search
 from senet.search.space import Budget, Choices, Shared, Space
-from senet.search.strategies.exhaustive import grid, scatter
+from senet.search.strategies.exhaustive import grid, random_search
 from senet.search.strategies.greedy import greedy
 from senet.search.strategies.shared import shared
 from senet.search.strategy import Batch, Design, Score, merit
@@ -124,7 +124,7 @@ def test_the_plain_network_is_a_reference_and_never_the_choice() -> None:
 
 def test_a_random_order_depends_on_the_seed_and_repeats_nothing() -> None:
     def order(seed: int) -> tuple[Design, ...]:
-        walk = scatter(replace(SPACE, plain=False), seed=seed)
+        walk = random_search(replace(SPACE, plain=False), seed=seed)
         return next(walk).designs
 
     assert order(0) == order(0)

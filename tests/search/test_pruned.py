@@ -11,7 +11,7 @@ from test_drive import SPACE, Laboratory, names, params
 
 from senet.errors import SpecError
 from senet.execution.store import Store
-from senet.experiments.early_stopping import Pruned, Rule, Verdict, decode_pruned
+from senet.experiments.early_stopping import Pruned, Rule, Threshold, decode_pruned
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
@@ -20,12 +20,12 @@ from senet.reports.search_report import findings_dict, write_report
 from senet.reports.search_table import cells, csv_text, notes, walk
 from senet.search.driver import search
 from senet.search.findings import Findings
-from senet.search.outcome import Outcome
+from senet.search.outcome import SearchOutcome
 from senet.search.run_search import with_options
 from senet.search.space import Budget, read_space
 from senet.search.strategies.exhaustive import grid
 from senet.search.strategy import Design
-from senet.search.trainings import Bench
+from senet.search.trial_runner import TrialRunner
 from senet.spec import design_name
 
 EARLY = replace(SPACE, stop_early=Rule(rule="median"))
@@ -46,14 +46,14 @@ class Stopping(Laboratory):
         if run.se not in self.stopped or run.seed != self.seed:
             return self.result(run)
         curve = tuple(replace(line, correct=999, seconds=30) for line in self.result(run).curve[:2])
-        verdict = Verdict(level=99.95, others=4)
-        return Pruned(run=run, rule=EARLY.stop_early, verdict=verdict, curve=curve, total=1000, data="d")
+        threshold = Threshold(level=99.95, others=4)
+        return Pruned(run=run, rule=EARLY.stop_early, threshold=threshold, curve=curve, total=1000, data="d")
 
 
 BAD = EARLY.design((4, 4))
 
 
-def found(**changes: object) -> tuple[Outcome, Stopping]:
+def found(**changes: object) -> tuple[SearchOutcome, Stopping]:
     lab = Stopping([BAD])
     space = replace(EARLY, **changes)  # type: ignore[arg-type]
     return search(space, grid(space), lab, name="grid", count=params), lab
@@ -62,8 +62,8 @@ def found(**changes: object) -> tuple[Outcome, Stopping]:
 def test_what_is_stopped_is_kept_and_never_ranked() -> None:
     outcome, lab = found()
     assert names(list(outcome.trials)) == ["plain", "2-2", "2-4", "4-2"]
-    (cut,) = outcome.cut
-    assert (cut.design, cut.phase, cut.params, cut.pruned.epoch) == (BAD, "grid", params(BAD), 2)
+    (stopped,) = outcome.pruned
+    assert (stopped.design, stopped.phase, stopped.params, stopped.pruned.epoch) == (BAD, "grid", params(BAD), 2)
     assert BAD not in outcome.scores
     assert outcome.chosen == EARLY.design((2, 2))  # although the other had 99.9 % when it was stopped
     assert outcome.seconds == 8 * 30 + 2 * 30
@@ -77,7 +77,7 @@ def test_a_stopped_design_is_not_begun_with_the_next_seed() -> None:
     assert [run.seed for run in lab.asked] == [0, 1] + [0] * 4 + [1] * 3
     late = Stopping([BAD], seed=1)
     outcome = search(EARLY, grid(EARLY), late, name="grid", count=params)
-    assert list(outcome.cut[0].results) == [0]
+    assert list(outcome.pruned[0].results) == [0]
     assert BAD not in outcome.trials
 
 
@@ -86,7 +86,7 @@ def test_a_stopped_design_counts_for_the_budget() -> None:
     space = replace(EARLY, budget=Budget(trials=3))
     outcome = search(space, grid(space), lab, name="grid", count=params)
     assert names(list(outcome.trials)) == ["plain", "2-4"]
-    assert names([cut.design for cut in outcome.cut]) == ["2-2"]
+    assert names([stopped.design for stopped in outcome.pruned]) == ["2-2"]
     assert outcome.ended == "the budget of 3 trials is spent"
 
 
@@ -97,7 +97,7 @@ def test_optuna_is_told_and_asks_no_more_for_it() -> None:
     lab = Stopping([BAD])
     outcome = search(EARLY, tpe(EARLY), lab, name="tpe", count=params)
     assert len(lab.asked) == len(set(lab.asked))
-    assert BAD in {cut.design for cut in outcome.cut}
+    assert BAD in {stopped.design for stopped in outcome.pruned}
 
 
 def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
@@ -118,19 +118,19 @@ def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
     write_report(Findings(outcome=outcome), tmp_path, command="senet search")
     assert "8 trainings and 1 that were pruned" in (tmp_path / "report.md").read_text()
     (line,) = (tmp_path / "pruned.jsonl").read_text().splitlines()
-    assert decode_pruned(line, place="pruned.jsonl") == outcome.cut[0].pruned
+    assert decode_pruned(line, place="pruned.jsonl") == outcome.pruned[0].pruned
     (pruned,) = findings_dict(Findings(outcome=outcome))["pruned"]
     assert (pruned["epoch"], pruned["epochs"], pruned["to_reach"], pruned["rule"]) == (2, 8, 99.95, "median")
 
 
 def test_a_run_is_judged_by_those_that_the_search_asked_for_before_it(tmp_path: Path) -> None:
     with Board(0, quiet=True) as board:
-        bench = Bench(store=Store(tmp_path), setup=Setup(), board=board, rule=EARLY.stop_early)
+        trial_runner = TrialRunner(store=Store(tmp_path), setup=Setup(), display=board, rule=EARLY.stop_early)
         first, second = EARLY.design((2, 2)), EARLY.design((4, 2))
-        bench._judge([EARLY.run((), 0), EARLY.run(first, 0), EARLY.run(first, 1)])
-        judge = bench._judge([EARLY.run(first, 0), EARLY.run(second, 0)])
-    assert judge.order == {0: (EARLY.run(first, 0).id, EARLY.run(second, 0).id), 1: (EARLY.run(first, 1).id,)}
-    assert judge.root == tmp_path
+        trial_runner._pruner([EARLY.run((), 0), EARLY.run(first, 0), EARLY.run(first, 1)])
+        pruner = trial_runner._pruner([EARLY.run(first, 0), EARLY.run(second, 0)])
+    assert pruner.order == {0: (EARLY.run(first, 0).id, EARLY.run(second, 0).id), 1: (EARLY.run(first, 1).id,)}
+    assert pruner.root == tmp_path
 
 
 # ---- where it is asked for

@@ -15,7 +15,7 @@ from typing import Any
 from forks import CONTEXT, DATA, RECIPE, RUN, Child, digest, holder, start, train_digits, wait_until
 
 from senet.data.dataset import Data
-from senet.execution import processes, workers
+from senet.execution import executors, processes
 from senet.execution.execute import execute
 from senet.execution.store import Store
 from senet.experiments.failed_run import Failed
@@ -37,16 +37,16 @@ def _watched(run: Run, data: Data, folder: Path, *, logs: Path, slow: dict[str, 
     return train_digits(run, folder, data=data, log=log, **slow, **kw)
 
 
-class _Job(workers.Job):
-    """A job that logs every batch, in whatever process it is done."""
+class _LoggingTrainer(executors.RunTrainer):
+    """A trainer that logs every batch, in whatever process it is done."""
 
-    def __init__(self, job: workers.Job, place: Path, slow: dict[str, Any]) -> None:
-        super().__init__(job.setup, job.judge, retry_failed=job.retry_failed)
+    def __init__(self, trainer: executors.RunTrainer, place: Path, slow: dict[str, Any]) -> None:
+        super().__init__(trainer.setup, trainer.pruner, retry_failed=trainer.retry_failed)
         self.place, self.slow = place, slow
 
-    def __call__(self, run: Run, folder: Path, watch: workers.Watch | None = None) -> Result:
-        workers.train = partial(_watched, logs=self.place / "logs", slow=self.slow)
-        workers.loaded = lambda spec, setup: DATA
+    def __call__(self, run: Run, folder: Path, watch: executors.Watch | None = None) -> Result:
+        executors.train = partial(_watched, logs=self.place / "logs", slow=self.slow)
+        executors.load_cached = lambda spec, setup: DATA
         return super().__call__(run, folder, watch)
 
 
@@ -63,13 +63,13 @@ def labour(
     while gate is not None and not gate.exists():
         time.sleep(0.001)
 
-    def open_workers(job: workers.Job, wanted: int) -> Any:
-        watched = _Job(job, place, slow or {})
-        return workers.Here(watched) if jobs == 1 else processes.Processes(watched, jobs)
+    def open_executor(trainer: executors.RunTrainer, wanted: int) -> Any:
+        watched = _LoggingTrainer(trainer, place, slow or {})
+        return executors.LocalExecutor(watched) if jobs == 1 else processes.ProcessExecutor(watched, jobs)
 
     setup = Setup(threads=1, save_every=0.0, jobs=jobs)
     store, say = Store(place / "runs"), partial(print, flush=True)
-    for ended in execute(runs, store, setup, say=say, retry_failed=retry_failed, workers=open_workers):
+    for ended in execute(runs, store, setup, say=say, retry_failed=retry_failed, executor=open_executor):
         kind = "failed" if isinstance(ended, Failed) else "done"
         print(f"{kind} {ended.run.id}", flush=True)
 

@@ -49,7 +49,7 @@ def average(state: dict[str, Any], spoil: Callable[[torch.Tensor], object]) -> N
         (lambda state: momentum(state, lambda old: torch.tensor(1.0)), "momentum_buffer of parameter 0 is not"),
         (lambda state: momentum(state, lambda old: old * float("inf")), "momentum_buffer of parameter 0 is not"),
         (lambda state: momentum(state, lambda old: 0.5), "does not fit its run"),
-        (lambda state: average(state, lambda old: old * float("nan")), "holds numbers that are not finite"),
+        (lambda state: average(state, lambda old: old * float("nan")), "holds values that are not finite"),
         (lambda state: average(state, lambda old: old.flatten()), "has another shape"),
         (lambda state: average(state, lambda old: None), "does not fit its run"),
         (lambda state: state["averaged"].clear(), "does not fit its run"),

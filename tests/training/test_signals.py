@@ -258,7 +258,7 @@ def test_a_killed_worker_is_told_in_one_line_and_the_command_goes_on(
     lines = [line for line in comparison.said.splitlines() if line.startswith("senet:")]
     assert len(lines) == 1
     assert "the process that trained resnet8" in lines[0]
-    assert "was killed by SIGKILL, perhaps for want of memory; the same command goes on" in lines[0]
+    assert "was killed by SIGKILL, perhaps because the memory was full; the same command goes on" in lines[0]
     assert "Traceback" not in comparison.said
     assert not [pid for pid in (first, second) if left_of(family(pid) if is_there(pid) else [])]
     assert_goes_on(tmp_path, compared)

@@ -59,8 +59,8 @@ def search(
     a stop: it goes on where it was. Example: `senet search studies/spaces/search_resnet20.toml -s shared`
     """
     from senet.cli.train_runs import announce
+    from senet.execution.executors import load_cached
     from senet.execution.store import Store
-    from senet.execution.workers import loaded
     from senet.experiments import decoding
     from senet.reports.console import Board
     from senet.reports.search_report import findings_dict, write_report
@@ -92,8 +92,8 @@ def search(
             setup,
             retry_failed=retry_failed,
             lists=lists,
-            announce=None if as_json else lambda run, most: announce([run], setup, loaded, at_most=most),
-            boards=partial(Board, quiet=as_json),
+            announce=None if as_json else lambda run, most: announce([run], setup, load_cached, at_most=most),
+            open_display=partial(Board, quiet=as_json),
         )
         command, again = command_line(typed), ""
     if not as_json:

@@ -50,8 +50,8 @@ def train_all(
         SenetError: see `senet.execution.execute.execute`.
     """
     from senet.execution.execute import execute
+    from senet.execution.executors import load_cached
     from senet.execution.store import Store
-    from senet.execution.workers import loaded
     from senet.experiments.failed_run import Failed
     from senet.experiments.result import Result
     from senet.reports.console import Board
@@ -62,7 +62,7 @@ def train_all(
     before = {run: store.ended(run, None) for run in wanted} if not quiet else {}
     if left := [run for run, found in before.items() if found is None]:
         there = [found for found in (*known.values(), *before.values()) if isinstance(found, Result)]
-        announce(left, setup, loaded, finished=there)
+        announce(left, setup, load_cached, finished=there)
     with Board(len(wanted), quiet=quiet) as board:
         for ended in execute(wanted, store, setup, watch=board.watch, say=board.note, retry_failed=retry_failed):
             board.end(ended)
@@ -84,18 +84,18 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float
         save_every: seconds between two checkpoints.
         quiet: show no progress.
     """
-    from senet.execution.workers import Job, loaded
+    from senet.execution.executors import RunTrainer, load_cached
     from senet.reports.console import Board
     from senet.signals import stoppable
     from senet.training.run_folder import read_result
 
     setup = replace(setup, save_every=save_every)
     leads = os.environ.get("RANK", "0") == "0"
-    loaded(planned.data, setup)  # where Ctrl-C still ends at once
+    load_cached(planned.data, setup)  # where Ctrl-C still ends at once
     if leads and not quiet and read_result(folder) is None:
-        announce([planned], setup, loaded)
+        announce([planned], setup, load_cached)
     with Board(1, quiet=quiet) as board, stoppable(announce=leads):
-        result = Job(setup, retry_failed=True, say=board.note)(planned, folder, board.watch)
+        result = RunTrainer(setup, retry_failed=True, say=board.note)(planned, folder, board.watch)
         board.end(result)
     if leads:
         _warn_of_guesses([result])

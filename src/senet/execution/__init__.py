@@ -1,1 +1,1 @@
-"""Many runs: what is missing is trained, here or elsewhere, and what is there is read."""
+"""Train many runs: in this process, in several, or on a cluster; read the results that exist."""

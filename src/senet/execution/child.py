@@ -1,4 +1,4 @@
-"""The first moments of a process that trains: it ends with its parent from then on, also while it imports torch."""
+"""Entry point of a child process that trains; it imports no torch, so that it ends with its parent from the start."""
 
 from multiprocessing.connection import Connection
 from typing import Any
@@ -9,12 +9,12 @@ __all__ = ["begin"]
 
 
 def begin(pipe: "Connection[Any, Any]", by_main_thread: bool) -> None:
-    """Call the function that comes through a pipe in this new process.
+    """Receive a function through a pipe and call it in this new process.
 
-    The function and its arguments are not arguments of the process: reading them imports torch, which takes seconds.
+    The function is not an argument of the process, because unpickling it imports torch, which takes seconds.
 
     Args:
-        pipe: from the parent; the first message is a function and the arguments that follow the pipe.
+        pipe: from the parent; the first message is the function and its arguments after `pipe`.
         by_main_thread: whether the main thread of the parent starts this process.
     """
     end_with_parent(by_kernel=by_main_thread)

@@ -1,8 +1,8 @@
-"""Carry runs out: read what is there, train what is missing, wait for what another process trains.
+"""Execute runs: read results that exist, train missing ones, wait for those that another process trains.
 
-Several commands on one folder of runs share the work: the lock of a run's folder says who trains it. A run that
-another process has claimed is left to it and read when it is done; when that process ends without a result, the run
-is taken over from its last checkpoint.
+Several commands on one folder of runs share the work: a process claims a run by locking its folder. The result of a
+run that another process has claimed is read when it is done; if that process ends without a result, the run is
+resumed here from its last checkpoint.
 """
 
 import os
@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from senet.errors import CheckpointError, Interrupted, StoppedEarly, UsageError, not_installed
-from senet.execution.processes import Processes
+from senet.execution.executors import Executor, LocalExecutor, OpenExecutor, RunOutcome, RunTrainer, Watch, load_cached
+from senet.execution.processes import ProcessExecutor
 from senet.execution.store import Store
-from senet.execution.workers import Here, Job, Open, Outcome, Watch, Workers, loaded
 from senet.experiments.data_spec import DataSpec
-from senet.experiments.early_stopping import Judge, Pruned, read_pruned
+from senet.experiments.early_stopping import Pruned, Pruner, Rule, read_pruned
 from senet.experiments.failed_run import Failed, is_of_the_run, read_failed
 from senet.experiments.result import Result
 from senet.experiments.run import Run
@@ -25,35 +25,35 @@ from senet.experiments.setup import Setup
 from senet.files.lock import InUse, holder
 from senet.signals import Stop, stoppable
 
-__all__ = ["Ended", "execute", "place"]
+__all__ = ["Ended", "execute", "open_executor"]
 
 Ended = Result | Pruned | Failed
 """How a run can end: with a result, stopped by the rule of a search, or failed by itself."""
 
-POLL = 0.2  # seconds between two looks at whether to stop
-PACE = 1.0  # seconds between two looks at what other processes train
+POLL = 0.2  # seconds between two checks of the stop flag
+PACE = 1.0  # seconds between two checks of what other processes train
 
 
-def place(job: Job, wanted: int, root: Path) -> AbstractContextManager[Workers]:
-    """Open the workers that the setup asks for: this process, others of this machine, or a cluster.
+def open_executor(trainer: RunTrainer, wanted: int, root: Path) -> AbstractContextManager[Executor]:
+    """Open the executor that the setup asks for: this process, several processes, or a cluster.
 
     Args:
-        job: how a run is trained.
-        wanted: runs that wait.
+        trainer: trains a run.
+        wanted: number of runs to train.
         root: folder of the runs.
 
     Raises:
         UsageError: if a cluster is asked for and Ray is not installed.
     """
-    setup = job.setup
+    setup = trainer.setup
     if setup.cluster:
         try:
-            from senet.execution.cluster.driver import Cluster
+            from senet.execution.cluster.executor import ClusterExecutor
         except ImportError:
             raise not_installed("--cluster", "ray", extra="cluster") from None
-        return Cluster(job, wanted, root=root, address=setup.cluster, per_gpu=setup.per_gpu)
+        return ClusterExecutor(trainer, wanted, root=root, address=setup.cluster, per_gpu=setup.per_gpu)
     jobs = min(setup.jobs, wanted)
-    return Here(job) if jobs == 1 and not setup.gpus else Processes(job, jobs, gpus=setup.gpus)
+    return LocalExecutor(trainer) if jobs == 1 and not setup.gpus else ProcessExecutor(trainer, jobs, gpus=setup.gpus)
 
 
 def execute(
@@ -63,29 +63,29 @@ def execute(
     *,
     watch: Watch | None = None,
     say: Callable[[str], None] | None = None,
-    judge: Judge | None = None,
+    pruner: Pruner | None = None,
     retry_failed: bool = False,
-    workers: Open | None = None,
+    executor: OpenExecutor | None = None,
 ) -> Iterator[Ended]:
-    """Train what the store lacks and yield how every run ended as soon as it has, each once.
+    """Train the runs that the store lacks and yield the end of every run, each once, as soon as it is known.
 
-    The data sets are loaded before the first step, so that a missing one is known at once. A run that fails by itself
-    is yielded as `Failed`, now and at later starts, and the others go on.
+    The data sets are loaded before the first step, so that a missing one is reported at once. A run that fails by
+    itself is yielded as `Failed`, now and at later starts, and the others continue.
 
     Args:
-        runs: what is wanted, in order of wish.
-        store: where results are and go.
+        runs: the runs, in order of priority.
+        store: reads and keeps the results.
         setup: device, processes, paths.
-        watch: is told how the runs go that are trained here.
-        say: is told in a line which runs other processes train, while nothing is left to train here.
-        judge: may stop runs that fall behind; these are yielded as `Pruned`.
+        watch: receives the progress of the runs that are trained here.
+        say: receives a line about the runs that other processes train, while none is left to train here.
+        pruner: may stop runs that fall behind; these are yielded as `Pruned`.
         retry_failed: train runs again that failed before.
-        workers: opens the place where runs are trained; None opens the one that the setup asks for.
+        executor: opens the executor; None opens the one that the setup asks for.
 
     Raises:
-        CheckpointError: if a result is damaged, or of other images than those that are there.
-        Interrupted: if a signal asked to stop; all running ones are saved and go on with the same command.
-        SenetError: if this machine cannot train; the others are saved.
+        CheckpointError: if a result is damaged, or was measured on other images than the present ones.
+        Interrupted: if a signal asked to stop; all trainings are saved, and the same command resumes them.
+        SenetError: if this machine cannot train; the other trainings are saved.
         UsageError: under torchrun, whose processes share one training.
     """
     if os.environ.get("WORLD_SIZE", "1") != "1":
@@ -94,28 +94,28 @@ def execute(
     if retry_failed:
         for run in wanted:
             store.forget_failure(run)
-    rule = judge.rule if judge is not None else None
+    rule = pruner.rule if pruner is not None else None
     ended = {run: found for run in wanted if (found := store.ended(run, rule)) is not None}
     missing = [run for run in wanted if run not in ended]
     images = _Images()
-    # a user's folder is known by its content only: finished runs are held against it too
+    # only its content identifies a user's folder, so finished runs are compared with it too
     for spec in dict.fromkeys(run.data for run in wanted if run in missing or run.data.name == "folder"):
-        images.now[spec] = loaded(spec, setup).fingerprint
+        images.now[spec] = load_cached(spec, setup).fingerprint
     for found in ended.values():
         images.check(found)
     yield from ended.values()
     if not missing:
         return
-    job = Job(setup, judge)
-    open_workers = workers or partial(place, root=store.root)
-    with stoppable(announce=True) as stop, open_workers(job, len(missing)) as opened:
-        for found in _Work(missing, store, opened, stop, judge, watch or _ignore, say or _ignore):
+    trainer = RunTrainer(setup, pruner)
+    opening = executor or partial(open_executor, root=store.root)
+    with stoppable(announce=True) as stop, opening(trainer, len(missing)) as opened:
+        for found in _Execution(missing, store, opened, stop, rule, watch or _ignore, say or _ignore):
             images.check(found)
             yield found
 
 
 class _Images:
-    """The images that results saw: those that are there now, or those of the first result."""
+    """Check that all results were measured on the same images: the present ones, or those of the first result."""
 
     def __init__(self) -> None:
         self.now: dict[DataSpec, str] = {}
@@ -126,75 +126,74 @@ class _Images:
         run, now = found.run, self.now.setdefault(found.run.data, found.data)
         if found.data != now:
             raise CheckpointError(
-                f"run {run.id} ({run.design}) saw other images than there are now: {found.data} -> {now}; remove its "
-                "result, choose another folder of runs, or bring the images back."
+                f"run {run.id} ({run.design}) was trained on other images than the present ones: {found.data} -> "
+                f"{now}; remove its result, choose another folder of runs, or restore the images."
             )
 
 
-class _Work:
-    """The runs that have not ended: those that wait, for a worker or for another process, and those under way here."""
+class _Execution:
+    """The runs that have not ended: those that wait for the executor or another process, and those in training here."""
 
     def __init__(
         self,
         runs: Sequence[Run],
         store: Store,
-        place: Workers,
+        executor: Executor,
         stop: Stop,
-        judge: Judge | None,
+        rule: Rule | None,
         watch: Watch,
         say: Callable[[str], None],
     ) -> None:
-        self.waiting, self.under_way = list(runs), list[Run]()
-        self.store, self.place, self.stop, self.watch, self.say = store, place, stop, watch, say
-        self.rule = judge.rule if judge is not None else None
+        self.waiting, self.running = list(runs), list[Run]()
+        self.store, self.executor, self.stop, self.rule, self.watch, self.say = store, executor, stop, rule, watch, say
         self.failure: Exception | None = None
-        self._looked = -PACE
+        self._checked = -PACE
         self._said = ""
 
     def __iter__(self) -> Iterator[Ended]:
-        while self.waiting or self.under_way:
+        while self.waiting or self.running:
             if self.stop or self.failure:
                 self.waiting.clear()
-                self.place.stop()
-            elif time.monotonic() - self._looked >= PACE:
-                yield from self._look()
-            if not self.under_way:
+                self.executor.stop()
+            elif time.monotonic() - self._checked >= PACE:
+                yield from self._start_or_read()
+            if not self.running:
                 time.sleep(POLL)
-            for run, outcome in self.place.listen(self.watch, seconds=POLL):
-                self.under_way.remove(run)
-                yield from self._settle(run, outcome)
+            for run, outcome in self.executor.listen(self.watch, seconds=POLL):
+                self.running.remove(run)
+                yield from self._ended(run, outcome)
         if self.failure is not None and not isinstance(self.failure, Interrupted):
             raise self.failure
         if self.stop or self.failure:
             raise self.stop.error(f"{self.store.root}: stopped and saved; the same command goes on from here.")
 
-    def _look(self) -> Iterator[Ended]:
-        """Yield what other processes have ended, and start what nobody trains while there are free workers."""
-        self._looked = time.monotonic()
+    def _start_or_read(self) -> Iterator[Ended]:
+        """Yield runs that other processes have ended; start unclaimed ones as far as the executor has room."""
+        self._checked = time.monotonic()
         others: list[str] = []
         for run in list(self.waiting):
             folder = self.store.folder(run)
-            name = holder(folder)  # before the look at its end, which comes before the lock is given back
+            name = holder(folder)  # read first: the result is written before the lock is released
             if (found := self.store.ended(run, self.rule)) is not None:
                 self.waiting.remove(run)
                 yield found
             elif name:
                 others.append(name)
-            elif self.place.free:
+            elif self.executor.free:
                 self.waiting.remove(run)
-                self.under_way.append(run)
-                self.place.start(run, folder)
-        if others and not self.under_way and (said := _waits_for(others)) != self._said:
+                self.running.append(run)
+                self.executor.start(run, folder)
+        if others and not self.running and (said := _waits_for(others)) != self._said:
             self._said = said
             self.say(said)
 
-    def _settle(self, run: Run, outcome: Outcome) -> Iterator[Ended]:
-        """Yield how a run has ended, or remember why this machine cannot go on."""
+    def _ended(self, run: Run, outcome: RunOutcome) -> Iterator[Ended]:
+        """Yield the end of a run, or store the error because of which this machine cannot train."""
         folder = self.store.folder(run)
         if isinstance(outcome, InUse):  # another process was faster
             self.waiting.append(run)
             return
-        self._looked = -PACE  # a worker is free
+        self._checked = -PACE  # the executor has room again
         if isinstance(outcome, Result):
             yield outcome
         elif isinstance(outcome, StoppedEarly) and (pruned := read_pruned(folder)) is not None:

@@ -1,13 +1,12 @@
-"""Processes of this machine that train one run after another for a parent: what they say, and how they end.
+"""The executor of several processes on this machine, each of which trains one run after another.
 
-A process that dies takes one run down to its last checkpoint, a parent that dies those of all its processes.
+A process that dies loses the work of one run since its last checkpoint; if the parent dies, all its processes end.
 """
 
 import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -17,34 +16,33 @@ from typing import Self
 
 from senet.errors import Interrupted, SenetError
 from senet.execution.child import begin
-from senet.execution.workers import Job, Outcome, Watch, loaded
-from senet.experiments.failed_run import is_of_the_run
+from senet.execution.executors import RunOutcome, RunTrainer, Watch, load_cached
 from senet.experiments.run import Run
 from senet.signals import SIGNALS, held, stoppable
 from senet.training.progress import Progress
 
-__all__ = ["Processes"]
+__all__ = ["ProcessExecutor"]
 
 CONTEXT = multiprocessing.get_context("spawn")  # a fork would take over the threads and the GPU of the parent
 
-Message = Progress | Outcome | None  # None: ready
+Message = Progress | RunOutcome | None  # None: ready to receive a run
 
 
-class Processes:
-    """Up to `size` processes; each starts when it is needed first and trains one run after another.
+class ProcessExecutor:
+    """Train runs in up to `size` processes, which start when they are first needed.
 
     Args:
-        job: how a run is trained.
-        size: processes.
-        gpus: what each process sees as `CUDA_VISIBLE_DEVICES`, at least `size` of them; empty leaves it as it is.
+        trainer: trains a run.
+        size: number of processes.
+        gpus: `CUDA_VISIBLE_DEVICES` of each process, at least `size` values; empty keeps that of this process.
     """
 
-    def __init__(self, job: Job, size: int, *, gpus: Sequence[str] = ()) -> None:
-        self._job, self._size, self._gpus = job, size, gpus
+    def __init__(self, trainer: RunTrainer, size: int, *, gpus: Sequence[str] = ()) -> None:
+        self._trainer, self._size, self._gpus = trainer, size, gpus
         self._all: list[_Process] = []
 
     def __enter__(self) -> Self:
-        loaded.cache_clear()  # each process reads its own
+        load_cached.cache_clear()  # each process loads its own data
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -56,27 +54,27 @@ class Processes:
 
     @property
     def free(self) -> int:
-        """Processes that have nothing to do, or were not needed yet."""
+        """Number of processes that are idle or not started yet."""
         return self._size - sum(one.run is not None for one in self._all)
 
     def start(self, run: Run, folder: Path) -> None:
-        """Hand a run to a process."""
+        """Send a run to an idle process, or to a new one."""
         idle = next((one for one in self._all if one.run is None), None)
         if idle is None:
             taken = [one.gpu for one in self._all]
-            free = list(self._gpus)  # several runs may share a GPU: it then stands here several times
+            free = list(self._gpus)  # a GPU that several runs share is listed several times
             for gpu in filter(None, taken):
                 free.remove(gpu)
-            self._all.append(idle := _Process(self._job, free[0] if free else ""))
-        idle.give(run, folder)
+            self._all.append(idle := _Process(self._trainer, free[0] if free else ""))
+        idle.send(run, folder)
 
-    def listen(self, watch: Watch, *, seconds: float) -> Iterator[tuple[Run, Outcome]]:
-        """Hear what the processes say within a while."""
+    def listen(self, watch: Watch, *, seconds: float) -> Iterator[tuple[Run, RunOutcome]]:
+        """Receive messages from the processes; wait at most `seconds` for the first."""
         busy = {one.pipe: one for one in self._all if one.run is not None}
         for pipe in wait(list(busy), timeout=seconds):
             one = busy[pipe]  # type: ignore[index]
             run = one.run
-            match one.hear():
+            match one.receive():
                 case Progress() as progress:
                     watch(progress)
                 case None:
@@ -88,20 +86,20 @@ class Processes:
                     yield run, outcome
 
     def stop(self) -> None:
-        """Let the processes save and leave their runs."""
+        """Ask the processes to save and leave their runs."""
         for one in self._all:
             one.ask_to_stop()
 
 
 class _Process:
-    """A process that trains.
+    """A child process that trains.
 
     Args:
-        job: how a run is trained.
-        gpu: what it sees as `CUDA_VISIBLE_DEVICES`; empty leaves it as it is.
+        trainer: trains a run.
+        gpu: its `CUDA_VISIBLE_DEVICES`; empty keeps that of this process.
     """
 
-    def __init__(self, job: Job, gpu: str = "") -> None:
+    def __init__(self, trainer: RunTrainer, gpu: str = "") -> None:
         self.gpu = gpu
         self.pipe, theirs = CONTEXT.Pipe()
         by_main = threading.current_thread() is threading.main_thread()
@@ -109,20 +107,20 @@ class _Process:
         self.run: Run | None = None
         self._folder = Path()
         self._ready = self._dismissed = False
-        with held(), _environment("CUDA_VISIBLE_DEVICES", gpu):  # it lets signals in when it can heed them
+        with held(), _environment("CUDA_VISIBLE_DEVICES", gpu):  # it unblocks signals once it can handle them
             self.process.start()
         theirs.close()
-        with suppress(OSError):  # it has ended: `hear` tells
-            self.pipe.send((_serve, job, multiprocessing.get_start_method()))
+        with suppress(OSError):  # it has ended: `receive` returns the error
+            self.pipe.send((_serve, trainer, multiprocessing.get_start_method()))
 
-    def give(self, run: Run, folder: Path) -> None:
-        """Let it train a run."""
+    def send(self, run: Run, folder: Path) -> None:
+        """Send a run to train."""
         self.run, self._folder = run, folder
-        with suppress(OSError):  # it has ended: `hear` tells
+        with suppress(OSError):  # it has ended: `receive` returns the error
             self.pipe.send((run, folder))
 
-    def hear(self) -> Message:
-        """Take what it has to say; after a result or an error it is free."""
+    def receive(self) -> Message:
+        """Return the next message; after a result or an error the process is idle."""
         try:
             message: Message = self.pipe.recv()
         except (EOFError, OSError):
@@ -133,7 +131,7 @@ class _Process:
         return message
 
     def ask_to_stop(self) -> None:
-        """Let it save and leave its run; before it has begun there is nothing to save."""
+        """Ask it to save and leave its run; kill it if it has not begun, because there is nothing to save."""
         if not self._ready:
             self._dismissed = True
             self.process.kill()
@@ -147,7 +145,7 @@ class _Process:
             return Interrupted(f"{self._folder}: stopped before the run began.")
         code = self.process.exitcode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        hint = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
+        hint = ", perhaps because the memory was full" if -code == signal.SIGKILL else ""
         return SenetError(
             f"{self._folder}: the process that trained {self.run.model} {self.run.design} seed {self.run.seed} {how}"
             f"{hint}; the same command goes on from its last checkpoint."
@@ -156,7 +154,7 @@ class _Process:
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """Let processes that start meanwhile see a variable: CUDA reads it once, when torch is imported."""
+    """Set an environment variable for processes that start meanwhile: CUDA reads it once, when torch is imported."""
     before = os.environ.get(name)
     if value:
         os.environ[name] = value
@@ -169,23 +167,14 @@ def _environment(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _serve(pipe: "Connection[Message, tuple[Run, Path]]", job: Job, start_method: str) -> None:
-    multiprocessing.set_start_method(start_method, force=True)  # else image workers start as this one did: in seconds
-    with stoppable(), suppress(EOFError, OSError):  # the parent has no more to do, or has ended
+def _serve(pipe: "Connection[Message, tuple[Run, Path]]", trainer: RunTrainer, start_method: str) -> None:
+    def watch(progress: Progress) -> None:
+        with suppress(OSError):  # the parent has ended, and this process will in a moment
+            pipe.send(progress)
+
+    multiprocessing.set_start_method(start_method, force=True)  # image workers would else be spawned, in seconds
+    with stoppable(), suppress(EOFError, OSError):  # the parent has closed the pipe, or has ended
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         pipe.send(None)
         while True:
-            pipe.send(_outcome(job, *pipe.recv(), pipe))
-
-
-def _outcome(job: Job, run: Run, folder: Path, pipe: "Connection[Message, tuple[Run, Path]]") -> Outcome:
-    def watch(progress: Progress) -> None:
-        with suppress(OSError):  # the parent has ended, and this process in a moment
-            pipe.send(progress)
-
-    try:
-        return job(run, folder, watch)
-    except Exception as error:
-        if isinstance(error, SenetError) or not is_of_the_run(error):
-            return error
-        return RuntimeError("".join(traceback.format_exception(error)))  # a bug: its class need not pass the pipe
+            pipe.send(trainer.outcome(*pipe.recv(), watch))

@@ -1,8 +1,8 @@
-"""Stopping trainings that fall clearly behind others of the same search, by their curves on held-out images.
+"""Early stopping: prune trainings that fall behind others of the same search on the held-out images.
 
 The rule `median` stops a training whose best epoch so far is below the median of the others' best epochs up to the same
-one. Curves are files in the folder of runs, so it sees what other processes and machines train. Studies never stop
-early: their rows are compared after equal trainings.
+epoch. Curves are files in the folder of runs, so those of other processes and machines count too. Studies never stop
+early, because their rows are compared after equal trainings.
 
 Source:
     Golovin et al., Google Vizier, KDD 2017, section 3.2.2.
@@ -24,7 +24,7 @@ from senet.experiments.result import MOST_IMAGES, Epoch, check_curve, decode_abo
 from senet.experiments.run import Run
 from senet.files.documents import DocumentError, parse_json, read_text
 
-__all__ = ["FILE", "RULES", "Judge", "Pruned", "Rule", "Verdict", "curve_of", "decode_pruned", "read_pruned"]
+__all__ = ["FILE", "RULES", "Pruned", "Pruner", "Rule", "Threshold", "curve_of", "decode_pruned", "read_pruned"]
 
 RULES = ("off", "median")
 FILE = "pruned.json"
@@ -36,8 +36,8 @@ class Rule:
 
     Attributes:
         rule: a name of `RULES`.
-        warmup: epochs that every training gets; 0 stands for a third of them.
-        startup: other curves that have come as far before anything is stopped.
+        warmup: epochs before which nothing is stopped; 0 stands for a third of the training.
+        startup: number of other curves of at least the same length that must exist.
     """
 
     rule: str = "off"
@@ -54,16 +54,16 @@ class Rule:
         return self.rule != "off"
 
     def first(self, epochs: int) -> int:
-        """Give the first epoch of `epochs` after which a training may be stopped."""
+        """Return the first of `epochs` epochs after which a training may be stopped."""
         return self.warmup or max(1, epochs // 3)
 
     def to_reach(self, epoch: int, value: float, others: Sequence[float], *, epochs: int) -> float | None:
-        """Give what a training had to reach and has not; None lets it go on.
+        """Return the level that a training has missed; None if it continues.
 
         Args:
-            epoch: that it has ended, from 1.
-            value: its best so far.
-            others: the best so far of the others that have come as far.
+            epoch: the last finished epoch, from 1.
+            value: best value so far.
+            others: best values of the others up to the same epoch.
             epochs: of the whole training.
         """
         if not self or epoch < self.first(epochs) or len(others) < self.startup:
@@ -73,12 +73,12 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Why a training is stopped.
+class Threshold:
+    """The level that a stopped training has missed.
 
     Attributes:
-        level: what it had to reach by then: accuracy [%], or minus the loss [nats] where the loss decides.
-        others: curves that this is taken from.
+        level: accuracy [%], or minus the loss [nats] where the loss decides.
+        others: number of curves whose median it is.
     """
 
     level: float
@@ -86,14 +86,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
-    """Judges trainings of one search, in any process that sees the folder of runs.
+class Pruner:
+    """Decide which trainings of one search are stopped, in any process that sees the folder of runs.
 
     Attributes:
         rule: when to stop.
         root: the folder of runs.
-        order: ids of the runs that were asked for, by seed; a run is held against those before it, so that one
-            worker alone decides the same however often it is stopped and started.
+        order: ids of the requested runs, by seed; a run is compared with those before it only, so that a search with
+            one job decides the same however often it is restarted.
         by: `accuracy` or `loss`.
     """
 
@@ -102,20 +102,20 @@ class Judge:
     order: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     by: str = "accuracy"
 
-    def __call__(self, run: Run, curve: Sequence[Epoch], total: int) -> Verdict | None:
-        """Judge a training by its curve so far; the last epoch is not judged, since all is spent by then.
+    def __call__(self, run: Run, curve: Sequence[Epoch], total: int) -> Threshold | None:
+        """Return the level that a training has missed; None if it continues, as it does after its last epoch.
 
         Args:
-            run: that is trained.
-            curve: its epochs.
-            total: held-out images.
+            run: the training.
+            curve: its epochs so far.
+            total: number of held-out images.
 
         Raises:
-            SpecError: if the run is tested on the test set: nothing may be decided by that.
+            SpecError: if the run is tested on the test set, which must not decide anything.
         """
         if not run.data.val_size:
             raise SpecError(
-                "stop_early would look at the test set: data.val_size = 0; hold out training images, e.g. "
+                "stop_early would use the test set, because data.val_size = 0; hold out training images, e.g. "
                 "val_size = 5000."
             )
         epoch, before = len(curve), self.order.get(run.seed, ())
@@ -124,7 +124,7 @@ class Judge:
         curves = (curve_of(self.root / other, total=total) for other in before[: before.index(run.id)])
         others = [self._best(other[:epoch], total) for other in curves if len(other) >= epoch]
         level = self.rule.to_reach(epoch, self._best(curve, total), others, epochs=run.recipe.epochs)
-        return None if level is None else Verdict(level=level, others=len(others))
+        return None if level is None else Threshold(level=level, others=len(others))
 
     def _best(self, curve: Sequence[Epoch], total: int) -> float:
         if self.by == "loss":
@@ -134,20 +134,20 @@ class Judge:
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
-    """A training that was stopped because it fell behind; its checkpoint stays, so it could go on.
+    """A training that was stopped early; its checkpoint is kept, so that it can be resumed.
 
     Attributes:
-        run: what was trained.
-        rule: that stopped it.
-        verdict: why.
-        curve: its epochs until then.
-        total: held-out images.
+        run: the training.
+        rule: the rule that stopped it.
+        threshold: the level that it missed; `verdict` in the file.
+        curve: its epochs.
+        total: number of held-out images.
         data: fingerprint of the data set.
     """
 
     run: Run
     rule: Rule
-    verdict: Verdict
+    threshold: Threshold
     curve: tuple[Epoch, ...]
     total: int
     data: str
@@ -158,17 +158,17 @@ class Pruned:
         if not 1 <= self.epoch <= self.run.recipe.epochs:
             raise SpecError(f"curve has {self.epoch} epochs; a training of {self.run.recipe.epochs} was stopped early.")
         check_curve(self.curve, total=self.total, epochs=self.epoch)
-        if not math.isfinite(self.verdict.level) or self.verdict.others < 0:
-            raise SpecError(f"verdict = {self.verdict} names no level or no number of other trainings.")
+        if not math.isfinite(self.threshold.level) or self.threshold.others < 0:
+            raise SpecError(f"verdict = {self.threshold} does not hold a finite level and a number of trainings.")
 
     @property
     def epoch(self) -> int:
-        """Epochs that it had."""
+        """Number of its epochs."""
         return len(self.curve)
 
     @property
     def accuracy(self) -> float:
-        """Top-1 on held-out images after its last epoch [%]: not to be ranked with finished trainings."""
+        """Top-1 accuracy on held-out images after its last epoch [%]; not comparable with finished trainings."""
         return 100 * self.curve[-1].correct / self.total
 
     @property
@@ -177,11 +177,12 @@ class Pruned:
         return sum(epoch.seconds for epoch in self.curve)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the values as JSON has them."""
-        return {**asdict(self), "run": self.run.as_dict()}
+        """Return the values as JSON has them."""
+        values = {**asdict(self), "run": self.run.as_dict()}
+        return {"verdict" if name == "threshold" else name: value for name, value in values.items()}
 
     def __str__(self) -> str:
-        """Say it: `31.20 % after epoch 3 of 8`."""
+        """Return a summary: `31.20 % after epoch 3 of 8`."""
         return f"{self.accuracy:.2f} % after epoch {self.epoch} of {self.run.recipe.epochs}"
 
 
@@ -189,49 +190,51 @@ def read_pruned(folder: Path) -> Pruned | None:
     """Read why the run of a folder was stopped early; None if it was not.
 
     Raises:
-        CheckpointError: if the file does not say it.
+        CheckpointError: if the file is damaged.
     """
     path = folder / FILE
     text = read_about_run(path)
-    pruned = None if text is None else _as_today(text)
-    return None if pruned is None else decode_pruned(pruned, place=str(path))
+    return None if text is None or _current(text) is None else decode_pruned(text, place=str(path))
 
 
 def decode_pruned(text: str, *, place: str) -> Pruned:
     """Read a record from JSON.
 
     Args:
-        text: what `json.dumps(pruned.as_dict())` gave.
-        place: where it comes from, for errors.
+        text: `json.dumps(pruned.as_dict())`.
+        place: file and line, for errors.
 
     Raises:
-        CheckpointError: if it is no record.
+        CheckpointError: if it is not a valid record.
     """
-    text = _as_today(text) or text
+    text = _current(text) or text
     return decode_about_run(Pruned, text, place=place, what="record", way_out=" Remove it.")
 
 
-def _as_today(text: str) -> str | None:
-    """Return a record without the factor that earlier versions wrote; None if their rule `halving` made it."""
+def _current(text: str) -> str | None:
+    """Return a record by today's fields; None if the rule `halving` of earlier versions made it."""
     try:
         values = parse_json(text)
     except DocumentError:
         return text
-    rule = values.get("rule") if isinstance(values, dict) else None
-    if not isinstance(rule, dict) or "factor" not in rule:
+    if not isinstance(values, dict):
         return text
-    del rule["factor"]
-    return None if rule.get("rule") == "halving" else json.dumps(values)
+    if "verdict" in values:
+        values["threshold"] = values.pop("verdict")
+    rule = values.get("rule")
+    if isinstance(rule, dict) and rule.pop("factor", None) is not None and rule.get("rule") == "halving":
+        return None
+    return json.dumps(values)
 
 
 def curve_of(folder: Path, *, total: int = MOST_IMAGES) -> tuple[Epoch, ...]:
-    """Read the epochs that any training has ended so far, while it is at work; there may be none.
+    """Read the finished epochs of a training that may be running; empty if there are none.
 
-    What another process wrote must not end this one: a damaged file counts as no epochs, with a warning.
+    A damaged file counts as no epochs, with a warning, because another process wrote it.
 
     Args:
         folder: of its run.
-        total: images that it is tested on.
+        total: number of images that it is tested on.
     """
     path = folder / "metrics.jsonl"
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from senet.reports.canvas import COLORS, GREY, canvas, short, tidy
-from senet.search.outcome import Outcome, Trial
+from senet.search.outcome import SearchOutcome, Trial
 from senet.search.pareto import front
 from senet.search.strategy import Design, Score
 
@@ -15,7 +15,7 @@ BLACK, BLUE, ORANGE = COLORS[:3]
 
 
 def draw(
-    outcome: Outcome,
+    outcome: SearchOutcome,
     path: Path,
     *,
     shared: Mapping[Design, Score] | None = None,
@@ -85,7 +85,7 @@ def _name(axes: Any, points: Mapping[Design, tuple[float, float, float]], first:
             text.remove()
 
 
-def _trade(axes: Any, outcome: Outcome) -> None:
+def _trade(axes: Any, outcome: SearchOutcome) -> None:
     from matplotlib.ticker import MaxNLocator
 
     cost = _cost(outcome)
@@ -95,8 +95,8 @@ def _trade(axes: Any, outcome: Outcome) -> None:
         mark = "s" if not design else "D" if design in best else "o"  # not by colour alone
         x, y = _place(trial, cost)
         axes.errorbar(x, y, yerr=trial.spread, color=colour, marker=mark, capsize=3, linestyle="")
-    if outcome.cut and cost == "params":  # at the edge: an accuracy of another epoch is none to compare
-        costs = [cut.params for cut in outcome.cut]
+    if outcome.pruned and cost == "params":  # at the edge: an accuracy of another epoch is none to compare
+        costs = [stopped.params for stopped in outcome.pruned]
         low = axes.get_xaxis_transform()
         axes.plot(costs, [0.02] * len(costs), "x", color=GREY, transform=low, label="pruned: no accuracy to compare")
     steps = sorted(_place(outcome.trials[design], cost) for design in best)
@@ -117,7 +117,7 @@ def _trade(axes: Any, outcome: Outcome) -> None:
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
 
 
-def _cost(outcome: Outcome) -> str:
+def _cost(outcome: SearchOutcome) -> str:
     return "latency_ms" if "latency_ms" in outcome.space.objectives else "params"
 
 

@@ -15,10 +15,10 @@ from senet.reports.search_figure import draw
 from senet.reports.study_notes import footnotes, verdicts
 from senet.reports.study_table import markdown as study_markdown
 from senet.search.confirmation import against_constants, confirmation, study_text
+from senet.search.final_test import Selection
 from senet.search.findings import Findings
-from senet.search.outcome import Outcome
+from senet.search.outcome import SearchOutcome
 from senet.search.pareto import front
-from senet.search.test_scores import Claim
 from senet.spec import design_name
 from senet.text import bullets, code_span, counted
 from senet.text import markdown as as_markdown
@@ -48,8 +48,8 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
     write_text(folder / "pareto.csv", table.csv_text(outcome, found.tests))
     trained = [result for trial in outcome.trials.values() for result in trial.results.values()]
     write_results(folder / "results.jsonl", [*trained, *found.results.values()])
-    if outcome.cut:
-        lines = (json.dumps(cut.pruned.as_dict(), allow_nan=False) + "\n" for cut in outcome.cut)
+    if outcome.pruned:
+        lines = (json.dumps(stopped.pruned.as_dict(), allow_nan=False) + "\n" for stopped in outcome.pruned)
         write_text(folder / "pruned.jsonl", "".join(lines))
         names.append("pruned.jsonl")
     if outcome.trials and not no_figures():
@@ -107,24 +107,24 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         "trials": trials,
         "pruned": [
             {
-                "design": design_name(cut.design),
-                "se": [asdict(spec) for spec in cut.design],
-                "phase": cut.phase,
-                "params": cut.params,
-                "seed": cut.pruned.run.seed,
-                "run": cut.pruned.run.id,
-                "rule": cut.pruned.rule.rule,
-                "epoch": cut.pruned.epoch,
-                "epochs": cut.pruned.run.recipe.epochs,
-                "accuracy": cut.pruned.accuracy,
-                "to_reach": cut.pruned.verdict.level,
-                "others": cut.pruned.verdict.others,
-                "seconds": cut.pruned.seconds,
+                "design": design_name(stopped.design),
+                "se": [asdict(spec) for spec in stopped.design],
+                "phase": stopped.phase,
+                "params": stopped.params,
+                "seed": stopped.pruned.run.seed,
+                "run": stopped.pruned.run.id,
+                "rule": stopped.pruned.rule.rule,
+                "epoch": stopped.pruned.epoch,
+                "epochs": stopped.pruned.run.recipe.epochs,
+                "accuracy": stopped.pruned.accuracy,
+                "to_reach": stopped.pruned.threshold.level,
+                "others": stopped.pruned.threshold.others,
+                "seconds": stopped.pruned.seconds,
             }
-            for cut in outcome.cut
+            for stopped in outcome.pruned
         ],
         "refused": {design_name(design): params for design, params in outcome.refused.items()},
-        "claims": [_claim(claim) for claim in found.claims],
+        "claims": [_selection(selection) for selection in found.selections],
     }
     if found.study is not None:
         said["confirmation"] = answer(found.study, summarize(found.study, found.results))
@@ -142,9 +142,9 @@ def findings_dict(found: Findings) -> dict[str, Any]:
     return said
 
 
-def _claim(claim: Claim) -> dict[str, Any]:
-    reference = None if claim.reference is None else design_name(claim.reference)
-    return _numbers({**asdict(claim), "design": design_name(claim.design), "reference": reference})
+def _selection(selection: Selection) -> dict[str, Any]:
+    reference = None if selection.reference is None else design_name(selection.reference)
+    return _numbers({**asdict(selection), "design": design_name(selection.design), "reference": reference})
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:
@@ -160,9 +160,9 @@ def _agreement(found: Findings) -> list[tuple[str, Any]]:
 
 def _text(found: Findings, rows: str, command: str, again: str) -> str:
     outcome, space = found.outcome, found.outcome.space
-    results = [*(t.results for t in outcome.trials.values()), *(cut.results for cut in outcome.cut)]
+    results = [*(t.results for t in outcome.trials.values()), *(stopped.results for stopped in outcome.pruned)]
     trained = sum(map(len, results))
-    pruned = f" and {len(outcome.cut)} that were pruned" if outcome.cut else ""
+    pruned = f" and {len(outcome.pruned)} that were pruned" if outcome.pruned else ""
     parts = [
         f"# {as_markdown(f'{space.title or space.name}: {outcome.strategy}')}\n",
         f"{_choice(outcome)} Cost: {counted(len(outcome.trials), 'design')}, {counted(trained, 'training')}{pruned}, "
@@ -183,7 +183,7 @@ def _text(found: Findings, rows: str, command: str, again: str) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _choice(outcome: Outcome) -> str:
+def _choice(outcome: SearchOutcome) -> str:
     """Describe what the search ends with, the plain network first where it is better."""
     if outcome.chosen is None:
         return "Chosen: nothing: no design was trained."
@@ -229,26 +229,26 @@ def _rank_of_choice(found: Findings) -> list[str]:
     if found.shared is None or chosen is None or chosen not in found.shared.scores:
         return []
     scores = found.shared.scores
-    ranked = sorted(scores, key=lambda design: scores[design].goods(found.outcome.space.objectives), reverse=True)
+    ranked = sorted(scores, key=lambda design: scores[design].maximized(found.outcome.space.objectives), reverse=True)
     return [
         f"the choice {design_name(chosen)} has rank {ranked.index(chosen) + 1} of {len(ranked)} by its shared score"
     ]
 
 
 def _claimed(found: Findings) -> list[str]:
-    if not found.claims:
+    if not found.selections:
         return []
     rows = [
         [
-            claim.way,
-            design_name(claim.design),
-            f"{claim.test:.2f}",
-            "-" if claim.gain != claim.gain else f"{claim.gain:+.2f}",
+            selection.criterion,
+            design_name(selection.design),
+            f"{selection.test:.2f}",
+            "-" if selection.gain != selection.gain else f"{selection.gain:+.2f}",
         ]
-        for claim in found.claims
+        for selection in found.selections
     ]
     seeds = len(found.outcome.space.seeds)
-    reference = found.claims[0].reference
+    reference = found.selections[0].reference
     gain = "gain" if reference is None else f"gain over {design_name(reference)}"
     return [
         "## What selecting on the test set would have claimed\n",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from senet.experiments.rank_correlation import Correlation, kendall, spearman
-from senet.search.outcome import Outcome
+from senet.search.outcome import SearchOutcome
 from senet.search.pareto import front
 from senet.search.strategy import Design, Score
 from senet.spec import design_name
@@ -18,7 +18,7 @@ __all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "pl
 Tests = Mapping[Design, Mapping[int, float]]
 
 
-def columns(outcome: Outcome, tests: Tests) -> list[str]:
+def columns(outcome: SearchOutcome, tests: Tests) -> list[str]:
     """Give the headings."""
     heads = ["design", "asked for in", "params", "held-out top-1 [%]", "held-out loss"]
     heads += ["test top-1 [%]"] if tests else []
@@ -26,7 +26,7 @@ def columns(outcome: Outcome, tests: Tests) -> list[str]:
     return [*heads, "front"]
 
 
-def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
+def cells(outcome: SearchOutcome, tests: Tests) -> list[list[str]]:
     """Give the words of every trial, best first, then of what was stopped early: that has no rank."""
     best = front(outcome.searched, outcome.space.objectives)
     rows = []
@@ -44,12 +44,12 @@ def cells(outcome: Outcome, tests: Tests) -> list[list[str]]:
             row.append(f"{score.latency_ms:.2f}")
         rows.append([*row, "yes" if design in best else ""])
     missing = ["-"] * (len(columns(outcome, tests)) - 5)
-    for cut in sorted(outcome.cut, key=lambda cut: (-cut.pruned.epoch, design_name(cut.design))):
-        epoch, epochs = cut.pruned.epoch, cut.pruned.run.recipe.epochs
-        said = f"pruned at epoch {epoch} of {epochs}: {cut.pruned.accuracy:.2f}"
+    for stopped in sorted(outcome.pruned, key=lambda stopped: (-stopped.pruned.epoch, design_name(stopped.design))):
+        epoch, epochs = stopped.pruned.epoch, stopped.pruned.run.recipe.epochs
+        said = f"pruned at epoch {epoch} of {epochs}: {stopped.pruned.accuracy:.2f}"
         if outcome.space.objectives[0] != "loss":
-            said += f" < {cut.pruned.verdict.level:.2f}"
-        rows.append([design_name(cut.design), cut.phase, f"{cut.params:,}", said, *missing, ""])
+            said += f" < {stopped.pruned.threshold.level:.2f}"
+        rows.append([design_name(stopped.design), stopped.phase, f"{stopped.params:,}", said, *missing, ""])
     return rows
 
 
@@ -58,7 +58,7 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return markdown_table(heads, rows, words=2)
 
 
-def csv_text(outcome: Outcome, tests: Tests) -> str:
+def csv_text(outcome: SearchOutcome, tests: Tests) -> str:
     """Write every trial with plain numbers; empty where there is none."""
     best = front(outcome.searched, outcome.space.objectives)
     text = io.StringIO()
@@ -94,20 +94,28 @@ def csv_text(outcome: Outcome, tests: Tests) -> str:
                 "",
             ]
         )
-    for cut in outcome.cut:
+    for stopped in outcome.pruned:
         writer.writerow(
-            [csv_cell(design_name(cut.design)), cut.params, *[""] * 6, 0, 0, cut.pruned.epoch, cut.pruned.accuracy]
+            [
+                csv_cell(design_name(stopped.design)),
+                stopped.params,
+                *[""] * 6,
+                0,
+                0,
+                stopped.pruned.epoch,
+                stopped.pruned.accuracy,
+            ]
         )
     return text.getvalue()
 
 
-def plain_wins(outcome: Outcome) -> bool:
+def plain_wins(outcome: SearchOutcome) -> bool:
     """Say whether the plain network was trained and is better than every design with blocks."""
     best = max((score.accuracy for score in outcome.searched.values()), default=math.inf)
     return () in outcome.trials and outcome.scores[()].accuracy > best
 
 
-def walk(outcome: Outcome) -> list[str]:
+def walk(outcome: SearchOutcome) -> list[str]:
     """Give the phases in words."""
     lines = []
     for phase in outcome.phases:
@@ -118,7 +126,7 @@ def walk(outcome: Outcome) -> list[str]:
     return lines
 
 
-def notes(outcome: Outcome, tests: Tests) -> list[str]:
+def notes(outcome: SearchOutcome, tests: Tests) -> list[str]:
     """Give what a reader of the table must know."""
     space = outcome.space
     seeds = len(space.seeds)
@@ -142,19 +150,19 @@ def notes(outcome: Outcome, tests: Tests) -> list[str]:
         said.append(f"the search was cut off: {outcome.ended}")
     if outcome.refused:
         said.append(f"{len(outcome.refused)} designs have more parameters than the budget of {space.budget.params:,}")
-    if outcome.cut:
+    if outcome.pruned:
         said.append(_of_the_pruned(outcome))
     return said
 
 
-def _of_the_pruned(outcome: Outcome) -> str:
+def _of_the_pruned(outcome: SearchOutcome) -> str:
     """Say what was stopped early, why, and what it cost; what it would have reached nobody knows."""
-    rule, cut = outcome.space.stop_early, outcome.cut
-    done = sum(one.pruned.epoch for one in cut)
-    epochs = sum(one.pruned.run.recipe.epochs for one in cut)
-    minutes = sum(one.pruned.seconds for one in cut) / 60
+    rule, stopped = outcome.space.stop_early, outcome.pruned
+    done = sum(one.pruned.epoch for one in stopped)
+    epochs = sum(one.pruned.run.recipe.epochs for one in stopped)
+    minutes = sum(one.pruned.seconds for one in stopped) / 60
     return (
-        f"pruned: {len(cut)} of {len(outcome.trials) + len(cut)} designs, each because its best epoch was "
+        f"pruned: {len(stopped)} of {len(outcome.trials) + len(stopped)} designs, each because its best epoch was "
         f"below the median of the best epochs of the earlier trainings up to there (rule {rule.rule}, from "
         f"epoch {rule.first(outcome.space.base.recipe.epochs)} on, with {rule.startup} others or more, on the "
         f"held-out images only); they had {done} of "

@@ -21,9 +21,13 @@ def show_search(found: Findings) -> None:
     )
     for note in table.notes(outcome, found.tests):
         say(f"- {note}")
-    for claim in found.claims:
-        against = f" ({claim.gain:+.2f} against {design_name(claim.reference)})" if claim.reference is not None else ""
-        say(f"- {claim.way}: {design_name(claim.design)}, test {claim.test:.2f} %{against}")
+    for selection in found.selections:
+        against = (
+            f" ({selection.gain:+.2f} against {design_name(selection.reference)})"
+            if selection.reference is not None
+            else ""
+        )
+        say(f"- {selection.criterion}: {design_name(selection.design)}, test {selection.test:.2f} %{against}")
     if found.shared is not None:
         real = {design: trial.score for design, trial in found.pool.items()}
         say(f"- shared network: {found.shared.per_minute:,.0f} designs a minute")

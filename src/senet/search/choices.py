@@ -6,13 +6,13 @@ from senet.bounds import RANGES
 from senet.errors import SpecError, shown, unknown
 from senet.spec import SLOTS, VARIANTS
 
-__all__ = ["PER", "Choices", "Place"]
+__all__ = ["PER", "Choices", "Dimension"]
 
 PER = ("stage", "block")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Dimension:
     """What has a ratio of its own.
 
     Attributes:
@@ -77,21 +77,23 @@ class Choices:
             object.__setattr__(self, "constant", tuple(common or self.reduction[0][:1]))
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def dimensions(self) -> tuple[Dimension, ...]:
         """What has a ratio of its own: stages, or the blocks of stages, in the order of the network.
 
         Raises:
             SpecError: if blocks choose and nobody has counted them.
         """
         if self.per == "stage":
-            return tuple(Place(stage=stage, block=0, ratios=ratios) for stage, ratios in enumerate(self.reduction, 1))
+            return tuple(
+                Dimension(stage=stage, block=0, ratios=ratios) for stage, ratios in enumerate(self.reduction, 1)
+            )
         if not self.blocks:
             raise SpecError(
                 "choices.per = 'block' needs the blocks of every stage; give e.g. choices.blocks = [3, 3, 3]."
             )
         counted = enumerate(zip(self.reduction, self.blocks, strict=True), 1)
         return tuple(
-            Place(stage=stage, block=block, ratios=ratios)
+            Dimension(stage=stage, block=block, ratios=ratios)
             for stage, (ratios, blocks) in counted
             for block in range(1, blocks + 1)
         )

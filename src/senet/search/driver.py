@@ -7,7 +7,7 @@ from statistics import fmean
 from senet.experiments.early_stopping import Pruned
 from senet.experiments.result import Result
 from senet.experiments.run import Run
-from senet.search.outcome import Cut, Outcome, Phase, Trial
+from senet.search.outcome import Phase, PrunedTrial, SearchOutcome, Trial
 from senet.search.space import Space
 from senet.search.strategy import Batch, Design, Score, Strategy, merit
 
@@ -26,7 +26,7 @@ def search(
     count: Callable[[Design], int],
     latency: Callable[[Design], float] | None = None,
     chunk: int = 1,
-) -> Outcome:
+) -> SearchOutcome:
     """Run a strategy to its end or to the end of the budget.
 
     Nothing is kept between two starts but the results that `evaluate` finds again: strategies are deterministic, so
@@ -54,7 +54,7 @@ def search(
     strategy.close()
     if chosen is None:
         chosen = driver.best([design for design in driver.trials if design])
-    return Outcome(
+    return SearchOutcome(
         space=space,
         strategy=name,
         trials=driver.trials,
@@ -62,7 +62,7 @@ def search(
         chosen=chosen,
         ended=driver.ended,
         seconds=driver.seconds,
-        cut=tuple(driver.cut.values()),
+        pruned=tuple(driver.pruned.values()),
         refused=driver.refused,
     )
 
@@ -82,16 +82,16 @@ class _Driver:
         self.merit = merit(space.objectives)
         self.trials: dict[Design, Trial] = {}
         self.phases: list[Phase] = []
-        self.cut: dict[Design, Cut] = {}
+        self.pruned: dict[Design, PrunedTrial] = {}
         self.refused: dict[Design, int] = {}
         self.seconds = 0.0
         self.ended = ""
 
     def score(self, batch: Batch) -> Mapping[Design, Score]:
         """Train what is new in a batch and give all scores of it."""
-        known = self.trials.keys() | self.cut.keys()
+        known = self.trials.keys() | self.pruned.keys()
         new = [design for design in dict.fromkeys(batch.designs) if design not in known and self._fits(design)]
-        before, cut = self._begun, len(self.cut)
+        before, stopped = self._begun, len(self.pruned)
         while new and self._may_go_on():
             group = new[: self._room(len(new))]
             new = new[len(group) :]
@@ -105,7 +105,7 @@ class _Driver:
                 name=batch.phase,
                 designs=batch.designs,
                 new=self._begun - before,
-                pruned=len(self.cut) - cut,
+                pruned=len(self.pruned) - stopped,
                 best=self.best(finished),
             )
         )
@@ -118,7 +118,7 @@ class _Driver:
     @property
     def _begun(self) -> int:
         """Count the designs that were trained, to the end or not."""
-        return len(self.trials) + len(self.cut)
+        return len(self.trials) + len(self.pruned)
 
     def _room(self, waiting: int) -> int:
         """Say how many designs may be trained before the next look at the budget."""
@@ -160,7 +160,7 @@ class _Driver:
                 else:
                     found[design][seed] = outcome
             for design in [design for design in found if design in stopped]:
-                self.cut[design] = Cut(
+                self.pruned[design] = PrunedTrial(
                     design=design,
                     phase=phase,
                     params=self.count(design),

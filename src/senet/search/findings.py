@@ -8,10 +8,10 @@ from senet.experiments.early_stopping import Pruned
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.study import Study
-from senet.search.outcome import Outcome, Trial
+from senet.search.final_test import Selection
+from senet.search.outcome import SearchOutcome, Trial
 from senet.search.strategy import Design
 from senet.search.supernet import SharedScores
-from senet.search.test_scores import Claim
 
 __all__ = ["Findings"]
 
@@ -23,16 +23,16 @@ class Findings:
     Attributes:
         outcome: of the search itself.
         tests: test accuracy by design and seed [%]; measured after the choice.
-        claims: what two ways of choosing would say.
+        selections: what two ways of choosing would say.
         shared: scores of the shared network; None for other strategies.
         pool: trainings of designs of this space, those of earlier searches in the same folder of runs included.
         study: the comparison of the choice with its references; None if it was not asked for.
         results: of that study.
     """
 
-    outcome: Outcome
+    outcome: SearchOutcome
     tests: Mapping[Design, Mapping[int, float]] = field(default_factory=dict)
-    claims: Sequence[Claim] = ()
+    selections: Sequence[Selection] = ()
     shared: SharedScores | None = None
     pool: Mapping[Design, Trial] = field(default_factory=dict)
     study: Study | None = None
@@ -44,7 +44,7 @@ class Findings:
     def _all(self) -> Iterator[Result | Pruned]:
         for trial in (*self.outcome.trials.values(), *self.pool.values()):
             yield from trial.results.values()
-        for cut in self.outcome.cut:
-            yield cut.pruned
-            yield from cut.results.values()
+        for stopped in self.outcome.pruned:
+            yield stopped.pruned
+            yield from stopped.results.values()
         yield from self.results.values()

@@ -14,7 +14,7 @@ from senet.nn import Site
 from senet.search.space import Space
 from senet.search.strategy import Design
 
-__all__ = ["count_blocks", "place_by_place", "with_blocks"]
+__all__ = ["additive_count", "count_blocks", "with_blocks"]
 
 
 def count_blocks(model: str) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ def with_blocks(space: Space) -> Space:
     return replace(space, choices=replace(choices, blocks=blocks))
 
 
-def place_by_place(space: Space, count: Callable[[Design], int]) -> Callable[[Design], int]:
+def additive_count(space: Space, count: Callable[[Design], int]) -> Callable[[Design], int]:
     """Count parameters of designs as sums over places: thousands then cost as many networks as there are choices.
 
     Exact, since the weights of a block depend on its own ratio only.
@@ -71,11 +71,11 @@ def place_by_place(space: Space, count: Callable[[Design], int]) -> Callable[[De
 
     @cache
     def start(variant: str, slot: str) -> int:
-        return count(space.design([place.ratios[0] for place in space.choices.places], variant=variant, slot=slot))
+        return count(space.design([place.ratios[0] for place in space.choices.dimensions], variant=variant, slot=slot))
 
     @cache
     def added(number: int, ratio: int, variant: str, slot: str) -> int:
-        ratios = [place.ratios[0] for place in space.choices.places]
+        ratios = [place.ratios[0] for place in space.choices.dimensions]
         ratios[number] = ratio
         return count(space.design(ratios, variant=variant, slot=slot)) - start(variant, slot)
 

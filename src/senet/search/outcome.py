@@ -10,7 +10,7 @@ from senet.experiments.result import Result
 from senet.search.space import Space
 from senet.search.strategy import Design, Score
 
-__all__ = ["Cut", "Outcome", "Phase", "Trial"]
+__all__ = ["Phase", "PrunedTrial", "SearchOutcome", "Trial"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Phase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
+class PrunedTrial:
     """A design of which a training was stopped early: it has no score, and is never ranked.
 
     Attributes:
@@ -81,7 +81,7 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class SearchOutcome:
     """What a search found.
 
     Attributes:
@@ -92,7 +92,7 @@ class Outcome:
         chosen: the design it takes: the strategy's own choice, or the best one with blocks; None if there is none.
         ended: why it ended; empty if the strategy had no more to ask.
         seconds: of training, as the results say.
-        cut: what was stopped early.
+        pruned: what was stopped early.
         refused: designs with more parameters than the budget allows, and how many.
     """
 
@@ -103,7 +103,7 @@ class Outcome:
     chosen: Design | None
     ended: str = ""
     seconds: float = 0.0
-    cut: tuple[Cut, ...] = ()
+    pruned: tuple[PrunedTrial, ...] = ()
     refused: Mapping[Design, int] = field(default_factory=dict)
 
     @property

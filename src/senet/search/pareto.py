@@ -17,9 +17,11 @@ def front(scores: Mapping[Design, Score], objectives: tuple[str, ...]) -> list[D
         scores: what is known.
         objectives: names of `OBJECTIVES`.
     """
-    goods = {design: score.goods(objectives) for design, score in scores.items()}
+    maximized = {design: score.maximized(objectives) for design, score in scores.items()}
 
     def beaten(mine: tuple[float, ...]) -> bool:
-        return any(other != mine and all(a >= b for a, b in zip(other, mine, strict=True)) for other in goods.values())
+        return any(
+            other != mine and all(a >= b for a, b in zip(other, mine, strict=True)) for other in maximized.values()
+        )
 
-    return sorted((d for d, mine in goods.items() if not beaten(mine)), key=lambda d: goods[d], reverse=True)
+    return sorted((d for d, mine in maximized.items() if not beaten(mine)), key=lambda d: maximized[d], reverse=True)

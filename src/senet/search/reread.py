@@ -11,15 +11,15 @@ from senet.experiments.run import Run
 from senet.networks.count import count
 from senet.search.confirmation import confirmation
 from senet.search.driver import search
+from senet.search.final_test import selections
 from senet.search.findings import Findings
-from senet.search.network_blocks import place_by_place
+from senet.search.network_blocks import additive_count
 from senet.search.run_search import STRATEGIES, pool, ready
-from senet.search.saved import Listed, SharedSaid, read_said
+from senet.search.saved_search import SavedDesign, SavedShared, read_saved_search
 from senet.search.space import Space
 from senet.search.strategies.shared import scored_designs, shared
 from senet.search.strategy import Design, Score, merit
 from senet.search.supernet import SharedScores
-from senet.search.test_scores import claims
 from senet.spec import design_name
 
 __all__ = ["lists_beside", "reread"]
@@ -54,7 +54,7 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
         UsageError: if there is none, it is of another search, or a training is missing.
     """
     space = ready(space, strategy)
-    said = read_said(folder)
+    said = read_saved_search(folder)
     if (said.space, said.strategy) != (space.name, strategy):
         raise UsageError(f"{folder} holds the search {said.strategy} in {said.space}; give that one.")
     stopped = _stopped(folder / "pruned.jsonl")
@@ -79,7 +79,7 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
     return Findings(
         outcome=outcome,
         tests=tests,
-        claims=claims(outcome, tests),
+        selections=selections(outcome, tests),
         shared=scored,
         pool=pool(outcome, store) if scored else {},
         study=study,
@@ -106,7 +106,7 @@ def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> 
         yield found
 
 
-def _measured(one: Listed) -> float:
+def _measured(one: SavedDesign) -> float:
     if one.latency_ms is None:
         raise CheckpointError(
             f"search.json has no latency_ms of {one.design}, which is an objective; leave --report-only out."
@@ -114,7 +114,7 @@ def _measured(one: Listed) -> float:
     return one.latency_ms
 
 
-def _scored(space: Space, said: SharedSaid | None) -> SharedScores | None:
+def _scored(space: Space, said: SavedShared | None) -> SharedScores | None:
     """Read the scores of the shared network."""
     if said is None:
         return None
@@ -125,7 +125,7 @@ def _scored(space: Space, said: SharedSaid | None) -> SharedScores | None:
     def params(design: Design) -> int:
         return count(space.base.model, design).params
 
-    counted = place_by_place(space, params)
+    counted = additive_count(space, params)
     return SharedScores(
         scores={
             # files of before have no count; that of the network's own size puts equal scores in the same order

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from senet.errors import SenetError, SpecError, unknown
+from senet.execution.executors import load_cached
 from senet.execution.store import Store
-from senet.execution.workers import loaded
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
@@ -16,26 +16,26 @@ from senet.models import create_model
 from senet.networks.count import count
 from senet.search.confirmation import confirmation
 from senet.search.driver import search
+from senet.search.final_test import selections, test_accuracies
 from senet.search.findings import Findings
 from senet.search.latency import latency_ms
-from senet.search.network_blocks import place_by_place, with_blocks
-from senet.search.outcome import Outcome, Trial
+from senet.search.network_blocks import additive_count, with_blocks
+from senet.search.outcome import SearchOutcome, Trial
 from senet.search.space import Budget, Space
-from senet.search.strategies.exhaustive import grid, scatter
+from senet.search.strategies.exhaustive import grid, random_search
 from senet.search.strategies.greedy import greedy
 from senet.search.strategies.samplers import nsga2, tpe
 from senet.search.strategies.shared import shared
 from senet.search.strategy import Design, Score, Strategy, merit
 from senet.search.supernet import SharedScores, score_space, train_shared
-from senet.search.test_scores import claims, tested
-from senet.search.trainings import Bench, Boards
+from senet.search.trial_runner import OpenDisplay, TrialRunner
 
 __all__ = ["STRATEGIES", "check_strategy", "pool", "ready", "run_search", "with_options"]
 
 STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
     "greedy": lambda space: greedy(space, merit=merit(space.objectives)),
     "grid": grid,
-    "random": scatter,
+    "random": random_search,
     "tpe": tpe,
     "nsga2": nsga2,
 }
@@ -72,7 +72,7 @@ def run_search(
     retry_failed: bool = False,
     lists: Sequence[Path] = (),
     announce: Callable[[Run, int], None] | None = None,
-    boards: Boards,
+    open_display: OpenDisplay,
 ) -> Findings:
     """Search, test what was trained, and confirm the choice.
 
@@ -84,7 +84,7 @@ def run_search(
         retry_failed: train runs again that failed before.
         lists: files of results in which the confirmation is looked for too: equal runs need no second training.
         announce: is told before the first training of a run like all others, and how many there may be.
-        boards: makes what shows progress.
+        open_display: makes what shows progress.
 
     Raises:
         SpecError: if the strategy is not known, or a design does not fit the network.
@@ -92,7 +92,7 @@ def run_search(
     space = ready(space, strategy)
     _check(space)
     spec = space.base.data
-    data = loaded(spec, setup)
+    data = load_cached(spec, setup)
     shape, most = data.shape, _at_most(space, strategy)
     if announce is not None:
         announce(space.run((), space.seeds[0]), most)
@@ -102,7 +102,7 @@ def run_search(
         channels, height, _ = shape
         return count(space.base.model, design, size=height, in_chans=channels, num_classes=data.num_classes).params
 
-    params = place_by_place(space, built) if space.choices.per == "block" else built
+    params = additive_count(space, built) if space.choices.per == "block" else built
 
     def latency(design: Design) -> float:
         with warnings.catch_warnings():
@@ -111,34 +111,36 @@ def run_search(
 
     scored: SharedScores | None = None
     if strategy == "shared":
-        scored = _scored(space, store, setup, boards=boards, params=params)
+        scored = _scored(space, store, setup, open_display=open_display, params=params)
         walk = shared(space, _affordable(scored.scores, space), merit=merit(space.objectives))
     else:
         walk = STRATEGIES[strategy](space)
     study, results = None, {}
-    with boards(most) as board:
+    with open_display(most) as display:
         by = "loss" if space.objectives[0] == "loss" else "accuracy"
-        bench = Bench(store=store, setup=setup, board=board, rule=space.stop_early, by=by, retry_failed=retry_failed)
+        trial_runner = TrialRunner(
+            store=store, setup=setup, display=display, rule=space.stop_early, by=by, retry_failed=retry_failed
+        )
         outcome = search(
             space,
             walk,
-            bench,
+            trial_runner,
             name=strategy,
             count=params,
             latency=latency if "latency_ms" in space.objectives else None,
             chunk=max(1, setup.jobs // len(space.seeds)),
         )
-    tests = tested(outcome, store, setup)
+    tests = test_accuracies(outcome, store, setup)
     if space.confirm_seeds and outcome.chosen is not None:
         study = confirmation(space, [outcome.chosen])
-        with boards(len(study.runs())) as board:
+        with open_display(len(study.runs())) as display:
             known = Store(store.root, lists=lists)
-            bench = Bench(store=known, setup=setup, board=board, retry_failed=retry_failed)
-            results = {found.run: found for found in bench(study.runs()) if isinstance(found, Result)}
+            trial_runner = TrialRunner(store=known, setup=setup, display=display, retry_failed=retry_failed)
+            results = {found.run: found for found in trial_runner(study.runs()) if isinstance(found, Result)}
     return Findings(
         outcome=outcome,
         tests=tests,
-        claims=claims(outcome, tests),
+        selections=selections(outcome, tests),
         shared=scored,
         pool=pool(outcome, store) if scored else {},
         study=study,
@@ -176,7 +178,7 @@ def _check(space: Space) -> None:
         warnings.simplefilter("ignore")
         for variant in space.choices.variant:
             for slot in space.choices.slot:
-                ratios = [place.ratios[0] for place in space.choices.places]
+                ratios = [place.ratios[0] for place in space.choices.dimensions]
                 try:
                     create_model(space.base.model, se=space.design(ratios, variant=variant, slot=slot))
                 except SenetError as error:
@@ -188,7 +190,7 @@ def _at_most(space: Space, strategy: str) -> int:
     """Count the trainings that a search could need, without its confirmation."""
     choices = space.choices
     # where a constant leads it is among the candidates of a place, and known
-    at_places = sum(len(p.ratios) - (set(choices.constant) <= set(p.ratios)) for p in choices.places)
+    at_places = sum(len(p.ratios) - (set(choices.constant) <= set(p.ratios)) for p in choices.dimensions)
     greedy_most = len(choices.constant) + at_places + len(choices.variant) - 1 + len(choices.slot) - 1
     by_strategy = {"greedy": greedy_most, "shared": min(space.size, space.shared.retrain + space.shared.probes)}
     designs = space.plain + by_strategy.get(strategy, space.size)
@@ -196,11 +198,11 @@ def _at_most(space: Space, strategy: str) -> int:
 
 
 def _scored(
-    space: Space, store: Store, setup: Setup, *, boards: Boards, params: Callable[[Design], int]
+    space: Space, store: Store, setup: Setup, *, open_display: OpenDisplay, params: Callable[[Design], int]
 ) -> SharedScores:
-    data = loaded(space.base.data, setup)
-    with boards(1) as board:
-        network, seconds = train_shared(space, data, store.root, device=setup.device, watch=board.watch)
+    data = load_cached(space.base.data, setup)
+    with open_display(1) as display:
+        network, seconds = train_shared(space, data, store.root, device=setup.device, watch=display.watch)
     return score_space(space, network, data, count=params, train_seconds=seconds)
 
 
@@ -212,7 +214,7 @@ def _affordable(scores: Mapping[Design, Score], space: Space) -> dict[Design, Sc
     return fitting
 
 
-def pool(outcome: Outcome, store: Store) -> dict[Design, Trial]:
+def pool(outcome: SearchOutcome, store: Store) -> dict[Design, Trial]:
     """Give the trials of a search and those that others left in the same folder of runs, all with all seeds."""
     space = outcome.space
     known = {design: trial for design, trial in outcome.trials.items() if design}

@@ -164,11 +164,11 @@ class Space(_File):
 
     def constant(self, ratio: int) -> Design:
         """Make the design with one ratio everywhere."""
-        return self.design((ratio,) * len(self.choices.places))
+        return self.design((ratio,) * len(self.choices.dimensions))
 
     def ratios(self, design: Design) -> tuple[int, ...]:
         """Give the ratios of the places of a design: what `design` made it from."""
-        return tuple(design[0].ratio(place.stage, max(1, place.block)) for place in self.choices.places)
+        return tuple(design[0].ratio(place.stage, max(1, place.block)) for place in self.choices.dimensions)
 
     def at(self, number: int) -> Design:
         """Give one of all designs, counted from 0; the ratio of the last place runs fastest."""
@@ -192,11 +192,11 @@ class Space(_File):
             ratios = self.ratios(design)
         except SpecError:  # of another number of stages
             return False
-        fits = all(ratio in place.ratios for ratio, place in zip(ratios, choices.places, strict=True))
+        fits = all(ratio in place.ratios for ratio, place in zip(ratios, choices.dimensions, strict=True))
         return fits and self.design(ratios, variant=str(design[0].variant), slot=design[0].slot) == design
 
     def _axes(self) -> list[tuple[Any, ...]]:
-        return [self.choices.variant, self.choices.slot, *(place.ratios for place in self.choices.places)]
+        return [self.choices.variant, self.choices.slot, *(place.ratios for place in self.choices.dimensions)]
 
     def run(self, design: Design, seed: int) -> Run:
         """Give the training of a candidate, tested on held-out images."""

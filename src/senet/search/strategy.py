@@ -34,7 +34,7 @@ class Score:
     params: int = 0
     latency_ms: float = math.nan
 
-    def goods(self, objectives: tuple[str, ...]) -> tuple[float, ...]:
+    def maximized(self, objectives: tuple[str, ...]) -> tuple[float, ...]:
         """Give the objectives as numbers of which more is better."""
         return tuple(OBJECTIVES[name] * float(getattr(self, name)) for name in objectives)
 
@@ -60,6 +60,6 @@ def merit(objectives: tuple[str, ...]) -> Callable[[Score], tuple[float, ...]]:
     """Give what a single winner is chosen by: the first objective, then the others to break ties."""
 
     def key(score: Score) -> tuple[float, ...]:
-        return score.goods(objectives)
+        return score.maximized(objectives)
 
     return key

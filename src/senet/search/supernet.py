@@ -18,8 +18,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from senet.data.dataset import Data
-from senet.errors import CheckpointError, NumericError, SpecError
-from senet.experiments.comparable import refuse_changed_images
+from senet.errors import NumericError, SpecError
 from senet.experiments.seeds import mix
 from senet.files.atomic import ensure_writable
 from senet.files.lock import waited
@@ -32,7 +31,7 @@ from senet.search.strategy import Design, Score
 from senet.search.supernet_scores import score_schemes, select
 from senet.signals import stoppable
 from senet.spec import SESpec
-from senet.training.checkpoint import Checkpoint, Checkpoints
+from senet.training.checkpoint import Checkpoint, Checkpoints, restoring
 from senet.training.learner import Learner
 from senet.training.order import epoch_plan
 from senet.training.progress import Progress
@@ -196,18 +195,14 @@ class SharedTraining:
         Raises:
             CheckpointError: if it is of other images, or not of this network.
         """
-        try:
-            refuse_changed_images(found.path, str(found.state["data"]), self.data.fingerprint)
+        way_out = "remove the folder of its checkpoints to train it again."
+        with restoring(found, "the shared network of this search", way_out=way_out):
+            if (images := found.state["data"]) != self.data.fingerprint:
+                raise ValueError(f"it is of other images: {images} -> {self.data.fingerprint}")
             self.learner.restore(found.weights, {"averaged": {}, **found.state})
             epoch, seconds = found.state["epoch"], float(found.state["seconds"])
             if epoch != found.step or found.step > self.epochs or not 0 <= seconds < math.inf:
                 raise ValueError(f"epoch {epoch} after {seconds} s is not step {found.step} of {self.epochs}")
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300]
-            raise CheckpointError(
-                f"{found.path} does not fit the shared network of this search ({reason}); remove the folder of its "
-                "checkpoints to train it again."
-            ) from error
         return found.step, seconds
 
     def _epoch(self, epoch: int) -> Iterator[tuple[float, float, float]]:
@@ -267,7 +262,7 @@ def score_space(
 
 def _sampled(space: Space, seed: int) -> list[SESpec]:
     """Give the widest, the narrowest and some random designs of a space."""
-    ratios = [place.ratios for place in space.choices.places]
+    ratios = [place.ratios for place in space.choices.dimensions]
     draw = random.Random(seed)
     middle = [tuple(map(draw.choice, ratios)) for _ in range(space.shared.middle)]
     schemes = [tuple(map(min, ratios)), tuple(map(max, ratios)), *middle]

@@ -1,14 +1,14 @@
-"""Checkpoints of a run: a kill, a full disk or a flipped bit costs at most the newest one.
+"""Write and read the checkpoints of a run; a kill, a full disk or a flipped bit costs at most the newest one.
 
-A checkpoint is one file, `step-00000123.pt` (`packing.py`). It is written beside its place, forced to the disk and
-moved there in one step; only then are older ones removed. What `latest` returns is what `save` was given, bit for bit.
+A checkpoint is one file, `step-00000123.pt` (`packing.py`). It is written to a temporary file, synced to the disk and
+renamed; only then are older ones removed. `latest` returns what `save` received, bit for bit.
 """
 
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from senet.files.documents import read_bytes
 from senet.training.earlier_checkpoints import read_earlier
 from senet.training.packing import pack, unpack
 
-__all__ = ["FAILPOINTS", "Checkpoint", "CheckpointWarning", "Checkpoints"]
+__all__ = ["FAILPOINTS", "Checkpoint", "CheckpointWarning", "Checkpoints", "restoring"]
 
-FORMAT = 2  # 1 was a folder of three files: `earlier.py`
+FORMAT = 2  # 1 was a folder of three files: `earlier_checkpoints.py`
 
 # In the order in which a save reaches them. Tests kill a process at each.
 FAILPOINTS = (
@@ -41,12 +41,12 @@ _NAME = re.compile(r"step-(\d{8,})(\.pt)?")
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint was passed over, or could not be removed."""
+    """A checkpoint was skipped, or could not be removed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint as it was saved, on the CPU.
+    """The content of a checkpoint, on the CPU.
 
     Attributes:
         step: optimizer steps done [1].
@@ -65,8 +65,8 @@ class Checkpoints:
     """The checkpoints of one run; one process writes (`RunLock`), any number may read.
 
     Args:
-        folder: where they live; made by the first save, in a folder that exists.
-        keep: how many remain, at least 1; with 1 a flipped bit leaves nothing to go back to.
+        folder: holds them; created by the first save, in a folder that exists.
+        keep: number of checkpoints to keep, at least 1; with 1 a flipped bit loses the run.
 
     Raises:
         SpecError: if `keep` is less than 1.
@@ -74,27 +74,27 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, keep: int = 2) -> None:
         if keep < 1:
-            raise SpecError(f"keep = {keep} would leave no checkpoint; give 1 or more.")
+            raise SpecError(f"keep = {keep} would leave no checkpoint; use 1 or more.")
         self.folder = folder
         self.keep = keep
 
     def save(self, step: int, *, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
-        """Write a checkpoint; when this returns it is on the disk.
+        """Write a checkpoint and sync it to the disk.
 
-        Strides, and memory that tensors share, come back as they were. Checkpoints of later steps are removed: they
-        were damaged, or belong to a run that was given up.
+        Strides, and memory that tensors share, are kept. Checkpoints of later steps are removed, because they are
+        damaged or belong to a training that was restarted.
 
         Args:
             step: optimizer steps done [1]; a checkpoint of the same step is replaced.
             weights: tensors by name.
-            state: dicts, lists, tuples, numbers, strings, booleans, None and tensors, nested as you like.
+            state: nested dicts, lists, tuples, numbers, strings, booleans, None and tensors.
 
         Returns:
             The file of the new checkpoint.
 
         Raises:
-            SpecError: if `step` is negative, or `state` holds something else: it could never be read again.
-            StorageError: if the disk refuses; the earlier checkpoints are whole and nothing is left behind.
+            SpecError: if `step` is negative, or `state` holds other types, which could not be read again.
+            StorageError: if the file cannot be written; earlier checkpoints are intact and no partial file remains.
         """
         if step < 0:
             raise SpecError(f"step = {step} is negative; count the optimizer steps from 0.")
@@ -103,7 +103,7 @@ class Checkpoints:
         failpoint("before_save")
         path = self.folder / f"step-{step:08d}.pt"
         try:
-            self.folder.mkdir(exist_ok=True)  # not its parents: a run folder that has gone is not made anew
+            self.folder.mkdir(exist_ok=True)  # not its parents: a run folder that was removed is not created again
         except OSError as cause:
             raise storage_error(path, cause) from cause
         write_bytes(path, packed)
@@ -113,15 +113,13 @@ class Checkpoints:
         return path
 
     def latest(self) -> Checkpoint | None:
-        """Read the newest checkpoint that is whole.
-
-        A damaged one is passed over with a `CheckpointWarning` that names it.
+        """Read the newest checkpoint that is not damaged; a damaged one is skipped with a `CheckpointWarning`.
 
         Returns:
-            None when there is no checkpoint at all.
+            None if there is no checkpoint.
 
         Raises:
-            CheckpointError: if there are checkpoints, and none is whole.
+            CheckpointError: if all checkpoints are damaged.
         """
         damaged: dict[Path, str] = {}
         while True:
@@ -131,21 +129,21 @@ class Checkpoints:
             try:
                 return _read(path) if path.suffix else Checkpoint(**read_earlier(path), path=path)
             except (CheckpointError, OSError) as error:
-                if path.exists():  # otherwise the run removed it meanwhile: look again
+                if path.exists():  # otherwise the run has removed it: search again
                     damaged[path] = str(error)
-                    warnings.warn(f"{error} It is passed over.", CheckpointWarning, stacklevel=2)
+                    warnings.warn(f"{error} It is skipped.", CheckpointWarning, stacklevel=2)
         if damaged:
             raise CheckpointError(
-                f"{self.folder}: none of {len(damaged)} checkpoints is whole; "
+                f"{self.folder}: all {len(damaged)} checkpoints are damaged; "
                 f"remove the folder to start again. The newest: {next(iter(damaged.values()))}"
             )
         return None
 
     def clear(self) -> None:
-        """Remove the folder with every checkpoint and whatever killed processes left.
+        """Remove the folder with all checkpoints and the partial files of killed processes.
 
         Raises:
-            StorageError: if the disk refuses.
+            StorageError: if it cannot be removed.
         """
         try:
             shutil.rmtree(self.folder)
@@ -183,5 +181,26 @@ def _read(path: Path) -> Checkpoint:
         what = f"format {found['format']} and step {found['step']}"
     except Exception as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().partition("\n")[0]
-        raise CheckpointError(f"{path} is damaged, or not of this torch ({torch.__version__}): {reason}.") from error
-    raise CheckpointError(f"{path} holds {what}; this senet reads format {FORMAT} under the name of its step.")
+        raise CheckpointError(
+            f"{path} is damaged, or of another version of torch than {torch.__version__}: {reason}."
+        ) from error
+    raise CheckpointError(f"{path} holds {what}; this senet reads format {FORMAT}, in a file named by its step.")
+
+
+@contextmanager
+def restoring(found: Checkpoint, owner: str, *, way_out: str) -> Iterator[None]:
+    """Turn the errors of values that do not fit into one that names the checkpoint.
+
+    Args:
+        found: the checkpoint that the block restores.
+        owner: what it should fit, for the message.
+        way_out: what to do, for the message.
+
+    Raises:
+        CheckpointError: if the block raises such an error.
+    """
+    try:
+        yield
+    except (CheckpointError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300].rstrip(".")
+        raise CheckpointError(f"{found.path} does not fit {owner} ({reason}); {way_out}") from error

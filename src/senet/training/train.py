@@ -24,20 +24,20 @@ from senet.costs import cost
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly
 from senet.experiments.comparable import refuse_changed_images
-from senet.experiments.early_stopping import Judge, Pruned, read_pruned
+from senet.experiments.early_stopping import Pruned, Pruner, read_pruned
 from senet.experiments.environment import Environment, changes, environment
 from senet.experiments.result import Epoch, Result
 from senet.experiments.run import Run
 from senet.files.lock import InUse, holder
 from senet.signals import Stop, stoppable
 from senet.training.allocator import keep_memory
-from senet.training.checkpoint import Checkpoint
+from senet.training.checkpoint import Checkpoint, restoring
 from senet.training.evaluation import Evaluation, evaluate
 from senet.training.initial_network import build, described
 from senet.training.learner import Learner
 from senet.training.map_sizes import refuse_small_maps
-from senet.training.moment import Moment, read_moment
 from senet.training.order import epoch_plan
+from senet.training.position import TrainingPosition, decode_position
 from senet.training.process_group import Group, joined
 from senet.training.progress import Progress
 from senet.training.progress import tensorboard as open_board
@@ -62,7 +62,7 @@ def train(
     fused: bool = True,
     graph: bool = False,
     watch: Callable[[Progress], None] | None = None,
-    judge: Judge | None = None,
+    pruner: Pruner | None = None,
     retry_failed: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Result:
@@ -81,7 +81,7 @@ def train(
         fused: run norms and blocks as one where that pays off (`senet.accelerate`).
         graph: record the step of a full batch as a CUDA graph, for small networks that a GPU outruns.
         watch: is told how it goes, at most four times a second.
-        judge: may stop the training after an epoch; None, as in every study, trains to the end.
+        pruner: may stop the training after an epoch; None, as in every study, trains to the end.
         retry_failed: train a run again that is known to fail.
         say: is told who trains in the folder now, whose end is then waited for; None refuses such a folder.
 
@@ -90,7 +90,7 @@ def train(
         Interrupted: if a signal asked to stop; the state is saved.
         NumericError: if the loss is beyond bounds or a weight is no number; the last checkpoint is from before.
         RunFailed: if the run is known to fail and shall not be tried again.
-        StoppedEarly: if the judge stops it, or has stopped it before; without a judge it then goes on.
+        StoppedEarly: if the pruner stops it, or has stopped it before; without a pruner it then goes on.
         StorageError: if the folder cannot be written, or another process trains there.
         UsageError: if the batch does not fit the images, the processes or the memory, or the step cannot be recorded.
     """
@@ -101,7 +101,7 @@ def train(
         if (finished := group.share(home.result)) is not None:
             refuse_changed_images(folder, finished.data, data.fingerprint)
             return finished
-        if judge is not None and (pruned := group.share(lambda: read_pruned(folder))) and pruned.rule == judge.rule:
+        if pruner is not None and (pruned := group.share(lambda: read_pruned(folder))) and pruned.rule == pruner.rule:
             refuse_changed_images(folder, pruned.data, data.fingerprint)
             raise StoppedEarly(f"{folder}: {pruned}")
         if where.type == "cuda" and group.size > 1:
@@ -111,10 +111,10 @@ def train(
         if (finished := group.share(home.result)) is not None:  # by another process, since the last look
             refuse_changed_images(folder, finished.data, data.fingerprint)
             return finished
-        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "judge": judge}
+        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "pruner": pruner}
         trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
         if tensorboard and group.leads:
-            board = open_board(folder, epoch=trainer.moment.epoch, images=len(data.test))
+            board = open_board(folder, epoch=trainer.position.epoch, images=len(data.test))
             trainer.report = stack.enter_context(board)
         return trainer.finish(trainer.run_epochs())
 
@@ -163,23 +163,23 @@ class _Trainer:
         fused: bool,
         graph: bool,
         watch: Callable[[Progress], None] | None,
-        judge: Judge | None,
+        pruner: Pruner | None,
     ) -> None:
         self.run, self.data, self.home, self.device, self.group, self.stop = run, data, home, device, group, stop
         self.recipe, self.workers, self.save_every, self.watch = run.recipe, workers, save_every, watch
-        self.judge = judge
+        self.pruner = pruner
         self.report: Callable[[Epoch], None] = lambda epoch: None
         self.train_set, self.test_set = data.train.to(device), data.test.to(device)
         self.steps = len(self._plan(0))
         self.maps = refuse_small_maps(run, data, processes=group.size)
         self.images = min(len(self.train_set), self.steps * self.recipe.batch_size)  # of an epoch
         self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused, graph=graph)
-        self.moment = Moment()
+        self.position = TrainingPosition()
         self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=graph)
         self.before: list[Environment] = []  # of the parts that were trained elsewhere
         if (found := group.share(home.checkpoints.latest)) is not None:
             self._restore(found)
-        self.loss = torch.tensor(self.moment.loss, dtype=torch.float64, device=device)
+        self.loss = torch.tensor(self.position.loss, dtype=torch.float64, device=device)
         group.share(lambda: home.write_curve(self._curve()))
         self._saved = self._lap_began = time.monotonic()
         self._said = 0.0
@@ -188,8 +188,8 @@ class _Trainer:
         """Train to the end; return the test after the last epoch."""
         last: Evaluation | None = None
         try:
-            while self.moment.epoch < self.recipe.epochs:
-                if not self.moment.step:
+            while self.position.epoch < self.recipe.epochs:
+                if not self.position.step:
                     self._leave_if_behind()
                 self._train_epoch()
                 last = self._end_epoch()
@@ -199,15 +199,18 @@ class _Trainer:
             raise
 
     def _leave_if_behind(self) -> None:
-        """Ask the judge between two epochs; what is stopped keeps its checkpoint."""
-        judge, curve = self.judge, self._curve()
-        if judge is None or (verdict := self.group.share(lambda: judge(self.run, curve, len(self.test_set)))) is None:
+        """Ask the pruner between two epochs; what is stopped keeps its checkpoint."""
+        pruner, curve = self.pruner, self._curve()
+        if (
+            pruner is None
+            or (threshold := self.group.share(lambda: pruner(self.run, curve, len(self.test_set)))) is None
+        ):
             return
         self._save()
         pruned = Pruned(
             run=self.run,
-            rule=judge.rule,
-            verdict=verdict,
+            rule=pruner.rule,
+            threshold=threshold,
             curve=curve,
             total=len(self.test_set),
             data=self.data.fingerprint,
@@ -228,7 +231,7 @@ class _Trainer:
             params=counted.params,
             macs=counted.macs,
             train_images=self.images,
-            train_seconds=self.moment.train_seconds,
+            train_seconds=self.position.train_seconds,
             data=self.data.fingerprint,
             environment=self.environment,
             before=tuple(self.before),
@@ -245,13 +248,13 @@ class _Trainer:
 
     def _train_epoch(self) -> None:
         """Take the steps of the epoch that are left."""
-        plan = self._plan(self.moment.epoch)[self.moment.step :]
+        plan = self._plan(self.position.epoch)[self.position.step :]
         batches = self.train_set.batches(plan, augment=self.recipe.augment, device=self.device, workers=self.workers)
         for (_, seed), (x, y) in zip(plan, batches, strict=True):
             self.loss += self.learner.step(x, y, lr=self._lr(), total=self._batch_size(), seed=seed)
-            self.moment.step += 1
-            self.moment.train_seconds += self._lap()
-            if self.moment.step % CHECK_EVERY == 0:
+            self.position.step += 1
+            self.position.train_seconds += self._lap()
+            if self.position.step % CHECK_EVERY == 0:
                 self._check()
             self._tell()
             self._between(may_save=True)
@@ -261,7 +264,7 @@ class _Trainer:
         """Test, write a line of the curve, and turn to the next epoch."""
         measured = self._test()
         self._lap()
-        moment = self.moment
+        moment = self.position
         epoch = Epoch(
             epoch=moment.epoch + 1,
             lr=self.learner.lr,
@@ -291,7 +294,7 @@ class _Trainer:
                 between=partial(self._between, may_save=False),  # the network may hold its averaged weights
             )
         if not math.isfinite(measured.loss):
-            raise self._diverged(f"the test loss of epoch {self.moment.epoch + 1} is {measured.loss}")
+            raise self._diverged(f"the test loss of epoch {self.position.epoch + 1} is {measured.loss}")
         return measured
 
     def _plan(self, epoch: int) -> list[tuple[Tensor, int]]:
@@ -299,29 +302,29 @@ class _Trainer:
 
     def _lr(self) -> float:
         """Give the learning rate of the next step."""
-        moment = self.moment.epoch + self.moment.step / self.steps
+        moment = self.position.epoch + self.position.step / self.steps
         return self.recipe.optim.lr * self.recipe.schedule.factor(
             moment, epochs=self.recipe.epochs, step=1 / self.steps
         )
 
     def _batch_size(self) -> int:
         """Count the images of the next step in all processes."""
-        return min(self.recipe.batch_size, self.images - self.moment.step * self.recipe.batch_size)
+        return min(self.recipe.batch_size, self.images - self.position.step * self.recipe.batch_size)
 
     def _curve(self) -> tuple[Epoch, ...]:
-        return tuple(Epoch(**line) for line in self.moment.curve)
+        return tuple(Epoch(**line) for line in self.position.curve)
 
     def _lap(self) -> float:
         """Give the time since the last lap and count it to the epoch."""
         before, self._lap_began = self._lap_began, time.monotonic()
-        self.moment.seconds += self._lap_began - before
+        self.position.seconds += self._lap_began - before
         return self._lap_began - before
 
     def _check(self) -> None:
-        images = min(self.images, self.moment.step * self.recipe.batch_size)
+        images = min(self.images, self.position.step * self.recipe.batch_size)
         loss = self.loss.item() / max(1, images)
         if not loss < DIVERGED:  # also if it is no number
-            raise self._diverged(f"the loss of epoch {self.moment.epoch + 1} is {loss:.3g}")
+            raise self._diverged(f"the loss of epoch {self.position.epoch + 1} is {loss:.3g}")
 
     def _diverged(self, what: str) -> NumericError:
         way_out = f"lower optim.lr ({self.recipe.optim.lr}), set recipe.clip=1, or use recipe.amp=off"
@@ -353,22 +356,22 @@ class _Trainer:
 
     def _save(self) -> None:
         self._check()
-        self.moment.loss = self.loss.item()
+        self.position.loss = self.loss.item()
         self._lap()
         self.group.share(self._write_checkpoint)
         self._saved = time.monotonic()
 
     def _write_checkpoint(self) -> None:
         if not self.learner.is_finite():
-            raise self._diverged(f"weights of epoch {self.moment.epoch + 1} are not finite")
+            raise self._diverged(f"weights of epoch {self.position.epoch + 1} are not finite")
         state = {
             "run": self.run.id,
             "data": self.data.fingerprint,
             "environments": [asdict(part) for part in (*self.before, self.environment)],
-            "moment": asdict(self.moment),
+            "moment": asdict(self.position),
             **self.learner.state(),
         }
-        step = self.moment.epoch * self.steps + self.moment.step
+        step = self.position.epoch * self.steps + self.position.step
         self.home.save(step, weights=self.learner.model.state_dict(), state=state)
 
     def _restore(self, found: Checkpoint) -> None:
@@ -376,17 +379,14 @@ class _Trainer:
         if state.get("run") != self.run.id:
             raise CheckpointError(f"{found.path} is of another run; {WAY_OUT}")
         refuse_changed_images(found.path, str(state.get("data")), self.data.fingerprint)
-        try:
+        with restoring(found, "its run", way_out=WAY_OUT):
             # an earlier version wrote the last one alone
             parts = state["environments"] if "environments" in state else [state["environment"]]
             self.before = [settings.record(Environment, part) for part in parts]
             images = len(self.test_set)
-            self.moment = read_moment(state["moment"], at=found.step, steps=self.steps, images=images)
+            self.position = decode_position(state["moment"], at=found.step, steps=self.steps, images=images)
             self.learner.restore(found.weights, state)
             changed = changes(self.before[-1], self.environment)
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise CheckpointError(f"{found.path} does not fit its run ({reason}); {WAY_OUT}") from error
         if not changed:
             self.before.pop()
         elif self.group.leads:
@@ -397,7 +397,7 @@ class _Trainer:
         if self.watch is None or not self.group.leads or now - self._said < WATCH_EVERY:
             return
         self._said = now
-        moment = self.moment
+        moment = self.position
         images = min(self.images, moment.step * self.recipe.batch_size)
         self.watch(
             Progress(

@@ -1,19 +1,17 @@
-"""What happens on a node of the cluster: it is examined, and trains one run.
+"""The functions that Ray runs on a node of the cluster: check the node, train one run, relay progress.
 
-Ray starts these functions, watches them and starts them again elsewhere when their process or node is lost; the run
-then goes on from the last checkpoint of its folder.
+Ray restarts a task elsewhere when its process or node dies; the run then resumes from its last checkpoint.
 """
 
 import hashlib
 import os
 import signal
 import threading
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import ray
 import torch
@@ -21,30 +19,29 @@ from ray.exceptions import RayError
 
 import senet
 from senet.errors import SenetError
-from senet.execution.workers import Job, Outcome, loaded
+from senet.execution.executors import RunOutcome, RunTrainer, load_cached
 from senet.experiments.data_spec import DataSpec
-from senet.experiments.failed_run import is_of_the_run
 from senet.experiments.run import Run
 from senet.files.lock import holder
 from senet.signals import stoppable
 from senet.training.progress import Progress
 
-__all__ = ["PROBE", "Board", "Expected", "Refused", "examine", "source_digest", "train"]
+__all__ = ["PROBE", "Expected", "ProgressActor", "Refused", "examine", "source_digest", "train"]
 
 PROBE = "probe"
-PACE = 0.5  # seconds between two words with the board
+PACE = 0.5  # seconds between two messages to the actor
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the driver has and a node must have too.
+    """Properties of the driver that a node must share.
 
     Attributes:
-        folder: beside the folders of the runs; the driver holds its lock while it lives.
+        folder: a folder beside those of the runs; the driver holds its lock.
         token: content of the file `PROBE` in it.
         source: digest of senet's own files.
-        versions: of what decides the bits of a training.
-        images: fingerprints of the data sets, as the driver has them.
+        versions: versions of the libraries that determine the bits of a training.
+        images: fingerprints of the driver's data sets.
     """
 
     folder: Path
@@ -59,8 +56,8 @@ class Refused:
     """A node that cannot train a run.
 
     Attributes:
-        node: Ray's name of it.
-        reason: in a sentence, with the address of the node.
+        node: its ID in Ray.
+        reason: a sentence with the address of the node.
     """
 
     node: str
@@ -79,12 +76,12 @@ def source_digest() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide the bits of a training."""
+    """Return the versions of the libraries that determine the bits of a training."""
     return {"torch": torch.__version__}
 
 
 def examine(expected: Expected) -> str:
-    """Return why this node cannot train for the driver; empty if it can."""
+    """Return the reason why this node cannot train for the driver; empty if it can."""
     where = f"node {ray.util.get_node_ip_address()}"
     try:
         token = (expected.folder / PROBE).read_text(encoding="utf-8")
@@ -97,8 +94,8 @@ def examine(expected: Expected) -> str:
         )
     if not holder(expected.folder):
         return (
-            f"{where} does not see the driver's lock in {expected.folder.parent}; mount the shared disk with locks, so "
-            "that no run is trained twice."
+            f"{where} does not see the driver's lock in {expected.folder.parent}; mount the shared disk with support "
+            "for locks, so that no run is trained twice."
         )
     if source_digest() != expected.source:
         return f"{where} has another version of senet than the driver; install the same commit on all nodes."
@@ -108,10 +105,10 @@ def examine(expected: Expected) -> str:
     return ""
 
 
-def _examine_images(expected: Expected, job: Job, spec: DataSpec) -> str:
+def _examine_images(expected: Expected, trainer: RunTrainer, spec: DataSpec) -> str:
     where = f"node {ray.util.get_node_ip_address()}"
     try:
-        found = loaded(spec, job.setup).fingerprint
+        found = load_cached(spec, trainer.setup).fingerprint
     except SenetError as error:
         return f"{where}: {error}"
     if found != expected.images.get(spec, found):
@@ -119,67 +116,62 @@ def _examine_images(expected: Expected, job: Job, spec: DataSpec) -> str:
     return ""
 
 
-class Board:
-    """Progress on its way to the driver, and the driver's wish to stop; an actor, so that it outlives tasks."""
+class ProgressActor:
+    """A Ray actor that relays progress from the tasks to the driver, and the request to stop back to them."""
 
     def __init__(self) -> None:
         self._news: dict[str, Progress] = {}
         self._begun: set[str] = set()
         self._stopping = False
 
-    def tell(self, run: str, progress: Progress | None) -> bool:
-        """Take the progress of a run and return whether it should stop."""
+    def report(self, run: str, progress: Progress | None) -> bool:
+        """Store the progress of a run and return whether it should stop."""
         self._begun.add(run)
         if progress is not None:
             self._news[run] = progress
         return self._stopping
 
     def take(self) -> list[Progress]:
-        """Return the news since the last time, at most one a run."""
+        """Return the progress reported since the last call, at most once for each run."""
         news, self._news = list(self._news.values()), {}
         return news
 
     def stop(self) -> set[str]:
-        """Let all runs save and leave; return those that have begun."""
+        """Ask all runs to save and stop; return those that have begun."""
         self._stopping = True
         return self._begun
 
 
-def train(job: Job, run: Run, folder: Path, board: Any, expected: Expected) -> Outcome | Refused:
-    """Train a run on this node, or go on with it.
+def train(trainer: RunTrainer, run: Run, folder: Path, actor: Any, expected: Expected) -> RunOutcome | Refused:
+    """Train or resume a run on this node.
 
     Args:
-        job: how.
-        run: what.
+        trainer: trains the run.
+        run: what to train.
         folder: of the run, on the shared disk.
-        board: the actor `Board`.
-        expected: what this node must have.
+        actor: handle of the `ProgressActor`.
+        expected: what this node must share with the driver.
 
     Returns:
-        The result, or the error that ended it: Ray would try again what is raised.
+        The result, or the error that ended it: Ray would retry an error that is raised.
     """
-    with stoppable(), _in_touch(run, board) as news:
-        reason = examine(expected) or _examine_images(expected, job, run.data)
+    with stoppable(), _Reporter(run, actor) as reporter:
+        reason = examine(expected) or _examine_images(expected, trainer, run.data)
         if reason:
             return Refused(ray.get_runtime_context().get_node_id(), reason)
-        try:
-            return job(run, folder, news.set)
-        except Exception as error:
-            if isinstance(error, SenetError) or not is_of_the_run(error):
-                return error
-            return RuntimeError("".join(traceback.format_exception(error)))  # its class need not be known to the driver
+        return trainer.outcome(run, folder, reporter.set)
 
 
-class _in_touch:  # noqa: N801 (used as a function)
-    """Report to the board how a run goes, from a thread, and raise the flag of this process when the driver stops."""
+class _Reporter:
+    """Report progress to the actor from a thread, and set the stop flag of this process when the driver stops."""
 
-    def __init__(self, run: Run, board: Any) -> None:
-        self._run, self._board = run.id, board
+    def __init__(self, run: Run, actor: Any) -> None:
+        self._run, self._actor = run.id, actor
         self._progress: Progress | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._talk, daemon=True)
+        self._thread = threading.Thread(target=self._report, daemon=True)
 
-    def __enter__(self) -> "_in_touch":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -188,15 +180,15 @@ class _in_touch:  # noqa: N801 (used as a function)
         self._thread.join(PACE)
 
     def set(self, progress: Progress) -> None:
-        """Remember how the run goes."""
+        """Store the progress for the next report."""
         self._progress = progress
 
-    def _talk(self) -> None:
+    def _report(self) -> None:
         asked = False
         while not self._over.is_set():
             progress, self._progress = self._progress, None
-            with suppress(RayError):  # the board may be on its way to another node
-                if ray.get(self._board.tell.remote(self._run, progress), timeout=10 * PACE) and not asked:
+            with suppress(RayError):  # the actor may be restarting on another node
+                if ray.get(self._actor.report.remote(self._run, progress), timeout=10 * PACE) and not asked:
                     asked = True
                     os.kill(os.getpid(), signal.SIGUSR1)
             self._over.wait(PACE)

@@ -6,11 +6,11 @@ from senet.errors import SpecError
 from senet.search.space import Space
 from senet.search.strategy import Batch, Strategy
 
-__all__ = ["MOST", "grid", "scatter"]
+__all__ = ["MOST", "grid", "random_search"]
 
 MOST = 5_000
 """Designs that are listed: a larger space is walked by chance, a batch after the other, or not at all."""
-TOGETHER = 64  # of such a batch
+BATCH = 64  # of such a batch
 
 
 def grid(space: Space) -> Strategy:
@@ -30,7 +30,7 @@ def grid(space: Space) -> Strategy:
     return None
 
 
-def scatter(space: Space, *, seed: int = 0) -> Strategy:
+def random_search(space: Space, *, seed: int = 0) -> Strategy:
     """Ask for everything in a random order; what a budget leaves is a sample without repetition."""
     if space.plain:
         yield Batch(phase="plain", designs=((),))
@@ -43,7 +43,7 @@ def scatter(space: Space, *, seed: int = 0) -> Strategy:
     seen: set[int] = set()
     while len(seen) < space.size:
         new: dict[int, None] = {}
-        while len(new) < min(TOGETHER, space.size - len(seen)):
+        while len(new) < min(BATCH, space.size - len(seen)):
             number = draw.randrange(space.size)
             if number not in seen:
                 new[number] = None

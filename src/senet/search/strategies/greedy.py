@@ -46,7 +46,7 @@ def greedy(space: Space, *, merit: Callable[[Score], tuple[float, ...]]) -> Stra
     starts = [space.constant(r) for r in choices.constant]
     yield from ask("constant", starts)
     chosen = best(starts, starts[0])
-    for number, place in enumerate(choices.places):
+    for number, place in enumerate(choices.dimensions):
         ratios = space.ratios(chosen)
         tried = [space.design((*ratios[:number], r, *ratios[number + 1 :])) for r in place.ratios]
         yield from ask(str(place), [*tried, chosen])

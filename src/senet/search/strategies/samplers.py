@@ -9,7 +9,7 @@ from senet.search.strategy import OBJECTIVES, Batch, Design, Score, Strategy
 
 __all__ = ["nsga2", "tpe"]
 
-TIRED = 50  # proposals in a row that were all known: a small space is then searched through
+MAX_REPEATS = 50  # proposals in a row that were all known: a small space is then searched through
 
 
 def tpe(space: Space, *, seed: int = 0) -> Strategy:
@@ -44,7 +44,7 @@ def _walk(space: Space, sampler: Any, *, size: int) -> Strategy:
     optuna = _optuna()
     directions = ["maximize" if OBJECTIVES[name] > 0 else "minimize" for name in space.objectives]
     study = optuna.create_study(directions=directions, sampler=sampler)
-    axes: dict[str, tuple[Any, ...]] = {str(place): place.ratios for place in space.choices.places}
+    axes: dict[str, tuple[Any, ...]] = {str(place): place.ratios for place in space.choices.dimensions}
     axes |= {"variant": space.choices.variant, "slot": space.choices.slot}
     kinds = {name: optuna.distributions.CategoricalDistribution(values) for name, values in axes.items()}
     known: dict[Design, Score] = {}
@@ -52,7 +52,7 @@ def _walk(space: Space, sampler: Any, *, size: int) -> Strategy:
         yield Batch(phase="plain", designs=((),))
     seen: set[Design] = set()  # some may have no score: the budget of parameters refuses them
     known_in_a_row, everything = 0, space.size
-    while known_in_a_row < TIRED and len(seen) < everything:
+    while known_in_a_row < MAX_REPEATS and len(seen) < everything:
         asked = [study.ask(kinds) for _ in range(size)]
         designs = [_design(space, trial.params) for trial in asked]
         new = [design for design in dict.fromkeys(designs) if design not in seen]
@@ -69,5 +69,5 @@ def _walk(space: Space, sampler: Any, *, size: int) -> Strategy:
 
 
 def _design(space: Space, params: dict[str, Any]) -> Design:
-    ratios = tuple(params[str(place)] for place in space.choices.places)
+    ratios = tuple(params[str(place)] for place in space.choices.dimensions)
     return space.design(ratios, variant=params["variant"], slot=params["slot"])

@@ -7,38 +7,38 @@ from statistics import fmean
 from senet.data.loading import load_for
 from senet.execution.store import Store
 from senet.experiments.setup import Setup
-from senet.search.outcome import Outcome
+from senet.search.outcome import SearchOutcome
 from senet.search.strategy import Design
 from senet.training.evaluation import evaluate
 from senet.training.initial_network import build
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 
-__all__ = ["Claim", "claims", "tested"]
+__all__ = ["Selection", "selections", "test_accuracies"]
 
 Accuracies = Mapping[Design, Mapping[int, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Selection:
     """What one way of choosing would say.
 
     Attributes:
-        way: in words.
+        criterion: in words.
         design: what it takes.
         test: mean test accuracy over the seeds of the search [%].
         reference: a constant ratio that was trained too; None if there is none.
         gain: against the reference, likewise [percentage points]; nan without it.
     """
 
-    way: str
+    criterion: str
     design: Design
     test: float
     reference: Design | None
     gain: float
 
 
-def tested(outcome: Outcome, store: Store, setup: Setup) -> Accuracies:
+def test_accuracies(outcome: SearchOutcome, store: Store, setup: Setup) -> Accuracies:
     """Test every network that the search trained, from the weights in its folder [%].
 
     Args:
@@ -63,7 +63,7 @@ def tested(outcome: Outcome, store: Store, setup: Setup) -> Accuracies:
     return found
 
 
-def claims(outcome: Outcome, tests: Accuracies) -> list[Claim]:
+def selections(outcome: SearchOutcome, tests: Accuracies) -> list[Selection]:
     """Set the choice by held-out images beside the choice by the test set, over the same trainings.
 
     The second is how the KTH report chose. It takes the largest of several noisy numbers and prints that very number,
@@ -77,8 +77,8 @@ def claims(outcome: Outcome, tests: Accuracies) -> list[Claim]:
     ways = [("held-out images", outcome.chosen), ("the test set, as KTH", max(means, key=lambda d: means[d]))]
     base = means[reference] if reference is not None else float("nan")
     return [
-        Claim(
-            way=f"chosen by {way}",
+        Selection(
+            criterion=f"chosen by {way}",
             design=design,
             test=means[design],
             reference=reference,

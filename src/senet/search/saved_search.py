@@ -10,11 +10,11 @@ from senet.errors import CheckpointError, SpecError, UsageError
 from senet.experiments.result import MOST_LOSS, MOST_PARAMS, MOST_SECONDS, within
 from senet.files.documents import DocumentError, parse_json, read_text
 
-__all__ = ["Listed", "Said", "SharedSaid", "SharedScore", "read_said"]
+__all__ = ["SavedDesign", "SavedScore", "SavedSearch", "SavedShared", "read_saved_search"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class SavedDesign:
     """A design that a search has trained, to the end or not.
 
     Attributes:
@@ -37,7 +37,7 @@ class Listed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedScore:
+class SavedScore:
     """What the shared network says of a design.
 
     Attributes:
@@ -57,7 +57,7 @@ class SharedScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedSaid:
+class SavedShared:
     """What the shared network says, and what that cost.
 
     Attributes:
@@ -66,7 +66,7 @@ class SharedSaid:
         score_seconds: of all designs together.
     """
 
-    scores: Mapping[str, SharedScore]
+    scores: Mapping[str, SavedScore]
     train_seconds: float
     score_seconds: float
 
@@ -76,7 +76,7 @@ class SharedSaid:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
+class SavedSearch:
     """What only the search itself could measure.
 
     Attributes:
@@ -90,16 +90,16 @@ class Said:
 
     space: str
     strategy: str
-    trials: tuple[Listed, ...]
-    pruned: tuple[Listed, ...] = ()
+    trials: tuple[SavedDesign, ...]
+    pruned: tuple[SavedDesign, ...] = ()
     refused: Mapping[str, int] = field(default_factory=dict)
-    shared: SharedSaid | None = None
+    shared: SavedShared | None = None
 
     def __post_init__(self) -> None:
         for design, params in self.refused.items():
             within(f"refused[{design!r}]", params, 1, MOST_PARAMS)
 
-    def listed(self, design: str) -> Listed:
+    def listed(self, design: str) -> SavedDesign:
         """Return what is said of a design.
 
         Raises:
@@ -109,14 +109,14 @@ class Said:
             if one.design == design:
                 return one
         if design in self.refused:
-            return Listed(design=design, params=self.refused[design])
+            return SavedDesign(design=design, params=self.refused[design])
         raise UsageError(
             f"search.json does not list {design}, which {self.strategy} asks for in {self.space}; leave --report-only "
             "out, and what is missing is trained."
         )
 
 
-def read_said(folder: Path) -> Said:
+def read_saved_search(folder: Path) -> SavedSearch:
     """Read `search.json` in the folder of a report.
 
     Raises:
@@ -125,7 +125,7 @@ def read_said(folder: Path) -> Said:
     """
     path = folder / "search.json"
     try:
-        return settings.record(Said, _needed(parse_json(read_text(path))), place=str(path))
+        return settings.record(SavedSearch, _needed(parse_json(read_text(path))), place=str(path))
     except FileNotFoundError:
         raise UsageError(
             f"{path} does not exist: there is no report to write again; leave --report-only out."
@@ -138,14 +138,14 @@ def read_said(folder: Path) -> Said:
 
 def _needed(values: Any) -> Any:
     """Leave out what a report tells its readers and nothing here needs."""
-    said = _fields_of(Said, values)
+    said = _fields_of(SavedSearch, values)
     if isinstance(said, dict):
         for name in ("trials", "pruned"):
             if isinstance(said.get(name), list):
-                said[name] = [_fields_of(Listed, one) for one in said[name]]
-        said["shared"] = shared = _fields_of(SharedSaid, said.get("shared"))
+                said[name] = [_fields_of(SavedDesign, one) for one in said[name]]
+        said["shared"] = shared = _fields_of(SavedShared, said.get("shared"))
         if isinstance(shared, dict) and isinstance(shared.get("scores"), dict):
-            shared["scores"] = {name: _fields_of(SharedScore, one) for name, one in shared["scores"].items()}
+            shared["scores"] = {name: _fields_of(SavedScore, one) for name, one in shared["scores"].items()}
     return said
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from senet import settings
 from senet.experiments.result import MOST_LOSS, MOST_SECONDS, Epoch, check_curve, within
 
-__all__ = ["Moment", "read_moment"]
+__all__ = ["TrainingPosition", "decode_position"]
 
 
 @dataclass
-class Moment:
+class TrainingPosition:
     """Where a training stands between two steps.
 
     Attributes:
@@ -31,11 +31,11 @@ class Moment:
     curve: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_moment(values: Mapping[str, Any], *, at: int, steps: int, images: int) -> Moment:
+def decode_position(values: Mapping[str, Any], *, at: int, steps: int, images: int) -> TrainingPosition:
     """Decode where a training stood.
 
     Args:
-        values: as `asdict` made them of a `Moment`.
+        values: as `asdict` made them of a `TrainingPosition`.
         at: steps that it had taken in all.
         steps: of an epoch.
         images: that it is tested on.
@@ -43,7 +43,7 @@ def read_moment(values: Mapping[str, Any], *, at: int, steps: int, images: int) 
     Raises:
         ValueError: if it cannot have stood there.
     """
-    moment = settings.record(Moment, values)
+    moment = settings.record(TrainingPosition, values)
     within("loss", moment.loss, 0, MOST_LOSS)
     within("seconds", moment.seconds, 0, MOST_SECONDS)
     within("train_seconds", moment.train_seconds, 0, MOST_SECONDS)

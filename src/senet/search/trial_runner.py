@@ -7,19 +7,19 @@ from typing import Protocol, runtime_checkable
 
 from senet.execution.execute import execute
 from senet.execution.store import Store
-from senet.experiments.early_stopping import Judge, Pruned, Rule
+from senet.experiments.early_stopping import Pruned, Pruner, Rule
 from senet.experiments.failed_run import Failed, failures
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
 from senet.training.progress import Progress
 
-__all__ = ["Bench", "Board", "Boards"]
+__all__ = ["OpenDisplay", "ProgressDisplay", "TrialRunner"]
 
 
 @runtime_checkable
-class Board(Protocol):
-    """Shows how many runs go; see `senet.reports.console.Board`."""
+class ProgressDisplay(Protocol):
+    """Shows how many runs go; see `senet.reports.console.ProgressDisplay`."""
 
     total: int
     done: int
@@ -34,18 +34,18 @@ class Board(Protocol):
         """Count a run that has ended."""
 
 
-Boards = Callable[[int], AbstractContextManager[Board]]
-"""Makes a board for a number of runs."""
+OpenDisplay = Callable[[int], AbstractContextManager[ProgressDisplay]]
+"""Makes a display for a number of runs."""
 
 
 @dataclass(kw_only=True)
-class Bench:
+class TrialRunner:
     """Trains what a search asks for, and remembers the order in which it was asked.
 
     Attributes:
         store: where results are and go.
         setup: device, processes, paths.
-        board: shows how it goes.
+        display: shows how it goes.
         rule: stops trainings that fall behind; the plain network is never stopped, and never held against others.
         by: `accuracy` or `loss`: what the rule looks at.
         retry_failed: train runs again that failed before.
@@ -53,7 +53,7 @@ class Bench:
 
     store: Store
     setup: Setup
-    board: Board
+    display: ProgressDisplay
     rule: Rule = field(default_factory=Rule)
     by: str = "accuracy"
     retry_failed: bool = False
@@ -65,20 +65,20 @@ class Bench:
         Raises:
             RunFailed: at the end, if runs failed by themselves.
         """
-        self.board.total = max(self.board.total, self.board.done + len(set(runs)))
-        judge = self._judge(runs) if self.rule else None
+        self.display.total = max(self.display.total, self.display.done + len(set(runs)))
+        pruner = self._pruner(runs) if self.rule else None
         stopped: list[Pruned] = []
         failed: list[Failed] = []
         for ended in execute(
             runs,
             self.store,
             self.setup,
-            watch=self.board.watch,
-            say=self.board.note,
-            judge=judge,
+            watch=self.display.watch,
+            say=self.display.note,
+            pruner=pruner,
             retry_failed=self.retry_failed,
         ):
-            self.board.end(ended)
+            self.display.end(ended)
             if isinstance(ended, Result):
                 yield ended
             elif isinstance(ended, Pruned):
@@ -89,10 +89,10 @@ class Bench:
         if failed:
             raise failures(failed, len(runs))
 
-    def _judge(self, runs: Sequence[Run]) -> Judge:
+    def _pruner(self, runs: Sequence[Run]) -> Pruner:
         for run in runs:
             asked = self.order.setdefault(run.seed, [])
             if run.se and run.id not in asked:
                 asked.append(run.id)
         order = {seed: tuple(ids) for seed, ids in self.order.items()}
-        return Judge(rule=self.rule, root=self.store.root, order=order, by=self.by)
+        return Pruner(rule=self.rule, root=self.store.root, order=order, by=self.by)
