@@ -327,7 +327,7 @@ def test_a_whole_checkpoint_under_another_name_is_refused(tmp_path: Path) -> Non
         checkpoints.latest()
 
 
-def test_a_newer_format_is_passed_over_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_format_is_skipped_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, **contents(1))
     monkeypatch.setattr("senet.training.checkpoint.FORMAT", 3)
@@ -522,7 +522,7 @@ def test_a_forged_checkpoint_with_a_right_digest_is_refused_before_memory_is_spe
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_not_a_file_is_passed_over(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_what_is_not_a_file_is_skipped(tmp_path: Path, make: Callable[[Path], None]) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, **contents(1))
     make(tmp_path / "step-00000002.pt")

@@ -134,7 +134,7 @@ class Checkpoints:
                     warnings.warn(f"{error} It is skipped.", CheckpointWarning, stacklevel=2)
         if damaged:
             raise CheckpointError(
-                f"{self.folder}: all {len(damaged)} checkpoints are damaged; "
+                f"{self.folder}: none of {len(damaged)} checkpoints is readable; "
                 f"remove the folder to start again. The newest: {next(iter(damaged.values()))}"
             )
         return None
