@@ -365,6 +365,53 @@ def test_the_level_holds_nearly_where_one_design_spreads_more(wild: float, seeds
     assert max(above, below) < 0.045
 
 
+def true_difference(gain: float, *, level: float, seed_sd: float, image_sd: float) -> float:
+    """Return the expected difference of accuracies over all images and seeds that `simulated` draws from [points]."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    spread = (4 + 0.01 + seed_sd**2 + image_sd**2) ** 0.5
+    ours, theirs = (1 / (1 + np.exp(-(level + more + spread * nodes))) for more in (gain, 0.0))
+    return float(100 * (weights * (ours - theirs)).sum() / weights.sum())
+
+
+def check_coverage(experiments: int, *, gain: float, designs: int, seeds: int, images: int, **kind: float) -> None:
+    """Check that intervals hold a true difference as often as they say, and on each side."""
+    rng, truth = np.random.default_rng(3), true_difference(gain, **kind)
+    above = below = 0
+    for _ in range(experiments):
+        found = compared(simulated(rng, designs=designs, seeds=seeds, images=images, gain=gain, **kind))[0]
+        above += found.low > truth
+        below += found.high < truth
+    assert max(above, below) / experiments < 0.025 + 3 * math.sqrt(0.025 / experiments)
+
+
+def test_intervals_hold_a_true_difference() -> None:
+    check_coverage(250, gain=1.0, designs=1, seeds=3, images=100, level=1.0, seed_sd=0.2, image_sd=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [2, 5, 10])
+@pytest.mark.parametrize(("designs", "images"), [(1, 50), (3, 500)])
+@pytest.mark.parametrize("gain", [-0.5, 0.3, 2.0])
+def test_coverage_holds_for_differences_of_any_size(gain: float, designs: int, images: int, seeds: int) -> None:
+    kind = {"level": 1.5, "seed_sd": 0.2, "image_sd": 0.5}
+    check_coverage(2_000, gain=gain, designs=designs, seeds=seeds, images=images, **kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("designs", "seeds", "images"), [(1, 5, 2_000), (3, 8, 500), (1, 10, 10_000)])
+def test_a_visible_difference_shows_on_a_sample_of_images_too(designs: int, seeds: int, images: int) -> None:
+    rng, kind = np.random.default_rng(4), {"level": 1.0, "seed_sd": 0.1, "image_sd": 0.5}
+    size = {"designs": designs, "seeds": seeds, "images": images}
+    visible = statistics.fmean(compared(simulated(rng, **size, **kind))[0].visible for _ in range(40))
+    low, high = 0.0, 5.0
+    for _ in range(40):
+        gain = (low + high) / 2
+        low, high = (gain, high) if true_difference(gain, **kind) < visible else (low, gain)
+    experiments = 150 if images > 2_000 else 500
+    shown = [compared(simulated(rng, gain=gain, **size, **kind))[0].low > 0 for _ in range(experiments)]
+    assert 0.7 < statistics.fmean(shown) < 0.95
+
+
 def normal_studies(rng: np.random.Generator, *, designs: int, seeds: int, gain: float) -> list[Difference]:
     table = rng.normal(size=seeds) + rng.normal(scale=0.5**0.5, size=(designs + 1, seeds))  # differences spread by 1
     table[1:] += gain
