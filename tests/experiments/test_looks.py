@@ -68,10 +68,11 @@ def check(experiments: int, looks: tuple[int, ...], designs: int) -> None:
 
 
 def test_over_all_looks_few_verdicts_are_wrong() -> None:
-    check(120, (3, 5, 8), designs=1)
+    check(60, (3, 5, 8), designs=1)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("designs", [1, 4])
 @pytest.mark.parametrize("most", [8, 20])
 def test_over_all_looks_the_level_holds(most: int, designs: int) -> None:
@@ -80,7 +81,7 @@ def test_over_all_looks_the_level_holds(most: int, designs: int) -> None:
 
 @pytest.mark.slow
 def test_looking_without_spending_is_wrong_too_often() -> None:
-    """The control of the tests above: with 5 % at every look a third more studies than that find what is not there."""
+    """The control of the tests above: with 5 % at every look more than 10 % of studies find what is not there."""
     rng, wrong = np.random.default_rng(6), 0
     for _ in range(2_000):
         table = rng.normal(size=(2, 20))

@@ -181,6 +181,18 @@ def test_rows_share_their_spread_with_the_degrees_of_freedom_of_blocks() -> None
         assert (spread.df, spread.common) == (20, True)
 
 
+def test_a_missing_seed_costs_one_degree_of_freedom() -> None:
+    rng = np.random.default_rng(0)
+    rows = [dict(enumerate(row)) for row in rng.normal(size=(4, 5))]
+    whole = spreads(rows[1:], rows[0])[0]
+    del rows[3][2]
+    lacking = spreads(rows[1:], rows[0])[0]
+    assert (whole.df, lacking.df) == (12, 11)
+    assert lacking.variance != whole.variance
+    rows[3][7] = 100.0  # a seed that no other row has says nothing
+    assert spreads(rows[1:], rows[0])[0].variance == pytest.approx(lacking.variance)
+
+
 def test_a_row_that_spreads_more_ends_the_common_spread_and_dunnett() -> None:
     rng = np.random.default_rng(4)
     table = rng.normal(size=(4, 8)) * np.array([[0.1], [0.1], [0.1], [5.0]])
@@ -335,7 +347,7 @@ def check_level(experiments: int, **kind: Any) -> None:
 def test_without_a_difference_few_intervals_exclude_it(
     designs: int, seeds: int, images: int, level: float, seed_sd: float
 ) -> None:
-    check_level(300, designs=designs, seeds=seeds, images=images, level=level, seed_sd=seed_sd, image_sd=0.3)
+    check_level(200, designs=designs, seeds=seeds, images=images, level=level, seed_sd=seed_sd, image_sd=0.3)
 
 
 @pytest.mark.slow

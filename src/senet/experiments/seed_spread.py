@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Spread", "spreads"]
 
@@ -64,19 +65,31 @@ def _residual(rows: Sequence[Mapping[int, float]]) -> tuple[float, int]:
     """Return the residual variance of the additive model, by least squares, and its degrees of freedom."""
     import numpy as np
 
-    seeds = {seed: at for at, seed in enumerate(sorted(set().union(*rows)))}
-    cells = [(number, seeds[seed], value) for number, row in enumerate(rows) for seed, value in row.items()]
-    design = np.zeros((len(cells), len(rows) + len(seeds)))
-    for at, (row, seed, _) in enumerate(cells):
-        design[at, row] = design[at, len(rows) + seed] = 1
-    values = np.array([value for *_, value in cells])
-    centred = values - values.mean()
-    fitted, _, rank, _ = np.linalg.lstsq(design, centred, rcond=None)
-    df = len(cells) - int(rank)
-    if not df:
-        return 0.0, 0
-    squares = float(((centred - design @ fitted) ** 2).sum())
-    return _cleared(squares / df, float(np.abs(values).max())), df
+    largest = max(abs(value) for row in rows for value in row.values())
+    if len({frozenset(row) for row in rows}) == 1:
+        df = (len(rows) - 1) * (len(rows[0]) - 1)
+        squares = float((_centred(rows, sorted(rows[0])) ** 2).sum())
+    else:
+        seeds = {seed: at for at, seed in enumerate(sorted(set().union(*rows)))}
+        cells = [(number, seeds[seed], value) for number, row in enumerate(rows) for seed, value in row.items()]
+        design = np.zeros((len(cells), len(rows) + len(seeds)))
+        for at, (row, seed, _) in enumerate(cells):
+            design[at, row] = design[at, len(rows) + seed] = 1
+        values = np.array([value for *_, value in cells])
+        values -= values.mean()
+        fitted, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
+        df = len(cells) - int(rank)
+        squares = float(((values - design @ fitted) ** 2).sum())
+    return (_cleared(squares / df, largest), df) if df else (0.0, 0)
+
+
+def _centred(rows: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> Any:
+    """Return the residuals of rows that all have these seeds, `(rows, seeds)`."""
+    import numpy as np
+
+    values = np.array([[row[seed] for seed in seeds] for row in rows])
+    values -= values.mean(axis=1, keepdims=True)
+    return values - values.mean(axis=0, keepdims=True)
 
 
 def _unequal(rows: Sequence[Mapping[int, float]], baseline: Mapping[int, float]) -> bool:
@@ -88,17 +101,13 @@ def _unequal(rows: Sequence[Mapping[int, float]], baseline: Mapping[int, float])
     import numpy as np
     from scipy.special import fdtrc
 
-    seeds = sorted(set(baseline).intersection(*rows))
+    seeds, count = sorted(set(baseline).intersection(*rows)), len(rows) + 1
     if len(seeds) < 2:
         return False
-    values = np.array([[row[seed] for seed in seeds] for row in (baseline, *rows)])
-    values -= values.mean(axis=1, keepdims=True)
-    values -= values.mean(axis=0, keepdims=True)
-    count = len(values)
-    contrasts = (values**2).sum(axis=1) * count / (count - 1)
-    rest = (values**2).sum() - contrasts
+    residuals = _centred([baseline, *rows], seeds)
+    contrasts = (residuals**2).sum(axis=1) * count / (count - 1)
+    rest = np.maximum((residuals**2).sum() - contrasts, (ROUNDING * 100) ** 2)
     df, df_rest = len(seeds) - 1, (count - 2) * (len(seeds) - 1)
-    rest = np.maximum(rest, (ROUNDING * 100) ** 2)
     chances = fdtrc(df, df_rest, contrasts / df / (rest / df_rest))
     return bool((chances < LEVEL / count).any())
 
