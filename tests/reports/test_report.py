@@ -39,7 +39,7 @@ def test_a_report_says_on_what_and_for_how_long_it_was_trained(tmp_path: Path) -
     )
     assert "- Command: `senet run s.toml`" in report
     assert "**Verdict, where a difference of 0.5 points matters (--margin)**" in report
-    assert "- SE: undecided: " in report
+    assert "- SE, Bump: undecided: the results do not record which test images were right" in report
     assert "no design differs" not in report
 
 

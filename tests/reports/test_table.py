@@ -301,6 +301,10 @@ def test_designs_without_an_interval_share_a_line() -> None:
     mine = made_up((0,))
     lines = summarize(mine, results(mine, {"plain": {0: 700}, "se": {0: 710}, "bump": {0: 690}}))
     assert verdicts(mine, lines) == ["SE, Bump: undecided: one pair has no interval; 3 seeds are the least"]
+    mine = made_up((0, 1, 2))
+    right = {name: {seed: 700 + 10 * seed for seed in range(3)} for name in ("plain", "se", "bump")}
+    lines = summarize(mine, results(mine, right))
+    assert verdicts(mine, lines) == ["SE, Bump: undecided: the results do not record which test images were right"]
 
 
 # ---- reasons to be careful

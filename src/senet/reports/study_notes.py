@@ -21,7 +21,7 @@ def verdict_heading(study: Study) -> str:
 
 
 def verdicts(study: Study, lines: Sequence[Line]) -> list[str]:
-    """Return a sentence for every design: the verdict, and what the data allow; those without an interval share one."""
+    """Return a sentence for every design: the verdict, and what the data allow; those that share a reason share one."""
     said: dict[str, list[str]] = {}
     for line in lines:
         if line.results and line.difference is not None and line.verdict is not None:
@@ -34,7 +34,7 @@ def _verdict(study: Study, found: Difference, verdict: Verdict) -> str:
     if verdict.word == EQUAL:
         said = f"equal within the margin of {study.margin:g} points"
         said += f", and {'better' if found.mean > 0 else 'worse'} by less than that" * found.decided
-    if found.n < 2 or math.isnan(found.half):
+    if verdict.why:
         return said
     allowed = f"the data allow {found.low:+.2f} to {found.high:+.2f}"
     if verdict.decided:
