@@ -28,7 +28,7 @@ fast: .venv/.dev
 	$(BYTECODE) OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 slow: .venv/.dev
-	$(BYTECODE) $(BIN)/pytest -m "slow and not gpu"
+	$(BYTECODE) SENET_TESTS=all $(BIN)/pytest -m "not gpu"
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix .

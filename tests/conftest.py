@@ -10,19 +10,21 @@ import hypothesis
 import jaxtyping
 import pytest
 import torch
+from typecheck import check_signatures
 
 gc.disable()  # while tests are imported and collected: almost all that they make stays
 
-# before the first import of senet: from here on every call of the library checks its types and shapes
-jaxtyping.install_import_hook("senet", "typecheck.checked")
+check_signatures("senet")  # before its first import
 
 # what the shell of whoever starts the tests says of its terminal; children of the tests inherit it, too
 for name in ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "GITHUB_ACTIONS"):
     os.environ.pop(name, None)
 
 torch.set_num_threads(1)
-hypothesis.settings.register_profile("senet", deadline=None)  # a busy machine is no failure
-hypothesis.settings.load_profile("senet")
+# a busy machine is no failure, hence no deadline
+hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("all", deadline=None)
+hypothesis.settings.load_profile("all" if os.environ.get("SENET_TESTS") == "all" else "fast")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -215,7 +215,6 @@ def convolutions(draw):
     return layer, (draw(st.integers(1, 3)), layer.in_channels, *(draw(st.integers(5, 8)) for _ in range(dims)))
 
 
-@settings(deadline=None, max_examples=40)
 @given(convolutions())
 def test_a_convolution_costs_positions_times_window_times_inputs_times_outputs(case):
     layer, shape = case

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from senet.data import augment as A
@@ -37,7 +37,6 @@ def test_crop_is_a_slice_of_the_padded_image_at_every_offset(padding, mode, pad)
         assert torch.equal(y[i], padded[i, :, top : top + 6, left : left + 7])
 
 
-@settings(deadline=None)
 @given(h=SIDES, w=SIDES, pad=st.integers(1, 20), data=st.data())
 def test_reflection_goes_on_where_the_padding_is_wider_than_the_image(h, w, pad, data):
     top, left = data.draw(st.integers(0, 2 * pad)), data.draw(st.integers(0, 2 * pad))
@@ -55,7 +54,6 @@ def test_zero_padding_wider_than_the_image_reads_zeros(pad):
     assert torch.equal(y[1], x[1])
 
 
-@settings(deadline=None, max_examples=25)
 @given(
     h=SIDES,
     w=SIDES,
@@ -108,7 +106,6 @@ def test_cutout_away_from_the_edge_removes_its_whole_area():
     assert (y == 0).sum() == 16 * 16
 
 
-@settings(deadline=None)
 @given(h=st.integers(1, 60), w=st.integers(1, 60), smallest=st.floats(0.01, 1), seed=st.integers(0, 2**63))
 def test_boxes_lie_inside_the_image(h, w, smallest, seed):
     top, left, height, width = A.draw_box(h, w, smallest=smallest, random=A.generator(seed))

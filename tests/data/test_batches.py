@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from senet.data import Augment, DataSpec, Files, Tensors, load
@@ -39,7 +39,6 @@ def drawn(split: Tensors | Files, steps: list[tuple[torch.Tensor, int]], workers
     return [x for x, _ in split.batches(steps, augment=EVERYTHING, device="cpu", workers=workers)]
 
 
-@settings(deadline=None, max_examples=20)
 @given(start=st.integers(0, 3))
 def test_a_sliced_plan_gives_the_batches_of_the_whole_plan(start):
     split, steps = tensors(), plan()

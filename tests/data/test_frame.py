@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -52,7 +52,6 @@ def test_a_test_picture_is_torchvisions_resize_and_centre_crop_to_the_last_bit(
     assert frame.centre(picture).tobytes() == steps(picture).tobytes()
 
 
-@settings(deadline=None, max_examples=60)
 @given(side=SIDES, size=st.integers(1, 90), crop=st.floats(0.3, 1), cubic=st.booleans())
 def test_square_images_in_memory_get_the_bits_of_pictures(side, size, crop, cubic):
     frame = Frame(size, size, max(size, round(size / crop)), "bicubic" if cubic else "bilinear")
@@ -61,7 +60,6 @@ def test_square_images_in_memory_get_the_bits_of_pictures(side, size, crop, cubi
     assert np.array_equal(as_array(frame.centres(as_batch(pixels))), expected)
 
 
-@settings(deadline=None, max_examples=60)
 @given(data=st.data(), height=SIDES, width=SIDES, size=st.integers(1, 90), cubic=st.booleans())
 def test_boxes_of_images_in_memory_get_the_bits_of_boxes_of_pictures(data, height, width, size, cubic):
     frame = Frame(size, size, 0, "bicubic" if cubic else "bilinear")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import senet.data
@@ -81,7 +81,6 @@ def test_a_proportional_choice_keeps_every_class_within_one_of_its_share(labels,
     assert ((torch.bincount(labels[chosen], minlength=5) - share).abs() <= 1).all()
 
 
-@settings(deadline=None)
 @given(n=st.integers(1, 20), h=st.integers(1, 9), w=st.integers(1, 9), seed=st.integers(0, 99))
 def test_channel_statistics_are_those_of_float64(n, h, w, seed):
     images = torch.randint(256, (n, 3, h, w), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)

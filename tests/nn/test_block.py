@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import reference
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -86,7 +86,6 @@ def test_every_activation_equals_the_equations_in_loops(activation: str) -> None
     assert_equal_to_loops(block, normal(2, 5, 3, 3, dtype=torch.float64) * 9)
 
 
-@settings(max_examples=60)
 @given(
     channels=st.integers(1, 9),
     ratio=st.integers(1, 12),
@@ -153,7 +152,6 @@ def test_nosqueeze_gates_every_position_by_itself() -> None:
 # ---- laws
 
 
-@settings(max_examples=30)
 @given(
     variant=st.sampled_from([name for name in ALL_VARIANTS if name != "bump_conv"]),
     squeeze=st.sampled_from(["avg", "max"]),

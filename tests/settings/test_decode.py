@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from senet import settings
@@ -256,7 +255,6 @@ def made(values: dict[str, Any]) -> Run:
     return Run(**{**values, "se": se, "data": DataSpec(**values["data"]), "recipe": Recipe(**recipe)})
 
 
-@examples(max_examples=50)
 @given(values=RUNS)
 def test_a_run_comes_back_from_json_equal_and_with_its_id(values: dict[str, Any]) -> None:
     run = made(values)
@@ -266,7 +264,6 @@ def test_a_run_comes_back_from_json_equal_and_with_its_id(values: dict[str, Any]
     assert again.as_dict() == run.as_dict()
 
 
-@examples(max_examples=50)
 @given(values=st.tuples(RUNS, RUNS))
 def test_runs_have_equal_ids_exactly_when_they_are_equal(values: tuple[dict[str, Any], dict[str, Any]]) -> None:
     first, second = map(made, values)
@@ -321,7 +318,6 @@ def test_designs_are_written_as_words_tables_or_lists(words: object, designs: tu
     assert decoding.se_designs(words) == designs
 
 
-@examples(max_examples=50)
 @given(values=st.lists(SPECS, max_size=3))
 def test_every_design_can_be_written_as_a_table(values: list[dict[str, Any]]) -> None:
     designs = [SESpec(**v) for v in values]
@@ -405,7 +401,6 @@ TREES = st.recursive(SCALARS, lambda inner: st.dictionaries(NAMES, inner, max_si
 TABLES = st.dictionaries(NAMES, TREES, max_size=3)
 
 
-@examples(max_examples=50)
 @given(base=TABLES, changes=TABLES)
 def test_merging_keeps_what_is_not_changed_and_takes_what_is(base: dict[str, Any], changes: dict[str, Any]) -> None:
     before = json.dumps([base, changes])
@@ -419,7 +414,6 @@ def test_merging_keeps_what_is_not_changed_and_takes_what_is(base: dict[str, Any
             assert value == changes.get(key, base.get(key))
 
 
-@examples(max_examples=50)
 @given(base=TABLES, changes=TABLES)
 def test_merging_twice_is_merging_once_and_nothing_changes_nothing(
     base: dict[str, Any], changes: dict[str, Any]

@@ -649,7 +649,7 @@ def test_the_bombs_by_hand_are_read_when_they_are_harmless(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_broken_file_is_read_or_refused_and_nothing_else(tmp_path: Path, kind: str, data: st.DataObject) -> None:
     path = tmp_path / ("a.safetensors" if kind == "safetensors" else "a.pt")
