@@ -65,6 +65,8 @@ def is_safe(node: ast.AST | None, escapers: set[str], known: dict[str, list[ast.
             return safe(node.elt)
         case ast.Call() if name_of(node) in escapers | NUMBERS:
             return True
+        case ast.Call() if name_of(node) == "Panel":
+            return True  # its rows and title are texts, and each text is watched
         case ast.Call() if name_of(node) == "join":
             return safe(node.args[0])
         case ast.Call() if name_of(node) == "map":
@@ -107,11 +109,17 @@ def printed_as_it_is(text: str) -> Iterator[str]:
         name = name_of(node)
         where = f"{node.lineno}: {ast.unparse(node)[:100]}"
         rich = name == "print" and isinstance(node.func, ast.Attribute)  # it reads its markup in a plain string
-        texts = all(isinstance(arg, ast.Call) and name_of(arg) == "Text" for arg in node.args)
+        texts = all(isinstance(arg, ast.Call) and name_of(arg) in ("Text", "Panel") for arg in node.args)
         escaped = all(is_safe(arg, FOR_A_TERMINAL, {}) for arg in node.args)
         past_print = name in ("echo", "secho") or (name == "write" and "std" in ast.unparse(node.func))
         marked_up = name == "TextColumn" and not any(key.arg == "markup" for key in node.keywords)
-        if past_print or marked_up or (name in ("print", "Text") and (not escaped or (rich and not texts))):
+        unmarked_row = name == "add_row" and not texts  # of the table in a panel
+        if (
+            past_print
+            or marked_up
+            or unmarked_row
+            or (name in ("print", "Text") and (not escaped or (rich and not texts)))
+        ):
             yield where
         elif name in ("add_task", "update"):
             said = [*node.args[:1]] if name == "add_task" else []
@@ -173,6 +181,7 @@ def test_every_file_that_writes_markdown_is_watched() -> None:
         "sys.stdout.write(label)", "console().print(note)", "console().print(Text(note))", "print('a ' + note)",
         "bars.add_task(name, total=3)", "bars.update(task, description=name)", "TextColumn('{task.description}')",
         "print(', '.join(names))", "print(f'{one_line(a)} {b}')", "print('%s' % note)", "print(str(error))",
+        "table.add_row(note)", "table.add_row(Text(note))", "console.print(Panel(table, title=Text(note)))",
     ],
 )  # fmt: skip
 def test_a_print_of_a_text_as_it_is_would_be_seen(line: str) -> None:

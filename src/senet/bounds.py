@@ -113,11 +113,12 @@ RANGES: Mapping[str, Range] = {
     "--max-seeds": _count(3, 1_000),
     "--margin": Range(0, 100, above=True),
     "--detect": Range(0, 100, above=True),
-    "--save-every": Range(0, 1e9),
     "--jobs": _count(0, 4_096, "is one a core"),
-    "--threads": _count(0, 4_096, "shares the cores"),
-    "--per-gpu": _count(1, 256),
-    "--workers": _count(0, 4_096),
+    "save_every": Range(0, 1e9),
+    "threads": _count(0, 4_096, "divides the cores"),
+    "per_gpu": _count(1, 256),
+    "workers": _count(0, 4_096),
+    "statistics": _count(1, 10**9),
 }
 
 

@@ -187,7 +187,7 @@ def test_a_study_file_trains_its_base_with_changes(call, tmp_path: Path) -> None
     code, out, _ = call("report", "s.toml")
     assert code == 0
     assert "missing" in out
-    assert "no results yet, nothing written; `senet run s.toml --data-dir DIR` trains them" in out
+    assert "no results yet, nothing written; `senet run s.toml` trains them" in out
     assert not (tmp_path / "reports").exists()
     assert call("train", "s.toml", "--se", "bump", "--runs", "runs")[0] == 0
     code, out, _ = call("report", "s.toml")
@@ -247,7 +247,7 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("compare", "recipe.optm.lr=1"), 2, "Did you mean 'optim'?"),
         (("compare", "lr"), 2, "not an assignment"),
         (("compare", "--seeds", "0"), 2, "--seeds = 0 is out of range; give a whole number from 1 to 1,000"),
-        (("compare", "se.reduction=8"), 2, "by --se"),
+        (("compare", "se.reduction=8"), 2, "with --se"),
         (("compare", "-o", "/proc/x"), 5, "/proc/x"),
         (("eval", "run", "--weights", "x.pt"), 2, "its folder alone"),
         (("cost", "resnet20", "--num-classes", "-3"), 2, "num_classes = -3"),
@@ -263,24 +263,24 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("cost", "resnet51"), 2, "Did you mean 'resnet5"),
         (("models", "nope*"), 2, "no network matches"),
         (("insert", "senet:resnet7"), 2, "resnet8"),
-        (("insert", "resnet8", "--out", "x.pt"), 2, "--out x.pt"),
+        (("insert", "resnet8", "--out", "x.pt"), 2, "--output x.pt"),
         (("insert", "resnet8", "--slot", "last"), 2, "slot = 'last'"),
         (("insert", "resnet8", "--se", "plain"), 2, "one design at a time"),
         (("insert", "resnet8", "--weights", "nothing.pt"), 4, "nothing.pt"),
         (("insert", "resnet8", "--se", "standard", "--se", "bump"), 2, "--se is given 2 times, and insert takes one"),
         (("cost", "resnet8", "--se=bump", "--se=bump"), 2, "--se is given 2 times, and cost takes one"),
-        (("--debug", "train", "--se", "plain", "--se", "a", "--se", "b"), 2, "--se is given 3 times, and train takes"),
+        (("train", "--se", "plain", "--se", "a", "--se", "b"), 2, "--se is given 3 times, and train takes"),
         (("insert", "resnet8", "--se", "standard+bump"), 2, "insert takes one design at a time"),
-        (("compare", "--se", "plain"), 2, "give a design beside it, e.g. --se standard"),
+        (("compare", "--se", "plain"), 2, "add a design, e.g. --se standard"),
         (("compare", "--se", "plain", "--se=plain"), 2, "compares the plain network with itself"),
         (("train", "--epochs", "0"), 2, "epochs"),
         (("cost", "a", "b"), 2, "cost --help` shows"),
         (("cost", "resnet20", "--sea", "plain"), 2, "No such option: --sea"),
         (("cots",), 2, "Did you mean 'cost'? `senet --help` shows"),
         (("compare", "--seeds", "few"), 2, "--seeds"),
-        (("cost", "se_resnet50"), 2, "it is 'resnet50' with blocks, e.g. --se standard"),
-        (("compare", "--model", "SEResNet20"), 2, "it is 'resnet20' with blocks, e.g. --se standard"),
-        (("cost", "se-vgg16_bn"), 2, "it is 'vgg16_bn' with blocks"),
+        (("cost", "se_resnet50"), 2, "use 'resnet50' with blocks, e.g. --se standard"),
+        (("compare", "--model", "SEResNet20"), 2, "use 'resnet20' with blocks, e.g. --se standard"),
+        (("cost", "se-vgg16_bn"), 2, "use 'vgg16_bn' with blocks"),
         (("cost", "resnt20"), 2, "is not known. Did you mean 'resnet20'? `senet models` lists all"),
     ],
 )
@@ -428,7 +428,7 @@ def test_what_one_command_writes_the_others_read(call) -> None:  # type: ignore[
     assert counted["gated"]["se"]["params"] == 0
     code, _, err = call("eval", "folded", "--data", "digits", "--model", "resnet8")
     assert code == 2
-    assert "says itself which network it is" in err
+    assert "has its own network and weights" in err
 
 
 @pytest.mark.parametrize(
@@ -436,8 +436,8 @@ def test_what_one_command_writes_the_others_read(call) -> None:  # type: ignore[
     [
         (("compare", "-j", "-1"), "--jobs = -1 is out of range"),
         (("compare", "--jobs", "-100"), "--jobs = -100 is out of range"),
-        (("compare", "--threads", "-2"), "--threads = -2 is out of range"),
-        (("train", "--workers", "-3"), "--workers = -3 is out of range"),
+        (("compare", "--threads", "-2"), "threads = -2 is out of range"),
+        (("train", "--workers", "-3"), "workers = -3 is out of range"),
         (("search", "none.toml", "-s", "../../x"), "--strategy = '../../x' is not known"),
         (("search", "none.toml", "-s", "greedi"), "Did you mean 'greedy'?"),
     ],
@@ -493,7 +493,7 @@ def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there
     code, _, err = call("runs", "--clear", "failed")
     assert code == 2
     assert "would remove 1 runs" in err
-    assert "add --yes where nobody can be asked" in err
+    assert "add --yes, as there is no terminal to ask on" in err
     assert call("runs", "--clear", "done")[0] == 2
     with RunLock(next(tmp_path.glob("runs/*/result.json")).parent):
         code, out, _ = call("runs", "--clear", "all", "--yes")

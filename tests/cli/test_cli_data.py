@@ -49,6 +49,7 @@ def test_another_spelling_of_a_set_suggests_the_set(given):
 
 def test_the_setup_of_every_command_refuses_a_folder_that_is_not_there(tmp_path):
     from senet.cli.machine import make_setup
+    from senet.cli.settings_words import ImageSettings
 
     with pytest.raises(DataError, match="nowhere is not a folder"):
-        make_setup(tmp_path / "nowhere", "cpu", 1, 0)
+        make_setup(ImageSettings(), data_dir=tmp_path / "nowhere", device="cpu")

@@ -94,7 +94,7 @@ def test_a_finished_run_folds_from_its_folder_alone(call, tmp_path: Path) -> Non
     assert (told["chosen"], len(told["removed"]), told["test_images"]) == (2, 2, 50)
     code, _, err = call("fold", "run", "data.test_size=20")
     assert code == 2
-    assert "a run says itself what it is" in err
+    assert "run is a run and has its own weights and settings" in err
 
 
 @pytest.mark.parity
@@ -120,7 +120,7 @@ def test_a_network_of_another_library_folds_by_its_name(call, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("resnet8", "--data", "digits"), 2, "give them by --weights FILE"),
+        (("resnet8", "--data", "digits"), 2, "pass --weights FILE"),
         (("torchvision:resnet51", "--weights", "w.pt"), 2, "Did you mean resnet50"),
         (("resnt8", "--data", "digits", "--weights", "w.pt"), 2, "resnet8"),
         (("resnet8", "--data", "digits", "--weights", "w.pt"), 4, "does not exist"),

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from senet.cli.machine import make_setup
+from senet.cli.settings_words import StudySettings
 from senet.data import DataSpec
-from senet.errors import UsageError
+from senet.errors import SpecError, UsageError
 from senet.execution import processes
 from senet.execution.execute import execute
 from senet.execution.executors import RunTrainer
@@ -41,14 +42,14 @@ def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_every_process_gets_its_gpu(gpus: str, per_gpu: int, seen: tuple[str, ...]) -> None:
-    setup = make_setup(None, "auto", 0, 0, gpus=gpus, per_gpu=per_gpu)
+    setup = make_setup(StudySettings(per_gpu=per_gpu), jobs=0, gpus=gpus)
     assert (setup.gpus, setup.jobs, setup.device) == (seen, len(seen), "cuda")
 
 
 @pytest.mark.usefixtures("four_gpus")
 def test_numbers_count_among_the_gpus_that_a_batch_system_gave(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-5f,6,7")
-    assert make_setup(None, "auto", 0, 0, gpus="1,3").gpus == ("GPU-5f", "7")
+    assert make_setup(StudySettings(), jobs=0, gpus="1,3").gpus == ("GPU-5f", "7")
 
 
 @pytest.mark.usefixtures("four_gpus")
@@ -56,7 +57,7 @@ def test_numbers_count_among_the_gpus_that_a_batch_system_gave(monkeypatch: pyte
     ("gpus", "words"),
     [
         ("4", "'4' is not a GPU here; choose all, or of 0, 1, 2, 3"),
-        ("0,0", "names a GPU twice; --per-gpu lets runs share one"),
+        ("0,0", "names a GPU twice; per_gpu=2 lets runs share one"),
         ("", "'' is not a GPU here"),
         ("-1", "'-1' is not a GPU here"),
         ("0;1", "'0;1' is not a GPU here"),
@@ -64,21 +65,21 @@ def test_numbers_count_among_the_gpus_that_a_batch_system_gave(monkeypatch: pyte
 )
 def test_gpus_that_are_not_there_are_refused(gpus: str, words: str) -> None:
     with pytest.raises(UsageError) as error:
-        make_setup(None, "auto", 0, 0, gpus=gpus)
+        make_setup(StudySettings(), jobs=0, gpus=gpus)
     assert words in str(error.value)
 
 
 def test_gpus_without_a_gpu_contradictions_and_wrong_shares_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"^--gpus all: torch sees no GPU here"):
-        make_setup(None, "auto", 0, 0, gpus="all")
+    with pytest.raises(UsageError, match=r"^--gpus all: torch finds no GPU here"):
+        make_setup(StudySettings(), jobs=0, gpus="all")
     with pytest.raises(UsageError, match="contradict each other"):
-        make_setup(None, "cpu", 0, 0, gpus="0")
-    with pytest.raises(UsageError, match="--per-gpu"):
-        make_setup(None, "auto", 0, 0, gpus="all", per_gpu=0)
+        make_setup(StudySettings(), device="cpu", jobs=0, gpus="0")
+    with pytest.raises(SpecError, match="per_gpu = 0 is out of range"):
+        StudySettings(per_gpu=0)
     with pytest.raises(UsageError, match="leave out --gpus and --jobs"):
-        make_setup(None, "auto", 2, 0, cluster="auto")
+        make_setup(StudySettings(cluster="auto"), jobs=2)
     with pytest.raises(UsageError, match="the nodes choose the GPU"):
-        make_setup(None, "cuda:1", 0, 0, cluster="auto")
+        make_setup(StudySettings(cluster="auto"), device="cuda:1", jobs=0)
 
 
 class Look(RunTrainer):

@@ -11,6 +11,7 @@ from test_drive import SPACE, Laboratory, names, params
 
 from senet.errors import SpecError
 from senet.execution.store import Store
+from senet.experiments import decoding
 from senet.experiments.early_stopping import Pruned, Rule, Threshold, decode_pruned
 from senet.experiments.result import Result
 from senet.experiments.run import Run
@@ -21,7 +22,6 @@ from senet.reports.search_table import cells, csv_text, notes, walk
 from senet.search.driver import search
 from senet.search.findings import Findings
 from senet.search.outcome import SearchOutcome
-from senet.search.run_search import with_options
 from senet.search.space import Budget, read_space
 from senet.search.strategies.exhaustive import grid
 from senet.search.strategy import Design
@@ -138,16 +138,15 @@ def test_a_run_is_judged_by_those_that_the_search_asked_for_before_it(tmp_path: 
 
 def test_nothing_stops_early_unless_asked(tmp_path: Path) -> None:
     assert not SPACE.stop_early
-    assert with_options(SPACE, stop_early="median").stop_early.rule == "median"
-    assert with_options(EARLY).stop_early.rule == "median"
-    assert not with_options(EARLY, stop_early="off").stop_early
-    with pytest.raises(SpecError, match=r"stop_early\.rule = 'medium' is not known"):
-        with_options(SPACE, stop_early="medium")
-    with pytest.raises(SpecError, match=r"stop_early\.rule = 'halving' is not known; choose one of: median, off"):
-        with_options(SPACE, stop_early="halving")
     text = "[base]\ndata = { val_size = 100 }\n[choices]\nreduction = [[2, 4]]\n"
     (tmp_path / "a.toml").write_text('stop_early = "median"\n' + text)
     assert read_space(tmp_path / "a.toml").stop_early == Rule(rule="median")
+    assert not read_space(tmp_path / "a.toml", changes={"stop_early": "off"}).stop_early
+    changed = read_space(tmp_path / "a.toml", changes=decoding.assign(["stop_early.warmup=3", "budget.trials=7"]))
+    assert (changed.stop_early, changed.budget.trials) == (Rule(rule="median", warmup=3), 7)
+    for name in ("medium", "halving"):
+        with pytest.raises(SpecError, match=rf"stop_early\.rule = '{name}' is not known; choose one of: median, off"):
+            read_space(tmp_path / "a.toml", changes={"stop_early": {"rule": name}})
     (tmp_path / "a.toml").write_text(text + "[stop_early]\nrule = 'median'\nstartup = 3\nwarmup = 2\n")
     assert read_space(tmp_path / "a.toml").stop_early == Rule(rule="median", startup=3, warmup=2)
     (tmp_path / "a.toml").write_text(text.replace("100", "0") + "[stop_early]\nrule = 'median'\n")

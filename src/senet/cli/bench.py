@@ -1,4 +1,4 @@
-"""`senet bench`: blocks against the plain twin, timed."""
+"""`senet bench`: time blocks against the plain twin."""
 
 import sys
 from pathlib import Path
@@ -6,34 +6,73 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.options import Design, Json, Network
+from senet.cli.options import MACHINE, NETWORK, OUTPUT, Design, Json, Network
 from senet.cli.printing import print_json
 from senet.errors import UsageError
 from senet.text import command_line
 
 __all__ = ["bench"]
 
+TIMING = "Timing"  # panel of the help
+
 
 def bench(
     model: Network,
     se: Design = "standard",
-    mode: Annotated[str, typer.Option("--mode", help="train (forward and backward) or infer")] = "train",
-    shape: Annotated[str, typer.Option("--shape", help="Input: images, channels, height, width")] = "8,3,224,224",
+    timm: Annotated[
+        str | None,
+        typer.Option(
+            "--timm", metavar="NAME", rich_help_panel=NETWORK, help="Time this network of timm, too, e.g. seresnet50."
+        ),
+    ] = None,
     variant: Annotated[
         list[str] | None,
-        typer.Option("--variant", help="plain or se, alone or with accelerated, optimized, compiled; repeat"),
+        typer.Option(
+            "--variant", metavar="NAME ...", rich_help_panel=TIMING,
+            help="plain or se, alone or with accelerated, optimized, compiled; repeat it for more. Default: by --mode.",
+        ),
     ] = None,
-    timm: Annotated[str | None, typer.Option("--timm", help="Also this network of timm, e.g. seresnet50")] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="float32 or bfloat16")] = "float32",
-    threads: Annotated[int, typer.Option("--threads", help="Of one operator; 1 measures best")] = 1,
-    rounds: Annotated[int, typer.Option("--rounds", help="How often each variant is timed")] = 20,
-    channels_last: Annotated[bool, typer.Option(help="Memory format")] = True,
-    blocks: Annotated[bool, typer.Option("--blocks", help="Time every residual unit alone, too")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for bench.md, .json and .png")] = None,
+    mode: Annotated[
+        str,
+        typer.Option("--mode", metavar="NAME", rich_help_panel=TIMING, help="train (forward and backward) or infer."),
+    ] = "train",
+    shape: Annotated[
+        str,
+        typer.Option(
+            "--shape", metavar="N,C,H,W", rich_help_panel=TIMING, help="Input: images, channels, height, width."
+        ),
+    ] = "8,3,224,224",
+    dtype: Annotated[
+        str, typer.Option("--dtype", metavar="NAME", rich_help_panel=TIMING, help="float32 or bfloat16.")
+    ] = "float32",
+    channels_last: Annotated[
+        bool, typer.Option(rich_help_panel=TIMING, help="Memory format of input and weights.")
+    ] = True,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", rich_help_panel=TIMING, help="How often each variant is timed.")
+    ] = 20,
+    blocks: Annotated[
+        bool, typer.Option("--blocks", rich_help_panel=TIMING, help="Time every residual unit alone, too.")
+    ] = False,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", rich_help_panel=MACHINE, help="cpu, cuda, or cuda:1.")
+    ] = "cpu",
+    threads: Annotated[
+        int,
+        typer.Option(
+            "--threads", metavar="N", rich_help_panel=MACHINE, help="Threads of torch; one gives the steadiest times."
+        ),
+    ] = 1,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT,
+            help="The folder of bench.md, bench.json and bench.png. Default: nothing is written.",
+        ),
+    ] = None,
     as_json: Json = False,
-) -> None:
-    """Time a network with blocks against its plain twin, paired, as ratios."""
+) -> None:  # fmt: skip
+    """Time a network with blocks against its plain twin, in interleaved rounds, as ratios."""
     import torch
     from rich.progress import Progress
 

@@ -6,26 +6,30 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.machine import Machines
+from senet.cli.completion import complete_design
+from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import (
+    NETWORK,
     Batch,
     DataChoice,
+    DataDir,
+    Device,
     Epochs,
-    Fused,
+    Gpus,
+    Jobs,
     Json,
     Model,
     Output,
     Preset,
     Rate,
-    RetryFailed,
     Runs,
-    TensorBoard,
     Words,
 )
 from senet.cli.printing import warn_without_figures
 from senet.cli.run_settings import asked_values, check_models, defaults
 from senet.cli.seeds import PlannedSeeds
+from senet.cli.settings_words import StudySettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
 from senet.errors import UsageError
@@ -33,34 +37,39 @@ from senet.errors import UsageError
 __all__ = ["compare"]
 
 SEEDS = 5
-"""Repetitions of every design where no number is given."""
+"""Default number of repetitions of every design."""
 
 
 @unfolded
 def compare(
     words: Words = None,
-    data: DataChoice = None,
     model: Model = None,
     se: Annotated[
-        list[str] | None, typer.Option("--se", help="A design, repeatable: standard, bump:reduction=8")
+        list[str] | None,
+        typer.Option(
+            "--se", metavar="DESIGN ...", rich_help_panel=NETWORK, autocompletion=complete_design,
+            help="A design to compare with the plain network, see below; repeat it for more. Default: by data set.",
+        ),
     ] = None,
+    data: DataChoice = None,
+    data_dir: DataDir = None,
+    recipe: Preset = None,
     epochs: Epochs = None,
     batch_size: Batch = None,
     lr: Rate = None,
-    recipe: Preset = None,
     *,
     repeats: PlannedSeeds,
-    machine: Machines,
-    fused: Fused = True,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    gpus: Gpus = None,
+    settings: StudySettings,
     runs: Runs = Path("runs"),
-    retry_failed: RetryFailed = False,
     output: Output = None,
     as_json: Json = False,
-    tensorboard: TensorBoard = False,
-) -> None:
-    """Train a network plain and with SE designs, seed by seed, and say what the blocks bring and cost.
+) -> None:  # fmt: skip
+    """Train a network plain and with SE blocks, with the same seeds, and print what the blocks gain and cost.
 
-    The main job. Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
+    Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
     """
     from senet.experiments import decoding
     from senet.experiments.study import Row, Study
@@ -69,7 +78,7 @@ def compare(
     base = asked_values(
         words,
         data=data,
-        data_dir=machine.data_dir,
+        data_dir=data_dir,
         model=model,
         epochs=epochs,
         batch_size=batch_size,
@@ -77,12 +86,10 @@ def compare(
         recipe=recipe,
     )
     if "se" in base:
-        raise UsageError("compare takes its designs by --se, e.g. --se standard:reduction=8, not by se.NAME=VALUE.")
+        raise UsageError("compare takes designs with --se, e.g. --se standard:reduction=8, not as se.NAME=VALUE.")
     designs = list(dict.fromkeys(["plain", *(se or defaults(base["data"]["name"])[2])]))
     if designs == ["plain"]:
-        raise UsageError(
-            "--se plain compares the plain network with itself; give a design beside it, e.g. --se standard."
-        )
+        raise UsageError("--se plain compares the plain network with itself; add a design, e.g. --se standard.")
     rows = [decoding.run({**base, "se": design}) for design in designs]
     title = rows[0].data.title
     study = Study(
@@ -93,9 +100,9 @@ def compare(
     )
     study = plan.applied(study)
     check_models(study)
-    setup = machine.setup(fused=fused, tensorboard=tensorboard)
+    setup = make_setup(settings, data_dir=data_dir, device=device, jobs=jobs, gpus=gpus)
     folder = folder_for_report(output or Path("out") / study.name, plan.belongs(study), chosen=output is not None)
     warn_without_figures()
-    train = partial(train_all, runs=runs, setup=setup, quiet=as_json, retry_failed=retry_failed)
+    train = partial(train_all, runs=runs, setup=setup, quiet=as_json, retry_failed=settings.retry_failed)
     study, results, failed = plan.carry_out(study, train, quiet=as_json)
     finish(study, results, folder, as_json=as_json, failed=failed)

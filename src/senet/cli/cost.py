@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.options import Design, ImageSize, Json, Network, NumClasses
+from senet.cli.options import NETWORK, OUTPUT, Design, ImageSize, Json, Network, NumClasses
 from senet.cli.printing import print_json
 from senet.text import printable
 
@@ -15,9 +15,11 @@ def cost(
     model: Network,
     se: Design = "standard",
     size: ImageSize = None,
-    in_chans: Annotated[int, typer.Option("--in-chans", help="Channels of the input")] = 3,
+    in_chans: Annotated[
+        int, typer.Option("--in-chans", metavar="N", rich_help_panel=NETWORK, help="Channels of the input.")
+    ] = 3,
     num_classes: NumClasses = None,
-    blocks: Annotated[bool, typer.Option("--blocks", help="Show every block")] = False,
+    blocks: Annotated[bool, typer.Option("--blocks", rich_help_panel=OUTPUT, help="List every block.")] = False,
     as_json: Json = False,
 ) -> None:
     """Count parameters and multiply-adds of a network, and what its SE blocks add."""

@@ -6,57 +6,67 @@ from typing import Annotated
 
 import typer
 
+from senet.cli.completion import complete_model
 from senet.cli.machine import make_setup
+from senet.cli.option_groups import unfolded
 from senet.cli.options import (
-    BadImage,
+    NETWORK,
+    NETWORKS,
     Builder,
     ClassMap,
     DataChoice,
     DataDir,
+    Design,
     Device,
-    Download,
     Json,
     Normalization,
-    Words,
-    Workers,
+    Origin,
+    Weights,
 )
 from senet.cli.printing import print_json
 from senet.cli.run_settings import asked_values
+from senet.cli.settings_words import ImageSettings
 from senet.errors import UsageError
 from senet.text import one_line
 
 __all__ = ["evaluate"]
 
-MOST_CLASSES = 200  # of a confusion matrix that is printed
+MOST_CLASSES = 200  # larger confusion matrices are left out of the JSON
 
 
+@unfolded
 def evaluate(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a finished run or of a network")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN | NAME=VALUE",
+            help="The folder of a finished run or of a network, or none with --model; and settings such as "
+            "data.test_size=1000 workers=4.",
+        ),
     ] = None,
-    words: Words = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="A name of `senet models`, of timm or of torchvision")
+        str | None,
+        typer.Option(
+            "--model", "-m", metavar="NAME", rich_help_panel=NETWORK, autocompletion=complete_model, help=NETWORKS
+        ),
     ] = None,
-    se: Annotated[str, typer.Option("--se", help="Design of the blocks of --model")] = "plain",
-    weights: Annotated[Path | None, typer.Option("--weights", help="Weights of --model: .safetensors or .pt")] = None,
-    origin: Annotated[
-        str, typer.Option("--origin", help="Whose names the weights have: senet, timm, torchvision, kth, ...")
-    ] = "senet",
+    se: Design = "plain",
+    weights: Weights = None,
+    origin: Origin = "senet",
+    builder: Builder = None,
     data: DataChoice = None,
     data_dir: DataDir = None,
     normalize: Normalization = "auto",
     class_map: ClassMap = None,
-    builder: Builder = None,
     device: Device = "auto",
-    workers: Workers = 0,
+    *,
+    settings: ImageSettings,
     as_json: Json = False,
-    download: Download = False,
-    on_bad_image: BadImage = "error",
 ) -> None:
     """Test a finished run, or a network with weights from elsewhere: exact counts over the whole test set.
 
     Example: `senet eval --model kth_resnet52 --se standard:reduction=8 --weights FILE --origin kth data.normalize=kth`
+
     Example: `senet eval --model timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --class-map FILE`
     """
     from senet.experiments import decoding
@@ -64,15 +74,13 @@ def evaluate(
     from senet.training.testing import evaluate_folder, evaluate_foreign, evaluate_run, evaluate_weights, read_run
 
     words = list(words or [])
-    if folder is not None and "=" in str(folder):
-        words.insert(0, str(folder))
-        folder = None
+    folder = Path(words.pop(0)) if words and "=" not in words[0] else None
     seen = None
-    setup = make_setup(data_dir, device, 1, workers, download=download, on_bad_image=on_bad_image)
+    setup = make_setup(settings, data_dir=data_dir, device=device)
     run = None
     if folder is not None and not (folder / "run.json").exists() and (folder / "config.json").exists():
         if model is not None or weights is not None:
-            raise UsageError(f"{folder} says itself which network it is; leave out --model and --weights.")
+            raise UsageError(f"{folder} has its own network and weights; leave out --model and --weights.")
         planned = decoding.run(
             asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
         )  # only the data count
@@ -85,7 +93,9 @@ def evaluate(
         network = name, "as the folder says"
     elif folder is not None:
         if words or model is not None or weights is not None:
-            raise UsageError("a run says itself what it is: give its folder alone, or --model with --weights.")
+            raise UsageError(
+                f"{folder} is a run and has its own settings; pass its folder alone, or --model with --weights."
+            )
         planned = read_run(folder)
         measured, what = evaluate_run(folder, setup), str(folder)
         network, run = (planned.model, planned.design), planned.id
@@ -109,7 +119,7 @@ def evaluate(
         measured, what = evaluate_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
         network = planned.model, planned.design
     else:
-        raise UsageError("give the folder of a run, or --model with --weights.")
+        raise UsageError("there is nothing to test; pass the folder of a run, or --model with --weights.")
     if as_json:
         print_json(
             {

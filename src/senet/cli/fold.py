@@ -1,4 +1,4 @@
-"""`senet fold`: blocks whose gates are constants."""
+"""`senet fold`: replace blocks whose gates are nearly constant by these constants."""
 
 import sys
 from math import isinf
@@ -8,65 +8,77 @@ from typing import Annotated
 import typer
 
 from senet.cli.machine import make_setup
+from senet.cli.option_groups import unfolded
 from senet.cli.options import (
-    BadImage,
+    OUTPUT,
     Builder,
     ClassMap,
     DataChoice,
     DataDir,
+    Design,
     Device,
     Json,
+    Network,
     Normalization,
+    Origin,
+    Weights,
     Words,
-    Workers,
 )
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.run_settings import asked_values
+from senet.cli.settings_words import FoldSettings
 from senet.errors import UsageError
 from senet.text import command_line
 
 __all__ = ["fold"]
 
+FOLD = "Fold"  # panel of the help
 
+
+@unfolded
 def fold(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="A name of `senet models`, of timm or of torchvision, a folder of save_pretrained, or a run",
-        ),
-    ],
+    model: Network,
     words: Words = None,
-    weights: Annotated[
-        Path | None, typer.Option("--weights", help="Weights: .safetensors or .pt; folders have their own")
-    ] = None,
-    origin: Annotated[
-        str, typer.Option("--origin", help="Whose names the weights of a network of ours have")
-    ] = "senet",
-    se: Annotated[str, typer.Option("--se", help="Design of the blocks of a network of ours")] = "standard",
+    weights: Weights = None,
+    se: Design = "standard",
+    origin: Origin = "senet",
+    builder: Builder = None,
     data: DataChoice = None,
     data_dir: DataDir = None,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", help="Largest loss of top-1 [percentage points]; inf for none")
-    ] = 0.5,
-    measured: Annotated[
-        bool, typer.Option("--measured", help="Compare the loss as measured, not the end of its 95 % interval")
-    ] = False,
-    blocks: Annotated[int | None, typer.Option("--blocks", help="Remove at most so many")] = None,
-    per: Annotated[str, typer.Option("--per", help="Count a block's harm per: block, params, macs, time")] = "block",
-    at: Annotated[str, typer.Option("--at", help="Only blocks with such names, e.g. 'layer4.*'")] = "*",
-    statistics: Annotated[int, typer.Option("--statistics", help="Training images for gates and order")] = 1000,
     normalize: Normalization = "auto",
     class_map: ClassMap = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Draw the whole curve and change nothing")] = False,
-    builder: Builder = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance", metavar="POINTS", rich_help_panel=FOLD,
+            help="Largest loss of top-1 accuracy [percentage points]; inf for no bound.",
+        ),
+    ] = 0.5,
+    blocks: Annotated[
+        int | None,
+        typer.Option("--blocks", metavar="N", rich_help_panel=FOLD, help="Remove at most N blocks. Default: no bound."),
+    ] = None,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at", metavar="PATTERN", rich_help_panel=FOLD, help="Only blocks with such names, e.g. 'layer4.*'."
+        ),
+    ] = "*",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=FOLD, help="Measure the whole curve and change nothing.")
+    ] = False,
     device: Device = "auto",
-    workers: Workers = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of network, table, figure")] = Path("out/fold"),
+    *,
+    settings: FoldSettings,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder of network, table and figure."
+        ),
+    ] = Path("out/fold"),
     as_json: Json = False,
-    on_bad_image: BadImage = "error",
-) -> None:
-    """Remove the SE blocks whose gates hardly depend on the image: their constants go into the layers beside.
+) -> None:  # fmt: skip
+    """Remove SE blocks whose gates hardly depend on the image; their constants go into neighbouring layers.
 
     Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
@@ -86,12 +98,12 @@ def fold(
         run = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
     elif words or weights is not None:
         raise UsageError(f"{model} is a run and has its own weights and settings; leave out --weights and NAME=VALUE.")
-    setup = make_setup(data_dir, device, 1, workers, on_bad_image=on_bad_image)
+    setup = make_setup(settings, data_dir=data_dir, device=device)
     warn_without_figures()
     ensure_writable(output)  # before minutes of measuring, not after
     opened = open_network(
         model, run, setup,
-        weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=statistics,
+        weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=settings.statistics,
         builder=builder,
     )  # fmt: skip
     with Passing(quiet=as_json) as passing:
@@ -100,9 +112,9 @@ def fold(
             opened.statistics,
             test=opened.test,
             tolerance=None if isinf(tolerance) else tolerance,
-            sure=not measured,
+            sure=not settings.measured,
             blocks=blocks,
-            per=per,
+            per=settings.per,
             at=at,
             dry_run=dry_run,
             watch=passing.watch,

@@ -1,11 +1,11 @@
-"""`senet insert`: blocks in a network that exists."""
+"""`senet insert`: put blocks into a network that exists."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from senet.cli.options import Builder, ImageSize, Json, NumClasses
+from senet.cli.options import OUTPUT, Builder, Design, ImageSize, Json, Network, NumClasses, Weights
 from senet.cli.printing import print_json
 from senet.errors import UsageError
 from senet.text import printable
@@ -15,33 +15,63 @@ if TYPE_CHECKING:
 
 __all__ = ["insert"]
 
+INSERTION = "Insertion"  # panel of the help
+
 
 def insert(
-    model: Annotated[
-        str, typer.Argument(help="A name of `senet models`, of timm or of torchvision, or a folder of a network or run")
-    ],
-    se: Annotated[
-        str, typer.Option("--se", help="A design, e.g. standard:reduction=8; 16-8-4-4 is a ratio for each stage")
-    ] = "standard",
-    at: Annotated[list[str] | None, typer.Option("--at", help="Units or modules, repeatable: 'layer3.*'")] = None,
-    slot: Annotated[str | None, typer.Option("--slot", help="standard, pre, post, identity or inner")] = None,
-    reduction: Annotated[int | None, typer.Option("--reduction", "-r", help="Ratio of all blocks")] = None,
-    min_channels: Annotated[int, typer.Option("--min-channels", help="Leave narrower maps alone")] = 1,
-    size: ImageSize = None,
-    weights: Annotated[Path | None, typer.Option("--weights", help="The network's state dict")] = None,
-    num_classes: NumClasses = None,
-    preserve: Annotated[
-        bool, typer.Option("--preserve/--no-preserve", help="Start as the identity: the output stays bit for bit")
-    ] = True,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the network with blocks: a folder, or .safetensors")
+    model: Network,
+    se: Design = "standard",
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--at", metavar="PATTERN ...", rich_help_panel=INSERTION,
+            help="Units or modules, e.g. 'layer3.*'; repeat it for more. Default: all units.",
+        ),
     ] = None,
+    slot: Annotated[
+        str | None,
+        typer.Option(
+            "--slot", metavar="NAME", rich_help_panel=INSERTION,
+            help="standard, pre, post, identity or inner. Default: that of --se.",
+        ),
+    ] = None,
+    reduction: Annotated[
+        int | None,
+        typer.Option(
+            "--reduction", "-r", metavar="N", rich_help_panel=INSERTION,
+            help="The ratio of all blocks. Default: that of --se.",
+        ),
+    ] = None,
+    min_channels: Annotated[
+        int,
+        typer.Option(
+            "--min-channels", metavar="N", rich_help_panel=INSERTION, help="Skip maps with fewer channels."
+        ),
+    ] = 1,
+    preserve: Annotated[
+        bool,
+        typer.Option(
+            "--preserve/--no-preserve", rich_help_panel=INSERTION,
+            help="Start as the identity: the output of the network stays the same bit for bit.",
+        ),
+    ] = True,
+    weights: Weights = None,
     builder: Builder = None,
+    size: ImageSize = None,
+    num_classes: NumClasses = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="PATH", rich_help_panel=OUTPUT,
+            help="Write the network with its blocks to a folder, or its weights to a .safetensors file. Default: "
+            "nothing is written.",
+        ),
+    ] = None,
     as_json: Json = False,
-) -> None:
-    """Show where blocks go in a network that exists and what they add; with --out write its weights with them.
+) -> None:  # fmt: skip
+    """Show where blocks go in a network that exists and what they add; with --output, write the network with them.
 
-    Example: `senet insert resnet50 --weights resnet50.pt -r 8 --out resnet50-se.safetensors`
+    Example: `senet insert resnet50 --weights resnet50.pt -r 8 --output resnet50-se.safetensors`
     """
     from senet.dataflow.example import guesses
     from senet.experiments import decoding
@@ -55,12 +85,12 @@ def insert(
     designs = decoding.se_designs(se)
     if len(designs) != 1:
         raise UsageError(f"--se {se}: insert takes one design at a time, e.g. --se standard:reduction=8.")
-    if out is not None:
-        if out.suffix not in ("", ".safetensors"):
+    if output is not None:
+        if output.suffix not in ("", ".safetensors"):
             raise UsageError(
-                f"--output {out} is not valid; use a folder, or a .safetensors file for the weights alone."
+                f"--output {output} is not valid; use a folder, or a .safetensors file for the weights alone."
             )
-        ensure_writable(out.parent)
+        ensure_writable(output.parent)
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
     hint = "--num-classes changes the outputs of the network"
     network = host(model, weights=weights, num_classes=num_classes, builder=builder, hint=hint)
@@ -71,9 +101,9 @@ def insert(
     )
     values = insertion_values(model, network, done)
     text = insertion_text(done, title=model, network=(values["network_params"], values["network_macs"]))
-    if out is not None:
+    if output is not None:
         fresh = weights is None and named(model).library != "folder"
-        text += "\n\n" + _write(network, out, model, builder, fresh=fresh)
+        text += "\n\n" + _write(network, output, model, builder, fresh=fresh)
     if as_json:
         print_json(values)
     else:

@@ -1,135 +1,65 @@
-"""On what the runs go: device, processes, places."""
+"""The machine that runs are trained on: check device, GPUs and settings, and choose what they leave open."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from senet.cli.options import (
-    BadImage,
-    Cluster,
-    DataDir,
-    Device,
-    Download,
-    Gpus,
-    Graph,
-    Jobs,
-    PerGpu,
-    Threads,
-    Workers,
-)
+from senet.cli.settings_words import ImageSettings
 from senet.errors import DataError, UsageError, not_installed
 
 if TYPE_CHECKING:
     from senet.experiments.setup import Setup
 
-__all__ = ["Machine", "Machines", "make_setup"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """Options of a command that trains one network (`senet.cli.option_groups`)."""
-
-    data_dir: DataDir = None
-    device: Device = "auto"
-    workers: Workers = 0
-    threads: Threads = 0
-    graph: Graph = False
-    download: Download = False
-    on_bad_image: BadImage = "error"
-
-    def setup(self, *, fused: bool = True, tensorboard: bool = False) -> "Setup":
-        """Check the options, and choose what they leave open; see `make_setup`."""
-        return make_setup(**{"jobs": 1, **vars(self)}, fused=fused, tensorboard=tensorboard)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machines(Machine):
-    """Options of a command that trains many."""
-
-    jobs: Jobs = 0
-    gpus: Gpus = None
-    per_gpu: PerGpu = 1
-    cluster: Cluster = None
+__all__ = ["make_setup"]
 
 
 def make_setup(
-    data_dir: Path | None,
-    device: str,
-    jobs: int,
-    workers: int,
+    settings: ImageSettings,
     *,
-    threads: int = 0,
-    tensorboard: bool = False,
-    download: bool = False,
-    on_bad_image: str = "error",
-    fused: bool = True,
-    graph: bool = False,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    jobs: int = 1,
     gpus: str | None = None,
-    per_gpu: int = 1,
-    cluster: str | None = None,
 ) -> "Setup":
-    """Check the flags about the machine, and choose what they leave open.
+    """Check what a command was told about the machine, and choose what is left open.
 
     Args:
-        data_dir: where the data set lies, if not in its usual place.
+        settings: settings of the command, see `senet.experiments.setup.Setup`.
+        data_dir: folder of the data set; None for its usual place.
         device: `auto`, `cpu`, `cuda`, or `cuda:1`.
-        jobs: runs at a time; 0 is one a core on the CPU and one on a GPU.
-        workers: processes that decode images, for each run.
-        threads: of one operator in each run; 0 is what the environment or the number of jobs says.
-        tensorboard: write curves for it.
-        download: fetch a data set that is not there.
-        on_bad_image: `error` or `skip`.
-        fused: run norms and blocks as one operation.
-        graph: record training steps on the GPU.
-        gpus: `all`, or numbers as in `0,2`: GPUs of this machine, each with processes of its own.
-        per_gpu: runs that share a GPU.
-        cluster: `local`, `auto` or the address of a Ray cluster, which then says what devices there are.
+        jobs: runs at a time; 0 is one for each core on the CPU and one on a GPU.
+        gpus: `all`, or numbers as in `0,2`: GPUs of this machine, each with processes of its own; None for one device.
 
     Raises:
         DataError: if the folder does not exist.
-        UsageError: if a number is out of range, the device is not known, not there or cannot record, `on_bad_image` is
-            not known, or tensorboard is missing.
+        UsageError: if a number is out of range, the device is not known, not available or cannot record graphs, or
+            tensorboard is not installed.
     """
     from senet.bounds import check_flags
     from senet.experiments.setup import Setup, cores
 
-    check_flags(jobs=jobs, workers=workers, threads=threads, per_gpu=per_gpu)
-    if tensorboard and find_spec("tensorboard") is None:
-        raise not_installed("--tensorboard", "tensorboard", extra="track")
-    if data_dir is not None and not download and not data_dir.is_dir():
-        raise DataError(f"--data-dir {data_dir} is not a folder; give the one where the images lie.")
-    if cluster is not None:
+    check_flags(jobs=jobs)
+    told = {one.name: getattr(settings, one.name) for one in fields(Setup) if hasattr(settings, one.name)}
+    if told.get("tensorboard") and find_spec("tensorboard") is None:
+        raise not_installed("tensorboard=true", "tensorboard", extra="track")
+    if data_dir is not None and not settings.download and not data_dir.is_dir():
+        raise DataError(f"--data-dir {data_dir} is not a folder; pass the folder of the images.")
+    pins: tuple[str, ...] = ()
+    if told.get("cluster"):
         if gpus is not None or jobs:
-            raise UsageError("--cluster says by itself how many runs fit; leave out --gpus and --jobs.")
+            raise UsageError("cluster=... finds out how many runs fit; leave out --gpus and --jobs.")
         if device not in ("auto", "cpu", "cuda"):
-            raise UsageError(f"--device {device}: on a cluster the nodes choose the GPU; give cpu, cuda or auto.")
-        pins: tuple[str, ...] = ()
+            raise UsageError(f"--device {device}: on a cluster the nodes choose the GPU; use cpu, cuda or auto.")
+        jobs = 1
     else:
-        pins = _pins(gpus, per_gpu, device) if gpus is not None else ()
+        pins = _pins(gpus, told.get("per_gpu", 1), device) if gpus is not None else ()
         device = "cuda" if pins else _device(device)
-    if graph and device == "cpu":
-        raise UsageError("--graph records a training step on a GPU, and the device is cpu; leave it out.")
-    if on_bad_image not in ("error", "skip"):
-        raise UsageError(f"--on-bad-image {on_bad_image} is not known; choose error or skip.")
-    if pins or cluster is not None:
-        jobs = min(jobs or len(pins), len(pins)) or 1
-    return Setup(
-        data_dir=data_dir,
-        device=device,
-        jobs=jobs or (cores() if device == "cpu" else 1),
-        threads=threads,
-        workers=workers,
-        tensorboard=tensorboard,
-        download=download,
-        on_bad_image=on_bad_image,
-        fused=fused,
-        graph=graph,
-        gpus=pins,
-        cluster=cluster or "",
-        per_gpu=per_gpu,
-    )
+        jobs = min(jobs or len(pins), len(pins)) if pins else jobs or (cores() if device == "cpu" else 1)
+    if told.get("graph") and device == "cpu":
+        raise UsageError("graph=true records a training step on a GPU, and the device is cpu; leave it out.")
+    return Setup(**told, data_dir=data_dir, device=device, jobs=jobs, gpus=pins)
 
 
 def _device(device: str) -> str:
@@ -140,7 +70,7 @@ def _device(device: str) -> str:
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise UsageError(f"--device {device} is not known; choose cpu, cuda, cuda:1, or auto.")
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch sees no GPU here; use --device cpu.")
+        raise UsageError(f"--device {device}: torch finds no GPU here; use --device cpu.")
     return device
 
 
@@ -154,7 +84,7 @@ def _pins(gpus: str, per_gpu: int, device: str) -> tuple[str, ...]:
     seen = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
     names = seen[:count] if seen else [str(number) for number in range(count)]
     if not names:
-        raise UsageError(f"--gpus {gpus}: torch sees no GPU here; leave it out, or use --device cpu.")
+        raise UsageError(f"--gpus {gpus}: torch finds no GPU here; leave it out, or use --device cpu.")
     if gpus == "all":
         return tuple(names) * per_gpu
     chosen = [part.strip() for part in gpus.split(",")]
@@ -163,5 +93,5 @@ def _pins(gpus: str, per_gpu: int, device: str) -> tuple[str, ...]:
         if part not in known:
             raise UsageError(f"--gpus {gpus}: {part!r} is not a GPU here; choose all, or of {', '.join(known)}.")
     if len(set(chosen)) < len(chosen):
-        raise UsageError(f"--gpus {gpus} names a GPU twice; --per-gpu lets runs share one.")
+        raise UsageError(f"--gpus {gpus} names a GPU twice; per_gpu=2 lets runs share one.")
     return tuple(known[part] for part in chosen) * per_gpu

@@ -1,10 +1,10 @@
-"""`senet models`: the networks by name."""
+"""`senet models`: list the networks by name."""
 
 from typing import Annotated
 
 import typer
 
-from senet.cli.options import Json
+from senet.cli.options import OUTPUT, Json
 from senet.cli.printing import print_json
 from senet.errors import SpecError
 from senet.text import printable
@@ -13,9 +13,9 @@ __all__ = ["models"]
 
 
 def models(
-    pattern: Annotated[str, typer.Argument(help="With * and ?, e.g. 'resnet*'")] = "*",
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A pattern with * and ?, e.g. 'resnet*'.")] = "*",
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print a Markdown table, as the README has it")
+        bool, typer.Option("--markdown", rich_help_panel=OUTPUT, help="Print a Markdown table, as in the README.")
     ] = False,
     as_json: Json = False,
 ) -> None:

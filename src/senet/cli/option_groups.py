@@ -1,4 +1,4 @@
-"""Options that belong together, written once as a dataclass and taken by a command as one parameter."""
+"""Groups of options and of settings, each written once as a dataclass and taken by a command as one parameter."""
 
 import dataclasses
 import inspect
@@ -6,24 +6,31 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, get_type_hints
 
+from senet.cli.settings_words import Settings, taken
+
 __all__ = ["unfolded"]
 
 
 def unfolded(command: Callable[..., None]) -> Callable[..., None]:
-    """Spread every parameter of a command whose type is a dataclass into one option for each of its fields.
+    """Replace every parameter whose type is a dataclass by one option for each of its fields.
 
-    Typer reads the signature of the function that this returns. The options stand where the parameter stood.
+    A parameter whose type is a `Settings` takes its values from the words of the command instead, which then gets the
+    other words only. Typer reads the signature of the returned function; its attribute `settings` is that type.
 
     Args:
-        command: has types at all parameters; the fields of its dataclasses have Typer's, and defaults.
+        command: function with types at all parameters; the fields of its dataclasses have Typer's types and defaults.
+            With settings, it has a parameter `words`.
     """
     hints = get_type_hints(command, include_extras=True)
-    bundles: dict[str, type[Any]] = {}
+    groups: dict[str, type[Any]] = {}
+    settings: dict[str, type[Settings]] = {}
     options: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         kind = hints[parameter.name]
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            bundles[parameter.name] = kind
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            settings[parameter.name] = kind
+        elif isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            groups[parameter.name] = kind
             fields, types = dataclasses.fields(kind), get_type_hints(kind, include_extras=True)
             options += [
                 parameter.replace(name=one.name, annotation=types[one.name], default=one.default) for one in fields
@@ -33,10 +40,13 @@ def unfolded(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def spread(**values: Any) -> None:
-        for name, kind in bundles.items():
+        for name, kind in groups.items():
             values[name] = kind(**{one.name: values.pop(one.name) for one in dataclasses.fields(kind)})
+        for name, kind in settings.items():
+            values[name], values["words"] = taken(values["words"] or [], kind)
         command(**values)
 
     spread.__annotations__ = {option.name: option.annotation for option in options}
     spread.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]  # what `inspect` looks for
+    spread.settings = next(iter(settings.values()), None)  # type: ignore[attr-defined]
     return spread

@@ -1,127 +1,165 @@
-"""The options that several commands share, each written once; an option of one command stands in its signature."""
+"""The options that several commands share, each written once; an option of one command is in its signature."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = [
-    "BadImage",
-    "Batch",
-    "Builder",
-    "ClassMap",
-    "Cluster",
-    "DataChoice",
-    "DataDir",
-    "Design",
-    "Device",
-    "Download",
-    "Epochs",
-    "Fused",
-    "ImageSize",
-    "Jobs",
-    "Json",
-    "Model",
-    "Network",
-    "Normalization",
-    "NumClasses",
-    "Output",
-    "PerGpu",
-    "Preset",
-    "Quick",
-    "Rate",
-    "RetryFailed",
-    "Runs",
-    "TensorBoard",
-    "Threads",
-    "Words",
-    "Workers",
-]
+from senet.cli.completion import complete_data, complete_design, complete_model, complete_recipe
+
+# panels of the help, in this order
+NETWORK, DATA, TRAINING, MACHINE, OUTPUT = "Network", "Data", "Training", "Machine", "Output"
 
 Words = Annotated[
     list[str] | None,
-    typer.Argument(help="Changes by dotted name: optim.lr=0.05 data.train_size=5000", metavar="[NAME=VALUE]..."),
-]
-
-# data
-DataChoice = Annotated[
-    str | None,
-    typer.Option(
-        "--data",
-        help="digits, cifar10, cifar100, svhn, or folder; default what --data-dir holds, or digits",
+    typer.Argument(
+        help="Settings by dotted name, e.g. optim.lr=0.05 data.train_size=5000 workers=4.", metavar="NAME=VALUE"
     ),
 ]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where the data set lies")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch a missing data set where the network allows")]
-BadImage = Annotated[str, typer.Option("--on-bad-image", help="error, or skip (counted and named)")]
 
-# network
-Network = Annotated[str, typer.Argument(help="A name of `senet models`")]
-Model = Annotated[str | None, typer.Option("--model", "-m", help="A name of `senet models`; default by data set")]
-Design = Annotated[str, typer.Option("--se", help="A design, e.g. standard:reduction=8")]
+NETWORKS = "A network of `senet models`, of timm or torchvision (timm:NAME), FILE.py:FUNCTION, or a folder."
+Network = Annotated[str, typer.Argument(metavar="MODEL", help=NETWORKS, autocompletion=complete_model)]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME", rich_help_panel=NETWORK, autocompletion=complete_model,
+        help="A network of `senet models`. Default: resnet8 for digits, resnet18 for folders of images, else resnet20.",
+    ),
+]  # fmt: skip
+Design = Annotated[
+    str,
+    typer.Option(
+        "--se", metavar="DESIGN", rich_help_panel=NETWORK, autocompletion=complete_design,
+        help="The design of the blocks, see below.",
+    ),
+]  # fmt: skip
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", rich_help_panel=NETWORK, help="Weights of MODEL: .safetensors or .pt."),
+]
+Origin = Annotated[
+    str,
+    typer.Option(
+        "--origin", metavar="NAME", rich_help_panel=NETWORK,
+        help="The library whose tensor names the weights have, for networks of `senet models`: senet, timm, "
+        "torchvision, kth, ...",
+    ),
+]  # fmt: skip
 Builder = Annotated[
     str | None,
     typer.Option(
-        "--builder",
-        help="FILE.py:FUNCTION that makes the network of a folder; what a folder names is never run",
+        "--builder", metavar="FILE.py:FUNCTION", rich_help_panel=NETWORK,
+        help="The function that builds the network of a folder; a function that a folder names is never called.",
+    ),
+]  # fmt: skip
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size", metavar="PIXELS", rich_help_panel=NETWORK,
+        help="The side of the input. Default: that of the network.",
+    ),
+]  # fmt: skip
+NumClasses = Annotated[
+    int | None,
+    typer.Option(
+        "--num-classes", metavar="N", rich_help_panel=NETWORK, help="Number of outputs. Default: that of the network."
     ),
 ]
-ImageSize = Annotated[
-    int | None, typer.Option("--image-size", help="Side of the input [pixels]; default the network's")
-]
+
+DataChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--data", metavar="NAME", rich_help_panel=DATA, autocompletion=complete_data,
+        help="digits, cifar10, cifar100, svhn, or folder. Default: what --data-dir holds, or digits without it.",
+    ),
+]  # fmt: skip
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", rich_help_panel=DATA,
+        help="The folder of the data set; images lie in DIR/train/CLASS and DIR/val/CLASS, or in DIR/CLASS.",
+    ),
+]  # fmt: skip
 Normalization = Annotated[
     str,
     typer.Option(
-        "--normalize",
-        help="Pixels for networks of timm and torchvision: auto (as they say), half, imagenet, unit",
+        "--normalize", metavar="NAME", rich_help_panel=DATA,
+        help="Normalisation for networks of timm and torchvision: auto (their own), half, imagenet, unit.",
     ),
-]
+]  # fmt: skip
 ClassMap = Annotated[
     Path | None,
     typer.Option(
-        "--class-map",
-        help="Which output of a network of timm or torchvision a class folder means: JSON, CSV, or one name a line",
+        "--class-map", metavar="FILE", rich_help_panel=DATA,
+        help="The output of the network for every class folder: JSON, CSV, or one name a line.",
     ),
-]
-NumClasses = Annotated[int | None, typer.Option("--num-classes", help="Outputs; default the network's")]
+]  # fmt: skip
 
-# recipe
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the training images")]
-Batch = Annotated[int | None, typer.Option("--batch-size", "-b", help="Images of one step")]
-Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate before the schedule")]
 Preset = Annotated[
     str | None,
     typer.Option(
-        "--recipe",
-        help="A named recipe: digits, sgd-cosine, photos, or a paper's: variations-table1, variations-resnet18, "
-        "senet-imagenet, senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper",
+        "--recipe", metavar="NAME", rich_help_panel=TRAINING, autocompletion=complete_recipe,
+        help="digits, sgd-cosine, photos, or that of a paper: variations-table1, variations-resnet18, senet-imagenet, "
+        "senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper. Default: digits for digits, "
+        "photos for folders of images, else sgd-cosine.",
+    ),
+]  # fmt: skip
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        "--epochs", metavar="N", rich_help_panel=TRAINING,
+        help="Passes over the training images. Default: that of the recipe, as the next two.",
+    ),
+]  # fmt: skip
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch-size", "-b", metavar="N", rich_help_panel=TRAINING, help="Images of one step."),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option("--lr", metavar="RATE", rich_help_panel=TRAINING, help="Learning rate before the schedule."),
+]
+Study = Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file, e.g. studies/variations_table1_quick.toml.")]
+MaybeStudy = Annotated[
+    Path | None,
+    typer.Argument(metavar="STUDY", help="A TOML file of a study, to list only its runs. Default: all runs."),
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Use the quick scale of the study, which a laptop trains in minutes to hours.")
+]
+
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", rich_help_panel=MACHINE, help="cpu, cuda, cuda:1; auto uses a GPU if there is one."
     ),
 ]
-Quick = Annotated[bool, typer.Option("--quick", help="At the study's quick scale: a laptop finishes it")]
-
-# machine
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1; auto takes a GPU if there is one")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Runs at a time; 0: one a core on the CPU, one on a GPU")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs", "-j", metavar="N", rich_help_panel=MACHINE,
+        help="Runs at a time; 0 trains one for each core of the CPU, and one on a GPU.",
+    ),
+]  # fmt: skip
 Gpus = Annotated[
-    str | None, typer.Option("--gpus", help="all, or numbers as in 0,2: a process for each run, pinned to its GPU")
-]
-PerGpu = Annotated[int, typer.Option("--per-gpu", help="Runs that share a GPU")]
-Cluster = Annotated[
     str | None,
-    typer.Option("--cluster", help="Train on a Ray cluster: auto, HOST:PORT, or local, which starts Ray here"),
-]
-Threads = Annotated[
-    int, typer.Option("--threads", help="Of one operator in each run; 0: OMP_NUM_THREADS, or the cores shared by jobs")
-]
-Fused = Annotated[
-    bool, typer.Option("--fused/--no-fused", help="Run norms and blocks as one operation where that is faster")
-]
-Graph = Annotated[bool, typer.Option("--graph", help="Record the training step as a CUDA graph: for small networks")]
-Workers = Annotated[int, typer.Option("--workers", help="Processes that decode image files, for each run")]
+    typer.Option(
+        "--gpus", metavar="LIST", rich_help_panel=MACHINE,
+        help="all, or numbers such as 0,2: one run at a time on each of these GPUs. Default: one GPU.",
+    ),
+]  # fmt: skip
 
-# what is written and printed
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs: checkpoints, curves, results")]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Train runs again that failed by themselves")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder of table, figure and report")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table")]
-TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard too")]
+Runs = Annotated[
+    Path,
+    typer.Option("--runs", metavar="DIR", rich_help_panel=OUTPUT, help="The folder of checkpoints, curves, results."),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT,
+        help="The folder of table, figure and report. Default: a folder named after what is compared.",
+    ),
+]  # fmt: skip
+Json = Annotated[
+    bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON document instead of a table.")
+]

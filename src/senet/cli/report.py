@@ -1,12 +1,10 @@
 """`senet report`: a study from the results that exist."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from senet.cli.option_groups import unfolded
-from senet.cli.options import Json, Output, Quick, Runs, Words
+from senet.cli.options import Json, Output, Quick, Runs, Study, Words
 from senet.cli.run_settings import asked_study, report_folder
 from senet.cli.seeds import Repeats
 from senet.cli.study_output import finish, folder_for_report
@@ -16,14 +14,14 @@ if TYPE_CHECKING:
     from senet.experiments.failed_run import Failed
     from senet.experiments.result import Result
     from senet.experiments.run import Run
-    from senet.experiments.study import Study
+    from senet.experiments.study import Study as Values
 
 __all__ = ["report"]
 
 
 @unfolded
 def report(
-    study_file: Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file of studies/")],
+    study_file: Study,
     words: Words = None,
     quick: Quick = False,
     *,
@@ -32,7 +30,7 @@ def report(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Print a study from the results that exist, beside the paper's numbers; what is missing is shown as missing."""
+    """Print a study from the results that exist, beside the numbers of the paper; missing results are shown as such."""
     from senet.execution.store import Store
 
     plan = repeats.plan()
@@ -40,7 +38,7 @@ def report(
     folder = report_folder(study_file, study)
     store = Store(runs, lists=(folder / "results.jsonl",))
 
-    def read(study: "Study", known: "dict[Run, Result]") -> "tuple[dict[Run, Result], list[Failed]]":
+    def read(study: "Values", known: "dict[Run, Result]") -> "tuple[dict[Run, Result], list[Failed]]":
         wanted = [run for run in study.runs() if run not in known]
         return {**known, **{run: found for run in wanted if (found := store.get(run)) is not None}}, []
 

@@ -1,4 +1,4 @@
-"""`senet runs`: what lies in a folder of runs, how much room it takes, and its removal."""
+"""`senet runs`: list the runs of a folder with their sizes, or remove them."""
 
 import shutil
 import sys
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from senet.cli.options import Json, Quick, Runs, Words
+from senet.cli.options import Json, MaybeStudy, Quick, Runs, Words
 from senet.cli.printing import print_json
 from senet.cli.run_settings import asked_study
 from senet.errors import UsageError, unknown
@@ -23,24 +23,22 @@ CLEARED = {
     "unfinished": ("failed", "waiting"),
     "all": ("failed", "waiting", "done", "stopped early"),
 }
-"""States of the runs that `--clear` removes; a run that is trained now is never removed."""
+"""States of the runs that `--clear` removes; a run in training is never removed."""
 
 
 def runs(
-    study_file: Annotated[
-        Path | None,
-        typer.Argument(metavar="[STUDY]", help="Only the runs of this study; without one all that are there"),
-    ] = None,
+    study_file: MaybeStudy = None,
     words: Words = None,
     quick: Quick = False,
     folder: Runs = Path("runs"),
     clear: Annotated[
-        str | None, typer.Option("--clear", help="Remove runs: failed, unfinished (failed ones too), or all")
+        str | None,
+        typer.Option("--clear", metavar="STATE", help="Remove runs: failed, unfinished (failed ones, too), or all."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without a question.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the runs of a folder with their sizes, or remove some of them. `senet status` tells more of each.
+    """List the runs of a folder with their sizes, or remove some of them. `senet status` shows more of each.
 
     Example: `senet runs --runs runs --clear failed`
     """
@@ -64,7 +62,7 @@ def runs(
     removed: list[str] = []
     if clear is not None and found:
         if not yes and not sys.stdin.isatty():
-            raise UsageError(f"--clear {clear} would remove {total}; add --yes where nobody can be asked.")
+            raise UsageError(f"--clear {clear} would remove {total}; add --yes, as there is no terminal to ask on.")
         if yes or typer.confirm(one_line(f"remove {total}?"), err=True):
             removed = [one.run.id for one in found if _remove(folder / one.run.id)]
     if as_json:
@@ -80,12 +78,12 @@ def _names(one: "Status") -> list[str]:
 
 
 def _size(folder: Path) -> float:
-    """Return how much the files of a folder hold [MiB]."""
+    """Return the size of the files in a folder [MiB]."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) / 2**20
 
 
 def _remove(folder: Path) -> bool:
-    """Remove the folder of a run, out of its place in one step, and return whether it was free."""
+    """Remove the folder of a run unless it is in use, and return whether it was removed."""
     from senet.files.atomic import storage_error
     from senet.files.lock import InUse, RunLock
 

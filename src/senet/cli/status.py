@@ -1,19 +1,16 @@
-"""`senet status`: who does what in a folder of runs."""
+"""`senet status`: the state of every run."""
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from senet.cli.options import Json, Quick, Runs, Words
+from senet.cli.options import Json, MaybeStudy, Quick, Runs, Words
 from senet.cli.printing import print_json
 from senet.cli.run_settings import asked_study, report_folder
+from senet.text import one_line
 
 if TYPE_CHECKING:
     from senet.execution.status import Status
-
-from senet.text import one_line
 
 __all__ = ["status"]
 
@@ -21,17 +18,15 @@ HEADS = ("run", "design", "seed", "state", "epoch", "top-1 [%]", "left [s]", "wh
 
 
 def status(
-    study_file: Annotated[
-        Path | None, typer.Argument(metavar="[STUDY]", help="A TOML file of studies/; without one all runs are listed")
-    ] = None,
+    study_file: MaybeStudy = None,
     words: Words = None,
     quick: Quick = False,
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Show which runs are done, running, waiting or failed, also while commands are at work on them.
+    """Show which runs are done, running, waiting or failed, also while they are trained.
 
-    Runs of `compare` and `search` are found by their folder: `senet status --runs DIR`.
+    Runs of `compare` and `search` are listed by their folder: `senet status --runs DIR`.
     """
     from senet.execution.status import STATES, runs_in
     from senet.execution.status import status as look

@@ -1,11 +1,11 @@
-"""`senet studies`: what there is to repeat and what it costs."""
+"""`senet studies`: list the studies of papers and what they cost."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from senet.cli.options import Json
+from senet.cli.options import OUTPUT, Json
 from senet.cli.printing import print_json
 from senet.text import printable
 
@@ -13,13 +13,13 @@ __all__ = ["studies"]
 
 
 def studies(
-    folder: Annotated[Path, typer.Argument(help="Where the TOML files lie")] = Path("studies"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the TOML files.")] = Path("studies"),
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print a Markdown table, as docs/studies.md has it")
+        bool, typer.Option("--markdown", rich_help_panel=OUTPUT, help="Print a Markdown table, as in docs/studies.md.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the studies with what they cost at full and at quick scale."""
+    """List the studies, with their cost at full and at quick scale."""
     from senet.reports.console import show_records
     from senet.reports.study_list import list_studies, studies_markdown
 

@@ -6,23 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from senet.bounds import check_flags
-from senet.cli.machine import Machine
+from senet.cli.completion import complete_design
+from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import (
+    NETWORK,
+    OUTPUT,
+    TRAINING,
     Batch,
     DataChoice,
+    DataDir,
+    Device,
     Epochs,
-    Fused,
     Json,
     Model,
     Preset,
     Rate,
     Runs,
-    TensorBoard,
 )
 from senet.cli.printing import print_json
 from senet.cli.run_settings import asked_values
+from senet.cli.settings_words import TrainSettings
 from senet.cli.train_runs import train_one
 from senet.text import counted, one_line
 
@@ -37,40 +41,59 @@ def train(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            help="A study file whose [base] is trained, and changes: se.reduction=8", metavar="[STUDY] [NAME=VALUE]..."
+            metavar="STUDY | NAME=VALUE",
+            help="A study file, whose [base] is trained, and settings by dotted name, e.g. se.reduction=8 workers=4.",
+        ),
+    ] = None,
+    model: Model = None,
+    se: Annotated[
+        str | None,
+        typer.Option(
+            "--se", metavar="DESIGN", rich_help_panel=NETWORK, autocompletion=complete_design,
+            help="The design of the blocks, see below. Default: plain.",
         ),
     ] = None,
     data: DataChoice = None,
-    model: Model = None,
-    se: Annotated[str | None, typer.Option("--se", help="A design, e.g. slow_both:reduction=8; default plain")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of weights, order and augmentation")] = None,
+    data_dir: DataDir = None,
+    recipe: Preset = None,
     epochs: Epochs = None,
     batch_size: Batch = None,
     lr: Rate = None,
-    recipe: Preset = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", metavar="N", rich_help_panel=TRAINING,
+            help="Seed of the weights, the order of the images and augmentation. Default: 0.",
+        ),
+    ] = None,
+    device: Device = "auto",
     *,
-    machine: Machine,
-    fused: Fused = True,
+    settings: TrainSettings,
     runs: Runs = Path("runs"),
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of this run; default RUNS/ID")] = None,
-    save_every: Annotated[float, typer.Option("--save-every", help="Seconds between two checkpoints")] = 60.0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder of this run. Default: RUNS/ID."
+        ),
+    ] = None,
     as_json: Json = False,
-    tensorboard: TensorBoard = False,
-) -> None:
-    """Train one network, or go on where it was stopped. Under `torchrun` (`-m senet train`) processes share it."""
-    from senet import settings
-    from senet.experiments import decoding
+) -> None:  # fmt: skip
+    """Train one network, or resume it where it was stopped.
 
-    check_flags(save_every=save_every)
+    Under `torchrun` (`-m senet train`) several processes share the training.
+    """
+    from senet.experiments import decoding
+    from senet.settings import toml_file
+
     words = list(words or [])
     base: Any = {}
     if words and "=" not in words[0]:
         path = Path(words.pop(0))
-        base = settings.toml_file(path).get("base", {})
+        base = toml_file(path).get("base", {})
     asked = asked_values(
         words,
         data=data,
-        data_dir=machine.data_dir,
+        data_dir=data_dir,
         model=model,
         epochs=epochs,
         batch_size=batch_size,
@@ -83,8 +106,8 @@ def train(
     if seed is not None:
         asked["seed"] = seed
     planned = decoding.run(asked)
-    setup = machine.setup(fused=fused, tensorboard=tensorboard)
-    result = train_one(planned, output or runs / planned.id, setup, save_every=save_every, quiet=as_json)
+    setup = make_setup(settings, data_dir=data_dir, device=device)
+    result = train_one(planned, output or runs / planned.id, setup, quiet=as_json)
     if os.environ.get("RANK", "0") == "0":
         _print(result, output or runs / planned.id, as_json=as_json)
 

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,14 +73,13 @@ def train_all(
     return results, failed
 
 
-def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float, quiet: bool) -> "Result":
+def train_one(planned: "Run", folder: Path, setup: "Setup", *, quiet: bool) -> "Result":
     """Train one run in a folder, or resume it; a run that failed before is trained again.
 
     Args:
         planned: the run.
         folder: folder of its checkpoints, curve and result.
         setup: device, processes, paths.
-        save_every: seconds between two checkpoints.
         quiet: show no progress.
     """
     from senet.execution.executors import RunTrainer, load_cached
@@ -89,7 +87,6 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, save_every: float
     from senet.signals import stoppable
     from senet.training.run_folder import read_result
 
-    setup = replace(setup, save_every=save_every)
     leads = os.environ.get("RANK", "0") == "0"
     load_cached(planned.data, setup)  # where Ctrl-C still ends at once
     if leads and not quiet and read_result(folder) is None:
@@ -143,7 +140,7 @@ def announce(
     seconds = expected_seconds(runs, setup, load, there=finished)
     if seconds is not None:
         whole = seconds * (at_most / len(runs) if at_most else 1) / jobs
-        print(f"estimated time: {'up to ' * bool(at_most)}{duration(whole)}", file=sys.stderr)
+        print(one_line(f"estimated time: {'up to ' * bool(at_most)}{duration(whole)}"), file=sys.stderr)
 
 
 def _warn_of_guesses(results: "Iterable[Result]") -> None:

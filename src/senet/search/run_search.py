@@ -1,4 +1,4 @@
-"""The command `senet search`, from a space file to a report."""
+"""Run a search: train what its strategy proposes, test it, and confirm the choice with fresh seeds."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from senet.search.findings import Findings
 from senet.search.latency import latency_ms
 from senet.search.network_blocks import additive_count, with_blocks
 from senet.search.outcome import SearchOutcome, Trial
-from senet.search.space import Budget, Space
+from senet.search.space import Space
 from senet.search.strategies.exhaustive import grid, random_search
 from senet.search.strategies.greedy import greedy
 from senet.search.strategies.samplers import nsga2, tpe
@@ -30,7 +30,7 @@ from senet.search.strategy import Design, Score, Strategy, merit
 from senet.search.supernet import SharedScores, score_space, train_shared
 from senet.search.trial_runner import OpenDisplay, TrialRunner
 
-__all__ = ["STRATEGIES", "check_strategy", "pool", "ready", "run_search", "with_options"]
+__all__ = ["STRATEGIES", "check_strategy", "pool", "ready", "run_search"]
 
 STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
     "greedy": lambda space: greedy(space, merit=merit(space.objectives)),
@@ -42,25 +42,6 @@ STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
 """Strategies that need nothing but the space; `shared` needs its network too."""
 
 DEFAULT_TRIALS = 20  # of the strategies that would go on for ever, or nearly so
-
-
-def with_options(
-    space: Space,
-    *,
-    trials: int | None = None,
-    minutes: float | None = None,
-    params: int | None = None,
-    stop_early: str | None = None,
-) -> Space:
-    """Put what the command line says in the place of what the file says; None leaves the file's."""
-    old = space.budget
-    budget = Budget(
-        trials=old.trials if trials is None else trials,
-        minutes=old.minutes if minutes is None else minutes,
-        params=old.params if params is None else params,
-    )
-    rule = space.stop_early if stop_early is None else replace(space.stop_early, rule=stop_early)
-    return replace(space, budget=budget, stop_early=rule)
 
 
 def run_search(

@@ -221,7 +221,8 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
 
     Args:
         path: a TOML file.
-        changes: tables put over the run of `[base]`, e.g. from `recipe.epochs=2`.
+        changes: tables put over the fields of the file, e.g. from `budget.trials=20`, or over the run of `[base]`, e.g.
+            from `recipe.epochs=2`.
 
     Raises:
         DataError: if the file does not exist.
@@ -233,13 +234,14 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
             f"{path}: halving = {shown(rungs)} is of an earlier version; stop_early = 'median' ends trainings "
             "that fall behind."
         )
+    own = {name: value for name, value in (changes or {}).items() if name in _File.__dataclass_fields__}
+    of_run = {name: value for name, value in (changes or {}).items() if name not in own}
     base = settings.merge(
-        decoding.tables(values.pop("base", {}), place=f"{path}: base"), decoding.tables(changes or {}, place="")
+        decoding.tables(values.pop("base", {}), place=f"{path}: base"), decoding.tables(of_run, place="")
     )
     base.setdefault("se", {})
+    values = settings.merge(_with_rule(values), _with_rule(own))
     values["choices"] = _choices(values.get("choices", {}), str(path))
-    if isinstance(values.get("stop_early"), str):
-        values["stop_early"] = {"rule": values["stop_early"]}
     run = decoding.run(base, place=f"{path}: base")
     file = settings.record(_File, values, place=str(path))
     fields = {name: getattr(file, name) for name in _File.__dataclass_fields__}
@@ -262,3 +264,9 @@ def _choices(values: Any, place: str) -> Any:
             f"{RANGES['choices.stages']}."
         )
     return {**values, "reduction": [list(ratios)] * stages}
+
+
+def _with_rule(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a file in which `stop_early` is a table."""
+    rule = values.get("stop_early")
+    return {**values, "stop_early": {"rule": rule}} if isinstance(rule, str) else dict(values)

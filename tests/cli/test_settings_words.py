@@ -1,0 +1,115 @@
+"""Settings are words, and options that stand for them are accepted; help explains both and designs."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from senet.cli.commands import COMMANDS, app
+from senet.cli.completion import (
+    complete_data,
+    complete_design,
+    complete_model,
+    complete_recipe,
+    complete_strategy,
+)
+from senet.cli.settings_words import FoldSettings, ImageSettings, StudySettings, TrainSettings, as_words, taken
+from senet.errors import SenetError
+from senet.experiments.recipe import Recipe
+from senet.experiments.run import Run
+from senet.search.run_search import STRATEGIES
+from senet.search.space import Space
+from senet.spec import SESpec
+
+KINDS = (ImageSettings, TrainSettings, StudySettings, FoldSettings)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "rest"),
+    [
+        ([], StudySettings(), []),
+        (["workers=4", "optim.lr=0.1"], StudySettings(workers=4), ["optim.lr=0.1"]),
+        (["fused=false", "graph=true", "model=resnet8"], StudySettings(fused=False, graph=True), ["model=resnet8"]),
+        (["cluster=10.0.0.1:6379"], StudySettings(cluster="10.0.0.1:6379"), []),
+        (["data.workers=4", "study.toml"], StudySettings(), ["data.workers=4", "study.toml"]),
+    ],
+)
+def test_settings_are_taken_out_of_the_words(words: list[str], wanted: StudySettings, rest: list[str]) -> None:
+    assert taken(words, StudySettings) == (wanted, rest)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("workers=many", "workers = 'many' does not fit"),
+        ("workers=-1", "workers = -1 is out of range"),
+        ("threads=1.5", "threads = 1.5 does not fit"),
+        ("save_every=nan", "save_every"),
+        ("fused=no", "fused = 'no' does not fit"),
+        ("on_bad_image=keep", "on_bad_image = 'keep' is not known; choose one of: error, skip"),
+        ("worker=4", "Did you mean 'workers'?"),
+        ("tensorbord=true", "Did you mean 'tensorboard'?"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(word: str, said: str) -> None:
+    with pytest.raises(SenetError) as error:
+        taken([word], TrainSettings)
+    assert said in str(error.value)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_field_of_a_run_or_a_space_is_taken_for_a_setting(kind: type[ImageSettings]) -> None:
+    for name in {one.name for of in (Run, Recipe, Space) for one in fields(of)}:
+        assert taken([f"{name}=1"], kind) == (kind(), [f"{name}=1"])
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        (["--workers", "4", "study.toml"], ["study.toml", "workers=4"]),
+        (["--workers=4", "--output", "x"], ["--output", "x", "workers=4"]),
+        (["--no-fused", "--graph", "--per-gpu", "-1"], ["fused=false", "graph=true", "per_gpu=-1"]),
+        (["--budget-trials", "5"], ["budget.trials=5"]),
+        (["--", "--workers"], ["--", "--workers"]),
+    ],
+)
+def test_options_that_stand_for_settings_become_words(args: list[str], wanted: list[str]) -> None:
+    assert as_words(args, fields(StudySettings), also={"--budget-trials": "budget.trials"}) == wanted
+
+
+def test_an_option_without_its_value_is_refused() -> None:
+    with pytest.raises(SenetError, match="--workers has no value; write workers=VALUE"):
+        as_words(["--workers"], fields(ImageSettings), also={})
+
+
+@pytest.mark.parametrize("name", [name for commands in COMMANDS.values() for name in commands])
+def test_help_shows_no_types_of_switches_and_explains_designs(name: str) -> None:
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"}).output
+    assert "<bool>" not in shown
+    assert "<list" not in shown
+    if " --se " in shown:
+        assert "VARIANT:KEY=VALUE" in shown
+        assert "docs/designs.md" in shown
+
+
+@pytest.mark.parametrize(("name", "most"), [("compare", 20), ("train", 14), ("fold", 18), ("search", 11), ("run", 14)])
+def test_a_command_has_few_parameters(name: str, most: int) -> None:
+    from typer.main import get_command
+
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert len([one for one in command.params if one.name != "help"]) <= most
+
+
+def test_values_are_completed() -> None:
+    assert complete_model("resnet2") == ["resnet20"]
+    assert complete_data("cifar") == ["cifar10", "cifar100"]
+    assert "sgd-cosine" in complete_recipe("s")
+    assert complete_design("b") == ["bump", "bump_conv"]
+    assert set(complete_strategy("")) == {*STRATEGIES, "shared"}
+
+
+def test_the_page_of_designs_has_all_keys_of_a_design() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "designs.md").read_text()
+    assert all(f"`{one.name}`" in page for one in fields(SESpec))
