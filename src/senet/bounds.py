@@ -86,6 +86,8 @@ RANGES: Mapping[str, Range] = {
     "optim.betas": _PART,
     "optim.rho": _PART,
     "optim.eps": Range(0, 1e30),
+    "optim.block_lr": Range(0, 1e6),
+    "optim.layer_decay": Range(0, 1, above=True),
     "schedule.gamma": Range(0, 1e30, above=True),
     "schedule.warmup_epochs": Range(0, 1_000_000, zero="is none"),
     "schedule.steps epoch": Range(0, 1_000_000),

@@ -84,7 +84,7 @@ def fold(
     """
     from senet.experiments import decoding
     from senet.files.atomic import ensure_writable
-    from senet.networks.loaded import named
+    from senet.networks import named
     from senet.reports.console import Passing
     from senet.reports.fold_files import finite, write_fold
     from senet.reports.fold_report import show_fold

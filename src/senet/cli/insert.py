@@ -76,8 +76,7 @@ def insert(
     from senet.dataflow.example import guesses
     from senet.experiments import decoding
     from senet.files.atomic import ensure_writable
-    from senet.networks import side_of
-    from senet.networks.loaded import host, named
+    from senet.networks import create, named, side_of
     from senet.reports.insert_report import insertion_values
     from senet.surgery import insert as insert_blocks
     from senet.surgery.insertion.drawing import insertion_text
@@ -93,7 +92,7 @@ def insert(
         ensure_writable(output.parent)
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
     hint = "--num-classes changes the outputs of the network"
-    network = host(model, weights=weights, num_classes=num_classes, builder=builder, hint=hint)
+    network = create(model, weights=weights, num_classes=num_classes, builder=builder, hint=hint)
     size = side_of(model) if size is None else size
     shape = None if size is None else (*guesses(network)[0][:2], size, size)
     done = insert_blocks(
@@ -112,8 +111,7 @@ def insert(
 
 def _write(network: "nn.Module", out: Path, name: str, builder: str | None, *, fresh: bool) -> str:
     """Write the network with its blocks, or its weights alone, and return a sentence on how to load it."""
-    from senet.networks import save_pretrained
-    from senet.networks.loaded import made_of
+    from senet.networks import made_of, save_pretrained
     from senet.weights.writing import write_weights
 
     note = "; its weights are not trained: --weights FILE loads the network's own" if fresh else ""

@@ -35,6 +35,10 @@ class Optim:
         betas: of adam and adamw.
         rho: of adadelta.
         eps: of adam, adamw and adadelta.
+        block_lr: factor of the learning rate for new parameters: those of SE blocks, and of a classifier that replaced
+            another.
+        layer_decay: factor of the learning rate from each layer with weights to the one before it, of all other
+            parameters; 1 is off.
     """
 
     name: str = "sgd"
@@ -46,6 +50,8 @@ class Optim:
     betas: tuple[float, float] = (0.9, 0.999)
     rho: float = 0.9
     eps: float = 1e-8
+    block_lr: float = 1.0
+    layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
         if self.name not in OPTIMIZERS:
@@ -128,6 +134,8 @@ class Recipe:
         clip: largest norm of the gradient; 0 is off.
         shuffle: new order in every epoch.
         drop_last: leave out the last batch of an epoch if it is not full.
+        freeze: train the new parameters only (see `Optim.block_lr`); the others keep their values, and their norms
+            their statistics.
     """
 
     epochs: int = 20
@@ -143,6 +151,7 @@ class Recipe:
     clip: float = 0.0
     shuffle: bool = True
     drop_last: bool = False
+    freeze: bool = False
 
     def __post_init__(self) -> None:
         if self.amp not in AMPS:
@@ -186,6 +195,15 @@ RECIPES: Mapping[str, Recipe] = {
         epochs=30,
         batch_size=64,
         optim=Optim(lr=0.05, nesterov=True, weight_decay=1e-4),
+        schedule=Schedule(name="cosine", warmup_epochs=1),
+        augment=Augment(flip=True, resized_crop=0.25),
+        label_smoothing=0.1,
+    ),
+    # weights that exist, e.g. of ImageNet: small steps for them, larger ones for blocks and a new classifier
+    "finetune": Recipe(
+        epochs=15,
+        batch_size=64,
+        optim=Optim(lr=0.005, nesterov=True, weight_decay=1e-4, block_lr=10.0),
         schedule=Schedule(name="cosine", warmup_epochs=1),
         augment=Augment(flip=True, resized_crop=0.25),
         label_smoothing=0.1,

@@ -24,11 +24,20 @@ class Run:
     """One training: network, blocks, data, recipe, seed. Equal runs have equal ids and share results.
 
     Attributes:
-        model: a name of `list_models()`.
+        model: what `senet.networks.create` takes: a name of `list_models()`, `timm:NAME`, `torchvision:NAME`, a builder
+            as `FILE.py:FUNCTION` or `package.module:FUNCTION`, or a folder of a network.
         se: designs of blocks; none is the plain network.
         data: the data set.
         recipe: the training.
         seed: of the weights, the order, the augmentation and dropout.
+        weights: where the network starts: a file, a folder, `hf:owner/name`, or the weights that a library has for it,
+            `timm:NAME.TAG`, `torchvision:NAME.TAG`; empty is fresh weights.
+        at: patterns of the units or modules that get blocks, as for `senet.insert`; empty is all units. Not for
+            networks of the zoo.
+        model_hash: hash of the source of a builder, or of the files of a folder; empty for names of libraries. It and
+            the next are filled in where a command makes the run (`senet.networks.stated`).
+        weights_hash: hash of the content of `weights`. Where it is known it stands for `weights` in the id, so that
+            the file may move; empty for weights of a library, whose name is their identity.
     """
 
     model: str = "resnet20"
@@ -36,6 +45,10 @@ class Run:
     data: DataSpec = field(default_factory=DataSpec)
     recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
+    weights: str = ""
+    at: tuple[str, ...] = ()
+    model_hash: str = ""
+    weights_hash: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self, "")
@@ -47,12 +60,19 @@ class Run:
         A field that is added later with the old meaning as its default leaves the ids of old runs as they are. Runs
         whose images are resized carry the version of how that is done.
         """
-        values = self.as_dict()
+        values = self.identity()
         values["se"] = [_sparse(spec, asdict(SESpec())) for spec in values["se"]]
         said = _sparse(values, asdict(Run()))
         if self.data.name == "folder" or self.data.size or self.recipe.augment.resized_crop:
             said["pixels"] = PIXELS
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+
+    def identity(self) -> dict[str, Any]:
+        """Return the values that make a run what it is: all but the place of weights whose content is known."""
+        values = self.as_dict()
+        if self.weights_hash:
+            values["weights"] = ""
+        return values
 
     @property
     def design(self) -> str:

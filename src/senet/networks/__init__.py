@@ -1,6 +1,6 @@
 """Creation and loading of networks by name, builder or folder, with or without blocks, with their weights."""
 
-from senet.networks.create import create
+from senet.networks.create import create, made_of
 from senet.networks.names import LIBRARIES, Named, named
 from senet.networks.pretrained import from_pretrained, origin_of, preprocessing_of, save_pretrained, side_of
 
@@ -9,6 +9,7 @@ __all__ = [
     "Named",
     "create",
     "from_pretrained",
+    "made_of",
     "named",
     "origin_of",
     "preprocessing_of",

@@ -6,6 +6,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ from torch import nn
 from senet.errors import SpecError
 from senet.models import create_model
 from senet.models.arguments import check_arguments
+from senet.networks.ends import first_convolution, with_channels, with_outputs
 from senet.networks.names import Named
 
-__all__ = ["Builder", "build", "builder_of"]
+__all__ = ["USUAL_SIDE", "Builder", "build", "builder_of", "options_for_training"]
+
+WITH_AUXILIARY = ("googlenet", "inception_v3")
+"""Networks of torchvision that return further logits in training unless they are told not to."""
+USUAL_SIDE = 224  # pixels; for a builder whose classifier is to be replaced, where no size is known
 
 Builder = Callable[..., nn.Module]
 """A function that returns a network; may take `num_classes`, `in_chans` and its own options."""
@@ -34,11 +40,15 @@ def build(
 ) -> nn.Module:
     """Build a network with fresh weights.
 
+    Where a builder has no argument `num_classes`, or a network no `in_chans`, its classifier or its first convolution
+    is replaced (`senet.networks.ends`).
+
     Args:
         found: the network to build; not a folder.
         num_classes: outputs; None means the network's default.
-        in_chans: channels of the input.
-        image_size: side of the input [pixels], for networks of the zoo whose classifier depends on it.
+        in_chans: channels of the input; 3 leaves a builder's own number.
+        image_size: side of the input [pixels], for networks of the zoo whose classifier depends on it, and for
+            builders whose classifier is replaced; None means the usual one.
         se: the design, for networks of the zoo.
         options: further arguments of the family, the library or the builder.
         builder: builds the network instead of the function that `found` names.
@@ -52,17 +62,48 @@ def build(
             found.name, se=se, num_classes=num_classes, in_chans=in_chans, image_size=image_size, options=options
         )
     check_arguments({"num_classes": num_classes, "in_chans": in_chans}, defaults={})
+    make = _of_library(found, options) if builder is None and found.is_foreign else builder or builder_of(found.name)
+    if builder is not None or found.library == "builder":
+        _refuse_surplus(make, found.name, options)
     asked = {"num_classes": num_classes, "in_chans": None if in_chans == 3 else in_chans}
-    asked = {name: value for name, value in asked.items() if value is not None}
+    taken = {name: value for name, value in asked.items() if value is not None and _takes(make, name)}
+    if found.library == "torchvision":  # takes any option and refuses this one later
+        taken.pop("in_chans", None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a library's warnings about its own defaults
-            if builder is not None or found.library == "builder":
-                return _own(builder or builder_of(found.name), found.name, {**asked, **options})
-            return _foreign(found, {**asked, **options})
+            model = make(**{**options, **taken})
+    except SpecError:
+        raise
     except (RuntimeError, TypeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300].rstrip(".")
         raise SpecError(f"{found} cannot be built: {reason}; choose another network or other arguments.") from error
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"{found} returns a {type(model).__name__}; it must return a torch.nn.Module.")
+    if in_chans != 3 and "in_chans" not in taken:
+        model = with_channels(model, in_chans)
+    if num_classes is not None and "num_classes" not in taken:
+        first, side = first_convolution(model), image_size or USUAL_SIDE
+        channels = in_chans if first is None else first[1].in_channels
+        model = with_outputs(model, num_classes, (channels, side, side))
+    return model
+
+
+def options_for_training(found: Named, *, in_chans: int, builder: Builder | None = None) -> dict[str, Any]:
+    """Return the options with which a network takes these channels and returns one tensor of logits in training.
+
+    Args:
+        found: the network to build.
+        in_chans: channels of the input.
+        builder: builds the network instead of the function that `found` names.
+    """
+    if found.library == "torchvision" and found.name.partition(".")[0] in WITH_AUXILIARY:
+        return {"aux_logits": False}
+    if in_chans == 3 and (found.library == "builder" or builder is not None):
+        own = inspect.signature(builder or builder_of(found.name)).parameters.get("in_chans")
+        if own is not None and own.default != in_chans:
+            return {"in_chans": in_chans}
+    return {}
 
 
 def builder_of(name: str) -> Builder:
@@ -98,26 +139,22 @@ def _file(path: Path) -> Any:
     return module
 
 
-def _own(builder: Builder, name: str, arguments: Mapping[str, Any]) -> nn.Module:
-    parameters = inspect.signature(builder).parameters
-    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    if surplus := [key for key in arguments if key not in parameters and not takes_all]:
+def _takes(make: Builder, name: str) -> bool:
+    parameters = inspect.signature(make).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _refuse_surplus(builder: Builder, name: str, options: Mapping[str, Any]) -> None:
+    if surplus := [key for key in options if not _takes(builder, key)]:
         raise SpecError(f"{name} has no argument {surplus[0]}; add it to the function, or omit it.")
-    made = builder(**arguments)
-    if not isinstance(made, nn.Module):
-        raise SpecError(f"{name} returns a {type(made).__name__}; it must return a torch.nn.Module.")
-    return made
 
 
-def _foreign(found: Named, arguments: Mapping[str, Any]) -> nn.Module:
+def _of_library(found: Named, options: Mapping[str, Any]) -> Builder:
+    """Return the function of another library that builds a network, with fresh weights."""
     if found.library == "timm":
         import timm
 
-        model: nn.Module = timm.create_model(found.name, pretrained=False, **arguments)
-        return model
+        return partial(timm.create_model, found.name, pretrained=False)
     from torchvision import models
 
-    if "in_chans" in arguments:
-        raise SpecError(f"{found}: torchvision's networks only support 3 channels; timm's support in_chans.")
-    made: nn.Module = models.get_model(found.name.partition(".")[0], weights=None, **arguments)
-    return made
+    return partial(models.get_model, found.name.partition(".")[0], weights=None)

@@ -10,17 +10,17 @@ from torch import Tensor, nn
 from senet.data.dataset import Data, Split
 from senet.data.loading import load_for
 from senet.data.on_disk import Files
-from senet.errors import SpecError
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.setup import Setup
 from senet.networks import Named
 from senet.networks.class_map import outputs_of, read_class_map
-from senet.networks.loaded import host
+from senet.networks.create import create
+from senet.networks.ends import num_outputs
 from senet.networks.own_pictures import Pictures, Pixels
 from senet.networks.preprocessing import NORMS, ForeignPreprocessing, adjusted, preprocessing_of
 from senet.nn.evaluated import evaluated
 
-__all__ = ["Seen", "num_outputs", "see"]
+__all__ = ["Seen", "see"]
 
 TRIED = 100  # labelled images to test the normalisation on
 CLEARLY = 0.1  # gain in accuracy [1] by another normalisation that causes a warning
@@ -86,9 +86,9 @@ def see(
     size = spec.size or (max(wanted.size) if spec.name == "folder" else 0)
     spec = replace(spec, normalize="unit", size=size)
     data = load_for(setup, spec)
-    model = host(name, weights=weights, or_classes=data.num_classes).to(setup.device)
+    model = create(name, weights=weights, or_classes=data.num_classes).to(setup.device)
     title = str(found) if found.is_foreign else Path(name).name
-    outputs = num_outputs(model, title, _seen(data.test, wanted, data.test.labels).shape, setup.device)
+    outputs = num_outputs(model, _seen(data.test, wanted, data.test.labels).shape, title=title)
     classes = "the network does not return logits" if outputs is None else outputs_of(data.classes, outputs, known)
     unknown = classes if isinstance(classes, str) else ""
     table = torch.tensor(range(data.num_classes) if isinstance(classes, str) else classes)
@@ -124,24 +124,6 @@ def _order(data: Data, outputs: tuple[int, ...]) -> str:
         return "class folders are named by the numbers of the network's outputs"
     some = ", ".join(data.classes[:3]) + (", ..." if data.num_classes > 3 else "")
     return f"class folders are mapped to the network's outputs in this order: {some}; --class-map FILE changes it"
-
-
-@torch.no_grad()
-def num_outputs(model: nn.Module, title: str, shape: tuple[int, int, int], device: str) -> int | None:
-    """Return the number of classes of a network, found by running it on zeros; None if it does not return logits.
-
-    Raises:
-        SpecError: if the network does not accept images of this shape.
-    """
-    try:
-        outputs = model.eval()(torch.zeros(1, *shape, device=device))
-    except RuntimeError as error:
-        sizes = "x".join(map(str, shape))
-        raise SpecError(
-            f"{title} does not accept images of {sizes} ({str(error).splitlines()[0]}); set another side with "
-            "data.size=PIXELS."
-        ) from error
-    return outputs.shape[1] if isinstance(outputs, Tensor) and outputs.ndim == 2 else None
 
 
 @torch.no_grad()

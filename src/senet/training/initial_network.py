@@ -1,9 +1,11 @@
 """The network of a run at its start: equal seeds give equal weights wherever two designs are alike."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from senet.data.dataset import Data
 from senet.data.in_memory import Tensors
@@ -11,62 +13,171 @@ from senet.data.on_disk import Files
 from senet.experiments.run import Run
 from senet.experiments.seeds import mix
 from senet.models import create_model
+from senet.networks.building import builder_of, options_for_training
+from senet.networks.create import Plain, made_of, plain
+from senet.networks.insert_design import insert_design
+from senet.networks.names import Named, named
+from senet.networks.rebuild import described
+from senet.networks.starting_weights import fit, load_fitted, read_start
+from senet.networks.stated import ensure_unchanged
+from senet.nn import SqueezeExcite
 from senet.spec import SESpec
+from senet.surgery.insertion.plan import with_unit_gate
 from senet.weights.config import Config, Preprocessing
+from senet.weights.prefix import without_prefix
 
-__all__ = ["build", "described"]
+__all__ = ["Initial", "build", "initial"]
+
+
+@dataclass(frozen=True, eq=False)
+class Initial:
+    """The network of a run at its start.
+
+    Attributes:
+        model: the network.
+        fresh: names of the parameters that are new in it: of its blocks, and of a classifier that replaced another.
+        notes: what was changed in the network or in its weights, for the report.
+        describe: returns the description of the network, for its folder.
+    """
+
+    model: nn.Module
+    fresh: frozenset[str]
+    notes: tuple[str, ...]
+    describe: Callable[[], Config]
 
 
 def build(run: Run, data: Data) -> nn.Module:
-    """Build the network of a run with the weights of its seed.
+    """Build the network of a run with its first weights, see `initial`."""
+    return initial(run, data).model
+
+
+def initial(run: Run, data: Data) -> Initial:
+    """Build the network of a run with the weights of its seed, or with those that it starts from.
 
     The layers that a design shares with the plain network start from the same weights as those, so that runs of
-    equal seeds are paired: they differ in the blocks, the order of images and the noise being equal.
+    equal seeds are paired: they differ in the blocks, the order of images and the noise being equal. With weights to
+    start from, new blocks start as the identity, and all designs have the same outputs.
 
     Args:
         run: what to build.
         data: gives the classes, channels and size.
-    """
 
-    def network(se: Sequence[SESpec], purpose: str) -> nn.Module:
+    Raises:
+        CheckpointError: if the weights do not fit the network, or have changed since the run was made.
+        SpecError: if the network or the design does not fit the data.
+    """
+    ensure_unchanged(run)
+    found = named(run.model)
+    return _of_zoo(run, data, found) if found.library == "senet" else _of_others(run, data, found)
+
+
+def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
+    """Build a network of the zoo: its blocks are built in."""
+    channels, height, _ = data.shape
+    se, tensors = run.se, read_start(run.weights) if run.weights else None
+
+    def network(se: tuple[SESpec, ...], purpose: str) -> nn.Module:
         torch.manual_seed(mix(run.seed, purpose))
-        channels, height, _ = data.shape
         return create_model(
-            run.model, se=se or None, num_classes=data.num_classes, in_chans=channels, image_size=height
+            found.name, se=se or None, num_classes=data.num_classes, in_chans=channels, image_size=height
         )
 
-    plain = network((), "weights")
-    if not run.se:
-        return plain
-    model = network(run.se, "blocks")
-    own = model.state_dict()
-    shared = {k: v for k, v in plain.state_dict().items() if k in own and own[k].shape == v.shape}
-    model.load_state_dict({**own, **shared})
-    return model
+    def started(model: nn.Module) -> Plain:
+        if tensors is None:
+            return Plain(model)
+        fitted = fit(tensors, model, num_classes=data.num_classes)
+        load_fitted(model, fitted, source=run.weights, where=run.model)
+        return Plain(model, fitted.fresh, fitted.notes)
 
-
-def described(run: Run, data: Data) -> Config:
-    """Describe what `build` builds, and the images that it is trained on where a file can say that.
-
-    Args:
-        run: what was built.
-        data: gives the classes, channels, size and normalisation.
-    """
-    channels, height, width = data.shape
-    split, spec, seen = data.train, data.spec, None
-    if isinstance(split, Tensors | Files) and height == width and spec.normalize != "kth":  # whose mean is an image
-        seen = Preprocessing(
-            mean=split.normalize.mean or (0.0,) * channels,
-            std=split.normalize.std or (1.0,) * channels,
-            size=height,
-            crop=spec.crop if split.frame is not None and split.frame.short else 1.0,
-            interpolation=spec.interpolation,
-        )
-    return Config(
+    if not se:
+        made = started(network((), "weights"))
+    elif tensors is not None and _hold_blocks(tensors, model := network(se, "blocks")):
+        made = started(model)
+    else:
+        made = started(network((), "weights"))
+        se = se if tensors is None else tuple(map(with_unit_gate, se))
+        model = network(se, "blocks")
+        own = model.state_dict()
+        shared = {k: v for k, v in made.model.state_dict().items() if k in own and own[k].shape == v.shape}
+        model.load_state_dict({**own, **shared})
+        if tensors is not None:
+            _start_as_identity(model)
+        made = Plain(model, made.fresh | _blocks(model), made.notes)
+    config = Config(
         model=run.model,
-        se=run.se,
+        se=se,
         num_classes=data.num_classes,
         in_chans=channels,
         image_size=height,
-        preprocessing=seen,
+        preprocessing=_preprocessing(data),
+    )
+    return Initial(made.model, made.fresh, made.notes, lambda: config)
+
+
+def _of_others(run: Run, data: Data, found: Named) -> Initial:
+    """Build a network of a library, a builder or a folder: its blocks are inserted."""
+    channels, height, width = data.shape
+    options = options_for_training(found, in_chans=channels)
+    torch.manual_seed(mix(run.seed, "weights"))
+    made = plain(
+        run.model,
+        num_classes=data.num_classes,
+        in_chans=channels,
+        image_size=height,
+        options=options,
+        weights=run.weights or None,
+    )
+    trained = bool(run.weights) or found.library == "folder"
+    fresh = made.fresh
+    if run.se:
+        torch.manual_seed(mix(run.seed, "blocks"))
+        before = {name for name, _ in made.model.named_parameters()}
+        insert_design(made.model, run.se, at=run.at, preserve=trained, shape=(1, channels, height, width))
+        fresh |= {name for name, _ in made.model.named_parameters() if name not in before}
+    origin = made_of(run.model, None)
+    asked = Config(
+        model=origin["name"],
+        se=origin.get("se", ()),
+        num_classes=data.num_classes,
+        in_chans=channels,
+        image_size=height,
+        options={**origin.get("options", {}), **options},
+        preprocessing=_preprocessing(data),
+    )
+    builder = builder_of(found.name) if found.library == "builder" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        config = described(made.model, asked, builder=builder)
+    return Initial(made.model, fresh, made.notes, lambda: config)
+
+
+def _blocks(model: nn.Module) -> frozenset[str]:
+    inside = {id(p) for m in model.modules() if isinstance(m, SqueezeExcite) for p in m.parameters()}
+    return frozenset(name for name, parameter in model.named_parameters() if id(parameter) in inside)
+
+
+def _hold_blocks(tensors: Mapping[str, Tensor], model: nn.Module) -> bool:
+    """Return whether weights have the blocks of a network of the zoo already."""
+    return _blocks(model) <= without_prefix(tensors, model.state_dict()).keys()
+
+
+def _start_as_identity(model: nn.Module) -> None:
+    for block in model.modules():
+        if isinstance(block, SqueezeExcite):
+            for parameter in block.get_submodule(block.layers[-1]).parameters():
+                nn.init.zeros_(parameter)
+
+
+def _preprocessing(data: Data) -> Preprocessing | None:
+    """Describe the images that a network is trained on, where a file can say that."""
+    channels, height, width = data.shape
+    split, spec = data.train, data.spec
+    if not isinstance(split, Tensors | Files) or height != width or spec.normalize == "kth":  # whose mean is an image
+        return None
+    return Preprocessing(
+        mean=split.normalize.mean or (0.0,) * channels,
+        std=split.normalize.std or (1.0,) * channels,
+        size=height,
+        crop=spec.crop if split.frame is not None and split.frame.short else 1.0,
+        interpolation=spec.interpolation,
     )

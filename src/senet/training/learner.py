@@ -4,7 +4,7 @@ Letters in shapes: n images, c channels, h and w sizes.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from senet.experiments.recipe import Recipe
 from senet.fast import accelerate
 from senet.fast.convolution.worth import described
 from senet.training.cuda_graph import Record, Recorded, refuse_unrecordable
+from senet.training.frozen import freeze
 from senet.training.optimizers import make_optimizer, restore_optimizer
 from senet.training.process_group import Group
 from senet.weights.numbers import check_values
@@ -39,6 +40,7 @@ class Learner:
     Args:
         model: on its device; is trained in place.
         recipe: the training.
+        fresh: names of the parameters that are new in the network, see `senet.training.optimizers`.
         group: the processes that share every batch.
         fused: run norms and blocks as one where that pays off (`senet.accelerate`).
         graph: record a step on the GPU and replay it.
@@ -58,6 +60,7 @@ class Learner:
         model: nn.Module,
         recipe: Recipe,
         *,
+        fresh: Collection[str] = (),
         group: Group | None = None,
         fused: bool = True,
         graph: bool = False,
@@ -68,14 +71,19 @@ class Learner:
         self.device = next(model.parameters()).device
         self.format = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.model = model.to(memory_format=self.format).train()
-        done = accelerate(self.model) if fused else None
+        if recipe.freeze:
+            freeze(self.model, fresh)
+        done = accelerate(self.model) if fused and not recipe.freeze else None
         self.fused = f"{done.backend}{described() if done.convolutions else ''}" if done and done.backend else ""
-        self.optimizer = make_optimizer(self.model, recipe.optim)
+        self.optimizer = make_optimizer(self.model, recipe.optim, fresh=fresh)
         self.averaged = {k: v.clone() for k, v in self.model.state_dict().items()} if recipe.ema else {}
         self._statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
         self._net = self._shared() if self.group.size > 1 else self.model
         self.lr = recipe.optim.lr
-        self._rate = torch.tensor(self.lr, device=self.device) if self.device.type == "cuda" or record else None
+        self._rates = [
+            torch.tensor(group["lr"], device=self.device) if self.device.type == "cuda" or record else None
+            for group in self.optimizer.param_groups
+        ]
         self._objective = objective
         self._whole: Callable[[Tensor, Tensor], Tensor] = partial(self._take, total=recipe.batch_size)
         if graph or record:
@@ -156,10 +164,10 @@ class Learner:
 
     def _set_lr(self, lr: float) -> None:
         self.lr = lr
-        if self._rate is not None:  # a recorded step reads it on the device
-            self._rate.fill_(lr)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = lr if self._rate is None else self._rate
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            if rate is not None:  # a recorded step reads it on the device
+                rate.fill_(lr * group["scale"])
+            group["lr"] = lr * group["scale"] if rate is None else rate
 
     def _take(self, x: Tensor, y: Tensor, *, total: int) -> Tensor:
         """Take a step with the learning rate and the seed that are set; give the loss of this process."""

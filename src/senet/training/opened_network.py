@@ -14,9 +14,9 @@ from senet.data.subset import balanced
 from senet.errors import DataError, UsageError
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
-from senet.networks import origin_of, preprocessing_of
-from senet.networks.loaded import Named, host, made_of, named
-from senet.networks.own_images import num_outputs, see
+from senet.networks import create, from_pretrained, made_of, named, origin_of, preprocessing_of
+from senet.networks.ends import num_outputs
+from senet.networks.own_images import see
 from senet.training.initial_network import build
 from senet.training.testing import finished
 from senet.weights import load_weights
@@ -86,7 +86,7 @@ def open_network(
     """Build a network, load its weights, and load its images.
 
     Args:
-        name: folder of a finished run, or a name that `senet.networks.loaded.named` resolves.
+        name: folder of a finished run, or a name that `senet.networks.named` resolves.
         run: the data and, for a network of the zoo, its blocks; None for the folder of a run, which defines both.
         setup: device and paths.
         weights: file with the weights; None only for folders, which have their own.
@@ -101,17 +101,14 @@ def open_network(
         UsageError: if weights are missing, or --class-map is given for a network of the zoo.
         SenetError: if the network, the weights or the data do not fit.
     """
-    if run is None:
-        run, weights = finished(Path(name))
-        who = Named("senet", run.model)
-    else:
-        who = named(name)  # before minutes of reading images
-        if weights is None and who.library != "folder":
-            raise UsageError(f"{name} has no weights; pass --weights FILE, nothing is downloaded.")
+    who, trained = named(name), None if run is not None else finished(Path(name))  # before minutes of reading images
+    if weights is None and who.library != "folder":
+        raise UsageError(f"{name} has no weights; pass --weights FILE, nothing is downloaded.")
     train: Split
     test: Split
     inside = named(builder or str(origin_of(name)["name"])) if who.library == "folder" else who
-    if inside.is_foreign:
+    if trained is None and inside.is_foreign:
+        assert run is not None
         seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map)
         model, title, train, test, labelled, notes, made = (
             seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
@@ -121,19 +118,24 @@ def open_network(
     else:
         if class_map is not None:
             raise UsageError(f"--class-map is only for networks of other libraries, not for {name}; leave it out.")
-        told = preprocessing_of(name) if who.library == "folder" else None
-        wanted = run.data if told is None else told.applied(run.data)
-        data = load_for(setup, wanted)
-        if who.library == "senet" and weights is not None:
+        if trained is not None:
+            run = trained[0]
+            data, made, title = load_for(setup, run.data), made_of(name, builder), f"{run.model} {run.design}"
+            model = from_pretrained(name, builder=builder)
+        elif run is not None and who.library == "senet" and weights is not None:
+            data = load_for(setup, run.data)
             model, title = build(run, data), f"{run.model} {run.design}"
             load_weights(model, read_weights(locate(weights)), origin=origin)
             made = {"name": run.model, "se": run.se, "in_chans": data.shape[0], "image_size": data.shape[1]}
         else:
+            assert run is not None
+            told = preprocessing_of(name) if who.library == "folder" else None
+            data = load_for(setup, run.data if told is None else told.applied(run.data))
             made = made_of(name, builder)
-            model = host(name, weights=weights, or_classes=data.num_classes, builder=builder)
+            model = create(name, weights=weights, or_classes=data.num_classes, builder=builder)
             title = Path(name).name if who.library == "folder" else str(who)
         model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
-        labelled = num_outputs(model, title, data.shape, setup.device) == data.num_classes
+        labelled = num_outputs(model, data.shape, title=title) == data.num_classes
         if not labelled:
             notes += (f"no accuracy: the network has other outputs than the {data.num_classes} classes of the data",)
     number = min(statistics, len(train))

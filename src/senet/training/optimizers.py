@@ -1,25 +1,34 @@
 """From the values of a recipe to torch's optimisers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn, optim
 
+from senet.errors import UsageError
 from senet.experiments.recipe import Optim
 from senet.nn import SqueezeExcite
 
 __all__ = ["make_optimizer", "restore_optimizer"]
 
 
-def make_optimizer(model: nn.Module, values: Optim) -> optim.Optimizer:
-    """Make the optimiser of a recipe, its parameters in one group that decays and one that does not.
+def make_optimizer(model: nn.Module, values: Optim, *, fresh: Collection[str] = ()) -> optim.Optimizer:
+    """Make the optimizer of a recipe: a group for every decay and every rate. Parameters without gradients have none.
 
     Args:
         model: the network.
         values: name and numbers.
+        fresh: names of the parameters that are new in the network, whose rate is `block_lr` times the others'.
+
+    Returns:
+        The optimizer; `scale` in every group is the factor of its learning rate.
+
+    Raises:
+        UsageError: if no parameter is trained.
     """
     inside = {id(p) for m in model.modules() if isinstance(m, SqueezeExcite) for p in m.parameters()}
+    rates = _rates(model, values, fresh)
 
     def decays(parameter: nn.Parameter) -> bool:
         if values.decay == "all":
@@ -28,10 +37,18 @@ def make_optimizer(model: nn.Module, values: Optim) -> optim.Optimizer:
 
     def groups() -> Iterator[dict[str, object]]:
         for wanted, decay in ((True, values.weight_decay), (False, 0.0)):
-            params = [p for p in model.parameters() if decays(p) is wanted]
-            if params:
-                yield {"params": params, "weight_decay": decay}
+            found: dict[float, list[nn.Parameter]] = {}
+            for parameter in model.parameters():
+                if decays(parameter) is wanted and parameter.requires_grad:
+                    found.setdefault(rates[id(parameter)], []).append(parameter)
+            for scale, params in found.items():
+                yield {"params": params, "weight_decay": decay, "scale": scale, "lr": values.lr * scale}
 
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(
+            "recipe.freeze leaves nothing to train in this network, which has no blocks and its own classifier; set "
+            "recipe.freeze=false."
+        )
     # on a GPU: one kernel for many tensors, and nothing that must know a number on the CPU, so that it can be recorded
     gpu = any(parameter.device.type == "cuda" for parameter in model.parameters())
     if values.name == "sgd":
@@ -41,6 +58,22 @@ def make_optimizer(model: nn.Module, values: Optim) -> optim.Optimizer:
         return optim.Adadelta(groups(), lr=values.lr, rho=values.rho, eps=values.eps, capturable=gpu)
     kind = optim.Adam if values.name == "adam" else optim.AdamW
     return kind(groups(), lr=values.lr, betas=values.betas, eps=values.eps, fused=gpu or None, capturable=gpu)
+
+
+def _rates(model: nn.Module, values: Optim, fresh: Collection[str]) -> dict[int, float]:
+    """Return the factor of the learning rate of every parameter by its id."""
+    new = {id(parameter) for name, parameter in model.named_parameters() if name in fresh}
+    # a layer begins with its matrix or kernel; norms and biases behind belong to it
+    layers: dict[int, int] = {}
+    number = 0
+    for parameter in model.parameters():
+        if id(parameter) not in new:
+            number += parameter.ndim >= 2
+            layers[id(parameter)] = number
+    return {
+        id(p): values.block_lr if id(p) in new else values.layer_decay ** (number - layers[id(p)])
+        for p in model.parameters()
+    }
 
 
 def restore_optimizer(optimizer: optim.Optimizer, kept: Mapping[int, Mapping[str, Any]], values: Optim) -> None:

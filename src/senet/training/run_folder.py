@@ -163,7 +163,7 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
     def _refuse_another(self, before: Run) -> None:
-        old, new = (json.loads(json.dumps(run.as_dict())) for run in (before, self.run))
+        old, new = (json.loads(json.dumps(run.identity())) for run in (before, self.run))
         if old != new:
             changes = "; ".join(f"{place}: {was!r} -> {now!r}" for place, was, now in changed_fields(old, new))
             raise CheckpointError(f"{self.path} holds another run ({changes}); {WAY_OUT}")

@@ -146,7 +146,7 @@ def evaluate_foreign(
 
     Args:
         name: as it was given.
-        found: the same, as `senet.networks.loaded.named` reads it.
+        found: the same, as `senet.networks.named` reads it.
         run: whose data count.
         weights: the network's state dict; None for a folder.
         setup: device and paths.

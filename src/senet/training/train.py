@@ -33,7 +33,7 @@ from senet.signals import Stop, stoppable
 from senet.training.allocator import keep_memory
 from senet.training.checkpoint import Checkpoint, restoring
 from senet.training.evaluation import Evaluation, evaluate
-from senet.training.initial_network import build, described
+from senet.training.initial_network import build, initial
 from senet.training.learner import Learner
 from senet.training.map_sizes import refuse_small_maps
 from senet.training.order import epoch_plan
@@ -173,7 +173,15 @@ class _Trainer:
         self.steps = len(self._plan(0))
         self.maps = refuse_small_maps(run, data, processes=group.size)
         self.images = min(len(self.train_set), self.steps * self.recipe.batch_size)  # of an epoch
-        self.learner = Learner(build(run, data).to(device), self.recipe, group=group, fused=fused, graph=graph)
+        self.initial = initial(run, data)
+        self.learner = Learner(
+            self.initial.model.to(device),
+            self.recipe,
+            fresh=self.initial.fresh,
+            group=group,
+            fused=fused,
+            graph=graph,
+        )
         self.position = TrainingPosition()
         self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=graph)
         self.before: list[Environment] = []  # of the parts that were trained elsewhere
@@ -235,9 +243,9 @@ class _Trainer:
             data=self.data.fingerprint,
             environment=self.environment,
             before=tuple(self.before),
-            notes=(*self.data.notes, *self._moves()),
+            notes=(*self.data.notes, *self.initial.notes, *self._moves()),
         )
-        config = described(self.run, self.data)
+        config = self.initial.describe()
         self.group.share(lambda: self.home.finish(self.learner.weights, result, config))
         return result
 

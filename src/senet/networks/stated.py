@@ -1,0 +1,131 @@
+"""What a run says of its network when it is made: hashes of source and weights, and the network's own preprocessing.
+
+A run holds them as values, so that its id counts them and nothing is looked up when it is trained.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import fields, replace
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from senet.errors import CheckpointError, SpecError
+from senet.experiments.data_spec import INTERPOLATIONS, DataSpec
+from senet.experiments.run import Run
+from senet.networks.names import Named, named
+from senet.networks.preprocessing import ForeignPreprocessing, preprocessing_of
+from senet.networks.starting_weights import own_weights
+from senet.weights.source import CONFIG, HUB, beside, locate
+
+__all__ = ["PRETRAINED", "ensure_unchanged", "stated"]
+
+PRETRAINED = "pretrained"
+"""Stands for the default weights that a library has for its network, until a run is made."""
+DIGITS = 16  # of a hash
+CHANNELS = {"digits": 1}  # of the images of a data set; others have 3
+
+
+def stated(run: Run, *, said: Collection[str] = ()) -> Run:
+    """Fill in the values that follow from the network of a run and from its weights.
+
+    Args:
+        run: as a user wrote it.
+        said: fields of its data that the user set; those with other values than the defaults count too.
+
+    Returns:
+        The run with hashes of what lies in files, with weights by their name in place of `pretrained`, and with the
+        preprocessing of the network: for photographs of a folder always, for other data sets where weights are given.
+
+    Raises:
+        SpecError: if the network is not known, a network of the zoo has patterns `at`, or a library has no weights.
+        CheckpointError: if weights or a builder's file cannot be found.
+        UsageError: if a library is not installed.
+    """
+    found = named(run.model)
+    if run.at and found.library == "senet":
+        raise SpecError(f"at = {list(run.at)} is for networks that blocks are inserted into; use stages=... in --se.")
+    weights = own_weights(found) if run.weights == PRETRAINED else run.weights
+    run = replace(run, weights=weights, model_hash=_hash_of_model(found), weights_hash=_hash_of_weights(weights))
+    if not run.weights and found.library != "folder" and (run.data.name != "folder" or not found.is_foreign):
+        return run
+    own = _preprocessing(found, weights)
+    return run if own is None else replace(run, data=_applied(own, run.data, said))
+
+
+def ensure_unchanged(run: Run) -> None:
+    """Refuse a network or weights with other content than when the run was made.
+
+    Raises:
+        CheckpointError: if a file has changed, or cannot be found.
+    """
+    for what, before, now in (
+        (run.model, run.model_hash, _hash_of_model(named(run.model)) if run.model_hash else ""),
+        (run.weights, run.weights_hash, _hash_of_weights(run.weights) if run.weights_hash else ""),
+    ):
+        if now != before:
+            raise CheckpointError(
+                f"{what} has changed since the run was made: {before} -> {now}; restore it, or make a new run."
+            )
+
+
+def _hash_of_model(found: Named) -> str:
+    if found.library == "builder":
+        place = found.name.rpartition(":")[0]
+        spec = None if place.endswith(".py") else find_spec(place)
+        path = Path(place) if spec is None else Path(spec.origin or "")
+        return _hash(path) if path.is_file() else ""  # what does not exist is refused where it is imported
+    if found.library == "folder":
+        described = beside(found.name, CONFIG)
+        parts = [locate(found.name), *([] if described is None else [described])]
+        return hashlib.sha256("".join(map(_hash, parts)).encode()).hexdigest()[:DIGITS]
+    return ""
+
+
+def _hash_of_weights(weights: str) -> str:
+    return "" if not weights or _is_of_library(weights) else _hash(locate(weights))
+
+
+def _hash(path: Path) -> str:
+    facts = path.stat()
+    return _hash_of_file(path.absolute(), facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=64)
+def _hash_of_file(path: Path, modified: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+
+
+def _is_of_library(weights: str) -> bool:
+    return weights.startswith(("timm:", "torchvision:"))
+
+
+def _preprocessing(found: Named, weights: str) -> ForeignPreprocessing | None:
+    """Return what the weights say of their images, else the network's library or folder; None if neither does."""
+    if _is_of_library(weights):
+        return preprocessing_of(named(weights))
+    if weights and (weights.startswith(HUB) or Path(weights).is_dir()) and beside(weights, CONFIG) is not None:
+        try:
+            return preprocessing_of(Named("folder", weights))
+        except CheckpointError:  # another library's config.json
+            pass
+    return preprocessing_of(found) if found.is_foreign or found.library == "folder" else None
+
+
+def _applied(own: ForeignPreprocessing, data: DataSpec, said: Collection[str]) -> DataSpec:
+    """Put the preprocessing of a network where the user set nothing."""
+    standard = DataSpec()
+    free = {
+        field.name
+        for field in fields(data)
+        if field.name not in said and getattr(data, field.name) == getattr(standard, field.name)
+    }
+    changes: dict[str, object] = {}
+    if {"mean", "std", "normalize"} <= free and len(own.mean) == CHANNELS.get(data.name, 3):
+        changes |= {"mean": own.mean, "std": own.std}
+    if data.name == "folder":
+        side = data.size or max(own.size)
+        changes |= {"size": side, "crop": min(1.0, min(own.size) / own.resize)}
+        changes |= {"interpolation": own.interpolation} if own.interpolation in INTERPOLATIONS else {}
+    return replace(data, **{name: value for name, value in changes.items() if name in {*free, "mean", "std"}})  # type: ignore[arg-type]

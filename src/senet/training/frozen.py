@@ -1,0 +1,23 @@
+"""A network of which only new parameters are trained: the rest keeps its values, its norms their statistics."""
+
+from collections.abc import Collection
+
+from torch import nn
+
+__all__ = ["freeze"]
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def freeze(model: nn.Module, fresh: Collection[str]) -> None:
+    """Freeze all parameters of a network but the new ones.
+
+    Args:
+        model: the network, in training mode; norms without a trained parameter are put into evaluation mode.
+        fresh: names of the parameters that are new.
+    """
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in fresh)
+    for module in model.modules():
+        if isinstance(module, NORMS) and not any(parameter.requires_grad for parameter in module.parameters()):
+            module.eval()
