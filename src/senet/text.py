@@ -19,6 +19,7 @@ __all__ = [
     "counted",
     "csv_cell",
     "duration",
+    "file_name",
     "markdown",
     "markdown_table",
     "one_line",
@@ -162,6 +163,16 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+def file_name(text: str) -> str:
+    """Return a text as the name of a file or folder.
+
+    Example:
+        >>> file_name("digits-../my nets/build.py:resnet")
+        'digits-my-nets-build.py-resnet'
+    """
+    return re.sub(r"-{2,}", "-", re.sub(r"\.\.|[^\w.+-]", "-", text)).strip("-.")
 
 
 def counted(number: int, word: str) -> str:

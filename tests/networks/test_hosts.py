@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import senet
 from senet.cli import main
 from senet.errors import CheckpointError, SpecError, UsageError
-from senet.networks.loaded import host, named
+from senet.networks import create, named
 
 
 def test_a_name_of_ours_comes_before_those_of_other_libraries() -> None:
@@ -61,11 +61,11 @@ def test_weights_are_loaded_strictly_and_may_have_other_outputs(tmp_path: Path) 
     model = senet.create_model("resnet8", num_classes=7).eval()
     save_file(model.state_dict(), file)
     x = torch.rand(2, 3, 32, 32)
-    assert torch.equal(host("resnet8", weights=file, or_classes=7)(x), model(x))
-    assert torch.equal(host("resnet8", weights=file, num_classes=7)(x), model(x))
+    assert torch.equal(create("resnet8", weights=file, or_classes=7)(x), model(x))
+    assert torch.equal(create("resnet8", weights=file, num_classes=7)(x), model(x))
     for other in (None, 5):
         with pytest.raises(CheckpointError, match=r"\(7, 64\) in the file and \(10, 64\) in the network"):
-            host("resnet8", weights=file, or_classes=other)
+            create("resnet8", weights=file, or_classes=other)
 
 
 def test_a_folder_of_save_pretrained_is_a_name_for_both_commands(
@@ -77,11 +77,11 @@ def test_a_folder_of_save_pretrained_is_a_name_for_both_commands(
     plain = senet.create_model("resnet8").eval()
     senet.save_pretrained(plain, tmp_path / "plain", name="resnet8")
     x = torch.rand(2, 1, 8, 8)
-    assert torch.equal(host(str(tmp_path / "mine"))(x), model(x))
+    assert torch.equal(create(str(tmp_path / "mine"))(x), model(x))
     with pytest.raises(CheckpointError, match=r"is a folder without config.json"):
         named(str(tmp_path))
-    with pytest.raises(UsageError, match="omit --num-classes"):
-        host(str(tmp_path / "mine"), num_classes=3)
+    with pytest.warns(UserWarning, match="the classifier fc was replaced by a fresh one with 3 outputs"):
+        assert create(str(tmp_path / "mine"), num_classes=3)(x).shape == (2, 3)
     monkeypatch.chdir(tmp_path)
     digits = ("--data", "digits", "data.train_size=60", "data.test_size=40", "--device", "cpu", "--statistics", "40")
     for words, said, code in (

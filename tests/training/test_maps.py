@@ -14,7 +14,7 @@ from senet.data.dataset import Data
 from senet.errors import NumericError, UsageError
 from senet.experiments.recipe import Optim
 from senet.experiments.run import Run
-from senet.training.initial_network import build
+from senet.training.initial_network import Initial, initial
 from senet.training.map_sizes import look_at_maps, refuse_small_maps
 from senet.training.train import train
 
@@ -89,11 +89,11 @@ def test_a_rate_is_not_blamed_for_what_was_so_before_the_first_step(
     with pytest.raises(NumericError, match=r"lower optim\.lr"):
         train(wild, DATA, tmp_path / "rate")
 
-    def poisoned(run: Run, data: Data) -> nn.Module:
-        model = build(run, data)
-        nn.init.constant_(next(model.parameters()), math.nan)
-        return model
+    def poisoned(run: Run, data: Data) -> Initial:
+        start = initial(run, data)
+        nn.init.constant_(next(start.model.parameters()), math.nan)
+        return start
 
-    monkeypatch.setattr("senet.training.train.build", poisoned)
+    monkeypatch.setattr("senet.training.train.initial", poisoned)
     with pytest.raises(NumericError, match=r"before the first step, whatever optim\.lr is"):
         train(RUN, DATA, tmp_path / "network")

@@ -13,7 +13,7 @@ from torch import Tensor
 import senet
 from senet.errors import CheckpointError
 from senet.experiments.recipe import Recipe
-from senet.networks.loaded import host
+from senet.networks import create
 from senet.training.learner import Learner
 from senet.weights.numbers import check_values
 
@@ -65,7 +65,7 @@ def test_every_reader_refuses(tmp_path: Path, fault: str) -> None:
         lambda: senet.from_pretrained(folder),
         lambda: senet.create_model("resnet8", weights=tmp_path / "a.pt"),
         lambda: senet.create_model("resnet8", weights=folder),
-        lambda: host("resnet8", weights=tmp_path / "a.safetensors"),
+        lambda: create("resnet8", weights=tmp_path / "a.safetensors"),
         lambda: learner.restore(state, {}),
     ):
         with pytest.raises(CheckpointError, match=f"{name} .*{said}"):

@@ -22,17 +22,20 @@ from senet.cli.options import (
     Model,
     Output,
     Preset,
+    Pretrained,
     Rate,
     Runs,
+    Start,
     Words,
 )
 from senet.cli.printing import warn_without_figures
-from senet.cli.run_settings import asked_values, check_models, defaults
+from senet.cli.run_settings import asked_values, check_models, defaults, made_run
 from senet.cli.seeds import PlannedSeeds
 from senet.cli.settings_words import StudySettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
 from senet.errors import UsageError
+from senet.text import file_name
 
 __all__ = ["compare"]
 
@@ -44,6 +47,8 @@ SEEDS = 5
 def compare(
     words: Words = None,
     model: Model = None,
+    weights: Start = None,
+    pretrained: Pretrained = False,
     se: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,7 +76,6 @@ def compare(
 
     Example: `senet compare --data cifar10 --data-dir DIR --model resnet20 --se standard --seeds 3`
     """
-    from senet.experiments import decoding
     from senet.experiments.study import Row, Study
 
     plan = repeats.plan()
@@ -84,16 +88,18 @@ def compare(
         batch_size=batch_size,
         lr=lr,
         recipe=recipe,
+        weights=weights,
+        pretrained=pretrained,
     )
     if "se" in base:
         raise UsageError("compare takes designs with --se, e.g. --se standard:reduction=8, not as se.NAME=VALUE.")
     designs = list(dict.fromkeys(["plain", *(se or defaults(base["data"]["name"])[2])]))
     if designs == ["plain"]:
         raise UsageError("--se plain compares the plain network with itself; add a design, e.g. --se standard.")
-    rows = [decoding.run({**base, "se": design}) for design in designs]
+    rows = [made_run({**base, "se": design}) for design in designs]
     title = rows[0].data.title
     study = Study(
-        name=f"{title}-{rows[0].model}",
+        name=file_name(f"{title}-{rows[0].model}"),
         title=f"{rows[0].model} on {title}: plain against squeeze-and-excitation",
         rows=tuple(Row(id=design, label=run.design, run=run) for design, run in zip(designs, rows, strict=True)),
         seeds=tuple(range(rows[0].seed, rows[0].seed + SEEDS)),

@@ -23,7 +23,21 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model", "-m", metavar="NAME", rich_help_panel=NETWORK, autocompletion=complete_model,
-        help="A network of `senet models`. Default: resnet8 for digits, resnet18 for folders of images, else resnet20.",
+        help=f"{NETWORKS} Default: resnet8 for digits, resnet18 for folders of images, else resnet20.",
+    ),
+]  # fmt: skip
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--weights", metavar="FILE", rich_help_panel=NETWORK,
+        help="Weights to start from: a file, a folder, or hf:OWNER/NAME. Default: fresh weights.",
+    ),
+]  # fmt: skip
+Pretrained = Annotated[
+    bool,
+    typer.Option(
+        "--pretrained", rich_help_panel=NETWORK,
+        help="Start from the weights that timm or torchvision has for the network.",
     ),
 ]  # fmt: skip
 Design = Annotated[
@@ -99,9 +113,9 @@ Preset = Annotated[
     str | None,
     typer.Option(
         "--recipe", metavar="NAME", rich_help_panel=TRAINING, autocompletion=complete_recipe,
-        help="digits, sgd-cosine, photos, or that of a paper: variations-table1, variations-resnet18, senet-imagenet, "
-        "senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper. Default: digits for digits, "
-        "photos for folders of images, else sgd-cosine.",
+        help="digits, sgd-cosine, photos, finetune, or that of a paper: variations-table1, variations-resnet18, "
+        "senet-imagenet, senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper. Default: "
+        "finetune where weights are given, digits for digits, photos for folders of images, else sgd-cosine.",
     ),
 ]  # fmt: skip
 Epochs = Annotated[

@@ -1,17 +1,17 @@
 """From flags and words to the values of a run or a study: flags over a file, words over flags."""
 
-import warnings
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senet.errors import SenetError, UsageError
 
 if TYPE_CHECKING:
+    from senet.experiments.run import Run
     from senet.experiments.study import Study
 
-__all__ = ["DEFAULTS", "asked_study", "asked_values", "check_models", "defaults", "report_folder"]
+__all__ = ["DEFAULTS", "asked_study", "asked_values", "check_models", "defaults", "made_run", "report_folder"]
 
 DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where nothing else is said
     "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
@@ -20,6 +20,9 @@ DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where 
     "svhn": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
     "folder": ("resnet18", "photos", ("standard",)),
 }
+
+IMAGES = {"digits": (1, 8), "cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32)}
+"""Channels and sides [pixels] of the images of a data set."""
 
 
 def defaults(data: object) -> tuple[str, str, tuple[str, ...]]:
@@ -38,6 +41,8 @@ def asked_values(
     lr: float | None = None,
     recipe: str | None = None,
     se: str | None = None,
+    weights: str | None = None,
+    pretrained: bool = False,
     base: Any = None,
 ) -> dict[str, Any]:
     """Put flags and words over a base; what nobody said comes from the data set's defaults.
@@ -52,13 +57,15 @@ def asked_values(
         lr: learning rate before the schedule.
         recipe: name of a recipe.
         se: a design.
+        weights: where the network starts.
+        pretrained: start from the weights that a library has for its network.
         base: values of a file, of which nothing is known.
 
     Returns:
         What `decoding.run` takes.
 
     Raises:
-        UsageError: if `se.NAME=VALUE` meets several designs.
+        UsageError: if `se.NAME=VALUE` meets several designs, or weights are given twice.
         SpecError: if a word is no assignment.
     """
     from senet import settings
@@ -72,6 +79,14 @@ def asked_values(
     network, preset, _ = defaults(asked["data"]["name"])
     if model is not None or "model" not in asked:
         asked["model"] = model or network
+    if pretrained:
+        if weights is not None:
+            raise UsageError(f"--pretrained and --weights {weights}: both say where the network starts; give one.")
+        weights = "pretrained"
+    if weights is not None:
+        asked["weights"] = weights
+    if recipe is None and "recipe" not in asked and (asked.get("weights") or changes.get("weights")):
+        asked["recipe"] = {"preset": "finetune", **_of_images(preset)}
     if recipe is not None or "recipe" not in asked:
         asked["recipe"] = {"preset": recipe or preset}
     flags = {"epochs": epochs, "batch_size": batch_size, "optim": None if lr is None else {"lr": lr}}
@@ -84,6 +99,21 @@ def asked_values(
             raise UsageError("se.NAME=VALUE changes a single design; write the designs out with --se.")
         changes["se"] = settings.merge(asdict(old[0]), changes["se"])
     return settings.merge(asked, changes)
+
+
+def _of_images(preset: str) -> dict[str, Any]:
+    """Return the fields of a data set's recipe that depend on its images, not on where the network starts."""
+    from senet.experiments.recipe import RECIPES
+
+    return {"augment": asdict(RECIPES[preset].augment), "channels_last": RECIPES[preset].channels_last}
+
+
+def made_run(asked: dict[str, Any]) -> "Run":
+    """Decode a run and fill in what its network and its weights say, see `senet.networks.stated.stated`."""
+    from senet.experiments import decoding
+    from senet.networks.stated import stated
+
+    return stated(decoding.run(asked), said=asked.get("data", {}).keys())
 
 
 def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any]:
@@ -106,7 +136,20 @@ def asked_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":
     from senet.experiments import decoding
     from senet.experiments.study import read_study
 
-    return read_study(path, changes=decoding.assign(words or []), quick=quick)
+    study = read_study(path, changes=decoding.assign(words or []), quick=quick)
+    return replace(study, rows=tuple(replace(row, run=_stated_row(row.run)) for row in study.rows))
+
+
+def _stated_row(run: "Run") -> "Run":
+    """Fill in a run of a study; one of the zoo with fresh weights says everything itself, and needs no torch."""
+    from senet.experiments.run import Run
+
+    plain = Run()
+    if (run.weights, run.at) == (plain.weights, plain.at) and ":" not in run.model and "/" not in run.model:
+        return run
+    from senet.networks.stated import stated
+
+    return stated(run)
 
 
 def report_folder(study_file: Path, study: "Study") -> Path:
@@ -116,15 +159,12 @@ def report_folder(study_file: Path, study: "Study") -> Path:
 
 def check_models(study: "Study") -> None:
     """Build every network of a study on no device: a design that does not fit is known before the first step."""
-    import torch
+    from senet.networks.outline import outline
 
-    from senet.models import create_model
-
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for row in study.rows:
-            try:
-                create_model(row.run.model, se=row.run.se or None)
-            except SenetError as error:
-                error.add_note(f"in row {row.id!r} of {study.name}")
-                raise
+    for row in study.rows:
+        try:
+            run, (channels, side) = row.run, IMAGES.get(row.run.data.name, (3, None))
+            outline(run.model, run.se, side=run.data.size or side, in_chans=channels, at=run.at)
+        except SenetError as error:
+            error.add_note(f"in row {row.id!r} of {study.name}")
+            raise

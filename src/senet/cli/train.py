@@ -21,11 +21,13 @@ from senet.cli.options import (
     Json,
     Model,
     Preset,
+    Pretrained,
     Rate,
     Runs,
+    Start,
 )
 from senet.cli.printing import print_json
-from senet.cli.run_settings import asked_values
+from senet.cli.run_settings import asked_values, made_run
 from senet.cli.settings_words import TrainSettings
 from senet.cli.train_runs import train_one
 from senet.text import counted, one_line
@@ -46,6 +48,8 @@ def train(
         ),
     ] = None,
     model: Model = None,
+    weights: Start = None,
+    pretrained: Pretrained = False,
     se: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +86,6 @@ def train(
 
     Under `torchrun` (`-m senet train`) several processes share the training.
     """
-    from senet.experiments import decoding
     from senet.settings import toml_file
 
     words = list(words or [])
@@ -99,13 +102,15 @@ def train(
         batch_size=batch_size,
         lr=lr,
         recipe=recipe,
+        weights=weights,
+        pretrained=pretrained,
         base=base,
     )
     if se is not None:
         asked = {**asked, "se": se}
     if seed is not None:
         asked["seed"] = seed
-    planned = decoding.run(asked)
+    planned = made_run(asked)
     setup = make_setup(settings, data_dir=data_dir, device=device)
     result = train_one(planned, output or runs / planned.id, setup, quiet=as_json)
     if os.environ.get("RANK", "0") == "0":

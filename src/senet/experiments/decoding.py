@@ -133,6 +133,8 @@ def run(values: object, *, place: str = "") -> Run:
         raise SpecError(
             f"{where}schema = {shown(schema)} is of another version of senet, this one reads {SCHEMA}; run it again."
         )
+    if isinstance(found.get("at"), str):
+        found["at"] = [found["at"]]
     recipe = dict(found.get("recipe", {}))
     given = recipe.get("optim", {})
     if "preset" in recipe:

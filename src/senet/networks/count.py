@@ -1,20 +1,16 @@
 """Count parameters and multiply-adds of a network by name, plain and with blocks."""
 
-import warnings
 from dataclasses import dataclass, fields
-
-import torch
-from torch import nn
 
 from senet.costs import Cost, Counts, cost
 from senet.dataflow.example import guesses
 from senet.errors import SpecError
-from senet.models import ZOO, create_model, image_size
+from senet.models import ZOO, image_size
 from senet.networks.create import create
 from senet.networks.names import Named, named
+from senet.networks.outline import outline
 from senet.networks.pretrained import side_of
 from senet.spec import SESpec, design_name
-from senet.surgery import insert
 
 __all__ = ["CountedDesign", "count", "count_design", "counted_row"]
 
@@ -45,15 +41,17 @@ def count(
     size: int | None = None,
     in_chans: int = 3,
     num_classes: int | None = None,
+    at: tuple[str, ...] = (),
 ) -> Cost:
-    """Count parameters and multiply-adds of a network of the zoo without allocating its weights.
+    """Count parameters and multiply-adds of a network without allocating its weights.
 
     Args:
-        model: name of the network.
+        model: as for `senet.networks.create`.
         se: the design; empty for the plain network.
         size: side of the input [pixels]; None means the network's default.
         in_chans: channels of the input.
         num_classes: outputs; None means the network's default.
+        at: patterns of the units that get blocks, see `senet.experiments.run.Run`.
 
     Returns:
         Parameters [1] and multiply-adds of one image [MAC], in all and inside blocks.
@@ -61,13 +59,12 @@ def count(
     Raises:
         SpecError: if an argument does not fit the network.
     """
-    side = image_size(model) if size is None else size
-    if side < 1:
+    side = image_size(model) if size is None and model in ZOO else size
+    if side is not None and side < 1:
         raise SpecError(f"--image-size {side} is not a valid size; use a positive number of pixels.")
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ratios wider than a stage: visible in the counts
-        network = create_model(model, se=se or None, in_chans=in_chans, num_classes=num_classes, image_size=side)
-    return cost(network, shape=(1, in_chans, side, side))
+    network = outline(model, se, side=side, in_chans=in_chans, num_classes=num_classes, at=at)
+    shape = guesses(network)[0] if side is None else (1, in_chans, side, side)
+    return cost(network, shape=shape)
 
 
 def counted_row(name: str) -> tuple[int, int, int, int, int, int]:
@@ -101,30 +98,21 @@ def count_design(
     except SpecError:
         image_size(name)  # raises the error with the nearest name of the zoo
         raise
-    design = design_name(specs)
-    if found.library == "senet":
-        name = found.name
-        plain, gated = (count(name, se, size=size, in_chans=in_chans, num_classes=num_classes) for se in ((), specs))
-        return CountedDesign(name, design, image_size(name) if size is None else size, plain, gated)
     if found.library == "folder":
         model = create(name)
-        shape = _shape(model, side_of(name) if size is None else size)
+        side = side_of(name) if size is None else size
+        shape = guesses(model)[0] if side is None else (*guesses(model)[0][:2], side, side)
         gated = cost(model, shape=shape)
         return CountedDesign(name, "the blocks of the folder", shape[-1], _without_blocks(gated), gated)
-    model = create(name, num_classes=num_classes, in_chans=in_chans)
-    shape = _shape(model, size)
-    plain = cost(model, shape=shape)
-    for spec in specs:
-        insert(model, spec, shape=shape, preserve=False)
-    return CountedDesign(name, design, shape[-1], plain, cost(model, shape=shape))
+    if found.library == "senet":
+        name = found.name
+    if size is None:
+        size = image_size(name) if name in ZOO else guesses(outline(name, num_classes=num_classes))[0][-1]
+    plain, gated = (count(name, se, size=size, in_chans=in_chans, num_classes=num_classes) for se in ((), specs))
+    return CountedDesign(name, design_name(specs), size, plain, gated)
 
 
 def _without_blocks(gated: Cost) -> Cost:
     names = [field.name for field in fields(Counts)]
     rest = {name: getattr(gated, name) - getattr(gated.se, name) for name in names}
     return Cost(**rest, se=Counts(**dict.fromkeys(names, 0)), blocks=())
-
-
-def _shape(model: nn.Module, size: int | None) -> tuple[int, ...]:
-    shape = guesses(model)[0]
-    return shape if size is None else (*shape[:2], size, size)

@@ -71,7 +71,9 @@ def plain(
     found = named(where)
     if isinstance(builder, str):
         if found.library != "folder":
-            raise UsageError(f"--builder is for folders; pass {builder} as the name of the network instead of {where}.")
+            raise UsageError(
+                f"--builder is for folders; pass {builder} as the name of the network in place of {where}."
+            )
         builder = builder_of(builder)
     if found.library == "folder":
         made = _of_folder(found, num_classes, in_chans, image_size, builder)

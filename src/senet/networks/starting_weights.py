@@ -97,9 +97,7 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, *, num_classes: int | N
     own = model.state_dict()
     found = without_prefix(tensors, own)
     surplus = [name for name in found if name not in own and name.startswith(AUXILIARY)]
-    notes = (f"the weights have a further classifier, {surplus[0].partition('.')[0]}, which is left out",) * bool(
-        surplus
-    )
+    notes = tuple(f"the weights have a further classifier, {n.partition('.')[0]}: it is left out" for n in surplus[:1])
     found = {name: value for name, value in found.items() if name not in surplus}
     first = first_convolution(model)
     if first is not None and (name := f"{first[0]}.weight") in found:

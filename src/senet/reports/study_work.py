@@ -27,7 +27,7 @@ BACKWARD = 3
 
 def counted(run: Run) -> Cost:
     """Count the network of a run on its data, without allocating weights."""
-    return _counted(run.model, run.se, run.data.size or SIDES[run.data.name], CLASSES[run.data.name])
+    return _counted(run.model, run.se, run.data.size or SIDES[run.data.name], CLASSES[run.data.name], run.at)
 
 
 def work(study: Study) -> int:
@@ -44,8 +44,8 @@ def work(study: Study) -> int:
 
 
 @cache
-def _counted(model: str, se: tuple[SESpec, ...], size: int, classes: int) -> Cost:
-    return count(model, se, size=size, num_classes=classes)
+def _counted(model: str, se: tuple[SESpec, ...], size: int, classes: int, at: tuple[str, ...]) -> Cost:
+    return count(model, se, size=size, num_classes=classes, at=at)
 
 
 def _images(data: DataSpec) -> tuple[int, int]:

@@ -11,9 +11,8 @@ from torch import nn
 from senet.data.dataset import Data
 from senet.errors import SpecError, UsageError
 from senet.experiments.run import Run
-from senet.networks.building import build, options_for_training
-from senet.networks.create import plain
 from senet.networks.names import named
+from senet.networks.outline import devices, outline
 from senet.spec import SESpec
 
 __all__ = ["Maps", "look_at_maps", "refuse_small_maps"]
@@ -55,9 +54,10 @@ def look_at_maps(model: str, se: tuple[SESpec, ...], *, shape: tuple[int, int, i
         classes: its outputs.
         images: of the batch.
     """
-    maps = _look(model, se, shape=shape, classes=classes, images=images, device="meta")
-    if maps.failure and named(model).library == "builder":  # which may need numbers, on the way or while it is built
-        maps = _look(model, se, shape=shape, classes=classes, images=images, device="cpu")
+    for device in devices(model):
+        maps = _look(model, se, shape=shape, classes=classes, images=images, device=device)
+        if not maps.failure:
+            break
     return maps
 
 
@@ -75,13 +75,14 @@ def _look(
         if isinstance(module, NORMS) and x.shape[0] * x.shape[2:].numel() == 1:
             seen["lonely"].append(name)
 
-    with torch.device(device), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        try:
-            network = _built(model, se, channels=channels, classes=classes, side=height).train()
-        except (NotImplementedError, SpecError) as error:
-            if device == "meta" and named(model).library == "builder":
-                return Maps(0, 0, "", str(error))
+    inside = se if named(model).library == "senet" else ()  # blocks that are inserted change no map
+    try:
+        network = outline(model, inside, side=height, in_chans=channels, num_classes=classes, device=device).train()
+    except (NotImplementedError, SpecError) as error:
+        if device == devices(model)[-1]:
             raise
+        return Maps(0, 0, "", str(error))
+    with torch.device(device), torch.no_grad(), torch.random.fork_rng(devices=[]):
         for name, module in network.named_modules():
             if isinstance(module, (nn.Conv2d, *NORMS)):
                 module.register_forward_pre_hook(partial(note, name))
@@ -92,16 +93,6 @@ def _look(
         except Exception as error:  # torch says which size it does not like; a foreign network raises anything
             failure = str(error).strip().partition("\n")[0] or type(error).__name__
     return Maps(len(seen["spatial"]), len(seen["blind"]), "".join(seen["lonely"][:1]), failure)
-
-
-def _built(model: str, se: tuple[SESpec, ...], *, channels: int, classes: int, side: int) -> nn.Module:
-    """Build the network of a run on the default device; blocks that would be inserted change no map."""
-    found = named(model)
-    if found.library == "folder":
-        return plain(model, num_classes=classes, in_chans=channels, image_size=side).model.to("meta")
-    options = options_for_training(found, in_chans=channels)
-    se = se if found.library == "senet" else ()
-    return build(found, num_classes=classes, in_chans=channels, image_size=side, se=se or None, options=options)
 
 
 def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:

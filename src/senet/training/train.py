@@ -33,7 +33,7 @@ from senet.signals import Stop, stoppable
 from senet.training.allocator import keep_memory
 from senet.training.checkpoint import Checkpoint, restoring
 from senet.training.evaluation import Evaluation, evaluate
-from senet.training.initial_network import build, initial
+from senet.training.initial_network import initial
 from senet.training.learner import Learner
 from senet.training.map_sizes import refuse_small_maps
 from senet.training.order import epoch_plan
@@ -345,7 +345,7 @@ class _Trainer:
 
     def _starts_well(self) -> bool:
         """Return whether the loss of the first batch is a number with the first weights: then the training lost it."""
-        (plan, *_), model = self._plan(0), build(self.run, self.data).to(self.device)
+        (plan, *_), model = self._plan(0), initial(self.run, self.data).model.to(self.device)
         x, y = next(iter(self.train_set.batches([plan], augment=None, device=self.device)))
         with torch.no_grad():
             return bool(F.cross_entropy(model(x).float(), y).isfinite())
