@@ -241,7 +241,7 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("compare", "--model", "resnet2O"), 2, "Did you mean 'resnet20'?"),
+        (("compare", "--model", "resnet2O"), 2, "Did you mean resnet32, resnet26, resnet20?"),
         (("compare", "--se", "slow"), 2, "choose one of"),
         (("compare", "--se", "standard:reduction=8-2"), 2, "reduction = (8, 2) names 2 stages, resnet8 has 3"),
         (("compare", "recipe.optm.lr=1"), 2, "Did you mean 'optim'?"),
@@ -279,7 +279,7 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("cots",), 2, "Did you mean 'cost'? `senet --help` shows"),
         (("compare", "--seeds", "few"), 2, "--seeds"),
         (("cost", "se_resnet50"), 2, "use 'resnet50' with blocks, e.g. --se standard"),
-        (("compare", "--model", "SEResNet20"), 2, "use 'resnet20' with blocks, e.g. --se standard"),
+        (("compare", "--model", "SEResNet20"), 2, "Did you mean resnet20 with --se standard?"),
         (("cost", "se-vgg16_bn"), 2, "use 'vgg16_bn' with blocks"),
         (("cost", "resnt20"), 2, "is not known. Did you mean 'resnet20'? `senet models` lists all"),
     ],
