@@ -142,7 +142,7 @@ def test_an_evaluation_that_means_nothing_is_no_result(call, tmp_path: Path) -> 
     code, out, err = call("eval", *asked)
     assert code == 6
     assert out == ""
-    assert "the loss over the test images is nan, so the answers mean nothing" in err
+    assert "the loss over the test images is nan, so the outputs are meaningless" in err
 
 
 def test_train_says_what_it_is_about_to_train_and_that_it_only_guesses(call) -> None:  # type: ignore[no-untyped-def]

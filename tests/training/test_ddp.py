@@ -214,7 +214,7 @@ def test_when_a_process_is_killed_the_other_ends_and_the_run_goes_on(
     assert other.join(LIMIT) == 1
     assert "Traceback" not in other.said
     assert other.said.splitlines()[-1] == (
-        f"senet: process {1 - killed} of 2 lost the others: one of them has ended; look at its message. "
+        f"senet: process {1 - killed} of 2 lost the others: one of them has ended; see its message. "
         "The same command goes on from the last checkpoint."
     )
     assert_goes_on(tmp_path, undisturbed)

@@ -121,13 +121,13 @@ def test_a_result_names_where_each_part_was_trained(tmp_path: Path, monkeypatch:
                 if there is not stops[2]:
                     raise
     monkeypatch.setattr("senet.training.train.environment", lambda *_, **__: here)
-    with pytest.warns(UserWarning, match="resumed elsewhere"):
+    with pytest.warns(UserWarning, match="resumed in another environment"):
         result = train(SHORT, DATA, tmp_path)
     assert [part.threads for part in result.before] == [4, here.threads]
     assert [part.torch for part in (*result.before, result.environment)] == [here.torch, "9.9", here.torch]
-    assert [note for note in result.notes if "went on elsewhere" in note] == [
-        f"a stopped training went on elsewhere: torch {here.torch} -> 9.9, threads 4 -> {here.threads}",
-        f"a stopped training went on elsewhere: torch 9.9 -> {here.torch}",
+    assert [note for note in result.notes if "in another environment" in note] == [
+        f"the training was resumed in another environment: torch {here.torch} -> 9.9, threads 4 -> {here.threads}",
+        f"the training was resumed in another environment: torch 9.9 -> {here.torch}",
     ]
     assert read_result(tmp_path) == result
 

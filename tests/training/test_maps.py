@@ -25,7 +25,9 @@ DIGITS = {"shape": (1, 8, 8), "classes": 10, "images": 2}
     "model", ["resnet18", "resnet50.v15", "resnext50_32x4d", "mobilenet_v1", "shufflenet_v1", "vgg16_bn"]
 )
 def test_a_network_for_photographs_is_refused_on_digits(model: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"{model} is not made for images of 8x8 pixels: .* e.g. resnet8") as caught:
+    with pytest.raises(
+        UsageError, match=f"{model} cannot be trained on images of 8x8 pixels: .* e.g. resnet8"
+    ) as caught:
         train(replace(RUN, model=model), DATA, tmp_path)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -95,5 +97,5 @@ def test_a_rate_is_not_blamed_for_what_was_so_before_the_first_step(
         return start
 
     monkeypatch.setattr("senet.training.train.initial", poisoned)
-    with pytest.raises(NumericError, match=r"before the first step, whatever optim\.lr is"):
+    with pytest.raises(NumericError, match=r"before the first step, for any optim\.lr"):
         train(RUN, DATA, tmp_path / "network")

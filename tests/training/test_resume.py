@@ -126,7 +126,7 @@ def test_another_number_of_threads_warns_and_goes_on(tmp_path: Path, monkeypatch
     there = replace(here, threads=96, torch="3.1", commit="0123456789ab")
     monkeypatch.setattr("senet.training.train.environment", lambda *args, **kw: there)
     changes = rf"torch {re.escape(here.torch)} -> 3\.1, threads {here.threads} -> 96"
-    with pytest.warns(UserWarning, match=rf"resumed elsewhere, the bits will differ: {changes}"):
+    with pytest.warns(UserWarning, match=rf"resumed in another environment, the bits will differ: {changes}"):
         result = train(RUN, DATA, tmp_path)
     assert result.environment == there
     assert len(result.curve) == 2

@@ -1,4 +1,4 @@
-"""Keeping memory that was used once: returning it to the system and taking it back costs page faults at every step."""
+"""Keep freed memory in the process: returning it to the system and taking it back costs page faults at every step."""
 
 import ctypes
 import sys
@@ -10,14 +10,14 @@ LARGEST = 2**30  # blocks up to this size come from the heap [bytes]
 
 
 def keep_memory() -> bool:
-    """Tell glibc's allocator to keep freed memory for the next step instead of giving it back.
+    """Configure glibc's allocator to keep freed memory for the next step.
 
-    Training frees and takes maps of megabytes thousands of times; by default each comes fresh from the system, page
-    by page. On a CPU this took 12,000 page faults and 14 % of the time of a step of `cnn3` at batch 64
-    (docs/log.md). The process then keeps its peak memory.
+    Training allocates and frees maps of megabytes thousands of times; by default each comes from the system, page by
+    page. On a CPU this took 12,000 page faults and 14 % of the time of a step of `cnn3` at batch 64 (docs/log.md). In
+    return the process keeps its peak memory.
 
     Returns:
-        Whether the allocator was told; elsewhere than with glibc nothing changes.
+        Whether the allocator was configured; without glibc nothing changes.
     """
     if not sys.platform.startswith("linux"):
         return False

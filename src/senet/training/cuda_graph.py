@@ -1,4 +1,4 @@
-"""A training step recorded on a GPU and replayed in one call, so that a small network does not wait for Python.
+"""Record a training step on a GPU and replay it in one call, so that a small network does not wait for Python.
 
 Letters in shapes: n images, c channels, h and w sizes.
 """
@@ -15,19 +15,19 @@ from senet.fast.conv_norm import NORMS
 __all__ = ["Record", "Recorded", "Step", "capture", "refuse_unrecordable"]
 
 Step = Callable[[Tensor, Tensor], Tensor]
-"""Takes images and labels, takes a step, gives the loss."""
+"""Takes images and labels, does one step, returns the loss."""
 
 Record = Callable[[Step, Tensor, Tensor], tuple[Callable[[], None], Tensor]]
-"""Records a step on a place for images and a place for labels; gives its replay, and where that puts the loss."""
+"""Records a step on buffers for images and labels; returns the function that replays it, and the buffer of the loss."""
 
-WARM_UP = 3  # steps: libraries choose kernels, optimisers make their state
+WARM_UP = 3  # steps in which libraries choose kernels and optimizers allocate their state
 
 
 class Recorded:
-    """A step that is taken a few times as it is, then recorded, and from then on replayed.
+    """A step that is run a few times as it is, then recorded, and replayed from then on.
 
-    A replay repeats the operations on the device, not the Python around them: all that changes from step to step must
-    lie in memory on the device. All batches have one shape.
+    A replay repeats the operations on the device without the Python around them: every value that changes from step to
+    step must be in device memory. All batches must have one shape.
 
     Args:
         take: the step.
@@ -43,7 +43,7 @@ class Recorded:
         self._replay: Callable[[], None] | None = None
 
     def __call__(self, x: Float[Tensor, "n c h w"], y: Int64[Tensor, " n"]) -> Tensor:
-        """Take the step; the loss is valid until the next one."""
+        """Do the step; the loss is valid until the next one."""
         if self._replay is None and self._before:
             self._before -= 1
             return _aside(self._take, x, y)
@@ -57,14 +57,14 @@ class Recorded:
 
 
 def capture(take: Step, x: Tensor, y: Tensor) -> tuple[Callable[[], None], Tensor]:
-    """Record a step as a CUDA graph; nothing is computed yet.
+    """Record a step as a CUDA graph without computing it.
 
     Raises:
-        SenetError: if the step does what cannot be recorded, such as reading a value back to the CPU.
+        SenetError: if the step cannot be recorded, for example because it reads a value back to the CPU.
     """
     graph = torch.cuda.CUDAGraph()
     try:
-        # other threads, which read images, may do as they like meanwhile
+        # only this thread is restricted: others read images meanwhile
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             loss = take(x, y)
     except torch.OutOfMemoryError:
@@ -76,12 +76,12 @@ def capture(take: Step, x: Tensor, y: Tensor) -> tuple[Callable[[], None], Tenso
 
 
 def refuse_unrecordable(model: nn.Module, device: torch.device, *, processes: int) -> None:
-    """Refuse to record what is known not to work.
+    """Raise an error for a step that cannot be recorded.
 
     Args:
         model: the network.
-        device: where it is trained.
-        processes: that train it together.
+        device: its device.
+        processes: number of processes that train it together.
 
     Raises:
         UsageError: with the reason.
@@ -96,7 +96,7 @@ def refuse_unrecordable(model: nn.Module, device: torch.device, *, processes: in
 
 
 def _aside(take: Step, x: Tensor, y: Tensor) -> Tensor:
-    """Take a step on a stream of its own, as a recording will, so that autograd is not bound to the usual one."""
+    """Do a step on a side stream, as a recording will, so that autograd is not bound to the current one."""
     if x.device.type != "cuda":
         return take(x, y)
     usual, side = torch.cuda.current_stream(x.device), torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]

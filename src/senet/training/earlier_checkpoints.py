@@ -1,4 +1,4 @@
-"""Checkpoints of earlier versions of senet: read, so that a stopped run goes on; never written.
+"""Read checkpoints of earlier versions of senet, so that a stopped run can be resumed.
 
 Such a checkpoint is a folder with `model.safetensors`, `state.pt`, and `manifest.json`: size and SHA-256 of the others.
 """
@@ -33,7 +33,7 @@ def read_earlier(path: Path) -> dict[str, Any]:
             if hashlib.sha256(data).hexdigest() != manifest["files"][name]["sha256"]:
                 raise ValueError(f"the SHA-256 of {name} is not that of the manifest")
         if path.name != f"step-{manifest['step']:08d}":
-            raise ValueError(f"it is of step {manifest['step']}")
+            raise ValueError(f"its manifest says step {manifest['step']}")
         return {
             "step": manifest["step"],
             "weights": safetensors.torch.load(files["model.safetensors"]),

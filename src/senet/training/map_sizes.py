@@ -1,4 +1,4 @@
-"""Whether a network can be trained on images of a size: its maps, found out on no device before the first step."""
+"""Check before the first step, on the meta device, whether a network can be trained on images of a given size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from senet.spec import SESpec
 
 __all__ = ["Maps", "look_at_maps", "refuse_small_maps"]
 
-SIDES = (16, 32, 64, 96, 128, 224, 299, 331)  # that are tried for a way out [pixels]
+SIDES = (16, 32, 64, 96, 128, 224, 299, 331)  # image sizes that an error message may suggest [pixels]
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What a network makes of a batch in training.
+    """Sizes of the maps of a network in training.
 
     Attributes:
-        spatial: its convolutions with a kernel of more than one pixel [1].
-        blind: those of them that see maps of one pixel [1].
-        lonely: a norm that sees one value in each channel; empty if there is none.
-        failure: why it does not run; empty if it does.
+        spatial: number of convolutions with a kernel of more than one pixel.
+        blind: number of those whose input has one pixel.
+        lonely: name of a norm whose input has one value in each channel; empty if there is none.
+        failure: error of the forward pass; empty if it runs.
     """
 
     spatial: int
@@ -39,7 +39,7 @@ class Maps:
 
     @property
     def sees(self) -> bool:
-        """Whether it runs, and most of its spatial convolutions have more than a pixel to look at."""
+        """Whether it runs, and most of its spatial convolutions have inputs of more than one pixel."""
         return not self.failure and 2 * self.blind <= self.spatial
 
 
@@ -48,11 +48,11 @@ def look_at_maps(model: str, se: tuple[SESpec, ...], *, shape: tuple[int, int, i
     """Send a batch through a network on the meta device, in training mode.
 
     Args:
-        model: its name.
+        model: name of the network.
         se: its blocks.
         shape: of an image, `(c, h, w)` [channels, pixels, pixels].
-        classes: its outputs.
-        images: of the batch.
+        classes: number of its outputs.
+        images: number of images in the batch.
     """
     for device in devices(model):
         maps = _look(model, se, shape=shape, classes=classes, images=images, device=device)
@@ -90,31 +90,31 @@ def _look(
             logits = network(torch.empty(images, channels, height, width))
             right = isinstance(logits, torch.Tensor) and logits.shape == (images, classes)
             failure = "" if right else f"in training it does not return logits ({images}, {classes})"
-        except Exception as error:  # torch says which size it does not like; a foreign network raises anything
+        except Exception as error:  # torch names the size; the user's networks may raise any type
             failure = str(error).strip().partition("\n")[0] or type(error).__name__
     return Maps(len(seen["spatial"]), len(seen["blind"]), "".join(seen["lonely"][:1]), failure)
 
 
 def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
-    """Refuse a training whose maps shrink to nothing on the way.
+    """Raise an error if the images are too small for the network of a run.
 
     Args:
         run: its network, augmentation and batch.
         data: its images.
-        processes: that share a batch.
+        processes: number of processes that share a batch.
 
     Returns:
-        What the network makes of the images.
+        The sizes of the maps.
 
     Raises:
-        UsageError: if the network does not run on them, most of its spatial convolutions would see a single pixel, a
-            norm would see a single value, or the padding is wider than the image.
+        UsageError: if the network does not run on the images, most of its spatial convolutions would see a single
+            pixel, a norm would see a single value, or the padding is wider than the image.
     """
     recipe, (_, height, width) = run.recipe, data.shape
     if recipe.augment.crop >= min(height, width):
         raise UsageError(
-            f"augment.crop = {recipe.augment.crop} pads images of {height}x{width} pixels by more than they have; give "
-            f"at most {min(height, width) - 1}."
+            f"augment.crop = {recipe.augment.crop} pads images of {height}x{width} pixels by their own size or more; "
+            f"use at most {min(height, width) - 1}."
         )
     # a last batch with less than two images a part is left out: `epoch_plan`
     images = min(2, recipe.batch_size // (processes * recipe.accumulate))
@@ -122,13 +122,13 @@ def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
     if maps.lonely:
         raise UsageError(
             f"recipe.batch_size = {recipe.batch_size} leaves parts of a batch with one image, of which the norm "
-            f"{maps.lonely} of {run.model} sees one value in each channel; norms need two: give "
+            f"{maps.lonely} of {run.model} sees one value in each channel; norms need two: set "
             f"recipe.batch_size = {2 * processes * recipe.accumulate} or more, or lower recipe.accumulate."
         )
     if not maps.sees:
         why = f"{maps.blind} of its {maps.spatial} spatial convolutions see a single pixel"
         raise UsageError(
-            f"{run.model} is not made for images of {height}x{width} pixels: {maps.failure or why}; "
+            f"{run.model} cannot be trained on images of {height}x{width} pixels: {maps.failure or why}; "
             f"{_way_out(run, data)}."
         )
     return maps

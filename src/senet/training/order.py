@@ -1,4 +1,4 @@
-"""The steps of an epoch, planned before the first of them: whoever resumes slices the plan."""
+"""Plan the steps of an epoch: the images of every batch. A resumed training skips the first steps of the plan."""
 
 import torch
 from torch import Tensor
@@ -14,18 +14,18 @@ __all__ = ["epoch_plan"]
 def epoch_plan(
     images: int, recipe: Recipe, *, seed: int, epoch: int, group: Group | None = None
 ) -> list[tuple[Tensor, int]]:
-    """Plan the steps of an epoch: which images, and the seed of their augmentation.
+    """Return the image indices and the augmentation seed of every step of an epoch.
 
     Args:
-        images: in the training set.
+        images: number of images in the training set.
         recipe: batch size and order.
         seed: of the run.
         epoch: from 0.
-        group: the processes among which each batch is dealt out.
+        group: the processes that share each batch.
 
     Returns:
-        Indices of this process and seed of each step; a last batch that would leave a part with less than two
-        images, which norms need, is left out.
+        Indices of this process and seed of each step; a last batch that would leave a part with fewer than two
+        images, which norms need, is dropped.
 
     Raises:
         UsageError: if there is not one batch, or not one image for each part of it.
@@ -47,7 +47,7 @@ def epoch_plan(
         batches.pop()
     if not batches:
         raise UsageError(
-            f"{images} training images are less than one batch of recipe.batch_size = {recipe.batch_size}; lower it."
+            f"{images} training images are fewer than one batch of recipe.batch_size = {recipe.batch_size}; lower it."
         )
     return [
         (batch[group.rank :: group.size], mix(seed, "batch", epoch, step, group.rank))

@@ -1,7 +1,7 @@
-"""Tensors and plain values as one block of bytes: what comes back is what was packed, bit for bit, or an error.
+"""Serialize tensors and plain values to bytes with a checksum.
 
-The bytes are a file as `torch.save` writes it, with the SHA-256 of all that lies before it as the comment of the zip:
-`torch.load` reads it, and notices few of the bits that a disk flips.
+The bytes are a file as `torch.save` writes it, with the SHA-256 of everything before it as the comment of the zip.
+`torch.load` can read it too, but does not detect most flipped bits.
 """
 
 import hashlib
@@ -33,11 +33,11 @@ def pack(content: Mapping[str, Any]) -> memoryview:
     """Return the bytes of a dict.
 
     Args:
-        content: dicts, lists, tuples, numbers, strings, booleans, None and dense tensors, nested as you like. Strides,
-            and memory that tensors share, are kept.
+        content: nested dicts, lists, tuples, numbers, strings, booleans, None and dense tensors. Strides, and memory
+            that tensors share, are kept.
 
     Raises:
-        SpecError: if something else is in it, with its place: it could never be read again.
+        SpecError: if it holds another type, which could not be read again; names the place.
     """
     for place, part in content.items():
         _check_plain(place, part)
@@ -50,11 +50,11 @@ def pack(content: Mapping[str, Any]) -> memoryview:
 
 
 def unpack(data: bytes) -> dict[str, Any]:
-    """Return what was packed, its tensors on the CPU.
+    """Return the dict that `pack` received, its tensors on the CPU.
 
     Raises:
-        ValueError: if a bit of the bytes has changed, or they were not written by `pack`; no memory was spent on it.
-        Exception: what `torch.load` raises on the file of another version of torch.
+        ValueError: if a bit has changed, or `pack` did not write the bytes; before memory is allocated for them.
+        Exception: whatever `torch.load` raises for a file of another version of torch.
     """
     if data[-_DIGEST - 2 :] != struct.pack("<H", _DIGEST) + _digest(memoryview(data)[: -_DIGEST - 2]):
         raise ValueError("it does not agree with its own SHA-256")
@@ -70,10 +70,10 @@ def _digest(body: memoryview) -> bytes:
 
 
 def _refuse_bombs(data: bytes) -> None:
-    """Refuse, before memory is spent, what would take more of it than the file has bytes.
+    """Raise an error for a file that would take more memory than it has bytes, before it is loaded.
 
     Raises:
-        ValueError: if the file is not as `torch.save` writes a checkpoint.
+        ValueError: if `torch.save` would not write a checkpoint like this.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
@@ -85,13 +85,13 @@ def _refuse_bombs(data: bytes) -> None:
         content = archive.read(next(entry for entry in entries if entry.filename.endswith("/data.pkl")))
     for code, name, _ in pickletools.genops(content):
         if code.name in ("GLOBAL", "INST", "STACK_GLOBAL") and not _GLOBALS.fullmatch(str(name)):
-            raise ValueError(f"it names {name}, and a checkpoint needs no more than tensors")
-    # a tuple that visits more values than the pickle has bytes is one of tuples of tuples, whose hash takes hours
+            raise ValueError(f"it names {name}, but a checkpoint may only hold tensors and plain values")
+    # tuples nested so that hashing them visits more values than the pickle has bytes would take hours
     Opcodes(steps=len(content), leaves=len(content)).check(content, count=1)
 
 
 def _check_plain(place: str, value: Any) -> None:
-    """Refuse what `torch.load(weights_only=True)` would refuse to read."""
+    """Raise an error for types that `torch.load(weights_only=True)` does not read."""
     if type(value) in (dict, OrderedDict):
         for key, inner in value.items():
             _check_plain(f"{place} key {key!r}", key)
@@ -105,4 +105,6 @@ def _check_plain(place: str, value: Any) -> None:
             "bool, None and Tensor. Convert it first."
         )
     elif isinstance(value, Tensor) and (value.layout != torch.strided or value.is_meta or value.dtype not in _DTYPES):
-        raise SpecError(f"{place} is {value.layout} {value.dtype} on {value.device}; give a dense tensor with values.")
+        raise SpecError(
+            f"{place} is {value.layout} {value.dtype} on {value.device}; a checkpoint holds dense tensors with values."
+        )

@@ -1,4 +1,4 @@
-"""Where a training stands between two steps, and whether what was saved of it can be true."""
+"""The position of a training between two steps, as a checkpoint keeps it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ __all__ = ["TrainingPosition", "decode_position"]
 
 @dataclass
 class TrainingPosition:
-    """Where a training stands between two steps.
+    """The position of a training between two steps.
 
     Attributes:
-        epoch: whole epochs done.
-        step: steps done of the next one.
-        loss: of these, summed over their images [nats].
-        seconds: of these and of the tests that belong to their epoch.
-        train_seconds: of the steps of all epochs.
-        curve: the fields of an `Epoch` for every whole epoch.
+        epoch: number of finished epochs.
+        step: number of finished steps of the current epoch.
+        loss: of these steps, summed over their images [nats].
+        seconds: time of these steps, and of the tests of their epoch.
+        train_seconds: time of the steps of all epochs.
+        curve: the fields of an `Epoch` for every finished epoch.
     """
 
     epoch: int = 0
@@ -32,22 +32,22 @@ class TrainingPosition:
 
 
 def decode_position(values: Mapping[str, Any], *, at: int, steps: int, images: int) -> TrainingPosition:
-    """Decode where a training stood.
+    """Decode and check the position in a checkpoint.
 
     Args:
-        values: as `asdict` made them of a `TrainingPosition`.
-        at: steps that it had taken in all.
-        steps: of an epoch.
-        images: that it is tested on.
+        values: `asdict` of a `TrainingPosition`.
+        at: number of finished steps of all epochs.
+        steps: number of steps of an epoch.
+        images: number of images that the training is tested on.
 
     Raises:
-        ValueError: if it cannot have stood there.
+        ValueError: if a training cannot have this position.
     """
-    moment = settings.record(TrainingPosition, values)
-    within("loss", moment.loss, 0, MOST_LOSS)
-    within("seconds", moment.seconds, 0, MOST_SECONDS)
-    within("train_seconds", moment.train_seconds, 0, MOST_SECONDS)
-    check_curve([settings.record(Epoch, e) for e in moment.curve], total=images, epochs=moment.epoch)
-    if not 0 <= moment.step <= steps or moment.epoch * steps + moment.step != at:
-        raise ValueError(f"epoch {moment.epoch} and step {moment.step} are not step {at} of the training")
-    return moment
+    position = settings.record(TrainingPosition, values)
+    within("loss", position.loss, 0, MOST_LOSS)
+    within("seconds", position.seconds, 0, MOST_SECONDS)
+    within("train_seconds", position.train_seconds, 0, MOST_SECONDS)
+    check_curve([settings.record(Epoch, e) for e in position.curve], total=images, epochs=position.epoch)
+    if not 0 <= position.step <= steps or position.epoch * steps + position.step != at:
+        raise ValueError(f"epoch {position.epoch} and step {position.step} are not step {at} of the training")
+    return position

@@ -1,4 +1,4 @@
-"""The processes that train one network together, as `torchrun` starts them; alone, nothing costs anything."""
+"""The processes that train one network together, as `torchrun` starts them; a single process has no overhead."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +18,16 @@ __all__ = ["Group", "joined"]
 
 T = TypeVar("T")
 
-PATIENCE = timedelta(minutes=10)  # with a process that is alive; the end of one is known at once
+PATIENCE = timedelta(minutes=10)  # for a process that is alive; one that has ended is detected at once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A process among those that share a training.
+    """One of the processes that share a training.
 
     Attributes:
-        rank: this process, from 0; rank 0 writes files and talks.
-        size: how many there are.
+        rank: index of this process, from 0; rank 0 writes files and messages.
+        size: number of processes.
     """
 
     rank: int = 0
@@ -52,7 +52,7 @@ class Group:
                 x.copy_(part.view_as(x))
 
     def largest(self, *numbers: int) -> tuple[int, ...]:
-        """Give the largest of each number over all processes; the way to decide something together."""
+        """Return the maximum of each number over all processes, so that all take the same decision."""
         if self.size == 1:
             return numbers
         x = torch.tensor(numbers)  # on the CPU: no wait for a GPU
@@ -60,7 +60,7 @@ class Group:
         return tuple(x.tolist())
 
     def share(self, make: Callable[[], T]) -> T:
-        """Let rank 0 do something; all wait for it and get what came out, also if that is a `SenetError`."""
+        """Call a function in rank 0 and return its value, or raise its `SenetError`, in all processes."""
         if self.size == 1:
             return make()
         box: list[Any] = [None, None]
@@ -78,10 +78,10 @@ class Group:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
-    """Join the group that `torchrun` announces in the environment; leave it at the end.
+    """Join the group that `torchrun` describes in the environment; leave it at the end.
 
     Args:
-        device: its tensors go through nccl if it is a GPU; those of the CPU always through gloo.
+        device: of the training; a GPU uses nccl, tensors of the CPU always gloo.
 
     Raises:
         SenetError: if another process of the group has ended.
@@ -98,7 +98,7 @@ def joined(device: torch.device) -> Iterator[Group]:
         if not _is_loss(error):
             raise
         raise SenetError(
-            f"process {rank} of {size} lost the others: one of them has ended; look at its message. "
+            f"process {rank} of {size} lost the others: one of them has ended; see its message. "
             "The same command goes on from the last checkpoint."
         ) from error
     finally:
@@ -106,10 +106,10 @@ def joined(device: torch.device) -> Iterator[Group]:
 
 
 def _meeting_point() -> tuple[dist.Store, int, int]:
-    """Give the store in which the processes find each other, and the place of this one among them.
+    """Return the store in which the processes find each other, the rank of this one, and their number.
 
-    torchrun with `--master-port` keeps one store for all its restarts: a process that reads there where another one
-    listened before the restart waits for the dead one, so every start gets names of its own.
+    torchrun with `--master-port` keeps one store for all its restarts, in which a process would read the addresses of
+    dead ones and wait for them, so every start gets its own prefix.
     """
     store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
     store.set_timeout(PATIENCE)

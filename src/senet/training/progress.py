@@ -1,4 +1,4 @@
-"""What is told of a training while it runs: progress to a watcher, and the curve to TensorBoard. No torch here."""
+"""Report a running training: progress to a callback, and the curve to TensorBoard. No torch here."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ __all__ = ["Progress", "tensorboard"]
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What a watcher is told about a running training.
+    """Progress of a running training.
 
     Attributes:
-        run: its id.
+        run: id of the run.
         design: its blocks in words.
-        epoch: epochs done, whole and part.
-        epochs: in all.
+        epoch: epochs done, with a fraction.
+        epochs: number of epochs of the training.
         images_per_second: training speed of this epoch.
-        accuracy: top-1 of the last test [%]; nan before the first.
+        accuracy: top-1 accuracy of the last test [%]; nan before the first.
     """
 
     run: str
@@ -34,12 +34,12 @@ class Progress:
 
 @contextmanager
 def tensorboard(folder: Path, *, epoch: int, images: int) -> Iterator[Callable[[Epoch], None]]:
-    """Open TensorBoard's log of a training and yield what writes a line of the curve to it.
+    """Open TensorBoard's log of a training and yield a function that adds an epoch to it.
 
     Args:
         folder: of the run.
-        epoch: whole epochs done; later lines of the log are cut off.
-        images: that the training is tested on.
+        epoch: number of finished epochs; later entries of the log are removed.
+        images: number of images that the training is tested on.
 
     Raises:
         UsageError: if TensorBoard is not installed.

@@ -1,16 +1,16 @@
-"""The folder of a run: the files in it, and that they are of this run and no other.
+"""The folder of a run: claim it, read and write its files.
 
 Its files::
 
     run.json                the values of the run
-    run.lock                who trains here
+    run.lock                the process that trains it
     metrics.jsonl           a line for each epoch
-    checkpoints/            what a resume needs; removed at the end
+    checkpoints/            for resuming; removed at the end
     model.safetensors       the trained weights
-    config.json, README.md  what network they are of, as `save_pretrained` says it
-    pruned.json             why a search stopped the run before its end, if it did
+    config.json, README.md  the network, as `save_pretrained` describes it
+    pruned.json             why a search stopped the run early, if it did
     failed.json             why the run failed by itself, if it did
-    result.json             the outcome; a folder that has it is finished
+    result.json             the result; a folder that has it is finished
 """
 
 import json
@@ -49,8 +49,8 @@ class RunFolder:
     """The folder of one run.
 
     Args:
-        path: of this run alone.
-        run: what is trained in it.
+        path: the folder, of this run alone.
+        run: the run.
     """
 
     def __init__(self, path: Path, run: Run) -> None:
@@ -60,7 +60,7 @@ class RunFolder:
         self._lock = RunLock(path)
 
     def result(self) -> Result | None:
-        """Read the result, and remove what a kill behind its writing left; None if the run is not finished.
+        """Read the result and remove files that a kill right after it has left; None if the run is not finished.
 
         Raises:
             CheckpointError: if it is not a result, or that of another run.
@@ -70,7 +70,7 @@ class RunFolder:
             return None
         self._refuse_another(found.run)
         if self.checkpoints.folder.exists() or any(self._strays()):
-            # refused where another process is about to do it, or this one may not
+            # fails where another process does it, or this one has no permission
             with suppress(StorageError), nullcontext() if self._lock.held else RunLock(self.path):
                 self._sweep()
                 self.checkpoints.clear()
@@ -78,12 +78,12 @@ class RunFolder:
 
     @contextmanager
     def claimed(self, *, retry_failed: bool = True) -> Iterator[None]:
-        """Hold the folder for this run: make it, prove that it can be written, keep others out.
+        """Claim the folder for this run: create it, check that it can be written, and hold its lock.
 
-        An error of the run is written down before the folder is free again.
+        An error of the run is recorded before the lock is released.
 
         Args:
-            retry_failed: claim a run that is known to fail, and forget that it does.
+            retry_failed: claim a run that is known to fail, and remove the record of that.
 
         Raises:
             CheckpointError: if it belongs to another run.
@@ -99,7 +99,7 @@ class RunFolder:
                 self._refuse_another(read_run(file))
             else:
                 write_json(file, self.run.as_dict())
-            list(self.path.iterdir())  # a network disk may have kept it that there was no result
+            list(self.path.iterdir())  # a network disk may have cached that there was no result
             if not retry_failed and (failed := read_failed(self.path)) is not None:
                 raise failed.error
             (self.path / FAILED).unlink(missing_ok=True)
@@ -117,7 +117,7 @@ class RunFolder:
         self.checkpoints.save(step, weights=weights, state=state)
 
     def write_curve(self, curve: Sequence[Epoch]) -> None:
-        """Put the curve so far in the place of what is there: it may be ahead of the checkpoint."""
+        """Replace the curve in the folder, which may be ahead of the checkpoint."""
         self._lock.check()
         write_text(self.path / "metrics.jsonl", "".join(_line(epoch) + "\n" for epoch in curve))
 
@@ -127,7 +127,7 @@ class RunFolder:
         append_line(self.path / "metrics.jsonl", _line(epoch))
 
     def finish(self, weights: Mapping[str, Tensor], result: Result, config: Config) -> None:
-        """Write weights, description and then the result, which makes the run finished; the checkpoints go."""
+        """Write weights, description and then the result, which marks the run as finished; remove the checkpoints."""
         self._lock.check()
         write_weights(self.path / "model.safetensors", weights, metadata={"run": self.run.id})
         write_description(self.path, config, params=result.params, result=result, keep_others=True)
@@ -137,12 +137,12 @@ class RunFolder:
         self.checkpoints.clear()
 
     def prune(self, pruned: Pruned) -> None:
-        """Write why the run is stopped before its end."""
+        """Record why the run is stopped early."""
         self._lock.check()
         write_json(self.path / FILE, pruned.as_dict())
 
     def _refuse_links(self) -> None:
-        """Refuse a folder in which a name leads elsewhere: what is written there would be written somewhere else."""
+        """Raise an error if an entry of the folder is a link or a pipe: writing to it would leave the folder."""
         for folder in (self.path, self.checkpoints.folder):
             for path in folder.iterdir() if folder.is_dir() else ():
                 if stat.S_IFMT(path.lstat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
@@ -152,7 +152,7 @@ class RunFolder:
                     )
 
     def _strays(self) -> Iterator[Path]:
-        """Return what killed processes of this and of earlier versions left half written."""
+        """Return partial files that killed processes, also of earlier versions, have left."""
         return (path for pattern in STRAYS for path in self.path.glob(pattern))
 
     def _sweep(self) -> None:
@@ -173,7 +173,7 @@ def read_result(folder: Path) -> Result | None:
     """Read the result of a finished run; None if there is none yet.
 
     Raises:
-        CheckpointError: if the file is no result.
+        CheckpointError: if the file is not a valid result.
     """
     path = folder / "result.json"
     text = read_about_run(path)

@@ -1,4 +1,4 @@
-"""Testing what exists: a finished run, or a network with weights from elsewhere."""
+"""Test a network that exists: a finished run, a saved folder, or weights of another library."""
 
 import math
 from pathlib import Path
@@ -23,15 +23,15 @@ __all__ = ["evaluate_folder", "evaluate_foreign", "evaluate_run", "evaluate_weig
 
 
 def read_run(folder: Path) -> Run:
-    """Read what the folder of a run says about it.
+    """Read the run of a folder.
 
     Raises:
-        DataError: if the folder is no run.
+        DataError: if it is not the folder of a run.
         CheckpointError: if the file is damaged.
     """
     path = folder / "run.json"
     if not path.exists():
-        raise DataError(f"{path} does not exist; give the folder of a run, e.g. runs/0123456789ab.")
+        raise DataError(f"{path} does not exist; name the folder of a run, e.g. runs/0123456789ab.")
     return folder_run(path)
 
 
@@ -39,7 +39,7 @@ def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
     """Test the weights in the folder of a finished run.
 
     Raises:
-        DataError: if the folder is no run.
+        DataError: if it is not the folder of a run.
         CheckpointError: if the run is not finished, or its files are damaged.
     """
     run, weights = finished(folder)
@@ -47,13 +47,13 @@ def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
 
 
 def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None = None) -> Evaluation:
-    """Test the network of a folder that says itself what it is.
+    """Test the network in a folder with a `config.json`.
 
     Args:
-        folder: of `save_pretrained`, `senet insert` or `senet fold`.
-        run: gives the data; where the folder says how the network wants its images, that holds.
+        folder: as `save_pretrained`, `senet insert` or `senet fold` writes it.
+        run: its data are used, with the preprocessing of the folder where that names one.
         setup: device and paths.
-        builder: `FILE.py:FUNCTION` that makes the network, where it is one of the user's own.
+        builder: `FILE.py:FUNCTION` that builds a network of the user's own.
 
     Raises:
         SpecError: if the network does not take the images, or has other outputs than the data have classes.
@@ -73,17 +73,17 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None
         ) from error
     if outputs.shape[1:] != (data.num_classes,):
         raise SpecError(
-            f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; give its own data, "
-            "or --class-map FILE, which says the output of each class."
+            f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; use its own data, "
+            "or --class-map FILE, which names the output of each class."
         )
     return _measured(model, data, setup, what=str(folder))
 
 
 def finished(folder: Path) -> tuple[Run, Path]:
-    """Read what a finished run is, and say where its weights are.
+    """Return the run of a folder and the path of its weights.
 
     Raises:
-        DataError: if the folder is no run.
+        DataError: if it is not the folder of a run.
         CheckpointError: if the run is not finished, or its files are damaged.
     """
     run, weights = read_run(folder), folder / "model.safetensors"
@@ -99,9 +99,9 @@ def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: str = "se
 
     Args:
         run: network, blocks and data.
-        weights: `.safetensors` or what `torch.save` wrote.
+        weights: `.safetensors`, or a file of `torch.save`.
         setup: device and paths.
-        origin: whose names the weights have.
+        origin: library whose names the weights have.
 
     Raises:
         NumericError: if the loss is not a finite number.
@@ -126,8 +126,8 @@ def _measured(model: nn.Module, data: Data, setup: Setup, *, what: str) -> Evalu
 def _finite(measured: Evaluation, what: str) -> Evaluation:
     if not math.isfinite(measured.loss):
         raise NumericError(
-            f"{what}: the loss over the test images is {measured.loss}, so the answers mean nothing; look at the "
-            "weights and at the images."
+            f"{what}: the loss over the test images is {measured.loss}, so the outputs are meaningless; check the "
+            "weights and the images."
         )
     return measured
 
@@ -145,16 +145,16 @@ def evaluate_foreign(
     """Test a network of another library with the weights of a file, on all images of a folder without a split.
 
     Args:
-        name: as it was given.
-        found: the same, as `senet.networks.named` reads it.
-        run: whose data count.
+        name: name of the network, as the user wrote it.
+        found: the same, parsed by `senet.networks.named`.
+        run: its data are used.
         weights: the network's state dict; None for a folder.
         setup: device and paths.
         normalize: see `senet.networks.own_images.see`.
-        class_map: likewise.
+        class_map: see `senet.networks.own_images.see`.
 
     Raises:
-        DataError: if it is not known which output of the network a class means.
+        DataError: if the output of a class is not known.
     """
     seen = see(name, found, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=True)
     if seen.unknown:

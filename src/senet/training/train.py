@@ -1,7 +1,7 @@
-"""One training, from a `Run` to a `Result`, that can be killed at any moment and goes on with the same bits.
+"""Train one run, from a `Run` to a `Result`; a killed training resumes with the same bits.
 
-Every random choice is a function of (seed, purpose, epoch, step), and a checkpoint holds the rest: weights,
-optimiser, averaged weights, the curve, and the sums of the epoch it lies in.
+Every random choice is a function of (seed, purpose, epoch, step), and a checkpoint holds the rest: weights, optimizer,
+averaged weights, the curve, and the position within the epoch.
 """
 
 import math
@@ -45,9 +45,9 @@ from senet.training.run_folder import WAY_OUT, RunFolder
 
 __all__ = ["train"]
 
-CHECK_EVERY = 50  # steps between two looks at whether the loss is still a number
-DIVERGED = 1e6  # nats: normalised layers can keep a lost network finite for ever
-WATCH_EVERY = 0.25  # seconds between two words to the watcher
+CHECK_EVERY = 50  # steps between two checks of the loss
+DIVERGED = 1e6  # nats: with norms, the loss of a diverged network can stay finite
+WATCH_EVERY = 0.25  # seconds between two reports of progress
 
 
 def train(
@@ -66,32 +66,33 @@ def train(
     retry_failed: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Result:
-    """Train the network of a run, or go on with it where it was stopped, or read its result if it is finished.
+    """Train the network of a run, resume its training, or read its result if it is finished.
 
     Files in `folder`: see `senet.training.run_folder`. Under `torchrun` the processes share every batch.
 
     Args:
-        run: what to train.
+        run: the run to train.
         data: the loaded data set of the run.
         folder: of this run alone.
         device: `cpu`, `cuda`, `cuda:1`.
-        workers: processes that decode image files.
-        save_every: seconds between two checkpoints: the most that a kill can cost.
-        tensorboard: write the curve for TensorBoard too (needs the extra `track`).
+        workers: number of processes that decode image files.
+        save_every: seconds between two checkpoints, the most that a kill can lose.
+        tensorboard: also write the curve for TensorBoard (needs the extra `track`).
         fused: run norms and blocks as one where that pays off (`senet.accelerate`).
-        graph: record the step of a full batch as a CUDA graph, for small networks that a GPU outruns.
-        watch: is told how it goes, at most four times a second.
+        graph: record the step of a full batch as a CUDA graph, for small networks that are limited by Python.
+        watch: receives progress, at most four times a second.
         pruner: may stop the training after an epoch; None, as in every study, trains to the end.
-        retry_failed: train a run again that is known to fail.
-        say: is told who trains in the folder now, whose end is then waited for; None refuses such a folder.
+        retry_failed: train a run that is known to fail.
+        say: receives the name of the process that holds the folder, and the call then waits for it; with None such a
+            folder raises `InUse`.
 
     Raises:
         CheckpointError: if the folder belongs to another run or other images, or its checkpoints are damaged.
         Interrupted: if a signal asked to stop; the state is saved.
-        NumericError: if the loss is beyond bounds or a weight is no number; the last checkpoint is from before.
-        RunFailed: if the run is known to fail and shall not be tried again.
-        StoppedEarly: if the pruner stops it, or has stopped it before; without a pruner it then goes on.
-        StorageError: if the folder cannot be written, or another process trains there.
+        NumericError: if the loss diverges or a weight is not finite; the last checkpoint is from before that.
+        RunFailed: if the run is known to fail and `retry_failed` is false.
+        StoppedEarly: if the pruner stops it, or has stopped it before; without a pruner it is resumed.
+        StorageError: if the folder cannot be written, or another process holds it.
         UsageError: if the batch does not fit the images, the processes or the memory, or the step cannot be recorded.
     """
     keep_memory()
@@ -128,7 +129,7 @@ def _claim(
     *,
     retry_failed: bool,
 ) -> None:
-    """Claim the folder of a run until the stack is left; wait for another process that has it, if somebody is told."""
+    """Claim the folder of a run until the stack closes; with `say`, wait while another process holds it."""
     said = ""
     while True:
         try:
@@ -147,7 +148,7 @@ def _claim(
 
 
 class _Trainer:
-    """One training in one process: epochs, tests, checkpoints, and what is said about them."""
+    """One training in one process: epochs, tests, checkpoints, progress."""
 
     def __init__(
         self,
@@ -198,7 +199,7 @@ class _Trainer:
         try:
             while self.position.epoch < self.recipe.epochs:
                 if not self.position.step:
-                    self._leave_if_behind()
+                    self._stop_if_behind()
                 self._train_epoch()
                 last = self._end_epoch()
             return last or self._test()
@@ -206,8 +207,8 @@ class _Trainer:
             self._save()
             raise
 
-    def _leave_if_behind(self) -> None:
-        """Ask the pruner between two epochs; what is stopped keeps its checkpoint."""
+    def _stop_if_behind(self) -> None:
+        """Ask the pruner between two epochs; a training that it stops keeps its checkpoint."""
         pruner, curve = self.pruner, self._curve()
         if (
             pruner is None
@@ -250,12 +251,12 @@ class _Trainer:
         return result
 
     def _moves(self) -> list[str]:
-        """Describe what changed between the parts of the training."""
+        """Describe changes of the environment between the parts of a training that was resumed."""
         parts = (*self.before, self.environment)
-        return [f"a stopped training went on elsewhere: {changes(*pair)}" for pair in pairwise(parts)]
+        return [f"the training was resumed in another environment: {changes(*pair)}" for pair in pairwise(parts)]
 
     def _train_epoch(self) -> None:
-        """Take the steps of the epoch that are left."""
+        """Do the remaining steps of the epoch."""
         plan = self._plan(self.position.epoch)[self.position.step :]
         batches = self.train_set.batches(plan, augment=self.recipe.augment, device=self.device, workers=self.workers)
         for (_, seed), (x, y) in zip(plan, batches, strict=True):
@@ -264,28 +265,28 @@ class _Trainer:
             self.position.train_seconds += self._lap()
             if self.position.step % CHECK_EVERY == 0:
                 self._check()
-            self._tell()
+            self._report_progress()
             self._between(may_save=True)
         self._check()
 
     def _end_epoch(self) -> Evaluation:
-        """Test, write a line of the curve, and turn to the next epoch."""
+        """Test, write a line of the curve, and advance to the next epoch."""
         measured = self._test()
         self._lap()
-        moment = self.position
+        position = self.position
         epoch = Epoch(
-            epoch=moment.epoch + 1,
+            epoch=position.epoch + 1,
             lr=self.learner.lr,
             train_loss=self.loss.item() / self.images,
             test_loss=measured.loss,
             correct=measured.correct,
             correct5=measured.correct5,
-            seconds=round(moment.seconds, 3),
+            seconds=round(position.seconds, 3),
         )
-        moment.curve.append(asdict(epoch))
+        position.curve.append(asdict(epoch))
         self.group.share(lambda: self.home.append(epoch))
         self.report(epoch)
-        moment.epoch, moment.step, moment.seconds = epoch.epoch, 0, 0.0
+        position.epoch, position.step, position.seconds = epoch.epoch, 0, 0.0
         self.loss.zero_()
         self._between(may_save=True)
         return measured
@@ -309,11 +310,9 @@ class _Trainer:
         return epoch_plan(len(self.train_set), self.recipe, seed=self.run.seed, epoch=epoch, group=self.group)
 
     def _lr(self) -> float:
-        """Give the learning rate of the next step."""
-        moment = self.position.epoch + self.position.step / self.steps
-        return self.recipe.optim.lr * self.recipe.schedule.factor(
-            moment, epochs=self.recipe.epochs, step=1 / self.steps
-        )
+        """Return the learning rate of the next step."""
+        epoch = self.position.epoch + self.position.step / self.steps
+        return self.recipe.optim.lr * self.recipe.schedule.factor(epoch, epochs=self.recipe.epochs, step=1 / self.steps)
 
     def _batch_size(self) -> int:
         """Count the images of the next step in all processes."""
@@ -323,7 +322,7 @@ class _Trainer:
         return tuple(Epoch(**line) for line in self.position.curve)
 
     def _lap(self) -> float:
-        """Give the time since the last lap and count it to the epoch."""
+        """Add the time since the last call to the epoch and return it [s]."""
         before, self._lap_began = self._lap_began, time.monotonic()
         self.position.seconds += self._lap_began - before
         return self._lap_began - before
@@ -331,30 +330,27 @@ class _Trainer:
     def _check(self) -> None:
         images = min(self.images, self.position.step * self.recipe.batch_size)
         loss = self.loss.item() / max(1, images)
-        if not loss < DIVERGED:  # also if it is no number
+        if not loss < DIVERGED:  # also if it is nan
             raise self._diverged(f"the loss of epoch {self.position.epoch + 1} is {loss:.3g}")
 
     def _diverged(self, what: str) -> NumericError:
         way_out = f"lower optim.lr ({self.recipe.optim.lr}), set recipe.clip=1, or use recipe.amp=off"
         if not self._starts_well():
-            way_out = "it is so before the first step, whatever optim.lr is: look at the images or the network"
+            way_out = "so it is before the first step, for any optim.lr: check the images and the network"
         elif self.maps.blind:
             small = f"{self.maps.blind} of {self.maps.spatial} spatial convolutions of {self.run.model} see one pixel"
             way_out = f"{small} of these images: choose a network for smaller ones, or {way_out}"
-        return NumericError(f"{self.home.path}: {what}; {way_out}. Checkpoints are only written while all is finite.")
+        return NumericError(f"{self.home.path}: {what}; {way_out}. Checkpoints hold finite values only.")
 
     def _starts_well(self) -> bool:
-        """Return whether the loss of the first batch is a number with the first weights: then the training lost it."""
+        """Return whether the loss of the first batch is finite with the initial weights."""
         (plan, *_), model = self._plan(0), initial(self.run, self.data).model.to(self.device)
         x, y = next(iter(self.train_set.batches([plan], augment=None, device=self.device)))
         with torch.no_grad():
             return bool(F.cross_entropy(model(x).float(), y).isfinite())
 
     def _between(self, *, may_save: bool) -> None:
-        """Do between two batches what is due: leave if a process was told to, save if it is time.
-
-        All processes come here equally often and do the same.
-        """
+        """Stop if a process received a signal, and save if it is time; called equally often in all processes."""
         due = may_save and self.group.leads and time.monotonic() - self._saved > self.save_every
         self.stop.signal, save = self.group.largest(self.stop.signal, due)
         if self.stop:
@@ -398,22 +394,24 @@ class _Trainer:
         if not changed:
             self.before.pop()
         elif self.group.leads:
-            warnings.warn(f"{self.home.path}: resumed elsewhere, the bits will differ: {changed}.", stacklevel=2)
+            warnings.warn(
+                f"{self.home.path}: resumed in another environment, the bits will differ: {changed}.", stacklevel=2
+            )
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         now = time.monotonic()
         if self.watch is None or not self.group.leads or now - self._said < WATCH_EVERY:
             return
         self._said = now
-        moment = self.position
-        images = min(self.images, moment.step * self.recipe.batch_size)
+        position = self.position
+        images = min(self.images, position.step * self.recipe.batch_size)
         self.watch(
             Progress(
                 run=self.run.id,
                 design=self.run.design,
-                epoch=moment.epoch + moment.step / self.steps,
+                epoch=position.epoch + position.step / self.steps,
                 epochs=self.recipe.epochs,
-                images_per_second=images / max(1e-9, moment.seconds),
-                accuracy=100 * moment.curve[-1]["correct"] / len(self.test_set) if moment.curve else math.nan,
+                images_per_second=images / max(1e-9, position.seconds),
+                accuracy=100 * position.curve[-1]["correct"] / len(self.test_set) if position.curve else math.nan,
             )
         )
