@@ -24,8 +24,8 @@ from torchvision.transforms import v2
 
 from senet.data import DataSpec
 from senet.data.dataset import Data
-from senet.data.in_memory import Tensors
 from senet.data.loading import load
+from senet.data.tensor_split import Tensors
 from senet.experiments import decoding
 from senet.experiments.recipe import Recipe
 from senet.experiments.run import Run

@@ -35,7 +35,7 @@ def test_a_folder_beside_the_digits_is_refused(tmp_path, said):
 
 
 def test_a_folder_that_holds_nothing_known_is_refused(tmp_path):
-    with pytest.raises(DataError, match="holds no images that are known"):
+    with pytest.raises(DataError, match="holds no known data set"):
         name_of(data_dir=tmp_path)
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from senet.data import Augment, DataSpec, Files, Tensors, load
-from senet.data.framing import Frame
 from senet.data.normalize import Normalize
+from senet.data.resize_crop import Frame
 from senet.errors import DataError
 
 EVERYTHING = Augment(flip=True, crop=2, padding="reflect", shift=(0.1, 0.1), cutout=3, resized_crop=0.3)

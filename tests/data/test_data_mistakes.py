@@ -42,8 +42,11 @@ PYTHON = [
         delete("cifar-10-batches-py"),
         r"^CIFAR-10 not found in /.* or /.*cifar10; looked for cifar-10-batches-py/.*download",
     ),
-    (delete("cifar-10-batches-py/data_batch_3"), r"is half a CIFAR-10: data_batch_3 missing of 6 files; copy the rest"),
-    (delete("cifar-10-batches-py/test_batch"), r"is half a CIFAR-10: test_batch missing"),
+    (
+        delete("cifar-10-batches-py/data_batch_3"),
+        r"is an incomplete CIFAR-10: data_batch_3 missing of 6 files; copy the rest",
+    ),
+    (delete("cifar-10-batches-py/test_batch"), r"is an incomplete CIFAR-10: test_batch missing"),
     (cut("cifar-10-batches-py/data_batch_2", 5000), r"data_batch_2 cannot be read \(.*\); copy it again"),
     (cut("cifar-10-batches-py/data_batch_2", 0), r"data_batch_2 cannot be read"),
     (
@@ -56,32 +59,35 @@ PYTHON = [
     ),
     (
         lambda root: write_python_batch(root / BATCHES / "test_batch", pixels(5, 0), [0, 1], key="labels"),
-        r"test_batch is no CIFAR-10 batch: it needs 'data'",
+        r"test_batch is not a valid CIFAR-10 batch: it needs 'data'",
     ),
     (
         lambda root: write_python_batch(root / BATCHES / "data_batch_1", pixels(5, 0), [0] * 5, key="fine_labels"),
-        r"data_batch_1 is no CIFAR-10 batch: .*'labels'",
+        r"data_batch_1 is not a valid CIFAR-10 batch: .*'labels'",
     ),
     (
         lambda root: write_python_batch(root / BATCHES / "data_batch_1", pixels(5, 0, side=8), [0] * 5, key="labels"),
-        r"data_batch_1 is no CIFAR-10 batch: .*rows of 3072",
+        r"data_batch_1 is not a valid CIFAR-10 batch: .*rows of 3072",
     ),
     (
         lambda root: write_python_batch(root / BATCHES / "batches.meta", pixels(1, 0), ["a", "b"], key="label_names"),
-        r"names 2 classes, CIFAR-10 has 10; this is another set",
+        r"names 2 classes, CIFAR-10 has 10; this is another data set",
     ),
 ]
 
 BINARY = [
-    (cut("cifar-10-batches-bin/data_batch_4.bin", 5000), r"has 5000 bytes, no multiple of the 3073 of a CIFAR-10 row"),
+    (
+        cut("cifar-10-batches-bin/data_batch_4.bin", 5000),
+        r"has 5000 bytes, not a multiple of the 3073 of a CIFAR-10 row",
+    ),
     (cut("cifar-10-batches-bin/data_batch_4.bin", 0), r"has 0 bytes"),
-    (delete("cifar-10-batches-bin/data_batch_1.bin"), r"half a CIFAR-10: data_batch_1.bin missing"),
+    (delete("cifar-10-batches-bin/data_batch_1.bin"), r"an incomplete CIFAR-10: data_batch_1.bin missing"),
 ]
 
 PARQUET = [
     (delete("data/train-00001-of-00002.parquet"), r"train shard 00001 of 00002 is missing \(1 of 2 are\)"),
     (delete("data/test-00000-of-00001.parquet"), r"has train shards, CIFAR-10 needs train and test; copy test-"),
-    (cut("data/test-00000-of-00001.parquet", 3000), r"test-00000-of-00001.parquet is not a whole Parquet file"),
+    (cut("data/test-00000-of-00001.parquet", 3000), r"test-00000-of-00001.parquet is not a Parquet file, or damaged"),
     (
         rename("data/train-00001-of-00002.parquet", "data/train-00001-of-00003.parquet"),
         r"does not belong to the other train",
@@ -89,17 +95,17 @@ PARQUET = [
 ]
 
 TREE = [
-    (delete("val/dog"), r"val has no class 'dog', the other split has"),
-    (delete("train/cat"), r"train has no class 'cat', the other split has"),
+    (delete("val/dog"), r"val lacks the class 'dog' of the other split"),
+    (delete("train/cat"), r"train lacks the class 'cat' of the other split"),
     (empty("train/cat"), r"train/cat: class without images; add some \(\.jpg"),
     (empty("val/dog"), r"val/dog: class without images"),
-    (delete("val"), r"has train but no val or test with class folders; add one, or give .*train itself"),
+    (delete("val"), r"has train but no val or test with class folders; add one, or pass .*train itself"),
     (delete("train"), r"has val but no train; add train/CLASS"),
     (rename("val", "valid"), r"'valid' looks like a split under another name; rename it to 'val'"),
     (rename("train", "Training"), r"'Training' looks like a split .* rename it to 'train'"),
     (delete("train/cat", "train/dog"), r"train has no class folders; sort the images"),
     (delete("train", "val"), r"^a folder of images not found in /.*It has 0 class folders"),
-    (lambda root: shutil.rmtree(root), r"^a folder of images not found in /.*Give the path"),
+    (lambda root: shutil.rmtree(root), r"^a folder of images not found in /.*Pass the path"),
     (
         lambda root: [shutil.move(root / "val" / "cat", root / "a"), shutil.rmtree(root / "train"),
                       shutil.move(root / "val" / "dog", root / "b"), (root / "val").rmdir(),
@@ -163,7 +169,7 @@ def test_a_shard_without_image_column_is_told_which_it_needs(cifar10_parquet, wr
 
 def test_a_packed_archive_is_told_how_to_unpack(tmp_path):
     (tmp_path / "cifar-10-python.tar.gz").write_bytes(b"")
-    with pytest.raises(DataError, match="is there but packed: run tar -xzf"):
+    with pytest.raises(DataError, match="is still packed: run tar -xzf"):
         load(DataSpec(name="cifar10"), root=tmp_path)
 
 
@@ -174,7 +180,7 @@ def test_a_packed_archive_is_told_how_to_unpack(tmp_path):
         (DataSpec(name="digits", test_size=501), SpecError, r"data\.test_size = 501 is more than the 500 images"),
         (DataSpec(name="digits", normalize="kth"), SpecError, r"'kth' is for 3x32x32, digits has \(1, 8, 8\)"),
         (DataSpec(name="digits", size=4), SpecError, r"data\.size = 4 is less than the 8x8 of digits"),
-        (DataSpec(name="folder"), SpecError, r"give the folder of class folders, or of train and val"),
+        (DataSpec(name="folder"), SpecError, r"pass the folder of class folders, or of train and val"),
     ],
 )
 def test_a_spec_that_does_not_fit_the_set_names_its_field(spec, error, message):
@@ -197,7 +203,7 @@ def test_a_policy_for_bad_images_that_is_none_gets_the_nearest():
     [("pyarrow.parquet", "cifar10_parquet", "pyarrow"), ("sklearn.datasets", "tmp_path", "scikit-learn")],
 )
 def test_a_missing_package_is_named_with_the_command_that_installs_it(module, fixture, package, request, monkeypatch):
-    from senet.data import locations as places
+    from senet.data import dataset_paths as places
 
     def absent(name: str) -> None:
         raise ModuleNotFoundError(name)

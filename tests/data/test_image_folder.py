@@ -47,7 +47,7 @@ def test_pictures_of_one_small_size_stay_as_they_are_with_size_zero(tmp_path):
 def test_photographs_of_any_sizes_become_224_pixels_where_no_size_is_given_and_a_note_says_so(tree):
     data = load(DataSpec(name="folder"), root=tree)
     assert data.shape == (3, 224, 224)
-    assert any("resized to 256 and cut to 224 pixels" in note for note in data.notes)
+    assert any("resized to 256 and cropped to 224 pixels" in note for note in data.notes)
 
 
 def test_class_folders_alone_get_the_same_split_every_time_and_a_note(tree):
@@ -58,7 +58,7 @@ def test_class_folders_alone_get_the_same_split_every_time_and_a_note(tree):
     assert data.train.names == again.train.names
     assert not set(data.train.names) & set(data.test.names)
     assert torch.bincount(data.test.labels).min() >= 1
-    assert any("has no split: 3 of 16 images" in note for note in data.notes)
+    assert any("has no split: a fixed choice of 3 of 16 images" in note for note in data.notes)
     assert not any("/" in note for note in data.notes)  # they go into reports: places of this machine do not
 
 

@@ -143,7 +143,7 @@ def test_a_training_subset_is_chosen_from_what_was_not_held_out():
 
 
 def test_holding_everything_out_is_refused():
-    with pytest.raises(senet.errors.SpecError, match="leaves nothing of the 1297 training images"):
+    with pytest.raises(senet.errors.SpecError, match="leaves none of the 1297 training images"):
         load(DataSpec(name="digits", val_size=1297))
 
 

@@ -94,7 +94,7 @@ def test_of_an_animation_the_first_frame_counts():
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "none of JPEG, PNG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of JPEG, PNG"),
         (saved(Image.fromarray(noise()), "ICO"), "none of JPEG, PNG"),
-        (saved(Image.fromarray(noise()[..., 0].astype(np.float32)), "TIFF"), "pixels of 32 bits have no known range"),
+        (saved(Image.fromarray(noise()[..., 0].astype(np.float32)), "TIFF"), "pixels of 32 bits have no defined range"),
         (saved(Image.fromarray(noise()), "JPEG")[:300], "(?i)truncated|broken"),
         (saved(Image.fromarray(noise()), "PNG")[:300], "(?i)truncated|broken"),
         (saved(Image.fromarray(noise(1, 120)), "PNG"), "longer than 100 times"),

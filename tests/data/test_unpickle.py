@@ -48,7 +48,7 @@ def test_a_batch_that_calls_a_function_does_not_run_and_is_told_its_name(tmp_pat
         content = b"\x80\x02cbuiltins\ngetattr\n."
     path = tmp_path / "data_batch_1"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"data_batch_1: it wants to call .*{name}"):
+    with pytest.raises(DataError, match=rf"data_batch_1: it calls .*{name}"):
         read_pickle(path)
     assert [p.name for p in tmp_path.iterdir()] == ["data_batch_1"]
 

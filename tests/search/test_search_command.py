@@ -94,7 +94,7 @@ def test_progress_counts_to_its_end_and_a_search_of_the_plain_network_alone_has_
     assert "warning" not in err  # matplotlib's, of a legend without entries
     code, _, err = call("search", "tiny.toml", "-j", "1")
     assert code == 0, err
-    assert "3/3 resnet8 standard r=2-2-4" in err
+    assert "3/3 resnet8 standard r=" in err  # which design it is depends on the last bits of the trainings
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path
     named = words.get("name", said.get("name")) if isinstance(words, Mapping) else None
     if data_dir is None:
         return {**said, "name": named or "digits"}
-    from senet.data.recognise import identity, recognise
+    from senet.data.dataset_detection import identity, recognise
 
     if named == "digits":
         raise UsageError(f"--data-dir {data_dir}: the digits come with senet; leave the folder or the digits out.")

@@ -1,6 +1,6 @@
-"""Images as tensors: sources, splits and batched transforms. Importing this package imports no torch.
+"""Load labelled images as tensors: readers, splits and batched transforms.
 
-The values (`DataSpec`, `Augment`) are here at once; `load` and the splits come with torch on first use.
+Importing the package imports no torch; `load` and the splits import it on first use.
 """
 
 from importlib import import_module
@@ -10,9 +10,9 @@ from senet.experiments.data_spec import DATASETS, NORMALIZATIONS, PADDINGS, Augm
 
 if TYPE_CHECKING:
     from senet.data.dataset import Data, Split
-    from senet.data.in_memory import Tensors
+    from senet.data.file_split import Files
     from senet.data.loading import load
-    from senet.data.on_disk import Files
+    from senet.data.tensor_split import Tensors
 
 __all__ = [
     "DATASETS",
@@ -29,9 +29,9 @@ __all__ = [
 
 _HOMES = {
     "Data": "senet.data.dataset",
-    "Files": "senet.data.on_disk",
+    "Files": "senet.data.file_split",
     "Split": "senet.data.dataset",
-    "Tensors": "senet.data.in_memory",
+    "Tensors": "senet.data.tensor_split",
     "load": "senet.data.loading",
 }
 

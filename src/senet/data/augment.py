@@ -1,4 +1,4 @@
-"""Random changes of a whole batch at once: plain functions of pixels and drawn numbers, and the draw itself.
+"""Augment whole batches: functions of pixels and random numbers, and functions that draw these numbers.
 
 `n` images, `c` channels, `h` rows, `w` columns. All numbers are drawn on the CPU, so that they do not depend on the
 device.
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Num, Shaped
 from torch import Generator, Tensor
 
-from senet.data.gather import mirrored, read, take
+from senet.data.pixel_gather import mirrored, read, take
 from senet.experiments.data_spec import Augment
 
 __all__ = [
@@ -33,13 +33,13 @@ _ASPECT = 4 / 3
 
 
 def generator(seed: int, index: int = 0) -> Generator:
-    """Make the generator of one batch, or of one image in it.
+    """Return the random generator of one batch, or of one image in it.
 
-    torch's generator on the CPU reads the low 32 bits of a seed only, so all bits are folded into those first.
+    torch's generator on the CPU uses the low 32 bits of a seed only, so all bits are mixed into those first.
 
     Args:
-        seed: of the batch, any whole number.
-        index: of the image.
+        seed: seed of the batch, any integer.
+        index: index of the image.
     """
     mixed = seed * 0x9E3779B97F4A7C15 + index * 0xD1B54A32D192ED03 & 2**64 - 1
     mixed = (mixed ^ mixed >> 31) * 0xBF58476D1CE4E5B9 & 2**64 - 1
@@ -48,7 +48,7 @@ def generator(seed: int, index: int = 0) -> Generator:
 
 def flip(x: Shaped[Tensor, "n c h w"], chosen: Bool[Tensor, " n"]) -> Shaped[Tensor, "n c h w"]:
     """Mirror the chosen images left-right."""
-    # a choice among whole images copies rows; `torch.where` would look at each pixel, at three times the cost
+    # an index copies whole images; `torch.where` works on pixels, at three times the cost
     both = torch.cat([x, x.flip(3)])
     return both.index_select(0, torch.arange(len(x), device=x.device) + len(x) * chosen)
 
@@ -69,17 +69,17 @@ def crop(
     cols = corners[:, 1:] - pad + torch.arange(w, device=x.device)
     if padding == "reflect":
         return take(x, mirrored(rows, h), mirrored(cols, w))
-    # one ring of zeros serves every padding: what lies further out reads it too
+    # one ring of zeros is enough for every padding: indices further out are clamped to it
     ringed = torch.nn.functional.pad(x, (1, 1, 1, 1))
     return take(ringed, rows.clamp(-1, h) + 1, cols.clamp(-1, w) + 1)
 
 
 def shift(x: Num[Tensor, "n c h w"], steps: Float[Tensor, "n 2"]) -> Float[Tensor, "n c h w"]:
-    """Read each image at its pixel plus a step: bilinear between pixels, the nearest edge pixel outside.
+    """Translate each image, bilinearly between pixels, with the nearest edge pixel outside.
 
     Args:
         x: images.
-        steps: step down and step right [pixels], any fraction.
+        steps: offset down and right at which each pixel is read [pixels], any fraction.
     """
     h, w = x.shape[2:]
     rows = steps[:, :1] + torch.arange(h, device=x.device)
@@ -88,7 +88,7 @@ def shift(x: Num[Tensor, "n c h w"], steps: Float[Tensor, "n 2"]) -> Float[Tenso
 
 
 def cutout(x: Float[Tensor, "n c h w"], centres: Int64[Tensor, "n 2"], *, side: int) -> Float[Tensor, "n c h w"]:
-    """Set a square of each image to zero; what falls outside the image is lost, as in the paper.
+    """Set a square of each image to zero; the part of it outside the image is ignored, as in the paper.
 
     Args:
         x: images.
@@ -105,15 +105,12 @@ def cutout(x: Float[Tensor, "n c h w"], centres: Int64[Tensor, "n 2"], *, side: 
 
 
 def move(x: Num[Tensor, "n c h w"], augment: Augment, random: Generator) -> Num[Tensor, "n c h w"]:
-    """Apply the changes of place that keep the size, in their order: shift, crop, flip.
+    """Apply the geometric changes that keep the size, in this order: shift, crop, flip.
 
     Args:
         x: images, bytes or floats; bytes stay bytes where no pixel is interpolated.
-        augment: what to do.
+        augment: the changes.
         random: generator on the CPU.
-
-    Returns:
-        Changed images.
     """
     n = len(x)
     if any(augment.shift):
@@ -128,9 +125,9 @@ def move(x: Num[Tensor, "n c h w"], augment: Augment, random: Generator) -> Num[
 
 
 def draw_box(height: int, width: int, *, smallest: float, random: Generator) -> tuple[int, int, int, int]:
-    """Draw a box of a share of the area (uniform) and an aspect of 3/4 to 4/3 (log-uniform), in whole pixels.
+    """Draw a box with a uniform share of the area and a log-uniform aspect of 3/4 to 4/3, in whole pixels.
 
-    Of ten draws the first that fits into the image counts; if none does, it is the largest middle part of an allowed
+    The first of ten draws that fits into the image is used; if none does, the largest centered box of an allowed
     aspect.
 
     Args:
@@ -157,7 +154,7 @@ def draw_box(height: int, width: int, *, smallest: float, random: Generator) -> 
 
 
 def draw_cutout(n: int, h: int, w: int, *, random: Generator) -> Int64[Tensor, "n 2"]:
-    """Draw the centres of Cutout squares, every pixel of the image alike.
+    """Draw the centres of Cutout squares, uniformly over the pixels of the image.
 
     Source:
         DeVries and Taylor, arXiv:1708.04552, section 3.2.

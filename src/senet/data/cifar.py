@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in the three layouts people have: Python batches, binary batches, Parquet shards."""
+"""Read CIFAR-10 and CIFAR-100 from Python batches, binary batches or Parquet shards."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,13 +11,13 @@ from torch import Tensor
 
 from senet.data.cifar_files import CIFARS, Cifar
 from senet.data.dataset import Data
+from senet.data.dataset_paths import candidates, differing, ensure_plain, missing
 from senet.data.download import fetch_archive
-from senet.data.framing import Frame
-from senet.data.in_memory import Tensors
+from senet.data.image_checks import UnreadableImages, decode_all
 from senet.data.labels import class_names, renumbered, whole_numbers
-from senet.data.locations import candidates, differing, ensure_plain, missing
 from senet.data.parquet import find_shards, read_shards
-from senet.data.survey import UnreadableImages, decode_all
+from senet.data.resize_crop import Frame
+from senet.data.tensor_split import Tensors
 from senet.data.unpickle import read_pickle
 from senet.errors import DataError
 from senet.experiments.data_spec import DataSpec
@@ -29,19 +29,19 @@ _PIXELS = 3 * _SIDE * _SIDE
 
 
 def read_cifar(spec: DataSpec, root: Path | None, *, bad: UnreadableImages, download: bool) -> Data:
-    """Read the set from the first layout that is there: Python batches, binary batches, Parquet.
+    """Read the data set from the first layout found: Python batches, binary batches, Parquet.
 
-    Row counts are free, so that a subset of one's own works. Python files that differ from the published ones are
-    named in a note: they may be such a subset, noisy labels, or a damaged copy.
+    Any number of rows is accepted, so that a subset works. Python files that differ from the published ones are named
+    in a note: they may be a subset, have noisy labels, or be damaged.
 
     Args:
-        spec: what was asked for; its name is a key of `CIFARS`.
+        spec: the requested data set; its name is a key of `CIFARS`.
         root: folder of the files, or its parent.
-        bad: takes unreadable pictures (only Parquet holds pictures that can be unreadable).
-        download: fetch the Python batches if nothing is there.
+        bad: collects unreadable images (of Parquet only).
+        download: download the Python batches if no layout is found.
 
     Raises:
-        DataError: if nothing is there, or it is incomplete or damaged.
+        DataError: if no layout is found, or it is incomplete or damaged.
     """
     cifar = CIFARS[spec.name]
     places = candidates(root, spec.name)
@@ -53,9 +53,9 @@ def read_cifar(spec: DataSpec, root: Path | None, *, bad: UnreadableImages, down
         archive = cifar.url.rpartition("/")[2]
         packed = next((place / archive for place in places if (place / archive).is_file()), None)
         remedy = (
-            f"{packed} is there but packed: run tar -xzf {archive} in its folder."
+            f"{packed} is still packed: run tar -xzf {archive} in its folder."
             if packed
-            else f"Give its folder (--data-dir), fetch it (--download), or unpack {cifar.url} there."
+            else f"Name its folder (--data-dir), download it (--download), or unpack {cifar.url} there."
         )
         layouts = (f"{cifar.python}/{cifar.train[0]}", f"{cifar.binary}/{cifar.binary_train[0]}", "train-*.parquet")
         raise missing(cifar.title, places, layouts, remedy=remedy)
@@ -123,8 +123,8 @@ def _checked(cifar: Cifar, names: object, folder: Path) -> tuple[str, ...]:
     classes = class_names(names, place=str(folder))
     if len(classes) != len(cifar.classes):
         raise DataError(
-            f"{folder} names {len(classes)} classes, {cifar.title} has {len(cifar.classes)}; this is another set, give "
-            "its own name or folder."
+            f"{folder} names {len(classes)} classes, {cifar.title} has {len(cifar.classes)}; this is another data set, "
+            "load it by its own name, or as a folder."
         )
     return classes
 
@@ -133,8 +133,8 @@ def _complete(cifar: Cifar, folder: Path, files: tuple[str, ...]) -> None:
     absent = [file for file in files if not (folder / file).is_file()]
     if absent:
         raise DataError(
-            f"{folder} is half a {cifar.title}: {', '.join(absent)} missing of {len(files)} files; copy the rest, or "
-            f"unpack {cifar.url} again."
+            f"{folder} is an incomplete {cifar.title}: {', '.join(absent)} missing of {len(files)} files; copy the "
+            f"rest, or unpack {cifar.url} again."
         )
 
 
@@ -158,8 +158,8 @@ def _python_batch(cifar: Cifar, path: Path) -> Rows:
         or len(labels) != len(data)
     ):
         raise DataError(
-            f"{path} is no {cifar.title} batch: it needs 'data' (bytes, rows of {_PIXELS}) and "
-            f"'{cifar.label}' (a whole number for each row); copy the published file."
+            f"{path} is not a valid {cifar.title} batch: it needs 'data' (bytes, rows of {_PIXELS}) and "
+            f"'{cifar.label}' (an integer for each row); copy the published file."
         )
     return data, whole_numbers(labels, place=str(path))
 
@@ -168,6 +168,6 @@ def _binary_batch(cifar: Cifar, path: Path) -> Rows:
     row = cifar.label_bytes + _PIXELS
     size = ensure_plain(path)
     if size == 0 or size % row:
-        raise DataError(f"{path} has {size} bytes, no multiple of the {row} of a {cifar.title} row; copy it again.")
+        raise DataError(f"{path} has {size} bytes, not a multiple of the {row} of a {cifar.title} row; copy it again.")
     rows = np.fromfile(path, dtype=np.uint8).reshape(-1, row)
     return np.ascontiguousarray(rows[:, cifar.label_bytes :]), torch.from_numpy(rows[:, cifar.label_bytes - 1]).long()

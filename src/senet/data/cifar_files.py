@@ -1,4 +1,4 @@
-"""What CIFAR-10 and CIFAR-100 consist of on disk: folders, files, keys, digests, names. No torch here.
+"""The files of CIFAR-10 and CIFAR-100: folders, names, keys, digests, classes. No torch here.
 
 Source:
     Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; the digests are those of its web page's
@@ -29,21 +29,21 @@ class Cifar:
     """One of the two sets and its files.
 
     Attributes:
-        title: as people write it.
-        classes: standard names, for layouts that carry none.
+        title: name for messages.
+        classes: standard class names, for layouts without names.
         python: folder of the Python batches.
-        train: its files.
-        test: likewise.
-        meta: file of the class names there.
-        label: key of the labels there.
+        train: its files of training images.
+        test: its files of test images.
+        meta: its file of class names.
+        label: key of the labels in these files.
         names: key of the class names in the meta file.
-        md5: of the published Python files.
+        md5: digests of the published Python files.
         binary: folder of the binary batches.
-        binary_train: its files.
-        binary_test: likewise.
+        binary_train: its files of training images.
+        binary_test: its files of test images.
         label_bytes: bytes before the pixels of a binary row; the last is the label.
-        url: of the Python batches.
-        archive_md5: of the archive there.
+        url: address of the archive of the Python batches.
+        archive_md5: digest of that archive.
     """
 
     title: str

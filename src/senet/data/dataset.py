@@ -1,4 +1,4 @@
-"""What a set offers: two splits, class names, statistics, and a fingerprint of what was seen."""
+"""A data set: two splits, class names, statistics, and a fingerprint of the images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
-from senet.data.in_memory import Tensors
-from senet.data.on_disk import Files
+from senet.data.file_split import Files
+from senet.data.tensor_split import Tensors
 from senet.experiments.data_spec import Augment, DataSpec
 
 __all__ = ["Data", "Loaded", "Split"]
@@ -19,9 +19,9 @@ Loaded: TypeAlias = Tensors | Files
 
 @runtime_checkable
 class Split(Protocol):
-    """Labelled images that come as batches by a plan, with no state of their own: all that training and tests ask for.
+    """The interface of labelled images by which training and tests read batches; a split has no mutable state.
 
-    `Tensors` and `Files` are splits; one of your own goes into a `Data`, too.
+    `Tensors` and `Files` are splits; a `Data` accepts your own, too.
     """
 
     @property
@@ -31,13 +31,13 @@ class Split(Protocol):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, rows and columns as the network gets them."""
+        """Channels, rows and columns of the network's input."""
         ...
 
     def __len__(self) -> int: ...
 
     def to(self, device: torch.device | str) -> "Split":
-        """Move what can be moved, and return it."""
+        """Return the split with its tensors on a device."""
         ...
 
     def batches(
@@ -54,19 +54,19 @@ class Split(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A set: as a reader finds it on disk, and with its frame, statistics and subsets as `load` returns it.
+    """A data set: readers return one with classes and splits, `load` adds frame, statistics and subsets.
 
     Attributes:
-        spec: what was asked for.
-        classes: names of the classes; a label is an index here.
+        spec: the requested data set.
+        classes: names of the classes; labels are indices of this tuple.
         train: training images.
         test: test images.
-        mean: of `x / 255` per channel, over the training images before `train_size` chooses (of a folder, over at most
-            1,024 of them); or what the spec says.
-        std: likewise, the population's deviation.
+        mean: mean of `x / 255` per channel, over the training images before `train_size` selects (of a folder, over at
+            most 1,024 of them); or that of the spec.
+        std: population standard deviation of the same values.
         fingerprint: first 16 hex digits of a SHA-256 over images and labels in memory, or over names, contents and
-            labels of files. Equal fingerprints: two runs saw the same images in the same order, before normalisation.
-        notes: what a reader of the results should know, one sentence each.
+            labels of files. It is equal if two runs use the same images in the same order, before normalization.
+        notes: remarks for readers of the results, one sentence each.
     """
 
     spec: DataSpec
@@ -80,7 +80,7 @@ class Data:
 
     @property
     def loaded(self) -> tuple[Loaded, Loaded]:
-        """Training and test images as `load` made them."""
+        """Training and test images, of the types that `load` returns."""
         assert isinstance(self.train, Tensors | Files)
         assert isinstance(self.test, Tensors | Files)
         return self.train, self.test

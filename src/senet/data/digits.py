@@ -1,12 +1,12 @@
-"""The 1,797 handwritten digits that scikit-learn carries: 8x8 pixels, 10 classes, no download."""
+"""Read the 1,797 handwritten digits of scikit-learn: 8x8 pixels, 10 classes, no download."""
 
 import numpy as np
 import torch
 
 from senet.data.dataset import Data
-from senet.data.in_memory import Tensors
-from senet.data.locations import need
+from senet.data.dataset_paths import need
 from senet.data.subset import proportional
+from senet.data.tensor_split import Tensors
 from senet.experiments.data_spec import DataSpec
 
 __all__ = ["NUM_TEST", "read_digits"]
@@ -16,10 +16,10 @@ _SPLIT_SEED = 0
 
 
 def read_digits(spec: DataSpec) -> Data:
-    """Read the digits; 500 of them, chosen once for all and by class, are the test set.
+    """Read the digits; a fixed stratified choice of 500 is the test set.
 
     Args:
-        spec: what was asked for.
+        spec: the requested data set.
 
     Raises:
         UsageError: if scikit-learn is not installed.
@@ -29,7 +29,7 @@ def read_digits(spec: DataSpec) -> Data:
     """
     datasets = need("sklearn.datasets", package="scikit-learn", purpose="reading the digits")
     digits = datasets.load_digits()
-    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # they come as 0 to 16
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # scikit-learn has 0 to 16
     everything = Tensors(torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target).long())
     test = proportional(everything.labels, NUM_TEST, seed=_SPLIT_SEED)
     train = torch.ones(len(everything.labels), dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()

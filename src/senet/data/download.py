@@ -1,8 +1,8 @@
-"""Fetching the published archives, with torchvision's own download and its check of the MD5."""
+"""Download the published archives by torchvision, which checks their MD5."""
 
 from pathlib import Path
 
-from senet.data.locations import need
+from senet.data.dataset_paths import need
 from senet.errors import DataError
 
 __all__ = ["fetch", "fetch_archive"]
@@ -12,20 +12,20 @@ def fetch(title: str, url: str, *, md5: str, into: Path) -> None:
     """Download a file.
 
     Args:
-        title: of the set, for the message.
-        url: of the file.
+        title: name of the data set, for messages.
+        url: address of the file.
         md5: its published digest.
-        into: folder, made if it is not there.
+        into: folder, created if it is missing.
 
     Raises:
-        DataError: if the file cannot be fetched or is not the published one.
+        DataError: if the file cannot be downloaded or is not the published one.
         UsageError: if torchvision is not installed.
     """
     _run("download_url", title, url, md5=md5, into=into)
 
 
 def fetch_archive(title: str, url: str, *, md5: str, into: Path) -> None:
-    """Download an archive and unpack it; it is unpacked only if the digest fits. Arguments as in `fetch`."""
+    """Download an archive, check its digest, and unpack it; the arguments are those of `fetch`."""
     _run("download_and_extract_archive", title, url, md5=md5, into=into)
 
 

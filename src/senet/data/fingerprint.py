@@ -1,10 +1,10 @@
-"""Digests of images: the proof that two runs saw the same set, and the search for test images in the training set."""
+"""Digests of images: compare the data sets of two runs, and find test images in the training set."""
 
 import hashlib
 
 from senet.data.dataset import Loaded
+from senet.data.file_split import Files
 from senet.data.labels import printable
-from senet.data.on_disk import Files
 
 __all__ = ["duplicates", "fingerprint"]
 
@@ -13,7 +13,7 @@ _SHOWN = 3
 
 
 def fingerprint(*parts: Loaded) -> str:
-    """Digest images and labels in their order; what came from files by names and contents.
+    """Return a digest of images and labels in their order; images from files count by names and contents.
 
     Args:
         parts: the splits.
@@ -34,7 +34,7 @@ def fingerprint(*parts: Loaded) -> str:
 
 
 def duplicates(train: Loaded, test: Loaded) -> tuple[str, ...]:
-    """Look for test images that are training images too, byte for byte.
+    """Find test images that are also training images, byte for byte.
 
     Args:
         train: training images.

@@ -1,4 +1,4 @@
-"""Pictures of one's own: `train/CLASS/*.jpg` beside `val/CLASS/*.jpg` or `test/`, class folders alone, or Parquet."""
+"""Read the user's images: `train/CLASS/*.jpg` with `val/CLASS/*.jpg` or `test/`, class folders alone, or Parquet."""
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from senet.data.dataset import Data
+from senet.data.dataset_paths import missing
+from senet.data.file_split import Files
+from senet.data.folder_tree import READ, Passed, class_folders, pictures
 from senet.data.labels import MAX_CLASSES, check_labels, printable, renumbered
-from senet.data.locations import missing
-from senet.data.on_disk import Files
 from senet.data.parquet import find_shards, has_labels, read_shards
 from senet.data.subset import proportional
-from senet.data.walk import READ, Passed, class_folders, pictures
 from senet.errors import DataError, SpecError
 from senet.experiments.data_spec import TESTS, DataSpec
 
@@ -23,7 +23,7 @@ TEST_SHARE = 0.2
 """Share of the images that become the test set where a folder has no split."""
 
 _SPLIT_SEED = 0
-# what people call splits, but we do not: taking them for classes would train a network on the split
+# common names of splits: taking them for classes would train a network to tell the splits apart
 _LIKELY_SPLITS: Mapping[str, str] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
@@ -34,25 +34,25 @@ _FEWEST = 3  # images of a class, so that both sides of a split get some
 
 
 def read_folder(spec: DataSpec, root: Path | None) -> Data:
-    """Find the pictures of a tree, in the order of their names, and their classes.
+    """List the images of a folder tree and their classes, in the order of their names.
 
     Args:
-        spec: what was asked for; `split` names the test split.
+        spec: the requested data set; `split` names the test split.
         root: with `train` and one of `test`, `val`, `validation`; or with class folders only, of which 20 % of each
             class become the test set; or with Parquet shards of these names.
 
     Raises:
         DataError: if the tree is none of these, or a class has no images in one of the splits.
-        SpecError: if no root is given.
+        SpecError: if `root` is None.
     """
     if root is None:
         raise SpecError(
-            "data.name = 'folder' says not which folder; give the folder of class folders, or of train and val "
+            "data.name = 'folder' does not name the folder; pass the folder of class folders, or of train and val "
             "(--data-dir, root in Python)."
         )
     root = root.expanduser().absolute()
     if not root.is_dir():
-        raise missing("a folder of images", (root,), _LAYOUTS, remedy="Give the path of your images.")
+        raise missing("a folder of images", (root,), _LAYOUTS, remedy="Pass the path of your images.")
     for place in (root, root / "data"):
         if shards := find_shards(place):
             return _from_shards(spec, place, shards)
@@ -82,7 +82,7 @@ def _from_tree(spec: DataSpec, root: Path) -> Data:
     tests = {name: found for name in TESTS if name in misnamed and (found := class_folders(root / name))}
     if not tests:
         raise DataError(
-            f"{root} has train but no val or test with class folders; add one, or give {root / 'train'} itself as the "
+            f"{root} has train but no val or test with class folders; add one, or pass {root / 'train'} itself as the "
             f"root, of which {TEST_SHARE:.0%} then become the test set."
         )
     chosen, notes = _test_split(
@@ -95,11 +95,11 @@ def _from_tree(spec: DataSpec, root: Path) -> Data:
         if absent := [name for name in these if name not in those]:
             more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
             if _twins([absent[0], *those], _composed):
-                more += f" (it is there in another encoding of Unicode than {absent[0]!a})"
+                more += f" (its name has another Unicode normalization than {absent[0]!a})"
             raise DataError(
-                f"{root / here} has no class '{printable(absent[0])}'{more}, the other split has; both need the same."
+                f"{root / here} lacks the class '{printable(absent[0])}'{more} of the other split; both need the same."
             )
-    class_folders(root / chosen, passed)  # for what lies beside the classes
+    class_folders(root / chosen, passed)  # counts the files beside the classes
     train, test = (_pictures(root, root / name, classes, passed) for name in ("train", chosen))
     others = [name for name in folders if name not in misnamed]
     unused = tuple(f"{printable(root.name)}: {printable(name)} beside the splits is not used" for name in others)
@@ -107,9 +107,9 @@ def _from_tree(spec: DataSpec, root: Path) -> Data:
 
 
 def _refuse_doubles(root: Path, folders: Sequence[str]) -> None:
-    """Refuse two folders whose names are the same letters in two encodings: nobody could tell them apart."""
+    """Raise an error for two folders whose names differ only by their Unicode normalization."""
     for first, second in _twins(folders, _composed):
-        raise DataError(f"{root}: {first!a} and {second!a} are one name in two encodings of Unicode; join the folders.")
+        raise DataError(f"{root}: {first!a} and {second!a} are one name in two Unicode normalizations; merge them.")
 
 
 def _composed(name: str) -> str:
@@ -123,22 +123,22 @@ def _alike(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _twins(names: Sequence[str], key: Callable[[str], str]) -> list[tuple[str, str]]:
-    """Return the names whose keys an earlier one has, each with that one."""
+    """Return pairs of names with equal keys: the first with the key, and a later one."""
     first: dict[str, str] = {}
     return [(first[key(name)], name) for name in names if first.setdefault(key(name), name) != name]
 
 
 def _test_split(spec: DataSpec, root: Path, there: list[str], unfit: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """Choose the test set among the splits that are there: the one asked for, or the first that has labels.
+    """Choose the test split: the requested one, or the first that has labels.
 
     Args:
-        spec: `split` names one.
+        spec: `split` names the requested one.
         root: for messages and notes.
-        there: the splits, in order of preference.
-        unfit: why some of them cannot be used.
+        there: the splits found, in order of preference.
+        unfit: reasons why some of them cannot be used.
 
     Returns:
-        The split and what a reader should know.
+        The split, and notes for readers of the results.
     """
     if spec.split and spec.split not in there:
         raise SpecError(f"data.split = {spec.split!r} is not in {root}; choose one of: {', '.join(there)}.")
@@ -155,27 +155,27 @@ def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passe
     deeper = {name: class_folders(root / name) for name in folders}
     for name, inner in deeper.items():
         if "train" in inner and (len(folders) == 1 or any(test in inner for test in TESTS)):
-            raise DataError(f"{root}: the splits lie one folder deeper; give {root / name}.")
+            raise DataError(f"{root}: the splits are one folder deeper; pass {root / name}.")
     if len(folders) < 2:
         only = next((root / name for name, inner in deeper.items() if len(inner) > 1), None)
-        remedy = f"It has {len(folders)} class folders." + (f" If it is the set, give {only}." if only else "")
+        remedy = f"It has {len(folders)} class folders." + (f" Perhaps you mean {only}." if only else "")
         raise missing("a folder of images", (root,), _LAYOUTS, remedy=remedy)
     everything = _pictures(root, root, folders, passed)
     counts = torch.bincount(everything.labels, minlength=len(folders))
     if int(counts.min()) < _FEWEST:
         name = printable(folders[int(counts.argmin())])
         raise DataError(
-            f"{root}: class '{name}' has {int(counts.min())} images, a split needs {_FEWEST}; add some or a test set."
+            f"{root}: class '{name}' has {int(counts.min())} images, a split needs {_FEWEST}; add images or a test set."
         )
     total = len(everything)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
     train = torch.ones(total, dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
-    notes = [f"{root.name} has no split: {len(test)} of {total} images, the same ones every time, are the test set"]
+    notes = [f"{root.name} has no split: a fixed choice of {len(test)} of {total} images is the test set"]
     same = deeper[folders[0]]
     if len(same) > 1 and all(inner == same for inner in deeper.values()):
         notes.append(
             f"{root.name}: each of its classes consists of the same folders, {printable(', '.join(same[:_SHOWN]))}; "
-            "if these are the classes, put them on top"
+            "if these are the classes, move them to the top level"
         )
     notes += [*_alike(folders), *passed.notes(root)]
     return Data(spec, tuple(folders), everything[train], everything[test], notes=tuple(notes))
@@ -203,7 +203,7 @@ def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]
     unknown = [printable(path.name) for path in sorted(place.glob("*.parquet")) if path not in used]
     listed = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")
     if "train" not in shards or not there:
-        hint = f"; {listed} belongs to no split that is known" if unknown else ""
+        hint = f"; {listed} does not belong to a known split" if unknown else ""
         raise DataError(
             f"{place} has only {', '.join(sorted(shards))} shards{hint}; add the missing ones, train-*.parquet and "
             "validation-*.parquet or test-*.parquet."
@@ -213,13 +213,13 @@ def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]
     unfit = {name: "it has no labels" for name in there if name not in read or bool((read[name][0].labels < 0).all())}
     chosen, notes = _test_split(spec, place, there, unfit)
     test, others = read.get(chosen) or read_shards(shards[chosen])
-    # shards without names: as many classes as the labels ask for
+    # without class names, the largest label determines their number
     highest = int(train.labels.max()) if len(train) else -1
     if not names and highest >= MAX_CLASSES:
-        raise DataError(f"{place}: label {highest} asks for more than {MAX_CLASSES:,} classes; number them from 0.")
+        raise DataError(f"{place}: label {highest} implies more than {MAX_CLASSES:,} classes; number them from 0.")
     classes = names or others or tuple(str(number) for number in range(highest + 1))
     if others:
         test = replace(test, labels=renumbered(test.labels, others, classes, place=f"{place.name}/{chosen}"))
     check_labels(test.labels, len(classes), place=f"{place}/{chosen}")
-    notes += (f"{printable(place.name)}: {listed} is not used, it belongs to no split that is known",) * bool(unknown)
+    notes += (f"{printable(place.name)}: {listed} is not used, it does not belong to a known split",) * bool(unknown)
     return Data(spec, classes, train, test, notes=notes)

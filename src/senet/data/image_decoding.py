@@ -1,8 +1,8 @@
-"""From the bytes of a picture file to RGB pixels, refusing what is broken, hostile or no picture.
+"""Decode image files (JPEG, PNG, ...) to RGB pixels; damaged, hostile and unknown files raise `UnreadableImage`.
 
-Pillow does the decoding, with a fixed list of formats and no more than `MAX_PIXELS`: a PNG of 21 KB can hold 169
-million pixels. An EXIF orientation is applied, alpha is dropped, CMYK is converted, of 16 bits the upper 8 are kept,
-of an animation the first frame.
+Pillow decodes a fixed list of formats and at most `MAX_PIXELS`: a PNG of 21 KB can hold 169 million pixels. The EXIF
+orientation is applied, alpha is dropped, CMYK is converted, 16 bits are reduced to the upper 8, and of an animation
+the first frame is used.
 """
 
 import io
@@ -36,9 +36,9 @@ __all__ = [
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 2**30  # of a file
-MAX_ASPECT = 100  # the short side is what gets resized: 1x50000 pixels would become 256x12800000
+MAX_ASPECT = 100  # the short side is resized: 1x50000 pixels would become 256x12800000
 
-# what Pillow logs on odd files is for programs that ask for it; Python would print it where nothing is set up
+# without a handler, Python would print Pillow's log messages
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION = 0x0112
@@ -54,35 +54,35 @@ _TRANSPOSE = {
 
 
 class UnreadableImage(Exception):  # noqa: N818 -- it never leaves the package
-    """One picture cannot be used; the text says why."""
+    """An image cannot be decoded; the message is the reason."""
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence Pillow's remarks on odd files; wrap threads as a whole, since warning filters are the process's."""
+    """Suppress Pillow's warnings; must enclose all threads, because warning filters belong to the process."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def header(item: Path | bytes) -> tuple[int, int]:
-    """Read format and size of a picture without decoding it.
+    """Read the size of an image without decoding it.
 
     Args:
         item: file or its content.
 
     Returns:
-        Rows and columns of the upright picture [pixels].
+        Rows and columns of the upright image [pixels].
 
     Raises:
-        UnreadableImage: if it is no picture of `FORMATS`, or has more than `MAX_PIXELS`.
+        UnreadableImage: if its format is not one of `FORMATS`, or it has more than `MAX_PIXELS`.
     """
     with _opened(item) as picture:
         return _upright(picture)
 
 
 def check(item: Path | bytes) -> tuple[int, int]:
-    """Decode a picture as cheaply as its format allows, to know that it is whole; otherwise as `header`.
+    """Decode an image as cheaply as its format allows, to detect damage; otherwise like `header`.
 
     Raises:
         UnreadableImage: if it cannot be decoded.
@@ -90,20 +90,20 @@ def check(item: Path | bytes) -> tuple[int, int]:
     with _opened(item) as picture:
         size = _upright(picture)
         _ensure_known_range(picture)
-        # JPEG reads all its bits but computes 1/64 of the pixels
+        # the JPEG decoder then reads all bits but computes 1/64 of the pixels
         picture.draft("RGB", (1, 1))
         picture.load()
         return size
 
 
 def decode(item: Path | bytes) -> Image.Image:
-    """Decode a picture to RGB.
+    """Decode an image to RGB.
 
     Args:
         item: file or its content.
 
     Returns:
-        An upright picture of mode `RGB`.
+        An upright image of mode `RGB`.
 
     Raises:
         UnreadableImage: if it cannot be decoded.
@@ -117,7 +117,7 @@ def decode(item: Path | bytes) -> Image.Image:
 
 
 def to_tensor(picture: Image.Image) -> UInt8[Tensor, "3 h w"]:
-    """Copy the pixels of an RGB picture into a tensor, channels first."""
+    """Copy the pixels of an RGB image into a tensor, channels first."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
 
 
@@ -136,12 +136,12 @@ def _opened(item: Path | bytes) -> Iterator[Image.Image]:
     except UnreadableImage:
         raise
     except Exception as error:
-        # damaged files make decoders raise nearly anything: OSError, SyntaxError, ValueError, struct.error, ...
+        # decoders raise many types for damaged files: OSError, SyntaxError, ValueError, struct.error, ...
         raise UnreadableImage(_reason(item, error)) from error
 
 
 def _ensure_plain(path: Path) -> None:
-    """Refuse what is not a file with an end: reading a pipe or a device waits for ever."""
+    """Raise an error unless a path is a regular file: reading a pipe or a device could block."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableImage("not a regular file")
@@ -150,9 +150,9 @@ def _ensure_plain(path: Path) -> None:
 
 
 def _ensure_known_range(picture: Image.Image) -> None:
-    """Refuse pixels whose black and white nobody says: fractions, and whole numbers of 32 bits."""
+    """Raise an error for pixels without a defined range: floats, and integers of 32 bits."""
     if picture.mode == "F" or (picture.mode == "I" and picture.format == "TIFF"):
-        raise UnreadableImage("pixels of 32 bits have no known range; write 8 or 16 bits")
+        raise UnreadableImage("pixels of 32 bits have no defined range; use 8 or 16 bits")
 
 
 def _upright(picture: Image.Image) -> tuple[int, int]:
@@ -185,14 +185,14 @@ def _start(path: Path) -> bytes:
 def _orientation(picture: Image.Image) -> int:
     try:
         return int(picture.getexif().get(_ORIENTATION, 1))
-    except Exception:  # damaged EXIF beside sound pixels says nothing about the orientation
+    except Exception:  # damaged EXIF data of an intact image
         return 1
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits; `convert` would clip at 255 what it should scale
+    if picture.mode.startswith("I"):  # 16 bits; `convert` would clip at 255 instead of scaling
         grey = np.asarray(picture)
         return Image.fromarray((grey >> 8).astype(np.uint8)).convert("RGB")
     if picture.mode == "P" and "transparency" in picture.info:
-        picture = picture.convert("RGBA")  # Pillow warns about the direct way, which gives the same colours
+        picture = picture.convert("RGBA")  # the direct conversion has the same result with a warning
     return picture.convert("RGB")

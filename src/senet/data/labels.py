@@ -1,4 +1,4 @@
-"""Labels and class names: what may be one, how two files agree on them, and how a message shows a name."""
+"""Check labels and class names, renumber labels of another file, and print names in messages."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from senet.errors import DataError
 __all__ = ["MAX_CLASSES", "check_labels", "class_names", "is_text", "printable", "renumbered", "whole_numbers"]
 
 MAX_CLASSES = 100_000
-"""Most classes that labels without names may ask for: the network's last layer grows with them."""
+"""Maximum number of classes for labels without names: the network's last layer grows with them."""
 
-_BYTES = range(0xDC80, 0xDD00)  # how Python holds bytes of a file name that are not UTF-8
+_BYTES = range(0xDC80, 0xDD00)  # Python's code points for bytes of a file name that are not UTF-8
 
 
 def printable(name: str) -> str:
-    """Write a name for a message: one line, with everything that cannot be printed escaped."""
+    """Return a name in one line for a message, with characters escaped that cannot be printed."""
     return "".join(c if c.isprintable() else _escaped(c) for c in name)
 
 
@@ -27,7 +27,7 @@ def _escaped(c: str) -> str:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a name can be written as UTF-8: results and reports hold it."""
+    """Return whether a name can be written as UTF-8, as results and reports require."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -39,31 +39,31 @@ def class_names(names: object, *, place: str) -> tuple[str, ...]:
     """Check the class names of a file.
 
     Args:
-        names: what the file says.
+        names: value in the file.
         place: the file, for messages.
 
     Raises:
-        DataError: if they are not a list of different texts.
+        DataError: if they are not a list of different strings.
     """
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{place}: the class names are not a list of texts; write them as a list, in order of label.")
+        raise DataError(f"{place}: the class names are not a list of strings; write them as a list, in order of label.")
     if wrong := next((name for name in names if not is_text(name)), None):
         raise DataError(f"{place}: class name '{printable(wrong)}' is not UTF-8; write the names as UTF-8.")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{place}: class name '{printable(twice)}' stands there twice; give every class its own name.")
+        raise DataError(f"{place}: class name '{printable(twice)}' is duplicate; use a different name for every class.")
     return tuple(names)
 
 
 def whole_numbers(values: object, *, place: str) -> Int64[Tensor, " n"]:
-    """Check labels as a file holds them.
+    """Check the labels of a file and return them as a tensor.
 
     Args:
         values: a list or an array.
         place: the file, for messages.
 
     Raises:
-        DataError: if they are not whole numbers: truth values, fractions, complex numbers, or too large ones.
+        DataError: if they are not integers (but booleans, floats, complex numbers), or too large.
     """
     kinds = {type(value) for value in values} if isinstance(values, list) else set()
     array = np.asarray(values if kinds <= {int} else [None])
@@ -80,7 +80,7 @@ def whole_numbers(values: object, *, place: str) -> Int64[Tensor, " n"]:
 def renumbered(
     labels: Int64[Tensor, " n"], names: Sequence[str], classes: Sequence[str], *, place: str
 ) -> Int64[Tensor, " n"]:
-    """Bring labels that count in one list of names to another list of the same set.
+    """Convert labels from indices of one list of class names to indices of another.
 
     Args:
         labels: class of every image, as an index of `names`.
@@ -98,20 +98,20 @@ def renumbered(
     if absent := [name for name in names if name not in number]:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise DataError(
-            f"{place} has the class '{printable(absent[0])}'{more}, which the training set lacks; give both the same."
+            f"{place} has the class '{printable(absent[0])}'{more}, which the training set lacks; both need the same."
         )
-    table = torch.tensor([*(number[name] for name in names), -1])  # -1, no label, is the last
+    table = torch.tensor([*(number[name] for name in names), -1])  # the last for -1, no label
     return table[labels]
 
 
 def check_labels(labels: Int64[Tensor, " n"], classes: int, *, place: str, unlabelled: bool = False) -> None:
-    """Refuse labels that name no class.
+    """Raise an error for labels that are out of range.
 
     Args:
         labels: class of every image.
         classes: number of classes.
         place: file or column, for the message.
-        unlabelled: let -1 pass, which stands for a missing label.
+        unlabelled: allow -1, which stands for a missing label.
 
     Raises:
         DataError: if a label is not in `0 .. classes - 1`.
@@ -122,5 +122,5 @@ def check_labels(labels: Int64[Tensor, " n"], classes: int, *, place: str, unlab
         first = int(wrong[0])
         raise DataError(
             f"{place}: label {int(labels[first])} of image {first} is out of range; {classes} classes allow 0 to "
-            f"{classes - 1}, {len(wrong)} of {len(labels)} labels do not fit. Mend the labels."
+            f"{classes - 1}, {len(wrong)} of {len(labels)} labels do not fit. Correct the labels."
         )

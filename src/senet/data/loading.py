@@ -1,4 +1,4 @@
-"""The front door: a `DataSpec` and a folder in, `Data` out."""
+"""Load the data set of a `DataSpec`: read, check, measure, split."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,16 +8,16 @@ import torch
 from senet.data.cifar import read_cifar
 from senet.data.dataset import Data, Loaded
 from senet.data.digits import read_digits
+from senet.data.file_split import Files
 from senet.data.fingerprint import duplicates, fingerprint
 from senet.data.folder import read_folder
-from senet.data.framing import frame_of
-from senet.data.in_memory import Tensors
+from senet.data.image_checks import UnreadableImages, decode_all, look_at, statistics
 from senet.data.labels import check_labels, printable
 from senet.data.normalize import Normalize, kth_mean, kth_wrap
-from senet.data.on_disk import Files
+from senet.data.resize_crop import frame_of
 from senet.data.subset import balanced, proportional
-from senet.data.survey import UnreadableImages, decode_all, look_at, statistics
 from senet.data.svhn import read_svhn
+from senet.data.tensor_split import Tensors
 from senet.errors import DataError, SpecError
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.setup import Setup
@@ -32,31 +32,31 @@ _SHOWN = 5
 
 
 def load_for(setup: Setup, spec: DataSpec) -> Data:
-    """Load a data set from where a setup says, see `load`.
+    """Load a data set with the options of a setup, see `load`.
 
     Args:
-        setup: folder of the data, what to do with unreadable images, whether to download.
-        spec: which set, its normalisation and its size.
+        setup: folder of the data, policy for unreadable images, whether to download.
+        spec: data set, normalization and size.
     """
     return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
 
 
 def load(spec: DataSpec, *, root: Path | None = None, on_bad_image: str = "error", download: bool = False) -> Data:
-    """Read a set, check it, measure it, and choose the subsets.
+    """Read a data set, check it, measure its statistics, and select the subsets.
 
-    What the network sees of an image is stated in the spec; whether images are kept in memory or read from disk
-    changes no bit. Small sets come decoded, folders of larger pictures stay on disk. Their pictures are all decoded
-    once to find the broken ones; of more than 50,000 only the headers are read, unless `skip` has to count.
+    The spec determines the input of the network; it has the same bits whether images are kept in memory or read from
+    disk. Small data sets are decoded at once, folders of larger images stay on disk. All their images are decoded once
+    to find damaged ones; of more than 50,000 only the headers are read, unless `skip` needs their number.
 
     Args:
-        spec: which set, its normalisation and its size.
-        root: folder of the set, or its parent; `None` stands for `$SENET_DATA`, and without that for `data`.
-        on_bad_image: `error` names the unreadable images, `skip` leaves them out and says so in the notes.
-        download: fetch CIFAR or SVHN if they are not there.
+        spec: data set, normalization and size.
+        root: folder of the data set, or its parent; None stands for `$SENET_DATA`, and without that for `data`.
+        on_bad_image: `error` raises an error with the unreadable images, `skip` leaves them out with a note.
+        download: download CIFAR or SVHN if they are missing.
 
     Raises:
-        DataError: if the set is missing, incomplete or damaged; the message says how to mend it.
-        SpecError: if the spec does not fit the set.
+        DataError: if the data set is missing, incomplete or damaged; the message says what to do.
+        SpecError: if the spec does not fit the data set.
         UsageError: if reading it needs a package that is not installed.
 
     Example:
@@ -93,7 +93,7 @@ def _read(spec: DataSpec, root: Path | None, bad: UnreadableImages, *, download:
 
 
 def _framed(data: Data) -> Data:
-    """Describe what the network sees of a set in memory."""
+    """Set the frame of a data set in memory."""
     spec, (_, height, width) = data.spec, data.train.shape
     if 0 < spec.size < max(height, width):
         raise SpecError(f"data.size = {spec.size} is less than the {height}x{width} of {spec.name}; 0 keeps them.")
@@ -104,7 +104,7 @@ def _framed(data: Data) -> Data:
 
 
 def _looked_at(data: Data, root: Path, bad: UnreadableImages) -> Data:
-    """Look at the pictures of a folder, leave out the broken ones, and say what the network sees of the others."""
+    """Check the images of a folder, leave out the unreadable ones, and set the frame of the others."""
     parts = [part for part in (data.train, data.test) if isinstance(part, Files)]
     whole = bad.policy == "skip" or sum(map(len, parts)) <= _FULL_CHECK
     looks = look_at(parts, place=root, whole=whole)
@@ -123,14 +123,14 @@ def _looked_at(data: Data, root: Path, bad: UnreadableImages) -> Data:
         )
     notes = data.notes
     if not data.spec.size and frame.short:
-        notes += (f"the pictures are resized to {frame.short} and cut to {frame.height} pixels, as data.size says not",)
+        notes += (f"data.size is not set: images are resized to {frame.short} and cropped to {frame.height} pixels",)
     if not frame.short and 3 * frame.height * frame.width * sum(map(len, sound)) < _SMALL_SET:
         return replace(data, train=decode_all(sound[0], bad=bad), test=decode_all(sound[1], bad=bad), notes=notes)
     return replace(data, train=sound[0], test=sound[1], notes=notes)
 
 
 def _finished(data: Data) -> Data:
-    """Measure a set, choose the subsets, and fix how bytes become numbers."""
+    """Measure the statistics of a data set, select the subsets, and set the normalization."""
     spec, notes = data.spec, data.notes
     train, test = data.loaded
     _check_normalization(spec, train)
@@ -163,7 +163,7 @@ def _check_normalization(spec: DataSpec, train: Loaded) -> None:
             )
     if spec.mean and len(spec.mean) != shape[0]:
         raise SpecError(
-            f"data.mean = {spec.mean} has {len(spec.mean)} numbers, images have {shape[0]} channels; give one each."
+            f"data.mean = {spec.mean} has {len(spec.mean)} numbers, images have {shape[0]} channels; set one for each."
         )
 
 
@@ -190,10 +190,10 @@ def _subset(part: Loaded, size: int, *, place: str, seed: int) -> Loaded:
 
 
 def _held_out(train: Loaded, spec: DataSpec) -> tuple[Loaded, Loaded]:
-    """Split the training images into those that are trained on and those that are tested on instead of the test set."""
+    """Split the training images into those to train on and those that replace the test set."""
     if spec.val_size >= len(train.labels):
         raise SpecError(
-            f"data.val_size = {spec.val_size} leaves nothing of the {len(train.labels)} training images; hold out less."
+            f"data.val_size = {spec.val_size} leaves none of the {len(train.labels)} training images; hold out fewer."
         )
     held = proportional(train.labels, spec.val_size, seed=spec.subset_seed)
     others = torch.ones(len(train.labels), dtype=torch.bool)

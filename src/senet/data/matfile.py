@@ -1,7 +1,7 @@
-"""Reading two plain arrays of a MATLAB file of version 5: numbers and their shape, and nothing else.
+"""Read arrays of numbers from a MATLAB file of version 5.
 
-scipy's reader crashes on damaged files. This one takes the part of the format that SVHN is written in: real numeric
-matrices, compressed or not. A size that a file claims is held against the bytes it has before memory is spent.
+scipy's reader crashes on damaged files. This one reads the part of the format that SVHN uses: real numeric matrices,
+compressed or not. A size that a file claims is compared with the bytes it has before memory is allocated.
 
 Source:
     MathWorks, MAT-File Level 5 File Format.
@@ -31,12 +31,12 @@ def read_matrices(content: bytes, names: tuple[str, ...], *, place: str) -> dict
     """Read the named matrices of a file.
 
     Args:
-        content: of the file.
-        names: which ones; others are passed over.
+        content: content of the file.
+        names: names of the matrices; others are skipped.
         place: the file, for messages.
 
     Returns:
-        The matrices that are there, in column order.
+        The matrices found, in column order.
 
     Raises:
         DataError: if the file is damaged, claims too much, or a named matrix is not an array of real numbers.
@@ -53,7 +53,7 @@ def read_matrices(content: bytes, names: tuple[str, ...], *, place: str) -> dict
                 if name in names:
                     found[name] = _matrix(parts, order, f"{place}: {name}")
     except (KeyError, IndexError, StopIteration, ValueError, struct.error, zlib.error) as error:
-        raise DataError(f"{place} cannot be read (no MATLAB 5 file, or a damaged one); copy it again.") from error
+        raise DataError(f"{place} is not a MATLAB 5 file, or damaged; copy it again.") from error
     return found
 
 
@@ -61,13 +61,13 @@ def _elements(content: memoryview, order: str) -> Iterator[tuple[int, memoryview
     at = 0
     while at < len(content):
         kind, size = struct.unpack_from(order + "II", content, at)
-        if kind >> 16:  # a small element: its size lies in the upper half, its content in the place of the size
+        if kind >> 16:  # a small element: its size is in the upper half, its content in the field of the size
             kind, size, start, at = kind & 0xFFFF, kind >> 16, at + 4, at + 8
         else:
             start = at + 8
             at = start + (size if kind == _COMPRESSED else size + -size % 8)
         if start + size > len(content):
-            raise ValueError("an element goes on behind the end")
+            raise ValueError("an element exceeds the file")
         yield kind, content[start : start + size]
 
 
@@ -77,7 +77,7 @@ def _inflated(packed: memoryview, order: str, place: str) -> memoryview:
     size = struct.unpack(order + "II", tag)[1]
     if size > _RATIO * len(packed) + _FREE:
         raise DataError(f"{place} claims {size:,} bytes in {len(packed):,} compressed ones; get the published file.")
-    body = stream.decompress(stream.unconsumed_tail, size + 1)  # the last one asks for the checksum behind the end
+    body = stream.decompress(stream.unconsumed_tail, size + 1)  # one more, so that zlib reads the checksum at the end
     return memoryview(tag + body)
 
 
@@ -88,5 +88,5 @@ def _matrix(parts: list[tuple[int, memoryview]], order: str, place: str) -> Num[
     shape = tuple(np.frombuffer(parts[1][1], order + "i4").tolist())
     values = np.frombuffer(parts[3][1], order + _TYPES[parts[3][0]])
     if min(shape) < 0 or math.prod(shape) != len(values):
-        raise ValueError("another number of values than the shape says")
+        raise ValueError("the number of values does not match the shape")
     return values.reshape(shape, order="F")

@@ -1,4 +1,4 @@
-"""How bytes become the numbers a network sees: the statistics of a set, and three ways to use them.
+"""Convert bytes to floats: the statistics of a data set, and three normalizations.
 
 `n` images, `c` channels, `h` rows, `w` columns.
 """
@@ -17,18 +17,18 @@ _CHUNK = 4096  # images at a time: the whole CIFAR-10 as int32 would take 600 MB
 
 @dataclass(frozen=True)
 class Normalize:
-    """`(x / 255 - mean) / std` per channel, with no mean and no deviation just `x / 255`.
+    """`(x / 255 - mean) / std` per channel, or `x / 255` without mean and deviation.
 
     Attributes:
-        mean: of `x / 255`, one a channel, or empty.
-        std: likewise.
+        mean: mean of `x / 255` of every channel, or empty.
+        std: standard deviation of `x / 255` of every channel, or empty.
     """
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
     def __call__(self, x: Num[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """Make float32 numbers of pixels in 0..255."""
+        """Convert pixels in 0..255 to float32."""
         x = x.float() / 255
         if not self.mean:
             return x
@@ -42,7 +42,7 @@ def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, .
         images: all training images.
 
     Returns:
-        Means and (population) deviations, one a channel [1].
+        Means and (population) standard deviations, one for each channel [1].
     """
     channels = images.shape[1]
     total, squares = torch.zeros(2, channels, dtype=torch.int64)
@@ -67,11 +67,11 @@ def kth_mean(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "c h w"]:
 def kth_wrap(images: UInt8[Tensor, "n c h w"], mean: UInt8[Tensor, "c h w"]) -> UInt8[Tensor, "n c h w"]:
     """Subtract in bytes, as the KTH authors did: a pixel below the mean wraps to the top of the range.
 
-    It is done once, when the set is loaded. So shift and flip follow it, as theirs did, and padding is black after it.
+    It is applied once, when the data set is loaded, before shift, flip and padding, as in their code.
     """
     return images - mean
 
 
-@lru_cache  # a GPU would wait for the copy in every batch
+@lru_cache  # a copy to the GPU in every batch would block it
 def _column(values: tuple[float, ...], device: torch.device) -> Float[Tensor, "1 c 1 1"]:
     return torch.tensor(values, device=device).view(1, -1, 1, 1)

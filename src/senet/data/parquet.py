@@ -1,4 +1,4 @@
-"""Images in Parquet shards, as the Hugging Face hub lays them out: `train-00000-of-00004.parquet` and so on."""
+"""Read images from Parquet shards, in the layout of the Hugging Face hub: `train-00000-of-00004.parquet`, ..."""
 
 import json
 import re
@@ -11,19 +11,19 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from senet.data.dataset_paths import ensure_plain, need
+from senet.data.file_split import Files
 from senet.data.labels import class_names, printable, renumbered, whole_numbers
-from senet.data.locations import ensure_plain, need
-from senet.data.on_disk import Files
 from senet.errors import DataError, SenetError
 
 __all__ = ["LARGEST", "class_names_of", "find_shards", "has_labels", "read_shards"]
 
 LARGEST = 8 * 2**30
-"""Shards are held in memory as they are on disk; more than this many bytes are refused."""
+"""Maximum size of all shards [bytes], which are held in memory as they are on disk."""
 
-_RATIO, _FREE = 16, 2**24  # content may be so many times as large as the file, and this many bytes more
-_AT_ONCE = 32  # rows that are inflated before their bytes are counted
-_ROW = 16  # bytes of a file for each of its rows, at least
+_RATIO, _FREE = 16, 2**24  # the content may have at most `_RATIO` times the bytes of the file, plus `_FREE`
+_AT_ONCE = 32  # rows that are decompressed before their bytes are counted
+_ROW = 16  # minimum number of bytes of a file for each of its rows
 
 _IMAGES = ("img", "image")
 _LABELS = ("fine_label", "label", "labels")
@@ -34,7 +34,7 @@ def find_shards(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Find the shards of each split.
 
     Args:
-        folder: where `train-*.parquet` and its like may lie.
+        folder: may hold `train-*.parquet`, `test-*.parquet`, ...
 
     Returns:
         Files in order, by split: `train`, `test`, `validation`, `val`.
@@ -51,7 +51,7 @@ def find_shards(folder: Path) -> dict[str, tuple[Path, ...]]:
         number, count = int(match["number"] or 0), int(match["count"] or 1)
         if counts.setdefault(match["split"], count) != count or number in found.get(match["split"], {}):
             raise DataError(
-                f"{folder}: {path.name} does not belong to the other {match['split']} shards; keep one series."
+                f"{folder}: {path.name} does not belong to the other {match['split']} shards; keep one series of them."
             )
         found.setdefault(match["split"], {})[number] = path
     for split, shards in found.items():
@@ -68,11 +68,11 @@ def read_shards(paths: Sequence[Path]) -> tuple[Files, tuple[str, ...] | None]:
     """Read the encoded images and the labels of one split.
 
     Args:
-        paths: shards in order, with a column `img` or `image` of bytes and `fine_label` or `label` of whole numbers.
+        paths: shards in order, with a column `img` or `image` of bytes and `fine_label` or `label` of integers.
 
     Returns:
-        Images in the order of the files, and the class names where the hub's metadata has them. The labels are indices
-        of these names, also where a shard has them in another order; -1 is a picture without a label.
+        Images in the order of the files, and the class names if the hub's metadata has them. The labels are indices
+        of these names, even if a shard has them in another order; -1 is an image without a label.
 
     Raises:
         DataError: if a file is damaged, claims more than it can hold, or has no such columns.
@@ -82,7 +82,7 @@ def read_shards(paths: Sequence[Path]) -> tuple[Files, tuple[str, ...] | None]:
     if total > LARGEST:
         raise DataError(
             f"{paths[0].parent}: {total / 2**30:.0f} GiB of shards are more than the {LARGEST / 2**30:.0f} GiB "
-            "that are read into memory; write the images out as files, one folder a class."
+            "that are read into memory; write the images to files, with a folder for each class."
         )
     items: list[bytes] = []
     names: list[str] = []
@@ -117,14 +117,14 @@ def _column(schema: Any, known: tuple[str, ...]) -> str | None:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[None]:
-    """Refuse a damaged file: it makes the reader raise nearly anything, also when a name is asked for."""
+    """Turn the errors of a damaged file, which can be of any type, into a `DataError`."""
     try:
         yield
     except SenetError:
         raise
     except Exception as error:
         reason = printable((str(error).splitlines() or [""])[0]) or type(error).__name__
-        raise DataError(f"{path} is not a whole Parquet file ({reason}); copy it again.") from error
+        raise DataError(f"{path} is not a Parquet file, or damaged ({reason}); copy it again.") from error
 
 
 def _opened(path: Path, **options: Any) -> Any:
@@ -142,7 +142,7 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
         if name is None:
             raise DataError(f"{path} has no column {' or '.join(known)}; rename the column that holds it.")
         if len(both := [column for column in schema.names if column in known]) > 1:
-            raise DataError(f"{path} has the columns {' and '.join(both)}; keep the one that is meant.")
+            raise DataError(f"{path} has the columns {' and '.join(both)}; keep one of them.")
     assert image is not None
     assert label is not None
     if not types.is_integer(kind := schema.field(label).type):
@@ -153,20 +153,19 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
         kind = kind.field("bytes").type if kind.get_field_index("bytes") >= 0 else kind
     if not (types.is_binary(kind) or types.is_large_binary(kind) or types.is_null(kind)):
         raise DataError(
-            f"{path}: column {image} holds no bytes of pictures but {printable(str(kind))[:80]}; write bytes."
+            f"{path}: column {image} is of type {printable(str(kind))[:80]}; it must hold the bytes of image files."
         )
     _check_claims(_opened(path).metadata, path)
-    try:  # equal pictures are kept once, however often the file repeats them
+    try:  # equal images are kept once, however often the file repeats them
         blobs, numbers = _columns(_opened(path, read_dictionary=[leaf]), leaf, label, path)
     except need("pyarrow", package="pyarrow", purpose="reading Parquet").ArrowNotImplementedError:
-        # a batch that crosses the border of two row groups, each with its dictionary: pyarrow does not join them in a
-        # structure
+        # a batch across two row groups with different dictionaries, which pyarrow cannot combine within a struct
         blobs, numbers = _columns(_opened(path), leaf, label, path)
     for row, (blob, number) in enumerate(zip(blobs, numbers, strict=True)):
         if blob is None or number is None:
             raise DataError(
                 f"{path}: row {row} has {'no image bytes' if blob is None else 'no whole-number label'} "
-                f"in columns {image}, {label}; write the bytes of the picture and its class into the file."
+                f"in columns {image}, {label}; write the bytes of the image and its class into the file."
             )
     return (
         cast("list[bytes]", blobs),
@@ -176,11 +175,11 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
 
 
 def _columns(file: Any, leaf: str, label: str, path: Path) -> tuple[list[bytes | None], list[Any]]:
-    """Read two columns in small steps, and stop where they hold more than the file may.
+    """Read two columns in small steps; raise an error if they hold more bytes than allowed.
 
     Args:
         file: the open file.
-        leaf: column with the bytes of the pictures, or its field `bytes`.
+        leaf: column with the bytes of the images, or its field `bytes`.
         label: column with the labels.
         path: of the file, for errors.
     """
@@ -190,30 +189,30 @@ def _columns(file: Any, leaf: str, label: str, path: Path) -> tuple[list[bytes |
         blobs += _blobs(batch.column(batch.schema.get_field_index(image)))
         numbers += batch.column(batch.schema.get_field_index(label)).to_pylist()
         most -= sum(len(blob) for blob in {id(blob): blob for blob in blobs[-len(batch) :]}.values() if blob)
-        if most < 0:  # the footer lied
-            raise DataError(f"{path} holds more than it says, and too much for its size; write the pictures as JPEG.")
+        if most < 0:  # the footer is wrong
+            raise DataError(f"{path} holds more bytes than its footer says; write the images as JPEG or PNG.")
     return blobs, numbers
 
 
 def _check_claims(metadata: Any, path: Path) -> None:
-    """Refuse a file that claims more rows or bytes than it can hold."""
+    """Raise an error for a file that claims more rows or bytes than it can hold."""
     size = path.stat().st_size
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     rows = max(metadata.num_rows, sum(group.num_rows for group in groups))
     if _ROW * rows > size:
-        raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes; write it again, every picture once.")
+        raise DataError(f"{path} claims {rows:,} rows in {size:,} bytes; write it again with every image once.")
     claimed = sum(group.total_byte_size for group in groups)  # by column, a damaged footer would end the process
     if claimed > _most_bytes(path):
-        raise DataError(f"{path} claims {claimed:,} bytes in {size:,}; write the pictures as JPEG or PNG.")
+        raise DataError(f"{path} claims {claimed:,} bytes in {size:,}; write the images as JPEG or PNG.")
 
 
 def _most_bytes(path: Path) -> int:
-    """Return how many bytes of pictures a file may hold [bytes]."""
+    """Return the maximum size of the images in a file [bytes]."""
     return _RATIO * path.stat().st_size + _FREE
 
 
 def _blobs(values: Any) -> list[bytes | None]:
-    """List the contents of a column of bytes, or of the field `bytes` of a column of structures."""
+    """Return the values of a column of bytes, or of the field `bytes` of a column of structs."""
     compute = need("pyarrow.compute", package="pyarrow", purpose="reading Parquet")
     if hasattr(values, "field"):
         values = compute.struct_field(values, "bytes")
@@ -226,6 +225,6 @@ def _blobs(values: Any) -> list[bytes | None]:
 def _class_names(metadata: dict[bytes, bytes] | None, column: str | None, path: Path) -> tuple[str, ...] | None:
     try:
         names = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]["names"]
-    except (KeyError, TypeError, ValueError, RecursionError):  # files from elsewhere carry no such note
+    except (KeyError, TypeError, ValueError, RecursionError):  # not a file of the hub
         return None
     return None if names is None else class_names(names, place=str(path))

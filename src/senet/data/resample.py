@@ -1,8 +1,7 @@
-"""Resizing whole batches to the bits that Pillow gives for one picture, on any device.
+"""Resize batches on any device with the same bits as Pillow.
 
-Pillow resizes rows and columns apart. The weight of every pixel is a whole number of 22 binary digits, sums are exact,
-and each pass ends with a rounding to bytes. Here a pass is a product of matrices in float64, in which such sums are
-exact too.
+Pillow resizes rows and columns in two passes. The weight of every pixel is an integer of 22 bits, sums are exact, and
+each pass ends with rounding to bytes. Here a pass is a matrix product in float64, in which such sums are exact too.
 
 `n` images, `c` channels, `h` rows, `w` columns, `r` rows and `s` columns of the result.
 
@@ -43,14 +42,14 @@ KERNELS: Mapping[str, tuple[float, Callable[[Float64[np.ndarray, "..."]], Float6
 def weights(
     start: Float[Tensor, " n"], length: Float[Tensor, " n"], *, pixels: int, size: int, kept: range, interpolation: str
 ) -> Float64[Tensor, "n r p"]:
-    """Compute the whole-number weights with which one pass reads a line of pixels.
+    """Compute the integer weights with which one pass combines a line of pixels.
 
     Args:
-        start: first pixel of each image's part.
-        length: pixels of each part; no pixel outside it is read.
+        start: first pixel of the box in each image.
+        length: length of the box; no pixel outside it is read [pixels].
         pixels: length of a line.
-        size: pixels that the part becomes.
-        kept: which of these are wanted.
+        size: length of the resized box [pixels].
+        kept: range of the resized pixels to compute.
         interpolation: key of `KERNELS`.
     """
     reach, kernel = KERNELS[interpolation]
@@ -63,7 +62,7 @@ def weights(
     place = np.arange(pixels) - start.double().numpy()[:, None, None]
     value = kernel(np.abs((place - middle[..., None] + 0.5) * (1 / wide)[..., None]))
     value = np.where((place >= first) & (place < last), value, 0.0)
-    value /= np.add.accumulate(value, axis=2)[..., -1:]  # one after the other, as a loop adds
+    value /= np.add.accumulate(value, axis=2)[..., -1:]  # adds in sequence, as Pillow's loop does
     return torch.from_numpy(np.trunc(value * 2**_BITS + np.copysign(0.5, value)))
 
 
@@ -74,8 +73,8 @@ def resample(
 
     Args:
         x: images.
-        rows: weights of each image, or one set for all.
-        cols: likewise.
+        rows: weights of the rows for each image, or one set for all.
+        cols: weights of the columns for each image, or one set for all.
     """
     rows, cols = rows.to(x.device)[:, None], cols.to(x.device)[:, None].mT
     if len(x) <= _CHUNK:

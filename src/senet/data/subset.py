@@ -1,4 +1,4 @@
-"""Choosing some images of each class, by a seed."""
+"""Choose a random subset of images by class."""
 
 import torch
 from jaxtyping import Float, Int64
@@ -10,22 +10,22 @@ __all__ = ["balanced", "proportional"]
 
 
 def balanced(labels: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor, " m"]:
-    """Choose images so that the classes are as equal as they can be; a smaller choice is part of a larger one.
+    """Choose images so that the class sizes are as equal as possible; a smaller choice is part of a larger one.
 
     Args:
         labels: class of every image.
-        size: how many to choose; at most all.
+        size: number of images to choose.
         seed: of the choice.
 
     Returns:
-        Indices in ascending order: the order of the files stays.
+        Indices in ascending order.
     """
     rank, _, order = _ranks(labels, seed=seed)
     return _smallest(rank, order, size)
 
 
 def proportional(labels: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor, " m"]:
-    """Choose images so that every class keeps its share; the arguments are those of `balanced`."""
+    """Choose images so that every class keeps its share (stratified); the arguments are those of `balanced`."""
     rank, count, order = _ranks(labels, seed=seed)
     return _smallest((rank + 0.5) / count, order, size)
 
@@ -36,7 +36,7 @@ def _ranks(
     """Shuffle, then number the images within each class.
 
     Returns:
-        Number of each image in its class, size of its class, and the shuffled indices, which break ties.
+        Rank of each image in its class, size of its class, and the shuffled indices, which break ties.
     """
     order = torch.randperm(len(labels), generator=generator(seed))
     rank = torch.empty(len(labels), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""SVHN, the house numbers of street view, cropped to 32x32: `train_32x32.mat` and `test_32x32.mat`."""
+"""Read SVHN, street view house numbers cropped to 32x32, from `train_32x32.mat` and `test_32x32.mat`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from senet.data.dataset import Data
+from senet.data.dataset_paths import candidates, differing, missing, read_bytes
 from senet.data.download import fetch
-from senet.data.in_memory import Tensors
 from senet.data.labels import whole_numbers
-from senet.data.locations import candidates, differing, missing, read_bytes
 from senet.data.matfile import read_matrices
+from senet.data.tensor_split import Tensors
 from senet.errors import DataError
 from senet.experiments.data_spec import DataSpec
 
@@ -26,15 +26,15 @@ SVHN_FILES: Mapping[str, str] = {
 
 
 def read_svhn(spec: DataSpec, root: Path | None, *, download: bool) -> Data:
-    """Read the two files; the 531,131 extra images are not part of the set.
+    """Read the two files, without the 531,131 extra images.
 
     Args:
-        spec: what was asked for.
+        spec: the requested data set.
         root: folder of the files, or its parent.
-        download: fetch what is not there.
+        download: download missing files.
 
     Raises:
-        DataError: if a file is missing, damaged or something else.
+        DataError: if a file is missing, damaged or of another format.
 
     Source:
         Netzer et al., Reading Digits in Natural Images with Unsupervised Feature Learning, NIPS workshop 2011.
@@ -50,10 +50,10 @@ def read_svhn(spec: DataSpec, root: Path | None, *, download: bool) -> Data:
             "SVHN",
             places,
             SVHN_FILES,
-            remedy=f"Give its folder (--data-dir), fetch it (--download), or get both from {_ADDRESS}.",
+            remedy=f"Name its folder (--data-dir), download it (--download), or get both from {_ADDRESS}.",
         )
     elif absent:
-        raise DataError(f"{folder} is half an SVHN: {absent[0]} is missing; get {_ADDRESS}/{absent[0]}.")
+        raise DataError(f"{folder} is an incomplete SVHN: {absent[0]} is missing; get {_ADDRESS}/{absent[0]}.")
     train, test = (_read(folder / file) for file in SVHN_FILES)
     return Data(spec, tuple(str(digit) for digit in range(10)), train, test, notes=differing(folder, SVHN_FILES))
 
@@ -68,9 +68,9 @@ def _read(path: Path) -> Tensors:
         or images.shape[:-1] != (32, 32, 3)
         or labels.size != images.shape[-1]
     ):
-        raise DataError(f"{path} is no SVHN file: it needs X (bytes, 32x32x3xN) and y (N labels); get {_ADDRESS}.")
+        raise DataError(f"{path} is not an SVHN file: it needs X (bytes, 32x32x3xN) and y (N labels); get {_ADDRESS}.")
     if labels.dtype.kind == "f" and (labels == np.rint(labels)).all():  # MATLAB's own numbers are double
         labels = labels.astype(np.int64)
     digits = whole_numbers(labels, place=str(path))
-    digits[digits == 10] = 0  # the authors call the digit zero 10, as MATLAB's indices begin at 1
+    digits[digits == 10] = 0  # the digit 0 has label 10, because MATLAB's indices begin at 1
     return Tensors(torch.from_numpy(np.ascontiguousarray(images.transpose(3, 2, 0, 1))), digits)

@@ -1,8 +1,8 @@
-"""Reading pickled arrays without running what a pickle can run.
+"""Read pickled arrays without running code.
 
-A pickle is a program. This reader lets it build numbers, texts, lists, dictionaries and NumPy arrays of plain numbers,
-which is what the CIFAR batches hold, and stops at the name of anything else, at a key that is not a short text, and at
-a set: a tuple nested 26 times takes 2^26 steps to be looked up.
+A pickle is a program. This reader allows numbers, strings, lists, dictionaries and NumPy arrays of numbers, as in the
+CIFAR batches, and raises an error for any other global name, for a key that is not a short string, and for a set:
+hashing a tuple nested 26 times takes 2^26 steps.
 """
 
 import io
@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from senet.data.dataset_paths import read_bytes
 from senet.data.labels import printable
-from senet.data.locations import read_bytes
 from senet.errors import DataError
 
 __all__ = ["Arrays", "read_pickle"]
@@ -24,32 +24,32 @@ Arrays = Mapping[str, object]
 
 
 def read_pickle(path: Path) -> Arrays:
-    """Read a pickled dictionary of arrays, lists and texts.
+    """Read a pickled dictionary of arrays, lists and strings.
 
     Args:
         path: file written by any version of Python.
 
     Returns:
-        The dictionary, its keys as texts.
+        The dictionary, its keys as strings.
 
     Raises:
-        DataError: if the file is damaged, holds no dictionary, or names anything that is not allowed.
+        DataError: if the file is damaged, does not hold a dictionary, or names anything that is not allowed.
     """
     try:
         content = _Reader(io.BytesIO(read_bytes(path)), encoding="bytes").load()
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:
-        # a damaged pickle makes the reader raise nearly anything: UnpicklingError, EOFError, KeyError, MemoryError, ...
+        # the reader raises many types for damaged files: UnpicklingError, EOFError, KeyError, MemoryError, ...
         reason = printable((str(error).splitlines() or [""])[0]) or type(error).__name__
         raise DataError(f"{path} cannot be read ({reason}); copy it again.") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path} holds a {type(content).__name__} where a dictionary belongs; copy it again.")
+        raise DataError(f"{path} holds a {type(content).__name__}, expected a dictionary; copy it again.")
     return {_text(key): value.values if isinstance(value, _Array) else value for key, value in content.items()}
 
 
 class _Dtype:
-    """Stands in for `numpy.dtype`: takes its name and byte order, and only those of plain numbers."""
+    """Replacement of `numpy.dtype` that accepts name and byte order of plain numbers only."""
 
     def __init__(self, name: str | bytes, *_: object) -> None:
         self.name, self.order = _text(name), "|"
@@ -61,7 +61,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for `numpy.ndarray`: none of NumPy's own code sees the state, which could point anywhere."""
+    """Replacement of `numpy.ndarray`, so that NumPy's own code does not process the untrusted state."""
 
     values: "np.ndarray[Any, Any]"
 
@@ -117,7 +117,7 @@ class _Reader(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             called = printable(f"{module}.{name}")
-            raise DataError(f"it wants to call {called}, which data never need; do not use this file.")
+            raise DataError(f"it calls {called}, which data do not need; do not use this file.")
         return _ALLOWED[module, name]
 
 
@@ -125,12 +125,12 @@ Operation = Callable[[Any], None]
 
 
 def _with_checked_keys(operation: Operation, keys: slice) -> Operation:
-    """Make an operation that checks the keys on the stack before they are looked up."""
+    """Return an operation that checks the keys on the stack before they are hashed."""
 
     def load(reader: Any) -> None:
         for key in reader.stack[keys]:
             if not isinstance(key, str | bytes) or len(key) > _LONGEST_KEY:
-                raise DataError("it holds a dictionary whose keys are not short texts; do not use this file.")
+                raise DataError("it holds a dictionary whose keys are not short strings; do not use this file.")
         operation(reader)
 
     return load
@@ -138,15 +138,15 @@ def _with_checked_keys(operation: Operation, keys: slice) -> Operation:
 
 def _load_bytearray(reader: Any) -> None:
     size = int.from_bytes(reader.read(8), "little")
-    reader.append(bytearray(reader.read(size)))  # the original makes room for any size before it reads
+    reader.append(bytearray(reader.read(size)))  # the original allocates any size before it reads
 
 
 def _refuse_set(_: object) -> None:
-    raise DataError("it holds a set, which data never need; do not use this file.")
+    raise DataError("it holds a set, which data do not need; do not use this file.")
 
 
 def _guarded(operations: Mapping[int, Operation]) -> dict[int, Operation]:
-    """Replace the operations that hash what they are given, or make room for what is only claimed."""
+    """Replace the operations that hash untrusted values, or allocate memory of a claimed size."""
     setitem, setitems, made = (operations[code[0]] for code in (pickle.SETITEM, pickle.SETITEMS, pickle.DICT))
     return {
         **operations,

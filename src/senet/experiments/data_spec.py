@@ -82,8 +82,8 @@ class DataSpec:
         std: likewise.
         split: the split of a folder that is the test set: `test`, `val` or `validation`; empty takes the first one
             that has labels.
-        folder: identity of a folder of images, `NAME-DIGITS`, see `senet.data.recognise.identity`. It keeps the runs of
-            two folders apart, and names them in reports; empty where it is not known.
+        folder: identity of a folder of images, `NAME-DIGITS`, see `senet.data.dataset_detection.identity`. It keeps
+            the runs of two folders apart, and names them in reports; empty where it is not known.
 
     Source:
         `kth`: PAPERS section 4; nlindqv/RRs-in-SENets. `crop`: Hu et al., arXiv:1709.01507, section 6.1.

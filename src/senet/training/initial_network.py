@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from senet.data.dataset import Data
-from senet.data.in_memory import Tensors
-from senet.data.on_disk import Files
+from senet.data.file_split import Files
+from senet.data.tensor_split import Tensors
 from senet.experiments.run import Run
 from senet.experiments.seeds import mix
 from senet.models import create_model

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import encoded, pixels
 
-from senet.data import DataSpec, load, survey
+from senet.data import DataSpec, image_checks, load
 
 SPEC = DataSpec(name="folder", size=24)
 
@@ -18,10 +18,10 @@ SPEC = DataSpec(name="folder", size=24)
 def looked(tree, tmp_path, monkeypatch):
     """A folder that has been read, with files that are old enough to be believed, and a list of what is read again."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(survey, "_SETTLED", -(10**18))
+    monkeypatch.setattr(image_checks, "_SETTLED", -(10**18))
     again: list[str] = []
-    look = survey._look
-    monkeypatch.setattr(survey, "_look", lambda item, whole: again.append(Path(item).name) or look(item, whole))
+    look = image_checks._look
+    monkeypatch.setattr(image_checks, "_look", lambda item, whole: again.append(Path(item).name) or look(item, whole))
     first = load(SPEC, root=tree)
     assert len(again) == 24
     again.clear()
@@ -30,7 +30,7 @@ def looked(tree, tmp_path, monkeypatch):
 
 def test_a_second_start_reads_no_picture_again_and_finds_the_same(looked, monkeypatch):
     tree, first, again = looked
-    monkeypatch.setattr(survey, "decode_all", None)  # mean and deviation are recalled too
+    monkeypatch.setattr(image_checks, "decode_all", None)  # mean and deviation are recalled too
     second = load(SPEC, root=tree)
     assert not again
     assert (second.fingerprint, second.mean, second.std) == (first.fingerprint, first.mean, first.std)
@@ -70,8 +70,8 @@ def test_a_file_that_has_just_changed_is_not_believed(tree, tmp_path, monkeypatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     load(SPEC, root=tree)
     again: list[object] = []
-    look = survey._look
-    monkeypatch.setattr(survey, "_look", lambda item, whole: again.append(item) or look(item, whole))
+    look = image_checks._look
+    monkeypatch.setattr(image_checks, "_look", lambda item, whole: again.append(item) or look(item, whole))
     load(SPEC, root=tree)
     assert len(again) == 24
 

@@ -1,7 +1,7 @@
-"""A look at every picture of a set, once: is it whole, what does it contain, how large is it.
+"""Check every image of a data set once: is it damaged, what are its digest and its size.
 
-What was seen is kept in the user's cache (`senet.files.cache`), so that the next start only asks the file system
-whether the files are the same: path, size, and the times of the last change of content and of entry.
+The results are kept in the user's cache (`senet.files.cache`). The next start only compares path, size, and the times
+of the last changes of content and inode with the file system.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from senet.data.framing import Frame
+from senet.data.file_split import Files
 from senet.data.image_decoding import UnreadableImage, check, decode, header, quiet
-from senet.data.in_memory import Tensors
 from senet.data.labels import printable
 from senet.data.normalize import channel_statistics
-from senet.data.on_disk import Files
+from senet.data.resize_crop import Frame
+from senet.data.tensor_split import Tensors
 from senet.errors import DataError, unknown
 from senet.files import cache
 
@@ -33,18 +33,18 @@ ON_BAD_IMAGE = ("error", "skip")
 T = TypeVar("T")
 
 _SHOWN = 3  # names in a message
-_SMALL = 8192  # bytes; threads on smaller pictures wait for each other: 32x32 pixels took 2.6 times as long
-_CHUNK = 64  # pictures a task: a million tasks of one picture would take a gigabyte
-_SETTLED = 2 * 10**9  # ns; a file that changed later than this before it was read may change again at the same time
+_SMALL = 8192  # bytes; on smaller images threads wait for each other: 32x32 pixels took 2.6 times as long
+_CHUNK = 64  # images per task: a million tasks of one image would take a gigabyte
+_SETTLED = 2 * 10**9  # ns; a file changed less than this before it was read may change again with the same time stamp
 
 
 @dataclass
 class UnreadableImages:
-    """The pictures of a set that cannot be used, and what is to become of them.
+    """The images of a data set that cannot be decoded, and whether they are an error.
 
     Attributes:
         policy: `error` or `skip`.
-        found: why, by name.
+        found: the reason, by name of the image.
     """
 
     policy: str = "error"
@@ -55,10 +55,10 @@ class UnreadableImages:
             raise unknown("on_bad_image", self.policy, ON_BAD_IMAGE)
 
     def settle(self) -> tuple[str, ...]:
-        """Return the note on skipped pictures, if any.
+        """Return the note on skipped images, if any.
 
         Raises:
-            DataError: if there are unreadable pictures and the policy is `error`.
+            DataError: if there are unreadable images and the policy is `error`.
         """
         if not self.found:
             return ()
@@ -68,19 +68,19 @@ class UnreadableImages:
         if self.policy == "skip":
             return (f"{number} skipped: {', '.join(map(printable, names[:_SHOWN]))}{more}",)
         listed = ", ".join(f"{printable(name)} ({self.found[name]})" for name in names[:_SHOWN])
-        raise DataError(f"{number}: {listed}{more}. Mend or delete them, or skip them (--on-bad-image skip).")
+        raise DataError(f"{number}: {listed}{more}. Repair or delete them, or skip them (--on-bad-image skip).")
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of one picture.
+    """The result of the check of one image.
 
     Attributes:
-        stamp: says whether the picture is the same one: size and times of a file, the digest of content in memory.
+        stamp: changes if the image changes: size and times of a file, the digest of content in memory.
         digest: first 32 hex digits of the SHA-256 of its content.
-        height: rows of the upright picture [pixels].
-        width: columns [pixels].
-        problem: why it cannot be used; empty if it can.
+        height: rows of the upright image [pixels].
+        width: columns of the upright image [pixels].
+        problem: why it cannot be decoded; empty if it can.
         whole: whether all of it was decoded, not only its header.
     """
 
@@ -93,12 +93,12 @@ class Look:
 
 
 def look_at(parts: Sequence[Files], *, place: Path, whole: bool) -> list[list[Look]]:
-    """Look at all pictures of a set, or recall what was seen of those that are unchanged.
+    """Check all images of a data set; results of unchanged images come from the cache.
 
     Args:
         parts: the splits.
-        place: folder of the set; what was seen is kept under its path.
-        whole: decode all of every picture; otherwise a picture that breaks off in the middle passes.
+        place: folder of the data set, the key of the cache.
+        whole: decode every image completely; otherwise truncated images are not detected.
     """
     name = f"pictures-{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}"
     known, begun = _recall(name), time.time_ns()
@@ -132,7 +132,7 @@ def _recall(name: str) -> dict[str, Look]:
 def _look(item: Path | bytes, whole: bool) -> Look:
     stamp, digest, size, problem = _stamp(item), "", (0, 0), ""
     try:
-        header(item)  # before the content: what is not a plain file has none
+        header(item)  # before the content: only a plain file has one
         content = item.read_bytes() if isinstance(item, Path) else item
         digest = hashlib.sha256(content).hexdigest()[:32]
         size = (check if whole else header)(content)
@@ -144,28 +144,28 @@ def _look(item: Path | bytes, whole: bool) -> Look:
 
 
 def _stamp(item: Path | bytes) -> str:
-    """Identify this file, without reading it; of content in memory, which content."""
+    """Return the size and times of a file, or the digest of content in memory; empty if there is no file."""
     if isinstance(item, bytes):
         return hashlib.sha256(item).hexdigest()[:32]
     try:
         status = item.stat()
     except OSError:
         return ""
-    # a change of the content sets the time of the entry too, and nothing can set that back
+    # a change of the content also sets the time of the inode, which cannot be set back
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _lasts(look: Look, now: int) -> bool:
-    """Return whether what was seen of a picture can be believed later."""
+    """Return whether a check may be reused later."""
     times = look.stamp.split()[1:]
     return bool(look.stamp) and all(now - int(time) > _SETTLED for time in times)
 
 
 def statistics(sample: Tensors | Files) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measure mean and deviation of what the network sees of images, see `channel_statistics`; of files, once.
+    """Measure mean and standard deviation of images, see `channel_statistics`; those of files are cached.
 
     Raises:
-        DataError: if a picture cannot be decoded: only the headers of a very large set were read before.
+        DataError: if an image cannot be decoded: of a very large data set only the headers were read before.
     """
     if isinstance(sample, Tensors):
         return channel_statistics(sample.images)
@@ -183,11 +183,11 @@ def statistics(sample: Tensors | Files) -> tuple[tuple[float, ...], tuple[float,
 
 
 def decode_all(files: Files, *, bad: UnreadableImages) -> Tensors:
-    """Decode what the frame of a split shows into one tensor, in order, on all cores if the pictures are large.
+    """Decode, resize and crop a split into one tensor, in order, on all cores if the files are large.
 
     Args:
-        files: the pictures.
-        bad: takes the pictures that cannot be used; they are left out.
+        files: the images.
+        bad: collects the unreadable images, which are left out.
 
     Returns:
         The readable ones.
@@ -217,7 +217,7 @@ def decode_all(files: Files, *, bad: UnreadableImages) -> Tensors:
 
 
 def _each(task: Callable[[int], T], files: Files, *, quick: bool = False) -> Iterator[T]:
-    """Run a task for the number of every picture and yield the results in order, on all cores if it pays."""
+    """Call a function with the index of every image and yield the results in order, on all cores if that is faster."""
     count = len(files)
     with quiet():
         if quick or _mean_size(files) < _SMALL:

@@ -1,8 +1,8 @@
-"""The one image path: what part of a picture the network sees, and at what size.
+"""Resize and crop images to the input size of the network.
 
-A test image is what torchvision's `Resize` and `CenterCrop` give, to the last bit; a training image with a resized
-crop is what `RandomResizedCrop` gives for the same box, but for a rounding. Pictures that come from disk go through
-Pillow, images that are kept in memory go through `resample`: the bits are the same.
+Test images equal those of torchvision's `Resize` and `CenterCrop` to the last bit; training images with a resized crop
+equal those of `RandomResizedCrop` for the same box up to rounding. Files are resized by Pillow, images in memory by
+`resample`, with the same bits.
 
 `n` images, `c` channels, `h` rows, `w` columns.
 """
@@ -21,19 +21,20 @@ from senet.experiments.data_spec import DataSpec
 __all__ = ["DEFAULT_SIDE", "Frame", "frame_of"]
 
 DEFAULT_SIDE = 224
-"""Side of photographs where nothing else is asked for [pixels]."""
+"""Default side of photographs [pixels]."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What the network sees of an image.
+    """Resizing and cropping of an image.
 
     Attributes:
-        height: rows [pixels].
-        width: columns [pixels].
-        short: the short side is resized to this before the middle is cut out [pixels]; 0: images have the size already.
+        height: rows of the result [pixels].
+        width: columns of the result [pixels].
+        short: length to which the short side is resized before the center crop [pixels]; 0 for images of the final
+            size.
         interpolation: `bilinear` or `bicubic`.
     """
 
@@ -43,16 +44,14 @@ class Frame:
     interpolation: str = "bilinear"
 
     def centre(self, picture: Image.Image) -> Image.Image:
-        """Resize the short side and cut out the middle.
+        """Resize the short side and crop the center.
 
         Raises:
-            UnreadableImage: if nothing is to be resized and the picture has another size.
+            UnreadableImage: if `short` is 0 and the image has another size.
         """
         if not self.short:
             if picture.size != (self.width, self.height):
-                raise UnreadableImage(
-                    f"{picture.width}x{picture.height} pixels where {self.width}x{self.height} belong"
-                )
+                raise UnreadableImage(f"{picture.width}x{picture.height} pixels, expected {self.width}x{self.height}")
             return picture
         height, width = self._resized(picture.height, picture.width)
         top, left = self._corner(height, width)
@@ -60,15 +59,15 @@ class Frame:
         return whole.crop((left, top, left + self.width, top + self.height))
 
     def part(self, picture: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-        """Cut out a box (top, left, height, width) [pixels] and resize it."""
+        """Crop a box (top, left, height, width) [pixels] and resize it."""
         top, left, height, width = box
         cut = picture.crop((left, top, left + width, top + height))
-        # columns first: which pass Pillow chooses to do first depends on its version and on the sizes
+        # columns first: the order of Pillow's own passes depends on its version and on the sizes
         narrow = cut.resize((self.width, height), _FILTERS[self.interpolation])
         return narrow.resize((self.width, self.height), _FILTERS[self.interpolation])
 
     def centres(self, x: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c r s"]:
-        """Do to square images in memory what `centre` does to a picture (Pillow resizes their columns first)."""
+        """Apply `centre` to square images in memory (of which Pillow resizes the columns first)."""
         if not self.short:
             return x
         height, width = self._resized(*x.shape[2:])
@@ -85,7 +84,7 @@ class Frame:
         return resample(x, rows, cols)
 
     def parts(self, x: UInt8[Tensor, "n c h w"], boxes: Float[Tensor, "n 4"]) -> UInt8[Tensor, "n c r s"]:
-        """Do to images in memory what `part` does to a picture; a box for each."""
+        """Apply `part` to images in memory, with one box for each."""
         top, left, height, width = boxes.unbind(1)
         rows, cols = (
             weights(start, length, pixels=pixels, size=size, kept=range(size), interpolation=self.interpolation)
@@ -97,22 +96,22 @@ class Frame:
         return resample(x, rows, cols)
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns after resizing, in torchvision's rounding."""
+        """Return rows and columns after resizing, rounded as in torchvision."""
         shorter = min(height, width)
         return int(self.short * height / shorter), int(self.short * width / shorter)
 
     def _corner(self, height: int, width: int) -> tuple[int, int]:
-        """Top and left of the middle, in torchvision's rounding."""
+        """Return top and left of the center crop, rounded as in torchvision."""
         return round((height - self.height) / 2), round((width - self.width) / 2)
 
 
 def frame_of(spec: DataSpec, sizes: set[tuple[int, int]], *, kept: int) -> Frame:
-    """Choose the frame of a set: as the spec says, or the images as they are where they have one small size.
+    """Return the frame of a data set: by the spec, or without resizing if all images have one small size.
 
     Args:
         spec: size, crop and interpolation.
         sizes: rows and columns of all images.
-        kept: longest side of images that stay as they are when no size is asked for [pixels].
+        kept: longest side of images that are not resized if the spec has no size [pixels].
     """
     height, width = next(iter(sizes))
     if not spec.size and len(sizes) == 1 and max(height, width) <= kept:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from senet.data import Augment, DataSpec, Files, Tensors, load, loading
-from senet.data.framing import Frame, frame_of
 from senet.data.resample import resample, weights
+from senet.data.resize_crop import Frame, frame_of
 
 SIDES = st.integers(1, 70)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from senet.data.recognise import identity, recognise
+from senet.data.dataset_detection import identity, recognise
 from senet.errors import DataError
 
 
@@ -46,7 +46,7 @@ def test_class_folders_alone_and_the_files_of_svhn_are_recognised(tree, tmp_path
 def test_a_folder_without_a_set_is_refused(tmp_path, made):
     for name in made:
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError, match="holds no images that are known"):
+    with pytest.raises(DataError, match="holds no known data set"):
         recognise(tmp_path)
 
 

@@ -1,7 +1,7 @@
-"""A split that stays on disk: pictures are decoded when a batch needs them, by worker processes if asked.
+"""A split of image files, which are decoded when a batch needs them, optionally by worker processes.
 
-`n` images, `b` of a batch, `h` rows, `w` columns. A worker decodes, crops and resizes; what is done to whole batches
-(`finish`) is the code of the splits in memory. So a batch has the same bits with any number of workers.
+`n` images, `b` of a batch, `h` rows, `w` columns. A worker decodes, crops and resizes one image; the steps on whole
+batches are `finish`, as for splits in memory. A batch has the same bits with any number of workers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from senet.data.augment import draw_box, generator
-from senet.data.framing import DEFAULT_SIDE, Frame
 from senet.data.image_decoding import UnreadableImage, decode, quiet, to_tensor
-from senet.data.in_memory import finish
 from senet.data.labels import printable
 from senet.data.normalize import Normalize
+from senet.data.resize_crop import DEFAULT_SIDE, Frame
+from senet.data.tensor_split import finish
 from senet.errors import DataError
 from senet.experiments.data_spec import Augment
 from senet.signals import held, obey_parent
@@ -29,15 +29,15 @@ __all__ = ["Files"]
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """Pictures as files, or as the bytes of files.
+    """Images as files, or as the bytes of files.
 
     Attributes:
-        items: path or content of every picture.
-        names: how messages call them.
-        labels: class of every picture, on the CPU.
-        digests: of their contents; empty before they have been looked at.
-        frame: what the network sees of them.
-        normalize: bytes to numbers, the last step but Cutout.
+        items: path or content of every image.
+        names: names for messages.
+        labels: class of every image, on the CPU.
+        digests: digests of their contents; empty before the files have been checked.
+        frame: resizing and cropping.
+        normalize: conversion of bytes to floats, the last step before Cutout.
     """
 
     items: tuple[Path | bytes, ...]
@@ -45,11 +45,11 @@ class Files:
     labels: Int64[Tensor, " n"]
     digests: tuple[str, ...] = ()
     frame: Frame = Frame(DEFAULT_SIDE, DEFAULT_SIDE, 256)  # noqa: RUF009 -- a frozen value
-    normalize: Normalize = Normalize()  # noqa: RUF009 -- likewise
+    normalize: Normalize = Normalize()  # noqa: RUF009 -- a frozen value
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, rows and columns as the network gets them."""
+        """Channels, rows and columns of the network's input."""
         return 3, self.frame.height, self.frame.width
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class Files:
         )
 
     def to(self, device: torch.device | str) -> "Files":
-        """Return itself: files stay where they are."""
+        """Return the split itself: batches are moved one by one."""
         return self
 
     def batches(
@@ -79,19 +79,19 @@ class Files:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield `(x, y)` for every step of a plan.
 
-        A batch depends on its indices, its seed and `augment` only; a training that is resumed slices the plan.
+        A batch depends on its indices, its seed and `augment` only; a resumed training passes the rest of the plan.
 
         Args:
             plan: indices and seed of each step.
-            augment: random changes; `None` stands for none at all.
-            device: where the batch is wanted.
-            workers: processes that decode pictures.
+            augment: random changes; None for none.
+            device: device of the batches.
+            workers: number of processes that decode images.
 
         Yields:
-            Normalised images `(b, c, h, w)` in float32 and their labels `(b,)` in int64.
+            Normalized images `(b, c, h, w)` in float32 and their labels `(b,)` in int64.
 
         Raises:
-            DataError: if a picture cannot be decoded; it names the file.
+            DataError: if an image cannot be decoded; it names the file.
         """
         device = torch.device(device)
         loader = DataLoader(
@@ -100,7 +100,7 @@ class Files:
             num_workers=workers,
             collate_fn=_stack,
             pin_memory=device.type == "cuda",
-            # without one of its own the loader draws from torch's global generator, and a resumed run would differ
+            # otherwise the loader draws from torch's global generator, and a resumed run would differ
             generator=torch.Generator(),
             worker_init_fn=obey_parent,
         )
@@ -108,14 +108,14 @@ class Files:
             loaded = iter(loader)  # starts the workers
         for (indices, seed), (x, problem) in zip(plan, loaded, strict=True):
             if problem:
-                raise DataError(f"unreadable image: {problem}. Mend or delete it, or skip it (--on-bad-image skip).")
+                raise DataError(f"unreadable image: {problem}. Repair or delete it, or skip it (--on-bad-image skip).")
             x = x.to(device, non_blocking=True)
             y = self.labels.index_select(0, indices.cpu()).to(device)
             yield finish(x, self.normalize, augment=augment, seed=seed), y
 
 
 class _Pictures(Dataset[tuple[Tensor, str]]):
-    """What a worker gets: (index, seed) in, pixels or the reason why there are none out."""
+    """Map (index, seed) to the pixels of an image, or to the reason why it cannot be decoded."""
 
     def __init__(self, files: Files, *, smallest: float) -> None:
         self.files, self.smallest = files, smallest
@@ -132,7 +132,7 @@ class _Pictures(Dataset[tuple[Tensor, str]]):
             box = draw_box(picture.height, picture.width, smallest=self.smallest, random=random)
             return to_tensor(frame.part(picture, box)), ""
         except UnreadableImage as error:
-            # an exception would come out of a worker with its traceback as the message
+            # the message of an exception from a worker would hold its traceback
             return torch.empty(0, dtype=torch.uint8), f"{printable(self.files.names[index])} ({error})"
 
 

@@ -1,4 +1,4 @@
-"""Which files of a class folder are pictures, and what lies beside them that is not read."""
+"""List the images in a tree of class folders, and count the files that are not read."""
 
 import os
 from collections import Counter
@@ -12,7 +12,7 @@ from senet.errors import DataError
 __all__ = ["READ", "Passed", "class_folders", "is_of_a_tool", "pictures"]
 
 READ = tuple(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .ppm .pgm .pbm .pnm".split())
-"""Suffixes of the pictures that are read; without a suffix, the first bytes say what a file is."""
+"""Suffixes of the images that are read; a file without a suffix is recognized by its first bytes."""
 
 _NOT_READ = frozenset(
     """.apng .arw .avif .cr2 .cr3 .dcm .dds .dng .eps .exr .fits .hdr .heic .heif .icns .ico .j2k .jls .jp2 .jpx
@@ -30,13 +30,13 @@ _SHOWN = 5
 
 @dataclass
 class Passed:
-    """What was passed over in a folder of images.
+    """Counts of the files that were skipped in a folder of images.
 
     Attributes:
-        tools: pictures in hidden folders and in those of tools, by the name of the folder.
-        unread: pictures of kinds that are not read, by suffix.
-        packed: archives, which may hold pictures, by suffix.
-        strays: pictures beside the class folders, by the folder that they are in.
+        tools: images in hidden folders and in those of tools, by the name of the folder.
+        unread: images of formats that are not read, by suffix.
+        packed: archives, which may hold images, by suffix.
+        strays: images beside the class folders, by their folder.
     """
 
     tools: Counter[str] = field(default_factory=Counter)
@@ -45,7 +45,7 @@ class Passed:
     strays: Counter[str] = field(default_factory=Counter)
 
     def notes(self, root: Path) -> tuple[str, ...]:
-        """Describe what was passed over, one sentence for each kind."""
+        """Describe the skipped files, one sentence for each kind."""
         kinds = (
             (self.tools, "pictures in hidden folders and those of tools were skipped"),
             (self.unread, "pictures of kinds that are not read"),
@@ -69,10 +69,10 @@ def class_folders(root: Path, passed: Passed | None = None) -> list[str]:
 
     Args:
         root: the folder.
-        passed: takes the pictures in folders that cannot.
+        passed: counts the images in folders that cannot.
 
     Raises:
-        DataError: if the folder cannot be read, a name is not UTF-8, or a link leads nowhere.
+        DataError: if the folder cannot be read, a name is not UTF-8, or a link is broken.
     """
     found = []
     for entry in _entries(root):
@@ -89,23 +89,23 @@ def class_folders(root: Path, passed: Passed | None = None) -> list[str]:
             and not PurePath(name).suffix
             and not Path(entry.path).exists()
         ):
-            raise DataError(f"{root}: '{printable(name)}' is a link that leads nowhere; mend or delete it.")
+            raise DataError(f"{root}: '{printable(name)}' is a broken link; repair or delete it.")
         elif passed is not None and (suffix := PurePath(name).suffix.lower()) in _ARCHIVES:
             passed.packed[suffix] += 1
         elif passed is not None and not name.startswith("."):
             passed.strays[root.name] += _is_read(entry)
     if passed is not None:
-        passed.tools += Counter()  # folders without pictures need no word
+        passed.tools += Counter()  # drops folders without images
         passed.strays += Counter()
     return sorted(found)
 
 
 def pictures(folder: Path, passed: Passed) -> Iterator[Path]:
-    """Yield the pictures of a class, also in folders below it, in the order of their names.
+    """Yield the images of a class, also in folders below it, in the order of their names.
 
     Args:
         folder: of the class.
-        passed: takes what is not read.
+        passed: counts the files that are skipped.
 
     Raises:
         DataError: if a folder cannot be read, or a name is not UTF-8.
@@ -114,7 +114,7 @@ def pictures(folder: Path, passed: Passed) -> Iterator[Path]:
 
 
 def _walk(folder: Path, passed: Passed, seen: set[str]) -> Iterator[Path]:
-    seen.add(os.path.realpath(folder))  # links are followed, as people link to disks; a ring of links is walked once
+    seen.add(os.path.realpath(folder))  # links are followed, since data are often on another disk; cycles end here
     inner = []
     for entry in _entries(folder):
         name = entry.name
@@ -141,7 +141,7 @@ def _walk(folder: Path, passed: Passed, seen: set[str]) -> Iterator[Path]:
 
 
 def _within(folder: Path) -> Iterator[Path]:
-    """Yield the pictures below a folder that is passed over, its own such folders included; no link is followed."""
+    """Yield the images below a folder that is skipped, without following links."""
     for place, _, files in os.walk(folder):
         yield from (Path(place, file) for file in files if file.lower().endswith(READ))
 
@@ -151,7 +151,7 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
-        raise DataError(f"{printable(str(folder))} cannot be read: {error.strerror}; mend its permissions.") from error
+        raise DataError(f"{printable(str(folder))} cannot be read: {error.strerror}; fix its permissions.") from error
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -162,7 +162,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def is_of_a_tool(name: str) -> bool:
-    """Return whether a folder is hidden or made by a tool, by its name."""
+    """Return whether the name of a folder is hidden or that of a tool."""
     return name.startswith(".") or name.lower() in _TOOLS
 
 
@@ -172,14 +172,14 @@ def _is_read(entry: "os.DirEntry[str]") -> bool:
 
 
 def _unread(entry: "os.DirEntry[str]") -> str:
-    """Return the suffix of a file that people take for a picture; empty for other files."""
+    """Return the suffix of an image whose format is not read; empty for other files."""
     suffix = PurePath(entry.name).suffix.lower()
     return suffix if suffix in _NOT_READ or _starts_like_a_picture(entry) else ""
 
 
 def _starts_like_a_picture(entry: "os.DirEntry[str]") -> bool:
     try:
-        if not entry.is_file():  # a pipe would be waited for
+        if not entry.is_file():  # reading a pipe would block
             return False
         with Path(entry.path).open("rb") as file:
             start = file.read(12)
@@ -191,5 +191,5 @@ def _starts_like_a_picture(entry: "os.DirEntry[str]") -> bool:
 def _check_name(folder: Path, name: str) -> None:
     if not is_text(name):
         raise DataError(
-            f"{printable(str(folder))}: the name '{printable(name)}' is not UTF-8; rename it, results hold it."
+            f"{printable(str(folder))}: the name '{printable(name)}' is not UTF-8; rename it, since results hold it."
         )

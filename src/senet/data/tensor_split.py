@@ -1,4 +1,4 @@
-"""A split that lies in memory as one tensor of bytes: batches cost a copy of rows, and move to a GPU once.
+"""A split in memory, as one tensor of bytes: a batch is a copy of rows, and a GPU receives the images once.
 
 `n` images, `b` of a batch, `c` channels, `h` rows, `w` columns.
 """
@@ -11,8 +11,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from senet.data.augment import cutout, draw_box, draw_cutout, generator, move
-from senet.data.framing import Frame
 from senet.data.normalize import Normalize
+from senet.data.resize_crop import Frame
 from senet.experiments.data_spec import Augment
 
 __all__ = ["Tensors", "finish"]
@@ -25,10 +25,10 @@ class Tensors:
     Attributes:
         images: pixels, on any device.
         labels: class of every image, on the CPU.
-        frame: what the network sees of them; None leaves them as they are.
-        normalize: bytes to numbers, the last step but Cutout.
-        names: how messages call the images; empty where a number is all they have.
-        digests: of the files they came from, likewise.
+        frame: resizing and cropping; None leaves the images as they are.
+        normalize: conversion of bytes to floats, the last step before Cutout.
+        names: names for messages; empty where the images have only an index.
+        digests: digests of their files; empty where the images have only an index.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -40,7 +40,7 @@ class Tensors:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, rows and columns as the network gets them."""
+        """Channels, rows and columns of the network's input."""
         c, h, w = self.images.shape[1:]
         return (c, self.frame.height, self.frame.width) if self.frame else (c, h, w)
 
@@ -52,7 +52,7 @@ class Tensors:
         return replace(self, images=self.images[index], labels=self.labels[index], names=names, digests=digests)
 
     def to(self, device: torch.device | str) -> "Tensors":
-        """Move the images; the labels stay, they are read by plans and metrics."""
+        """Move the images; the labels stay on the CPU, where plans and metrics read them."""
         return replace(self, images=self.images.to(device))
 
     def batches(
@@ -63,7 +63,7 @@ class Tensors:
         device: torch.device | str,
         workers: int = 0,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of a plan, see `Files.batches`; `workers` has nothing to do here."""
+        """Yield the batches of a plan, see `Files.batches`; `workers` is ignored."""
         h, w = self.images.shape[2:]
         frame = self.frame or Frame(h, w)
         for indices, seed in plan:
@@ -81,12 +81,12 @@ class Tensors:
 def finish(
     x: UInt8[Tensor, "b c h w"], normalize: Normalize, *, augment: Augment | None, seed: int
 ) -> Float[Tensor, "b c h w"]:
-    """Make of the bytes of a batch, cut and resized by now, what the network sees: moves, normalisation, Cutout.
+    """Apply the last steps to the resized and cropped images of a batch: geometric changes, normalization, Cutout.
 
     Args:
         x: pixels.
-        normalize: bytes to numbers.
-        augment: random changes; `None` stands for none.
+        normalize: conversion of bytes to floats.
+        augment: random changes; None for none.
         seed: of this batch.
     """
     if augment is None:

@@ -1,4 +1,4 @@
-"""Which set a folder holds, and which folder of images it is: what the command line asks before it reads images."""
+"""Detect which data set a folder holds, and identify a folder of images, before any image is read."""
 
 import hashlib
 import os
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from senet.data.cifar_files import CIFARS
+from senet.data.folder_tree import READ, class_folders, is_of_a_tool
 from senet.data.parquet import class_names_of, find_shards
 from senet.data.svhn import SVHN_FILES
-from senet.data.walk import READ, class_folders, is_of_a_tool
 from senet.errors import DataError
 
 __all__ = ["identity", "recognise"]
@@ -19,21 +19,21 @@ _LONGEST = 60
 
 
 def recognise(root: Path) -> str:
-    """Return the name of the set that lies in a folder.
+    """Return the name of the data set in a folder.
 
     Args:
-        root: as given for `--data-dir`.
+        root: value of `--data-dir`.
 
     Returns:
         A name of `DATASETS`.
 
     Raises:
-        DataError: if the folder does not exist, or nothing in it that is a set.
+        DataError: if the folder does not exist, or holds no known data set.
     """
     if not root.is_dir():
-        raise DataError(f"--data-dir {root} is not a folder; give the one where the images lie.")
+        raise DataError(f"--data-dir {root} is not a folder; name the folder of the images.")
     for name, cifar in CIFARS.items():
-        # CIFAR-100's Python files are called train and test, as the splits of a folder are
+        # CIFAR-100's Python files are called train and test, like the splits of a folder
         folders = [place / part for place in (root, root / name) for part in (cifar.python, cifar.binary, "")]
         files = (*cifar.train, *cifar.binary_train)
         if any((folder / file).is_file() for folder in folders for file in files):
@@ -47,15 +47,15 @@ def recognise(root: Path) -> str:
     if class_folders(root) or find_shards(root) or find_shards(root / "data"):
         return "folder"
     raise DataError(
-        f"--data-dir {root} holds no images that are known: no class folders, no train and val, no Parquet shards, no "
-        "files of CIFAR or SVHN; give the folder of the images, or name the set by --data."
+        f"--data-dir {root} holds no known data set: no class folders, no train and val, no Parquet shards, no "
+        "files of CIFAR or SVHN; name the folder of the images, or the data set by --data."
     )
 
 
 def identity(root: Path) -> str:
-    """Name a folder of images, and tell it from others of that name by the names and sizes of its pictures.
+    """Return an identity of a folder of images: its name, and a digest of the names and sizes of its files.
 
-    Where it lies is not part of it.
+    It does not depend on the path of the folder.
 
     Args:
         root: the folder.
@@ -76,10 +76,10 @@ def _pictures(folder: Path, place: str) -> Iterator[tuple[str, int]]:
     for entry in found:
         name = f"{place}{entry.name}"
         try:
-            if entry.is_dir(follow_symlinks=not place.count("/")):  # links to classes, and no ring of links
+            if entry.is_dir(follow_symlinks=not place.count("/")):  # follows links to classes, but no cycles
                 if not is_of_a_tool(entry.name):
                     yield from _pictures(Path(entry.path), f"{name}/")
             elif entry.name.lower().endswith((*READ, ".parquet")):
                 yield name, entry.stat().st_size
-        except OSError:  # a broken link, which `load` names
+        except OSError:  # a broken link, which `load` reports
             yield name, -1

@@ -127,7 +127,7 @@ def test_a_name_that_is_not_utf8_is_refused_when_the_folder_is_read_and_shown_es
 @pytest.mark.parametrize("target", ["nowhere", "bird"])
 def test_a_class_that_is_a_link_to_nothing_or_to_itself_is_refused(tree, target):
     (tree / "train" / "bird").symlink_to(tree / "train" / target)
-    with pytest.raises(DataError, match="'bird' is a link that leads nowhere"):
+    with pytest.raises(DataError, match="'bird' is a broken link"):
         load(SPEC, root=tree)
 
 
@@ -190,18 +190,18 @@ def test_one_name_in_two_encodings_of_unicode_is_no_two_classes(tree, name):
     other = unicodedata.normalize("NFD", name)
     save(tree / "train" / name / "0.png", "PNG", 0)
     save(tree / "val" / other / "0.png", "PNG", 0)
-    with pytest.raises(DataError, match="in another encoding of Unicode than"):
+    with pytest.raises(DataError, match="another Unicode normalization than"):
         load(SPEC, root=tree)
     save(tree / "train" / other / "0.png", "PNG", 0)
-    with pytest.raises(DataError, match="are one name in two encodings of Unicode; join the folders"):
+    with pytest.raises(DataError, match="are one name in two Unicode normalizations; merge them"):
         load(SPEC, root=tree)
 
 
 def test_splits_one_folder_deeper_are_pointed_at_and_not_taken_for_classes(tree, tmp_path):
-    with pytest.raises(DataError, match=r"the splits lie one folder deeper; give .*/tree\."):
+    with pytest.raises(DataError, match=r"the splits are one folder deeper; pass .*/tree\."):
         load(SPEC, root=tmp_path)
     shutil.copytree(tree, tmp_path / "masks")
-    with pytest.raises(DataError, match="the splits lie one folder deeper; give"):
+    with pytest.raises(DataError, match="the splits are one folder deeper; pass"):
         load(SPEC, root=tmp_path)
 
 

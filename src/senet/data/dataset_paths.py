@@ -1,4 +1,4 @@
-"""Where data may lie, what a missing set's message says, plain files and their digests, the packages a reader needs."""
+"""Folders to search for a data set, checks of its files, and imports of the packages that readers need."""
 
 import hashlib
 import os
@@ -13,15 +13,15 @@ from senet.errors import DataError, not_installed
 __all__ = ["LARGEST_FILE", "candidates", "differing", "ensure_plain", "missing", "need", "read_bytes"]
 
 LARGEST_FILE = 2**30
-"""Most bytes of a file of CIFAR or SVHN; the largest published one has 182 MB."""
+"""Maximum size of a file of CIFAR or SVHN [bytes]; the largest published one has 182 MB."""
 
 
 def candidates(root: Path | None, name: str) -> tuple[Path, ...]:
-    """List the folders to look in.
+    """Return the folders to search for a data set.
 
     Args:
-        root: folder of the set or its parent; `None` stands for `$SENET_DATA`, and without that for `data`.
-        name: of the set, e.g. `cifar10`.
+        root: folder of the data set or its parent; None stands for `$SENET_DATA`, and without that for `data`.
+        name: of the data set, e.g. `cifar10`.
 
     Returns:
         Absolute paths: the folder itself, then its child `name`.
@@ -32,34 +32,34 @@ def candidates(root: Path | None, name: str) -> tuple[Path, ...]:
 
 
 def missing(name: str, places: Iterable[Path], layouts: Iterable[str], *, remedy: str) -> DataError:
-    """Make the error for a set that is not there: what was looked for, where, how to get it."""
+    """Return the error for a data set that was not found: which files, in which folders, how to get it."""
     where = " or ".join(str(place) for place in places)
     return DataError(f"{name} not found in {where}; looked for {'; '.join(layouts)}. {remedy}")
 
 
 def ensure_plain(path: Path, *, largest: int = LARGEST_FILE) -> int:
-    """Return the size of a file [bytes], and refuse what is not a file with an end, or one that is too large.
+    """Return the size of a regular file [bytes].
 
     Args:
         path: the file.
-        largest: most bytes.
+        largest: maximum size [bytes].
 
     Raises:
-        DataError: if it is a pipe, a socket or a device, is too large, or cannot be looked at.
+        DataError: if it is a pipe, a socket or a device, is too large, or cannot be read.
     """
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}; mend the link, or copy the file again.") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}; repair the link, or copy the file again.") from error
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path} is not a regular file; copy the published file.")
     if status.st_size > largest:
-        raise DataError(f"{path} has {status.st_size:,} bytes, more than the {largest:,} that are read into memory.")
+        raise DataError(f"{path} has {status.st_size:,} bytes; files of up to {largest:,} are read into memory.")
     return status.st_size
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file; see `ensure_plain` for what is refused."""
+    """Read a whole file; raises the errors of `ensure_plain`."""
     ensure_plain(path)
     try:
         return path.read_bytes()
@@ -71,7 +71,7 @@ def differing(folder: Path, published: Mapping[str, str]) -> tuple[str, ...]:
     """Return a note on the files that differ from the published ones.
 
     Args:
-        folder: where they lie.
+        folder: their folder.
         published: MD5 by name.
     """
     others = [file for file, md5 in published.items() if _md5(folder / file) != md5]
@@ -89,8 +89,8 @@ def need(module: str, *, package: str, purpose: str) -> ModuleType:
 
     Args:
         module: dotted name, e.g. `pyarrow.parquet`.
-        package: what to install, as users know it.
-        purpose: what cannot be done without it, e.g. `reading Parquet`.
+        package: name of the package to install.
+        purpose: what needs it, e.g. `reading Parquet`.
 
     Raises:
         UsageError: if the package is not installed.

@@ -1,7 +1,7 @@
-"""Reading the pixels of each image at rows and columns of its own: what every change of place comes down to.
+"""Gather pixels at per-image row and column indices; all geometric augmentations use it.
 
-`n` images, `c` channels, `h` rows, `w` columns, `r` rows and `s` columns to read. Rows come first, then columns: a copy
-of lines and a gather. That is five times faster than one gather of pixels, and twice as fast as a loop over the images.
+`n` images, `c` channels, `h` rows, `w` columns, `r` rows and `s` columns to read. Rows are copied first, then columns
+are gathered: five times faster than one gather of pixels, and twice as fast as a loop over the images.
 """
 
 import torch
@@ -12,7 +12,7 @@ __all__ = ["mirrored", "read", "take"]
 
 
 def mirrored(index: Int64[Tensor, "n m"], size: int) -> Int64[Tensor, "n m"]:
-    """Reflect indices outside `0 .. size - 1` back into it, as often as it takes; the edge is not repeated."""
+    """Reflect indices outside `0 .. size - 1` into that range, repeatedly if needed; the edge is not repeated."""
     period = max(1, 2 * (size - 1))
     index = index.remainder(period)
     return torch.minimum(index, period - index)
@@ -21,17 +21,17 @@ def mirrored(index: Int64[Tensor, "n m"], size: int) -> Int64[Tensor, "n m"]:
 def take(
     x: Shaped[Tensor, "n c h w"], rows: Int64[Tensor, "n r"], cols: Int64[Tensor, "n s"]
 ) -> Shaped[Tensor, "n c r s"]:
-    """Read whole pixels: `x[i, :, rows[i], cols[i]]` for every image `i`."""
+    """Return whole pixels: `x[i, :, rows[i], cols[i]]` for every image `i`."""
     return _take_cols(_take_rows(x, rows), cols)
 
 
 def read(x: Num[Tensor, "n c h w"], rows: Float[Tensor, "n r"], cols: Float[Tensor, "n s"]) -> Float[Tensor, "n c r s"]:
-    """Read images at fractional places, rows and columns apart: bilinear weights are a product of the two."""
+    """Return images interpolated bilinearly at fractional rows and columns."""
     h, w = x.shape[2:]
     rows, cols = rows.clamp(0, h - 1), cols.clamp(0, w - 1)
     above, before = rows.floor(), cols.floor()
     i, j = above.long(), before.long()
-    # bytes become floats as late as can be: moving them costs less
+    # bytes become floats as late as possible, because moving them is cheaper
     here, below = _take_rows(x, i).float(), _take_rows(x, (i + 1).clamp(max=h - 1)).float()
     x = torch.lerp(here, below, (rows - above)[:, None, :, None])
     return torch.lerp(_take_cols(x, j), _take_cols(x, (j + 1).clamp(max=w - 1)), (cols - before)[:, None, None, :])
