@@ -411,5 +411,5 @@ def test_a_parquet_file_of_no_known_split_is_named(other, tmp_path, write_shard)
     notes = load(DataSpec(name="folder"), root=tmp_path).notes
     assert f"{tmp_path.name}: {other} is not used, it does not belong to a known split" in notes
     (tmp_path / "test.parquet").unlink()
-    with pytest.raises(DataError, match=f"only train shards; {other} belongs to no split"):
+    with pytest.raises(DataError, match=f"only train shards; {other} does not belong to a known split"):
         load(DataSpec(name="folder"), root=tmp_path)

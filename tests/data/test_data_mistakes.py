@@ -44,7 +44,7 @@ PYTHON = [
     ),
     (
         delete("cifar-10-batches-py/data_batch_3"),
-        r"is an incomplete CIFAR-10: data_batch_3 missing of 6 files; copy the rest",
+        r"is an incomplete CIFAR-10: data_batch_3 missing of 6 files; copy",
     ),
     (delete("cifar-10-batches-py/test_batch"), r"is an incomplete CIFAR-10: test_batch missing"),
     (cut("cifar-10-batches-py/data_batch_2", 5000), r"data_batch_2 cannot be read \(.*\); copy it again"),
@@ -78,7 +78,7 @@ PYTHON = [
 BINARY = [
     (
         cut("cifar-10-batches-bin/data_batch_4.bin", 5000),
-        r"has 5000 bytes, not a multiple of the 3073 of a CIFAR-10 row",
+        r"has 5000 bytes, not a multiple of the 3073 of a CIFAR-10",
     ),
     (cut("cifar-10-batches-bin/data_batch_4.bin", 0), r"has 0 bytes"),
     (delete("cifar-10-batches-bin/data_batch_1.bin"), r"an incomplete CIFAR-10: data_batch_1.bin missing"),

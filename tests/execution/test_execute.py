@@ -143,12 +143,12 @@ def test_a_failed_run_is_trained_again_when_asked(tmp_path: Path, monkeypatch: p
 
     store = Store(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr("senet.training.train.build", fail)
+        patched.setattr("senet.training.train.initial", fail)
         (failed,) = execute([run()], store, ONE)
     assert isinstance(failed, Failed)
     assert (failed.kind, failed.exit_code) == ("RuntimeError", 1)
     assert failed.reason == "unexpected RuntimeError: a bug"
-    assert "in build" in failed.traceback or "in fail" in failed.traceback
+    assert "in initial" in failed.traceback or "in fail" in failed.traceback
     assert list(execute([run()], store, ONE)) == [failed]
     (result,) = execute([run()], store, ONE, retry_failed=True)
     assert result == store.get(run())

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from senet.data.dataset import Data, Split
 from senet.data.file_split import Files
 from senet.data.loading import load_for
-from senet.data.file_split import Files
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.setup import Setup
 from senet.networks import Named
