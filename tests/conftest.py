@@ -26,6 +26,7 @@ hypothesis.settings.register_profile("fast", deadline=None, max_examples=25)
 hypothesis.settings.register_profile("all", deadline=None)
 hypothesis.settings.load_profile("all" if os.environ.get("SENET_TESTS") == "all" else "fast")
 
+HAS_CUDA = torch.cuda.is_available()
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -37,7 +38,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where torch sees none, whatever marks were asked for."""
-    if not torch.cuda.is_available():
+    if not HAS_CUDA:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device here"))
@@ -59,7 +60,9 @@ def shared() -> Path:
 @pytest.fixture(autouse=True)
 def _equal_seeds() -> None:
     random.seed(0)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` formats a stack for each absent kind of device
+    if HAS_CUDA:
+        torch.cuda.manual_seed_all(0)
 
 
 @pytest.fixture

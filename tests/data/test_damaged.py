@@ -368,7 +368,7 @@ def as_it_claims(content: bytes) -> bytes:
     return bytes(forged)
 
 
-@pytest.mark.parametrize(("packed", "group"), [("zstd", 200), ("gzip", 40)])
+@pytest.mark.parametrize(("packed", "group"), [("zstd", 200), pytest.param("gzip", 40, marks=pytest.mark.slow)])
 def test_a_parquet_file_that_claims_less_than_it_inflates_to_is_refused_before_all_of_it_is_there(
     packed, group, tmp_path
 ):

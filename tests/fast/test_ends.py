@@ -103,7 +103,7 @@ def test_several_threads_of_torch_give_the_same_values() -> None:
 
 def unit(*, se: bool = True) -> nn.Module:
     """A bottleneck and a basic unit, wide enough to have a shape of their own everywhere."""
-    options = {"depths": (1, 1, 1, 1)}
+    options = {"depths": (1, 1, 1, 1), "widths": (16, 32, 64, 128)}
     return create_model("resnet50", se=SESpec() if se else None, num_classes=10, options=options).eval()
 
 
@@ -174,7 +174,7 @@ def test_weights_that_change_are_followed() -> None:
     excite = tails(optimized)[0].excite
     assert isinstance(excite, Chain)
     before = optimized(x)
-    excite.get_parameter("bias2").data = torch.full((256,), 3.0)
+    excite.get_parameter("bias2").data = torch.full((64,), 3.0)
     assert not torch.equal(optimized(x), before)
 
 
@@ -230,7 +230,7 @@ def test_a_hook_on_an_excitation_runs(calls: list[int]) -> None:
     seen: list[tuple[int, ...]] = []
     handle = excite.register_forward_hook(lambda module, given, s: seen.append(tuple(s.shape)))
     before = optimized(x)
-    assert seen == [(2, 256)]
+    assert seen == [(2, 64)]
     assert len(calls) == 3
     handle.remove()
     torch.testing.assert_close(optimized(x), before, rtol=1e-5, atol=1e-6)

@@ -10,7 +10,7 @@ import pytest
 
 from senet.cli import main
 from senet.experiments.study import read_study
-from senet.search import trainings as training
+from senet.search import trial_runner
 
 FILE = """
 title = "Tiny"
@@ -110,13 +110,13 @@ def test_a_search_goes_on_where_it_was_and_shared_uses_what_greedy_trained(  # t
     assert json.loads(out)["run"]["se"][0]["reduction"] in ([2, 2, 4], [2, 4, 4], [4, 4, 4])
 
     trained: list[object] = []
-    real = training.execute
+    real = trial_runner.execute
 
     def counted(runs, store, *args, **words):  # type: ignore[no-untyped-def]
         trained.extend(run for run in runs if store.get(run) is None)
         return real(runs, store, *args, **words)
 
-    monkeypatch.setattr(training, "execute", counted)
+    monkeypatch.setattr(trial_runner, "execute", counted)
     code, again, err = call("search", "tiny.toml", "-j", "1", "--json")
     assert code == 0, err
     assert not trained

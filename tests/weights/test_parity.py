@@ -120,7 +120,6 @@ Case = tuple[str, Callable[[str], nn.Module], str, str, SESpec | None, Mapping[s
 CASES: list[Case] = [
     ("timm", from_timm, "resnet18", "resnet18", None, {}),
     ("timm", from_timm, "seresnet18", "resnet18", ROUNDED, {}),
-    ("timm", from_timm, "seresnet50", "resnet50.v15", SE, {}),
     ("cadene", from_timm, "legacy_seresnet50", "resnet50", SE, {}),
     ("torchvision", from_torchvision, "resnet18", "resnet18", None, {}),
     ("monai", from_monai, "SEResNet50", "resnet50", SE, {}),
@@ -129,6 +128,7 @@ CASES: list[Case] = [
     ("moskomule", like_moskomule, "2222", "resnet18", BIASLESS, {}),
 ]
 SLOW: list[Case] = [
+    ("timm", from_timm, "seresnet50", "resnet50.v15", SE, {}),
     ("timm", from_timm, "seresnext50_32x4d", "resnext50_32x4d", SE, TORCH_STEM),
     ("cadene", from_timm, "legacy_seresnext50_32x4d", "resnext50_32x4d", SE, {}),
     ("torchvision", from_torchvision, "resnext50_32x4d", "resnext50_32x4d", None, TORCH_STEM),
