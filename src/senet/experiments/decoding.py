@@ -102,6 +102,8 @@ def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
         except SpecError as error:
             raise SpecError(f"{place}.{error}") from None
     if isinstance(words, Sequence):
+        if any(isinstance(word, Sequence) and not isinstance(word, str) for word in words):
+            raise SpecError(f"{place} is nested too deeply; give a name, a table or a list of tables.")
         return tuple(s for i, word in enumerate(words) for s in se_designs(word, place=f"{place}[{i}]"))
     raise SpecError(f"{place} = {shown(words)} is not a design; give a name, a table or a list of tables.")
 
@@ -143,10 +145,7 @@ def run(values: object, *, place: str = "") -> Run:
             raise unknown(f"{where}recipe.preset", preset, RECIPES)
         recipe = merge(asdict(RECIPES[preset]), recipe)
     found["recipe"] = recipe
-    try:
-        found["se"] = [asdict(spec) for spec in se_designs(found.get("se", []), place=f"{where}se")]
-    except RecursionError:
-        raise SpecError(f"{where}se is nested too deeply; give a name, a table or a list of tables.") from None
+    found["se"] = [asdict(spec) for spec in se_designs(found.get("se", []), place=f"{where}se")]
     decoded = record(Run, found, place=place, homes=HOMES)
     lr = decoded.recipe.optim.lr
     if isinstance(given, Mapping) and given.get("name") in ("adam", "adamw") and "lr" not in given and lr > HIGH:
