@@ -214,6 +214,6 @@ def test_a_study_of_many_rows_is_read_in_a_moment(tmp_path: Path) -> None:
 def test_names_of_a_recipe_may_be_short_and_a_wrong_one_is_said_in_full(senet: Callable[..., tuple[int, str]]) -> None:
     assert "recipe.epochs = 0 is out of range" in senet("train", "epochs=0")[1]
     assert "recipe.epochs = 0 is out of range" in senet("train", "recipe.epochs=0")[1]
-    assert "optim.lr is the name in full" in senet("train", "lr=0.1")[1]
-    assert "optim.lr is the name in full" in senet("train", "recipe.lr=0.1")[1]
-    assert "data.train_size is the name in full" in senet("train", "train_size=5")[1]
+    assert "optim.lr is the full name" in senet("train", "lr=0.1")[1]
+    assert "optim.lr is the full name" in senet("train", "recipe.lr=0.1")[1]
+    assert "data.train_size is the full name" in senet("train", "train_size=5")[1]

@@ -19,7 +19,10 @@ VALUES = [SESpec, Optim, Schedule, Recipe, Augment, DataSpec, Run]
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: SESpec(8), r"SESpec\(8\): 8 stands by position.* SESpec\(reduction=8\), one of: variant, reduction"),
+        (
+            lambda: SESpec(8),
+            r"SESpec\(8\): 8 is passed by position.* SESpec\(reduction=8\), one of: variant, reduction",
+        ),
         (lambda: SESpec("bump"), r"SESpec\(variant='bump'\)"),
         (lambda: SESpec(False), r"SESpec\(bias=False\)"),
         (lambda: SESpec(ratio=8), "SESpec: the argument = 'ratio' is not known"),
@@ -58,5 +61,5 @@ def test_a_value_is_pickled_copied_and_made_as_before() -> None:
 
 
 def test_a_value_too_many_where_no_names_are() -> None:
-    with pytest.raises(CallError, match="2 is one value too many; leave it out"):
+    with pytest.raises(CallError, match="2 is one argument too many; leave it out"):
         by_name(lambda one: one)(1, 2)  # type: ignore[call-arg]

@@ -15,14 +15,15 @@ FOR_A_TERMINAL = {"one_line", "printable", "dumps"}
 FOR_MARKDOWN = {"markdown", "as_markdown", "code_span", "markdown_table", "bullets"}
 NUMBERS = {"len", "counted", "sum", "int", "round"}
 WRITERS = {  # files that write Markdown, with the functions in them that do
-    "reports/study_report.py": {"report_text", "_made"},
+    "reports/study_report.py": {"report_text", "_made", "_how_many"},
     "reports/search_report.py": {"_text", "_choice", "_shared_cost", "_shared", "_claimed", "_confirmed", "_made"},
     "reports/fold_report.py": {"as_markdown"},
     "reports/bench_report.py": {"markdown"},
     "weights/card.py": {"card", "_training"},
 }
 LET_BE = {
-    "reports/study_report.py": ("PICTURE_TITLES[name]", "name", "head", "line"),  # of our own tables; lines of `_made`
+    "reports/study_report.py": ("PICTURE_TITLES[name]", "name", "head", "line", "', '.join(map(str, study.looks))"),
+    # of our own tables; lines of `_made`; numbers
     "reports/search_report.py": ("line",),  # of `_made`
     "weights/card.py": ("_table(numbers)", "lines", "name", "value!r"),  # its values are watched; within a fence
 }

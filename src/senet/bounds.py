@@ -1,7 +1,7 @@
 """The range of every number that a user can set, in one table. No torch here.
 
-The upper ends are far beyond sensible values: they end a slip of the keyboard in one line, where it would otherwise
-overflow, fill the memory or never end.
+The upper ends are far beyond sensible values: a typing error ends in one line, where it would otherwise overflow, fill
+the memory or run forever.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ class Range:
     """The numbers that are allowed in one place.
 
     Attributes:
-        low: the least.
-        high: the greatest.
-        whole: only whole numbers.
-        above: `low` itself is not allowed.
-        below: `high` itself is not allowed.
-        zero: what 0 stands for, if it is special.
+        low: smallest number.
+        high: largest number.
+        whole: whether only whole numbers are allowed.
+        above: whether `low` itself is excluded.
+        below: whether `high` itself is excluded.
+        zero: meaning of 0, if it is special.
     """
 
     low: float
@@ -125,7 +125,7 @@ RANGES: Mapping[str, Range] = {
 
 
 def check(place: str, value: Any, *, error: type[SenetError] = SpecError) -> None:
-    """Refuse a number, or a tuple with a number, that is out of the range of its place.
+    """Raise an error if a number, or one in a tuple, is out of the range of its place.
 
     Raises:
         SenetError: of the class `error`.
@@ -138,14 +138,14 @@ def check(place: str, value: Any, *, error: type[SenetError] = SpecError) -> Non
 
 
 def check_fields(record: Any, place: str) -> None:
-    """Refuse a record of which a number is out of its range.
+    """Raise an error if a number of a record is out of its range.
 
     Args:
         record: an instance of a dataclass.
-        place: what its fields are called in `RANGES`, e.g. `optim`; empty for the top.
+        place: prefix of its fields in `RANGES`, e.g. `optim`; empty at the top level.
 
     Raises:
-        SpecError: with dotted place and value of the first.
+        SpecError: with the dotted place and the value of the first one.
     """
     for entry in fields(record):
         name = f"{place}.{entry.name}" if place else entry.name
@@ -154,7 +154,7 @@ def check_fields(record: Any, place: str) -> None:
 
 
 def check_flags(**values: float) -> None:
-    """Refuse options of the command line that are out of range: `check_flags(jobs=2)`.
+    """Raise an error if an option of the command line is out of range: `check_flags(jobs=2)`.
 
     Raises:
         UsageError: with the option as it is typed.

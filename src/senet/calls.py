@@ -1,4 +1,4 @@
-"""Calls that do not fit, refused in one line: values by position that go by name, and names that there are not."""
+"""One-line errors for calls that do not fit: values by position that go by name, and unknown names."""
 
 import inspect
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class CallError(SpecError, TypeError):
 
 
 def by_name(target: Target) -> Target:
-    """Refuse in one line what Python would refuse in words of its own; all else is called as it is.
+    """Wrap a function so that a call that does not fit raises a one-line error.
 
     Args:
         target: a function, or a class whose constructor is meant.
@@ -28,8 +28,8 @@ def by_name(target: Target) -> Target:
         ...     return f"{model} {reduction}"
         >>> insert("resnet", 8)
         Traceback (most recent call last):
-        senet.calls.CallError: insert(..., 8): 8 stands by position; it goes by name, e.g. insert(..., reduction=8), \
-one of: reduction.
+        senet.calls.CallError: insert(..., 8): 8 is passed by position; it goes by name, e.g. insert(..., \
+reduction=8), one of: reduction.
     """
     function: Any = vars(target)["__init__"] if isinstance(target, type) else target
     parameters = list(inspect.signature(function).parameters.values())
@@ -59,11 +59,11 @@ one of: reduction.
 def _by_position(name: str, value: object, options: list[inspect.Parameter], *, first: bool) -> CallError:
     before = "" if first else "..., "
     if not options:
-        return CallError(f"{name}({before}{shown(value)}): {shown(value)} is one value too many; leave it out.")
+        return CallError(f"{name}({before}{shown(value)}): {shown(value)} is one argument too many; leave it out.")
     like = next((one for one in options if type(one.default) is type(value)), None)
     like = like or next((one for one in options if one.default is None), options[0])
     names = ", ".join(one.name for one in options)
     return CallError(
-        f"{name}({before}{shown(value)}): {shown(value)} stands by position; it goes by name, e.g. "
+        f"{name}({before}{shown(value)}): {shown(value)} is passed by position; it goes by name, e.g. "
         f"{name}({before}{like.name}={shown(value)}), one of: {names}."
     )

@@ -1,7 +1,7 @@
 """The errors senet raises on purpose, and the sentence that names an unknown thing.
 
-Every message has three parts: the place and the value given, what is allowed, what to do. Anything else that
-escapes is a bug. Each class carries the exit code of the command line.
+Every message has three parts: the place and the value, what is allowed, what to do. Any other exception is a bug. Each
+class has the exit code of the command line.
 """
 
 from collections.abc import Iterable
@@ -28,15 +28,15 @@ __all__ = [
 
 
 class SenetError(Exception):
-    """Base of every error that a user can mend; `exit_code` is what the command line returns.
+    """Base of every error that a user can correct; `exit_code` is what the command line returns.
 
-    Its text is one line without control codes, also where it quotes a file of others.
+    Its text is one line without control codes, also where it quotes a file.
     """
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """Return the text, with what cannot be seen escaped."""
+        """Return the text, with invisible characters escaped."""
         return one_line(super().__str__())
 
 
@@ -59,7 +59,7 @@ class BackendError(SenetError):
 
 
 class DataError(SenetError):
-    """Images or labels that are missing, broken or not what was promised."""
+    """Images or labels that are missing, damaged or different from what was declared."""
 
     exit_code = 3
 
@@ -71,7 +71,7 @@ class CheckpointError(SenetError):
 
 
 class StorageError(SenetError, OSError):
-    """A folder, disk or database that cannot take or give what it should."""
+    """A folder or disk that cannot be read or written."""
 
     exit_code = 5
 
@@ -82,26 +82,26 @@ class NumericError(SenetError, ArithmeticError):
     exit_code = 6
 
 
-class Interrupted(SenetError):  # noqa: N818 (it is no error: the run can go on)
-    """A run that was told to stop, saved its state and can be resumed by the same command."""
+class Interrupted(SenetError):  # noqa: N818 (not an error: the run can be resumed)
+    """A run that was stopped, saved its state and can be resumed by the same command."""
 
     exit_code = 75
 
 
-class StoppedEarly(SenetError):  # noqa: N818 (it is no error: the search goes on)
-    """A training that the rule of a search stopped; its state is saved, and without the rule it goes on."""
+class StoppedEarly(SenetError):  # noqa: N818 (not an error: the search continues)
+    """A training that the rule of a search stopped; its state is saved, and without the rule it resumes."""
 
     exit_code = 75
 
 
 def not_installed(purpose: str, package: str, *, extra: str, install: str = "") -> UsageError:
-    """Make the error for a package that senet can do without elsewhere, with the commands that install it.
+    """Return the error for an optional package that is not installed, with the commands that install it.
 
     Args:
-        purpose: what cannot be done without it, e.g. `a figure`.
-        package: its name as users know it.
-        extra: the extra of senet that holds it.
-        install: what pip is given where that is not the name.
+        purpose: what needs the package, e.g. `a figure`.
+        package: common name of the package.
+        extra: extra of senet that installs it.
+        install: name for pip, if it differs.
 
     Example:
         >>> print(not_installed("a figure", "matplotlib", extra="plot"))
@@ -112,12 +112,12 @@ def not_installed(purpose: str, package: str, *, extra: str, install: str = "") 
     )
 
 
-LONG = 12  # names that a sentence still lists
-LONGEST = 80  # characters of a value that a sentence still shows
+LONG = 12  # most names that a sentence lists
+LONGEST = 80  # most characters of a value that a sentence shows
 
 
 def shown(value: object) -> str:
-    """Return a value as Python writes it, on one line and cut where it would hide the sentence it stands in.
+    """Return a value as Python writes it, on one line and at most 80 characters long.
 
     Example:
         >>> shown("x" * 1000)[-6:], len(shown("x" * 1000))
@@ -133,14 +133,14 @@ def shown(value: object) -> str:
 def unknown(
     place: str, value: object, known: Iterable[str], *, listed_by: str = "", error: type[SenetError] = SpecError
 ) -> SenetError:
-    """Make the error for a name that is not in a table, with the nearest name that is.
+    """Return the error for a name that is not in a table, with the nearest name that is.
 
     Args:
         place: dotted place of the value, e.g. `se[0].gate`.
-        value: what was given there.
+        value: the unknown name.
         known: the names that are allowed.
-        listed_by: the command that lists them, which stands for more than 12 of them.
-        error: class of the error to make.
+        listed_by: command that lists them, named instead of more than 12 names.
+        error: class of the error.
 
     Example:
         >>> print(unknown("gate", "sigmod", ("relu", "sigmoid")))

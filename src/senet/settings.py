@@ -1,4 +1,4 @@
-"""Settings: TOML, JSON and words decoded into frozen records; what does not fit is refused with its dotted place."""
+"""Decode TOML, JSON and words into frozen records; errors name the dotted place of the value that does not fit."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -43,13 +43,13 @@ def record(kind: type[T], values: Mapping[str, Any], *, place: str = "", homes: 
     """Decode a mapping into a frozen record.
 
     Args:
-        kind: a frozen dataclass of the value tier.
+        kind: a frozen dataclass.
         values: plain values as TOML and JSON have them; lists become tuples.
-        place: where they come from, for errors: `study.toml: base`.
-        homes: names of nested tables and of their fields, for the hint where an unknown key belongs.
+        place: origin of the values, for errors: `study.toml: base`.
+        homes: nested tables with the names of their fields, to hint at the table that an unknown key belongs to.
 
     Raises:
-        SpecError: one line with the dotted place of the first thing that does not fit.
+        SpecError: with the dotted place of the first value that does not fit.
     """
     where = f"{place}: " if place else ""
     try:
@@ -66,7 +66,7 @@ def record(kind: type[T], values: Mapping[str, Any], *, place: str = "", homes: 
 def _sentence(error: ValidationError, kind: type[Any], homes: Homes) -> str:
     errors = error.errors()
     path = _path(errors[0])
-    # every branch of a union complains: the one that got furthest knows best
+    # every branch of a union has an error: the deepest one is most specific
     first = max((e for e in errors if _path(e)[: len(path)] == path), key=lambda e: len(_path(e)))
     path = _path(first)
     dotted = _dotted(path)
@@ -83,10 +83,10 @@ def _sentence(error: ValidationError, kind: type[Any], homes: Homes) -> str:
 
 
 def _unknown_key(key: int | str, known: Sequence[str], homes: Homes) -> str:
-    """Describe what stands there instead, and where a field of this name belongs."""
+    """Return the sentence about an unknown key, with the table that has a field of this name."""
     sentence = str(unknown("", key, known)).removeprefix(f" = {shown(key)}")
     places = [f"{home}.{key}" for home, names in homes.items() if key in names]
-    return f"{sentence} {' or '.join(places)} is the name in full." if places else sentence
+    return f"{sentence} {' or '.join(places)} is the full name." if places else sentence
 
 
 def _path(error: Mapping[str, Any]) -> list[int | str]:
@@ -118,12 +118,12 @@ def toml_file(path: Path) -> dict[str, Any]:
 
     Raises:
         DataError: if there is no such file.
-        SpecError: if it is not TOML, with the line.
+        SpecError: if it is not TOML, with the number of the line.
     """
     try:
         return parse_toml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist; give the path of a TOML file.") from None
+        raise DataError(f"{path} does not exist; pass the path of a TOML file.") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:

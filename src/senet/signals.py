@@ -1,7 +1,7 @@
-"""Being told to stop: the first signal asks, a second one insists; and children that neither miss it nor stay behind.
+"""Handling of stop signals: the first one asks to stop, a second one ends the process; children end with their parent.
 
-A training looks at a flag between two batches. Processes that start are kept from signals until they can heed them.
-A child ends with its parent: what it trains is safe in its last checkpoint, which is on the disk whole or not at all.
+A training checks a flag between two batches. Signals are blocked in processes that start until they can handle them.
+A child ends with its parent: its training resumes from the last checkpoint, which is written atomically.
 """
 
 import ctypes
@@ -25,14 +25,14 @@ __all__ = ["SIGNALS", "Stop", "end_with_parent", "held", "obey_parent", "stoppab
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 EXIT_CODES = {signal.SIGINT: 130}
 RESUMABLE = 75
-ECHO = 0.5  # seconds: torchrun and batch systems tell a process and its parent, which tells the process again
+ECHO = 0.5  # seconds: torchrun and batch systems signal a process and its parent, which signals the process again
 PR_SET_PDEATHSIG = 1  # of `prctl` in Linux
-STOPPING = b"senet: stopping: what trains is saved after its step; a second signal ends at once.\n"
+STOPPING = b"senet: stopping: runs in training are saved after their step; a second signal ends at once.\n"
 
 
 @dataclass
 class Stop:
-    """Whether a signal has asked this process to stop, and which."""
+    """The signal that asked this process to stop; 0 if there was none."""
 
     signal: int = 0
 
@@ -40,7 +40,7 @@ class Stop:
         return self.signal != 0
 
     def error(self, message: str) -> Interrupted:
-        """Make the error that ends the run: exit code 130 after Ctrl-C, 75 otherwise."""
+        """Return the error that ends the run: exit code 130 after Ctrl-C, 75 otherwise."""
         error = Interrupted(message)
         error.exit_code = EXIT_CODES.get(signal.Signals(self.signal) if self.signal else signal.SIGTERM, RESUMABLE)
         return error
@@ -51,14 +51,14 @@ _current: Stop | None = None
 
 @contextmanager
 def stoppable(*, announce: bool = False) -> Iterator[Stop]:
-    """Turn SIGINT, SIGTERM and SIGUSR1 into a flag that the training looks at.
+    """Turn SIGINT, SIGTERM and SIGUSR1 into a flag that the training checks.
 
     A second SIGINT or SIGTERM, half a second later or more, ends the process and its children at once. Within another
-    `stoppable` the flag is the outer one. In a thread that is not the main one signals cannot be caught: the flag then
-    stays down.
+    `stoppable`, the flag is the outer one. Signals can be handled in the main thread only: in other threads the flag is
+    never set.
 
     Args:
-        announce: acknowledge the first signal by a line on stderr.
+        announce: print a line on stderr at the first signal.
     """
     global _current
     if _current is not None:
@@ -92,10 +92,10 @@ def stoppable(*, announce: bool = False) -> Iterator[Stop]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold signals back while processes start; then they come through.
+    """Block signals while processes start, and deliver them afterwards.
 
-    A signal to the whole group would end a child, or the server that it is forked from, before it can heed signals,
-    and its parent would wait for a word that never comes. The children keep the signals blocked until they say else.
+    A signal to the whole group would end a child, or the server that it is forked from, before it can handle signals,
+    and its parent would wait forever for its answer. The children keep the signals blocked until they unblock them.
     """
     resource_tracker.ensure_running()  # before Python 3.12.3 its start would let the signals through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -106,14 +106,14 @@ def held() -> Iterator[None]:
 
 
 def end_with_parent(*, by_kernel: bool = True) -> None:
-    """End this child when its parent has ended, however that came.
+    """End this child process when its parent has ended for any reason.
 
-    On Linux the kernel kills a child of this very parent: a thread alone would wait while an operator or an import
-    holds Python's lock, and does not run at all while Python shuts down.
+    On Linux the kernel also kills the child: a thread alone would wait while an operator or an import holds the GIL,
+    and does not run while Python shuts down.
 
     Args:
-        by_kernel: whether the main thread of the parent started this child; the kernel would take the end of another
-            thread for that of the parent.
+        by_kernel: whether the main thread of the parent started this child; for the kernel, the end of the thread
+            that started it is the end of the parent.
     """
     if (parent := multiprocessing.parent_process()) is None:
         return
@@ -123,14 +123,14 @@ def end_with_parent(*, by_kernel: bool = True) -> None:
 
 
 def obey_parent(_: int = 0) -> None:
-    """Let the parent alone end this child by SIGTERM, although it holds signals back, and end it with its parent.
+    """End this child on SIGTERM from its parent, although it blocks signals, and when the parent has ended.
 
-    A parent that leaves while a child waits for work ends it so, and then waits for it: for ever, if the child did not
-    heed it. A signal to the whole group stays held back: the parent saves, and needs its children for that.
+    A parent that exits while a child waits for work terminates it and then waits for it: forever, if the child ignored
+    the signal. Signals to the whole group stay blocked: the parent saves its state, and needs its children for that.
     """
     if (parent := multiprocessing.parent_process()) is not None:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-        if hasattr(signal, "sigwaitinfo"):  # it tells who sent; macOS has none
+        if hasattr(signal, "sigwaitinfo"):  # it tells the sender; macOS lacks it
             threading.Thread(target=_heed, args=(parent.pid,), daemon=True).start()
 
 

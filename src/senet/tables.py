@@ -1,4 +1,4 @@
-"""Tables as lines of text: the one look of all commands and of results that print, as wide as there is room."""
+"""Lay out tables as lines of text that fit the terminal; all commands and printed results use it."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from senet.text import one_line
 
 __all__ = ["Layout", "cell_width", "layout", "room", "table", "wrapped"]
 
-NARROWEST = 18  # a column of words is not wrapped into less [letters]
+NARROWEST = 18  # smallest width that a column of words is wrapped to [letters]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Layout:
     Attributes:
         heads: lines of the headings; empty where every row is a list of its cells.
         body: lines below them, the rule included.
-        gone: headings of the columns that were left out for want of room.
+        gone: headings of the columns that were left out because the terminal is too narrow.
     """
 
     heads: tuple[str, ...]
@@ -30,8 +30,8 @@ class Layout:
 
     @property
     def note(self) -> str:
-        """What was left out, in words; empty if nothing was."""
-        return f"not shown for want of room: {', '.join(dict.fromkeys(self.gone))}" if self.gone else ""
+        """The sentence that names the columns that were left out; empty if there are none."""
+        return f"not shown, as the terminal is too narrow: {', '.join(dict.fromkeys(self.gone))}" if self.gone else ""
 
 
 def room() -> int | None:
@@ -44,7 +44,7 @@ def room() -> int | None:
 def table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[str] = (), spare: Sequence[str] = ()
 ) -> list[str]:
-    """Return a table as lines for the room there is; see `layout`."""
+    """Return a table as lines that fit the terminal, see `layout`."""
     width = room()
     found = layout(heads, rows, words=words, spare=spare, width=width)
     return [*found.heads, *found.body, *(wrapped(found.note, width) if found.note else ())]
@@ -58,14 +58,15 @@ def layout(
     spare: Sequence[str] = (),
     width: int | None = None,
 ) -> Layout:
-    """Lay a table out: spare columns are left out, then words wrapped, and at last every row becomes a list.
+    """Lay out a table: if it is too wide, leave out spare columns, then wrap words, then make each row a list.
 
     Args:
         heads: a heading for each column; one of several words takes two lines.
-        rows: a cell for each column; what cannot be seen in them is escaped.
-        words: headings of the columns that hold words and stand left, as the first column does; numbers stand right.
-        spare: headings of columns that can be left out, the first one first.
-        width: most letters of a line; None is any number.
+        rows: a cell for each column; invisible characters in them are escaped.
+        words: headings of columns that are aligned left and may be wrapped, as the first column is; others are
+            aligned right.
+        spare: headings of columns that may be left out, the first one first.
+        width: largest width of a line [letters]; None for no limit.
     """
     body = [[one_line(cell) for cell in row] for row in rows]
     left = {at for at, head in enumerate(heads) if at == 0 or head in words}
@@ -88,7 +89,7 @@ def layout(
 
 
 class _Columns:
-    """The widths of columns, and lines of cells in them."""
+    """The widths of the columns of a table, and its lines."""
 
     def __init__(self, heads: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int]) -> None:
         self.left = left
@@ -102,7 +103,7 @@ class _Columns:
         ]
 
     def gap(self, shown: Sequence[int], at: int) -> int:
-        """Return the letters before a column; words stand two behind numbers."""
+        """Return the spaces before a column: two before words that follow numbers, else one."""
         before = shown[shown.index(at) - 1] if at != shown[0] else None
         return 2 if at in self.left and before is not None and before not in self.left else 1
 
@@ -111,7 +112,7 @@ class _Columns:
         return sum(self.gap(shown, at) + sizes[at] for at in shown)
 
     def sizes(self, shown: Sequence[int], width: int | None) -> list[int] | None:
-        """Return the width of each column, the widest words wrapped first; None where they do not fit."""
+        """Return the width of each column, with the widest words wrapped first; None if they do not fit."""
         sizes = list(self.whole)
         while width is not None and self.width(shown, sizes) > width:
             wide = [at for at in shown if sizes[at] > self.least[at]]
@@ -123,7 +124,7 @@ class _Columns:
     def lines(
         self, shown: Sequence[int], sizes: Sequence[int], cells: Sequence[Sequence[str]], *, bottom: bool = False
     ) -> Iterator[str]:
-        """Write cells of several lines beside each other."""
+        """Yield the lines of a row whose cells may have several lines."""
         high = max(map(len, cells))
         for number in range(high):
             line = ""
@@ -136,7 +137,7 @@ class _Columns:
 
 
 def _lists(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
-    """Write every row as a list of its cells, for a terminal that has no room for a table."""
+    """Yield every row as a list of its cells, for a terminal that is too narrow for a table."""
     label = min(max((cell_width(head) for head in heads[1:]), default=0), max(8, width // 2 - 4))
     for first, *rest in rows:
         yield from wrapped(first, width)
@@ -161,7 +162,7 @@ def two_lines(head: str) -> list[str]:
 
 
 def cell_width(text: str) -> int:
-    """Return how many letters of a terminal a text takes: two for a letter of East Asia, none for an accent."""
+    """Return the width of a text on a terminal [letters]: two for an East Asian letter, none for an accent."""
     if text.isascii():
         return len(text)
     return sum(
@@ -170,12 +171,12 @@ def cell_width(text: str) -> int:
 
 
 def wrapped(text: str, width: int | None, *, indent: str = "") -> list[str]:
-    """Break a text between words into lines of at most `width` letters, within a word only where it is longer.
+    """Break a text between words into lines of at most `width` letters; longer words are broken, too.
 
     Args:
-        text: what is broken; spaces at its beginning stay.
-        width: most letters of a line; None breaks nothing.
-        indent: before all lines but the first.
+        text: the text; leading spaces are kept.
+        width: largest width of a line [letters]; None for no limit.
+        indent: indentation of all lines but the first.
     """
     if width is None or cell_width(text) <= width:
         return [text]

@@ -1,7 +1,7 @@
-"""Text from outside, made safe for where it goes: a terminal, Markdown, a cell of a spreadsheet, a command.
+"""Escape untrusted text for a terminal, Markdown, a cell of a spreadsheet, or a command.
 
-Titles, labels, class names, notes and paths come from files of others. Everything that prints or writes them passes
-one of the functions here, so that they are read as text: no control codes, no markup, no formula.
+Titles, labels, class names, notes and paths come from files. Code that prints or writes them calls one of the functions
+here, so that they are shown as text, without control codes, markup or formulas.
 """
 
 import codecs
@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 PLAIN = "senet.plain"
-"""Name of the error handler that writes what an encoding lacks in letters that it has."""
+"""Name of the error handler that replaces letters that an encoding lacks by similar ones in ASCII."""
 
-# What our own texts and tables use beyond ASCII, for terminals that have no more.
+# Replacements of the letters beyond ASCII that senet's own texts and tables use.
 _ASCII = {
     "±": "+-",
     "×": "x",
@@ -50,15 +50,15 @@ _ASCII = {
     "‘": "'",
     "’": "'",
 }
-# Letters that change the order or the look of others, or cannot be seen: Cc, Cf, Cs, Co, Cn, Zl, Zp.
+# Categories of letters that are invisible or change the order of others.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def one_line(text: object) -> str:
-    r"""Return a text as one line that a terminal can do nothing with but show: what cannot be seen is escaped.
+    r"""Return a text as one line with invisible and control characters escaped, safe for a terminal.
 
     Args:
-        text: anything that can be said; a line break becomes a visible `\n`.
+        text: any value; a line break becomes a visible `\n`.
 
     Example:
         >>> one_line("red \x1b[31m and\ntwo lines")
@@ -75,7 +75,7 @@ def _escaped(letter: str) -> str:
 
 
 def printable(text: object) -> str:
-    r"""Return a text of several lines, each as `one_line` has it.
+    r"""Return a text of several lines, each escaped by `one_line`.
 
     Example:
         >>> printable("a\x07\nb")
@@ -87,7 +87,7 @@ def printable(text: object) -> str:
 def markdown(text: object) -> str:
     r"""Return a text as one line of Markdown that shows just this text: no markup, link, image, HTML or row of a table.
 
-    Only what could be read as markup is escaped, so that usual labels and numbers stay as they are.
+    Only characters that could be read as markup are escaped, so that usual labels and numbers stay unchanged.
 
     Example:
         >>> markdown("SE | r=16 <script> [x](javascript:y) SE_all [+0.1, +0.2]")
@@ -102,7 +102,7 @@ def _inline(text: object) -> str:
     said = re.sub(r"&(?=#|\w+;)", "&amp;", said)
     said = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", said)
     said = re.sub(r"\](?=[(\[:])", r"\\]", said)
-    said = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", said)  # inside of a word it marks nothing
+    said = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", said)  # within a word it has no meaning
     said = said.replace("~~", r"\~\~")
     said = re.sub(r"(?i)\b(https?|ftp|xmpp|mailto):(?=\S)", r"\1&#58;", said)  # some readers make links of addresses
     said = re.sub(r"(?i)\bwww\.(?=\S)", "www&#46;", said)
@@ -110,14 +110,14 @@ def _inline(text: object) -> str:
 
 
 def _as_paragraph(said: str) -> str:
-    """Escape what has a meaning at the beginning of a line only: headings, quotes, lists, rules, definitions."""
+    """Escape markup of the beginning of a line: headings, quotes, lists, rules, definitions."""
     if re.match(r"[#>~=\[]|[-+](?=\s|$|[-+])|-{2,}", said):
         return "\\" + said
     return re.sub(r"^(\d{1,9})([.)])(?=\s|$)", r"\1\\\2", said)
 
 
 def code_span(text: object) -> str:
-    """Return a text as code in Markdown, with as long a fence as it needs; also within a cell of a table."""
+    """Return a text as a code span in Markdown, with a fence that is long enough; valid in a cell of a table, too."""
     said = one_line(" ".join(str(text).split())).replace("|", "\\|")
     fence = "`" * (1 + max(map(len, re.findall("`+", said)), default=0))
     gap = " " if not said or "`" in (said[0], said[-1]) else ""
@@ -125,12 +125,12 @@ def code_span(text: object) -> str:
 
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
-    """Write a table as Markdown; its cells are text.
+    """Return a table as Markdown; the text of its cells is escaped.
 
     Args:
         heads: a heading for each column.
         rows: a cell for each column.
-        words: columns of words, which stand left; those of numbers behind them stand right.
+        words: number of leading columns that are aligned left; the others are aligned right.
     """
     rule = ["---"] * words + ["---:"] * (len(heads) - words)
     lines = [[_inline(word) for word in heads], rule, *([_inline(word) for word in row] for row in rows)]
@@ -138,13 +138,13 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words
 
 
 def bullets(items: Sequence[str], *, sentences: bool = True) -> str:
-    """Write texts as a list in Markdown, by default as sentences; empty without items."""
+    """Return texts as a list in Markdown, by default as sentences; empty without items."""
     said = [f"{item[:1].upper()}{item[1:]}." if sentences else item for item in items]
     return "".join(f"- {markdown(item)}\n" for item in said)
 
 
 def csv_cell(text: str) -> str:
-    """Return a word for a cell of a CSV file that a spreadsheet does not take for a formula."""
+    """Return a text for a cell of a CSV file, quoted if a spreadsheet would read it as a formula."""
     said = one_line(text)
     return f"'{said}" if said[:1] in ("=", "+", "-", "@") else said
 
@@ -176,15 +176,15 @@ def file_name(text: str) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """Return a number with its word: `1 epoch`, `1,200 epochs`."""
+    """Return a number with a noun: `1 epoch`, `1,200 epochs`."""
     return f"{number:,} {word}{'' if number == 1 else 'es' if word.endswith('s') else 's'}"
 
 
 def command_line(words: Sequence[str]) -> str:
-    """Return a command as a reader elsewhere could type it: places of this machine are not theirs, nor passwords.
+    """Return a command for a report, without absolute paths and addresses, which may hold names and passwords.
 
     Args:
-        words: behind the name of the program.
+        words: arguments of the program.
 
     Example:
         >>> command_line(["run", "/home/me/s.toml", "--data-dir=/data", "-o/tmp/x", "--storage", "mysql://me:pw@host/db"])
@@ -208,7 +208,7 @@ def _anywhere(word: str) -> str:
 
 
 def _in_letters_it_has(error: UnicodeError) -> tuple[str, int]:
-    """Handle what an encoding lacks: by a likeness in ASCII, else by its escape."""
+    """Replace letters that an encoding lacks by similar ones in ASCII, else by an escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]

@@ -274,9 +274,9 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("compare", "--se", "plain"), 2, "add a design, e.g. --se standard"),
         (("compare", "--se", "plain", "--se=plain"), 2, "compares the plain network with itself"),
         (("train", "--epochs", "0"), 2, "epochs"),
-        (("cost", "a", "b"), 2, "cost --help` shows"),
+        (("cost", "a", "b"), 2, "cost --help` lists"),
         (("cost", "resnet20", "--sea", "plain"), 2, "No such option: --sea"),
-        (("cots",), 2, "Did you mean 'cost'? `senet --help` shows"),
+        (("cots",), 2, "Did you mean 'cost'? `senet --help` lists"),
         (("compare", "--seeds", "few"), 2, "--seeds"),
         (("cost", "se_resnet50"), 2, "use 'resnet50' with blocks, e.g. --se standard"),
         (("compare", "--model", "SEResNet20"), 2, "Did you mean resnet20 with --se standard?"),
@@ -472,7 +472,7 @@ def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there
     assert code == 6
     assert "0 of 1 missing" in out
     assert err.splitlines()[-1].startswith("senet: 1 of 2 runs failed; the first is resnet8 plain seed 0: ")
-    assert err.splitlines()[-1].endswith("add --retry-failed.")
+    assert err.splitlines()[-1].endswith("add retry_failed=true.")
     code, out, err = call("run", "try.toml", "-j", "1", "--json")
     assert (code, len(json.loads(out)["results"]), len(json.loads(out)["failed"])) == (6, 1, 1)
     code, _, err = call("run", "try.toml", "-j", "1")

@@ -30,7 +30,7 @@ def test_what_is_said_wins_over_what_the_folder_holds_and_without_both_it_is_the
 
 @pytest.mark.parametrize("said", [{"data": "digits"}, {"words": ["data.name=digits"]}, {"base": {"data": "digits"}}])
 def test_a_folder_beside_the_digits_is_refused(tmp_path, said):
-    with pytest.raises(UsageError, match="the digits come with senet"):
+    with pytest.raises(UsageError, match="the digits need no folder"):
         name_of(data_dir=tmp_path, **said)
 
 

@@ -95,15 +95,15 @@ def test_the_first_seeds_plan_what_a_difference_takes(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"seeds": "many"}, "--seeds many is not a whole number; give 1 to 1,000, or auto"),
+        ({"seeds": "many"}, "--seeds many is not a whole number; use 1 to 1,000, or auto"),
         ({"seeds": "0"}, "--seeds = 0 is out of range"),
         ({"seeds": "2.5"}, "--seeds 2.5 is not a whole number"),
         ({"max_seeds": 2}, "--max-seeds = 2 is out of range"),
         ({"margin": 0.0}, "--margin = 0.0 is out of range"),
         ({"margin": float("nan")}, "--margin = nan is out of range"),
         ({"detect": -1.0}, "--detect = -1.0 is out of range"),
-        ({"seeds": "auto", "detect": 0.5}, "give one"),
-        ({"seeds": "1", "detect": 0.5}, "--detect plans from the spread of the first seeds, 1 has none"),
+        ({"seeds": "auto", "detect": 0.5}, "leave one out"),
+        ({"seeds": "1", "detect": 0.5}, "--detect plans from the spread of the first seeds, and 1 has none"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(asked: dict[str, object], said: str) -> None:

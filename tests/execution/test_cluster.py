@@ -195,7 +195,7 @@ def test_a_node_with_other_code_is_refused_at_the_start(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("senet.execution.cluster.executor.source_digest", lambda: "other")
-    with pytest.raises(UsageError, match=r"^--cluster .*: node [\d.]+ has another version of senet than the driver; "):
+    with pytest.raises(UsageError, match=r"^cluster=.*: node [\d.]+ has another version of senet than the driver; "):
         list(execute(runs(2), Store(tmp_path), on(cluster)))
     assert not list(tmp_path.iterdir())
 
@@ -248,7 +248,7 @@ def test_a_run_that_fails_by_itself_lets_the_others_go_on(cluster: Any, tmp_path
 
 
 def test_no_cluster_at_an_address_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^--cluster 127.0.0.1:1: no Ray cluster answers .*start one"):
+    with pytest.raises(UsageError, match=r"^cluster=127.0.0.1:1: no Ray cluster answers .*start one"):
         list(execute(runs(1), Store(tmp_path), replace(SETUP, cluster="127.0.0.1:1")))
 
 

@@ -83,7 +83,7 @@ def test_columns_that_are_left_out_are_named(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "92")
     show_rows(HEADS, ROWS, spare=("s/run", "MACs", "p"))
-    assert "not shown for want of room: s/run, MACs" in capsys.readouterr().out
+    assert "not shown, as the terminal is too narrow: s/run, MACs" in capsys.readouterr().out
 
 
 def test_a_pipe_gets_the_whole_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,4 +113,4 @@ def test_a_fold_of_many_blocks_is_a_table_at_80_columns(
     )
     out = capsys.readouterr().out
     assert len([line for line in out.splitlines() if "blocks.3.0.se" in line and "conv_pwl" in line]) == 9
-    assert "not shown for want of room: kMAC, sd" in out
+    assert "not shown, as the terminal is too narrow: kMAC, sd" in out

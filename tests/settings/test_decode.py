@@ -204,7 +204,7 @@ def test_a_file_that_is_not_toml_is_refused_with_the_place(tmp_path: Path, conte
 
 
 def test_a_missing_file_and_a_folder_are_errors_of_data(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none\.toml does not exist; give the path of a TOML file"):
+    with pytest.raises(DataError, match=r"none\.toml does not exist; pass the path of a TOML file"):
         settings.toml_file(tmp_path / "none.toml")
     with pytest.raises(DataError, match="cannot be read: "):
         settings.toml_file(tmp_path)

@@ -97,7 +97,7 @@ def test_a_step_that_reads_a_value_back_is_refused_with_the_way_out() -> None:
     ((x, y),) = load(DATA).train.to("cuda").batches([(torch.arange(64), 0)], augment=None, device="cuda")
     for number in range(WARM_UP):
         trained.step(x, y, lr=0.1, total=64, seed=number)
-    with pytest.raises(SenetError, match="leave out --graph"):
+    with pytest.raises(SenetError, match="leave out graph=true"):
         trained.step(x, y, lr=0.1, total=64, seed=WARM_UP)
 
 

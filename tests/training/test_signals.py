@@ -186,7 +186,7 @@ def test_a_signal_to_the_group_waits_for_workers_that_come_from_a_fork_server(ph
     _, said = process.communicate(timeout=patient(60))
     assert process.returncode == 75, said
     *_, first, second = said.splitlines()
-    assert first == "senet: stopping: what trains is saved after its step; a second signal ends at once."
+    assert first == "senet: stopping: runs in training are saved after their step; a second signal ends at once."
     assert second.startswith(f"senet: {folder}: stopped and saved; the same command goes on from here. (")
     assert not left_of(members)
 

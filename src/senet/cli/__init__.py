@@ -1,4 +1,4 @@
-"""The command line. This module is light, so that Ctrl-C is heeded from the first moment on."""
+"""The command line. This module imports little, so that Ctrl-C is handled from the first moment."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ STOPPED = "senet: stopped by Ctrl-C; the same command starts again.\n"
 
 
 def main() -> None:
-    """Run the command line; every error that a user can mend, and Ctrl-C, is one line and an exit code."""
+    """Run the command line; every error that a user can correct, and Ctrl-C, is one line and an exit code."""
     before = signal.getsignal(signal.SIGINT)
     _set(_interrupt)
     try:
@@ -29,12 +29,12 @@ def main() -> None:
 
 
 def _set(handler: Handler) -> None:
-    if threading.current_thread() is threading.main_thread():  # elsewhere Python allows none
+    if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
         signal.signal(signal.SIGINT, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise `KeyboardInterrupt`; while a module is imported, which may swallow or disguise it, leave at once."""
+    """Raise `KeyboardInterrupt`; during an import, which may catch it, exit at once."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             os.write(2, STOPPED.encode())

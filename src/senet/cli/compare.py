@@ -1,4 +1,4 @@
-"""`senet compare`: plain against designs, seed by seed."""
+"""`senet compare`: train a network plain and with designs, seed by seed."""
 
 from functools import partial
 from pathlib import Path

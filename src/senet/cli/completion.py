@@ -4,34 +4,34 @@ __all__ = ["complete_data", "complete_design", "complete_model", "complete_recip
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Return the networks of the zoo that start so."""
+    """Return the networks of the zoo that start with the typed text."""
     from senet.reports.zoo_costs import COSTS
 
     return [name for name in COSTS if name.startswith(incomplete)]
 
 
 def complete_data(incomplete: str) -> list[str]:
-    """Return the data sets that start so."""
+    """Return the data sets that start with the typed text."""
     from senet.cli.run_settings import DEFAULTS
 
     return [name for name in DEFAULTS if name.startswith(incomplete)]
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Return the recipes that start so."""
+    """Return the recipes that start with the typed text."""
     from senet.experiments.recipe import RECIPES
 
     return [name for name in RECIPES if name.startswith(incomplete)]
 
 
 def complete_design(incomplete: str) -> list[str]:
-    """Return the variants that start so."""
+    """Return the variants that start with the typed text."""
     from senet.spec import VARIANTS
 
     return [name for name in ("plain", *VARIANTS) if name.startswith(incomplete)]
 
 
 def complete_strategy(incomplete: str) -> list[str]:
-    """Return the strategies of a search that start so."""
+    """Return the strategies of a search that start with the typed text."""
     names = ("greedy", "grid", "random", "tpe", "nsga2", "shared")
     return [name for name in names if name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""`senet cost`: parameters and multiply-adds."""
+"""`senet cost`: count parameters and multiply-adds."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`senet eval`: exact counts over a test set."""
+"""`senet eval`: test a network on all test images."""
 
 from dataclasses import asdict
 from pathlib import Path

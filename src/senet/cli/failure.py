@@ -1,4 +1,4 @@
-"""How a command fails: one line that says the way out, and an exit code; nothing that it prints is obeyed."""
+"""Errors and warnings of a command as one line each, without control codes, and the exit code."""
 
 import contextlib
 import io
@@ -13,15 +13,15 @@ __all__ = ["in_one_line", "show_warning", "write_in_letters_there_are"]
 
 
 def write_in_letters_there_are() -> None:
-    """Let the standard streams write what their encoding lacks in letters that it has, instead of failing."""
+    """Let the standard streams replace letters that their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            with contextlib.suppress(OSError, ValueError):  # closed or detached: then nothing is written to it
+            with contextlib.suppress(OSError, ValueError):  # closed or detached: nothing is written to it
                 stream.reconfigure(errors=PLAIN)
 
 
 def in_one_line(error: Exception) -> tuple[str, int]:
-    """Say an error in one line, and give the exit code; nothing is left to say where the help was printed."""
+    """Return an error as one line, and its exit code; the line is empty if the help was printed instead."""
     if isinstance(error, SenetError):
         said = f"{error}" + "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         return one_line(said), error.exit_code
@@ -31,7 +31,7 @@ def in_one_line(error: Exception) -> tuple[str, int]:
         if not said:  # no command was given: the help is printed
             return "", 2
         end = "" if said.endswith("?") else ";"
-        return f"{one_line(said)}{end} `{asked.command_path if asked else 'senet'} --help` shows what there is.", 2
+        return f"{one_line(said)}{end} `{asked.command_path if asked else 'senet'} --help` lists the options.", 2
     if isinstance(error, typer.Abort):
         error = error.__cause__ if isinstance(error.__cause__, Exception) else error
     first = next((line for line in str(error).splitlines() if line.strip()), "no message")
@@ -43,5 +43,5 @@ def in_one_line(error: Exception) -> tuple[str, int]:
 
 
 def show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """Print a warning as one line; takes the place of `warnings.showwarning`."""
+    """Print a warning as one line; replaces `warnings.showwarning`."""
     print(f"senet: warning: {one_line(' '.join(str(message).split()))}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`senet report`: a study from the results that exist."""
+"""`senet report`: print a study from the results that exist."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

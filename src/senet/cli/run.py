@@ -1,4 +1,4 @@
-"""`senet run`: train what a study lacks."""
+"""`senet run`: train the missing runs of a study."""
 
 from functools import partial
 from pathlib import Path

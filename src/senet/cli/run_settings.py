@@ -1,4 +1,4 @@
-"""From flags and words to the values of a run or a study: flags over a file, words over flags."""
+"""The values of a run or a study from options and words: options over a file, words over options."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULTS", "asked_study", "asked_values", "check_models", "defaults", "made_run", "report_folder"]
 
-DEFAULTS = {  # data: (network, recipe, designs) of `compare` and `train` where nothing else is said
+DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
     "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
     "cifar10": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
     "cifar100": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
@@ -26,7 +26,7 @@ IMAGES = {"digits": (1, 8), "cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3,
 
 
 def defaults(data: object) -> tuple[str, str, tuple[str, ...]]:
-    """Give network, recipe and designs of a data set; a name that is not known is refused where it is decoded."""
+    """Return the default network, recipe and designs of a data set; unknown names are refused when they are decoded."""
     return DEFAULTS.get(data, DEFAULTS["cifar10"]) if isinstance(data, str) else DEFAULTS["cifar10"]
 
 
@@ -45,28 +45,28 @@ def asked_values(
     pretrained: bool = False,
     base: Any = None,
 ) -> dict[str, Any]:
-    """Put flags and words over a base; what nobody said comes from the data set's defaults.
+    """Put options and words over a base; the rest comes from the defaults of the data set.
 
     Args:
-        words: `NAME=VALUE`, which win over flags and base.
-        data: name of the data set; here and below None leaves what the base says.
-        data_dir: where the set lies. It says which set it is where nothing else does; without it, that is the digits.
+        words: `NAME=VALUE`, which win over options and base.
+        data: name of the data set; here and below None leaves the value of the base.
+        data_dir: folder of the data set; its contents tell which set it is if nothing else does. None for the digits.
         model: name of the network.
         epochs: passes over the training images.
         batch_size: images of one step.
         lr: learning rate before the schedule.
         recipe: name of a recipe.
         se: a design.
-        weights: where the network starts.
+        weights: weights to start from.
         pretrained: start from the weights that a library has for its network.
-        base: values of a file, of which nothing is known.
+        base: values of a file, not yet checked.
 
     Returns:
-        What `decoding.run` takes.
+        The argument of `decoding.run`.
 
     Raises:
-        UsageError: if `se.NAME=VALUE` meets several designs, or weights are given twice.
-        SpecError: if a word is no assignment.
+        UsageError: if `se.NAME=VALUE` would change several designs, or weights are given twice.
+        SpecError: if a word is not an assignment.
     """
     from senet import settings
     from senet.experiments import decoding
@@ -81,7 +81,7 @@ def asked_values(
         asked["model"] = model or network
     if pretrained:
         if weights is not None:
-            raise UsageError(f"--pretrained and --weights {weights}: both say where the network starts; give one.")
+            raise UsageError(f"--pretrained and --weights {weights} contradict each other; leave one out.")
         weights = "pretrained"
     if weights is not None:
         asked["weights"] = weights
@@ -96,7 +96,7 @@ def asked_values(
     if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
         old = decoding.se_designs(asked.pop("se", "standard"))
         if len(old) != 1:
-            raise UsageError("se.NAME=VALUE changes a single design; write the designs out with --se.")
+            raise UsageError("se.NAME=VALUE changes one design, and there are several; write them out with --se.")
         changes["se"] = settings.merge(asdict(old[0]), changes["se"])
     return settings.merge(asked, changes)
 
@@ -109,7 +109,7 @@ def _of_images(preset: str) -> dict[str, Any]:
 
 
 def made_run(asked: dict[str, Any]) -> "Run":
-    """Decode a run and fill in what its network and its weights say, see `senet.networks.stated.stated`."""
+    """Decode a run and fill in what its network and its weights define, see `senet.networks.stated.stated`."""
     from senet.experiments import decoding
     from senet.networks.stated import stated
 
@@ -117,7 +117,7 @@ def made_run(asked: dict[str, Any]) -> "Run":
 
 
 def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any]:
-    """Name the data set: as it is said, else as the folder shows, else the digits; and which folder of images it is."""
+    """Name the data set: as given, else by the contents of the folder, else the digits; identify a folder of images."""
     words = changes.get("data", {})
     named = words.get("name", said.get("name")) if isinstance(words, Mapping) else None
     if data_dir is None:
@@ -125,14 +125,14 @@ def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path
     from senet.data.dataset_detection import identity, recognise
 
     if named == "digits":
-        raise UsageError(f"--data-dir {data_dir}: the digits come with senet; leave the folder or the digits out.")
+        raise UsageError(f"--data-dir {data_dir}: the digits need no folder; leave out --data-dir or digits.")
     name = named or recognise(data_dir)
     known = {"folder": identity(data_dir)} if name == "folder" and data_dir.is_dir() else {}
     return {**known, **said, "name": name}
 
 
 def asked_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":
-    """Read a study with the changes that were asked for."""
+    """Read a study with changes."""
     from senet.experiments import decoding
     from senet.experiments.study import read_study
 
@@ -141,7 +141,7 @@ def asked_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":
 
 
 def _stated_row(run: "Run") -> "Run":
-    """Fill in a run of a study; one of the zoo with fresh weights says everything itself, and needs no torch."""
+    """Fill in a run of a study; one of the zoo with fresh weights is complete, and needs no torch."""
     from senet.experiments.run import Run
 
     plain = Run()
@@ -153,12 +153,12 @@ def _stated_row(run: "Run") -> "Run":
 
 
 def report_folder(study_file: Path, study: "Study") -> Path:
-    """Give the place of a study's committed report."""
+    """Return the folder of a study's committed report."""
     return study_file.parent / "reports" / study.name
 
 
 def check_models(study: "Study") -> None:
-    """Build every network of a study on no device: a design that does not fit is known before the first step."""
+    """Build every network of a study without memory, so that a design that does not fit is refused before training."""
     from senet.networks.outline import outline
 
     for row in study.rows:

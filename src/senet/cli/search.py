@@ -1,4 +1,4 @@
-"""`senet search`: from a space of designs to a choice."""
+"""`senet search`: choose a design from a space."""
 
 import sys
 from functools import partial

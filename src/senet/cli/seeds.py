@@ -1,4 +1,4 @@
-"""How many seeds a study gets: a fixed number, as many as its first results ask for, or until all is decided."""
+"""The number of seeds of a study: fixed, planned from its first results, or extended until all designs are decided."""
 
 import os
 import sys
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PlannedSeeds", "Repeats", "SeedPlan", "seed_plan"]
 
-PILOT = 3  # seeds from which --detect plans, where no number is given
+SEEDS = "Seeds"  # panel of the help
+PILOT = 3  # default number of seeds that --detect plans from
 
 Results = tuple["dict[Run, Result]", "list[Failed]"]
 Train = Callable[["Study", "dict[Run, Result]"], Results]
@@ -29,14 +30,14 @@ Train = Callable[["Study", "dict[Run, Result]"], Results]
 
 @dataclass(frozen=True, kw_only=True)
 class SeedPlan:
-    """How a study gets its seeds.
+    """The rule that decides how many seeds a study gets.
 
     Attributes:
-        seeds: of each row; those that it starts with, if more may follow; None for those of the study.
-        auto: go on in looks until every design is decided.
-        most: where looks and plans end.
-        detect: difference that the seeds shall show [points]; None for a number that is fixed.
-        margin: smallest difference that matters [points]; None for the study's own.
+        seeds: number of seeds of each row, or the first ones if more may follow; None for those of the study.
+        auto: add seeds, look by look, until every design is decided.
+        most: largest number of seeds of looks and plans.
+        detect: difference that the seeds have to show [percentage points]; None for a fixed number.
+        margin: smallest difference that matters [percentage points]; None for that of the study.
     """
 
     seeds: int | None
@@ -58,31 +59,31 @@ class SeedPlan:
 
     @property
     def open(self) -> bool:
-        """Whether results decide how many seeds there are."""
+        """Whether the number of seeds depends on results."""
         return self.auto or self.detect is not None
 
     @property
     def changes(self) -> bool:
-        """Whether a study gets other seeds than its own."""
+        """Whether a study gets seeds other than its own."""
         return self.open or self.seeds is not None
 
     def belongs(self, study: "Study") -> "Callable[[Run], bool]":
-        """Return what tells whether a run is one that the study may come to have."""
+        """Return a function that tells whether a run may be part of the study."""
         most = max(self.most, len(study.seeds)) if self.open else len(study.seeds)
         return frozenset(study.repeated(most).runs()).__contains__
 
     def carry_out(
         self, study: "Study", train: Train, *, quiet: bool
     ) -> "tuple[Study, dict[Run, Result], list[Failed]]":
-        """Train a study with as many seeds as it takes.
+        """Train a study with the number of seeds that the rule asks for.
 
         Args:
             study: as `applied` returns it.
-            train: trains what a study lacks beside the results that are known, and returns all of them.
+            train: function that trains the missing runs of a study and returns all results.
             quiet: print nothing about the looks.
 
         Returns:
-            The study with its last seeds, the results there are, and the runs that failed.
+            The study with its last seeds, the results, and the runs that failed.
         """
         from senet.experiments.summary import summarize
 
@@ -99,7 +100,7 @@ class SeedPlan:
         return study, results, failed
 
     def _next(self, study: "Study", lines: "Sequence[Line]") -> tuple[int, str]:
-        """Return how many seeds to go on to, the present number for an end, and a sentence about it."""
+        """Return the next number of seeds, or the present one to end, and a sentence that explains it."""
         now = len(study.seeds)
         if study.looks:
             return _next_look(study, lines)
@@ -129,14 +130,25 @@ class Repeats:
         typer.Option(
             "--seeds",
             "-n",
-            help="Repetitions of every design, or auto: go on until every design is decided",
             metavar="N",
+            rich_help_panel=SEEDS,
+            help="Repetitions of every design with the same seeds, or auto: add seeds until every design is decided. "
+            "Default: 5, or those of the study.",
         ),
     ] = None
-    max_seeds: Annotated[int, typer.Option("--max-seeds", help="Where --seeds auto and --detect end")] = 20
+    max_seeds: Annotated[
+        int,
+        typer.Option(
+            "--max-seeds", metavar="N", rich_help_panel=SEEDS, help="Most seeds of --seeds auto and of --detect."
+        ),
+    ] = 20
     margin: Annotated[
-        float | None, typer.Option("--margin", help="Smallest difference that matters [points]; default 0.5")
-    ] = None
+        float | None,
+        typer.Option(
+            "--margin", metavar="POINTS", rich_help_panel=SEEDS,
+            help="The smallest difference that matters [percentage points]. Default: 0.5, or that of the study.",
+        ),
+    ] = None  # fmt: skip
 
     def plan(self) -> SeedPlan:
         """Check the options, see `seed_plan`."""
@@ -152,14 +164,15 @@ class Repeats:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSeeds(Repeats):
-    """The same of a command that trains."""
+    """Options of a command that also trains the repetitions."""
 
     detect: Annotated[
         float | None,
         typer.Option(
             "--detect",
-            help="Take as many seeds as show a difference of this many points in 4 of 5 cases",
             metavar="POINTS",
+            rich_help_panel=SEEDS,
+            help="Train as many seeds as it takes to show a difference of this size in 4 of 5 cases.",
         ),
     ] = None
 
@@ -174,7 +187,7 @@ def _next_look(study: "Study", lines: "Sequence[Line]") -> tuple[int, str]:
     if now == study.looks[-1]:
         return now, f"{said}undecided: {names}; --max-seeds {now} ends here"
     if now > study.looks[0] and not any(line.verdict is not None and line.verdict.more_seeds for line in undecided):
-        return now, f"{said}undecided: {names}; more seeds will not tell"
+        return now, f"{said}undecided: {names}; more seeds would not decide them"
     following = next(look for look in study.looks if look > now)
     return following, f"{said}undecided: {names}; going on to {following} seeds"
 
@@ -182,10 +195,10 @@ def _next_look(study: "Study", lines: "Sequence[Line]") -> tuple[int, str]:
 def seed_plan(
     *, seeds: str | None, max_seeds: int, margin: float | None = None, detect: float | None = None
 ) -> SeedPlan:
-    """Check what was asked for about seeds.
+    """Check the options about seeds.
 
     Raises:
-        UsageError: if a number is out of range, or --seeds auto and --detect meet.
+        UsageError: if a number is out of range, or --seeds auto is combined with --detect.
     """
     auto = seeds is not None and seeds.strip().lower() == "auto"
     number = None
@@ -193,7 +206,7 @@ def seed_plan(
         try:
             number = int(seeds)
         except ValueError:
-            raise UsageError(f"--seeds {seeds} is not a whole number; give 1 to 1,000, or auto.") from None
+            raise UsageError(f"--seeds {seeds} is not a whole number; use 1 to 1,000, or auto.") from None
         check_flags(seeds=number)
     check_flags(max_seeds=max_seeds)
     if margin is not None:
@@ -201,9 +214,11 @@ def seed_plan(
     if detect is not None:
         check_flags(detect=detect)
         if auto:
-            raise UsageError("--seeds auto goes on until every design is decided, --detect plans a number; give one.")
+            raise UsageError("--seeds auto and --detect contradict each other; leave one out.")
         if number is None:
             number = min(PILOT, max_seeds)
         if number < 2:
-            raise UsageError(f"--detect plans from the spread of the first seeds, {number} has none; give --seeds 3.")
+            raise UsageError(
+                f"--detect plans from the spread of the first seeds, and {number} has none; use --seeds 3."
+            )
     return SeedPlan(seeds=number, auto=auto, most=max_seeds, detect=detect, margin=margin)

@@ -1,4 +1,4 @@
-"""`senet train`: one network."""
+"""`senet train`: train one network."""
 
 import os
 from pathlib import Path

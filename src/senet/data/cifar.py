@@ -55,7 +55,7 @@ def read_cifar(spec: DataSpec, root: Path | None, *, bad: UnreadableImages, down
         remedy = (
             f"{packed} is still packed: run tar -xzf {archive} in its folder."
             if packed
-            else f"Name its folder (--data-dir), download it (--download), or unpack {cifar.url} there."
+            else f"Name its folder (--data-dir), download it (download=true), or unpack {cifar.url} there."
         )
         layouts = (f"{cifar.python}/{cifar.train[0]}", f"{cifar.binary}/{cifar.binary_train[0]}", "train-*.parquet")
         raise missing(cifar.title, places, layouts, remedy=remedy)

@@ -108,7 +108,7 @@ class Files:
             loaded = iter(loader)  # starts the workers
         for (indices, seed), (x, problem) in zip(plan, loaded, strict=True):
             if problem:
-                raise DataError(f"unreadable image: {problem}. Repair or delete it, or skip it (--on-bad-image skip).")
+                raise DataError(f"unreadable image: {problem}. Repair or delete it, or skip it (on_bad_image=skip).")
             x = x.to(device, non_blocking=True)
             y = self.labels.index_select(0, indices.cpu()).to(device)
             yield finish(x, self.normalize, augment=augment, seed=seed), y

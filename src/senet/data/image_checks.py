@@ -68,7 +68,7 @@ class UnreadableImages:
         if self.policy == "skip":
             return (f"{number} skipped: {', '.join(map(printable, names[:_SHOWN]))}{more}",)
         listed = ", ".join(f"{printable(name)} ({self.found[name]})" for name in names[:_SHOWN])
-        raise DataError(f"{number}: {listed}{more}. Repair or delete them, or skip them (--on-bad-image skip).")
+        raise DataError(f"{number}: {listed}{more}. Repair or delete them, or skip them (on_bad_image=skip).")
 
 
 @dataclass(frozen=True)

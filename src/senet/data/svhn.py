@@ -50,7 +50,7 @@ def read_svhn(spec: DataSpec, root: Path | None, *, download: bool) -> Data:
             "SVHN",
             places,
             SVHN_FILES,
-            remedy=f"Name its folder (--data-dir), download it (--download), or get both from {_ADDRESS}.",
+            remedy=f"Name its folder (--data-dir), download it (download=true), or get both from {_ADDRESS}.",
         )
     elif absent:
         raise DataError(f"{folder} is an incomplete SVHN: {absent[0]} is missing; get {_ADDRESS}/{absent[0]}.")

@@ -50,7 +50,7 @@ def open_executor(trainer: RunTrainer, wanted: int, root: Path) -> AbstractConte
         try:
             from senet.execution.cluster.executor import ClusterExecutor
         except ImportError:
-            raise not_installed("--cluster", "ray", extra="cluster") from None
+            raise not_installed("cluster=...", "ray", extra="cluster") from None
         return ClusterExecutor(trainer, wanted, root=root, address=setup.cluster, per_gpu=setup.per_gpu)
     jobs = min(setup.jobs, wanted)
     return LocalExecutor(trainer) if jobs == 1 and not setup.gpus else ProcessExecutor(trainer, jobs, gpus=setup.gpus)

@@ -27,7 +27,7 @@ def cautions(study: Study, lines: Sequence[Line]) -> list[str]:
     if absent := len(set(wanted) - present):
         found.append(
             "half done: " * bool(present) + f"{absent} of {len(wanted)} runs are missing, and no verdict is final; the "
-            "same command trains them (failed ones: --retry-failed)"
+            "same command trains them (failed ones: retry_failed=true)"
         )
     return found
 

@@ -102,7 +102,7 @@ def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
         except SpecError as error:
             raise SpecError(f"{place}.{error}") from None
     if isinstance(words, Sequence):
-        if any(isinstance(word, Sequence) and not isinstance(word, str) for word in words):
+        if place.count("[") >= DEEPEST:
             raise SpecError(f"{place} is nested too deeply; give a name, a table or a list of tables.")
         return tuple(s for i, word in enumerate(words) for s in se_designs(word, place=f"{place}[{i}]"))
     raise SpecError(f"{place} = {shown(words)} is not a design; give a name, a table or a list of tables.")

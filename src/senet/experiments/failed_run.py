@@ -95,7 +95,7 @@ def failures(failed: Sequence[Failed], of: int) -> RunFailed:
     run = first.run
     error = RunFailed(
         f"{len(failed)} of {of} runs failed; the first is {run.model} {run.design} seed {run.seed}: {first.reason} "
-        "To train them again, add --retry-failed."
+        "To train them again, add retry_failed=true."
     )
     error.exit_code = first.exit_code
     return error

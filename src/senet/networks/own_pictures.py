@@ -110,7 +110,7 @@ class Pictures:
             loaded = iter(loader)  # starts the workers
         for (indices, _), (x, problem) in zip(plan, loaded, strict=True):
             if problem:
-                raise DataError(f"unreadable image: {problem}. Repair or delete it, or use --on-bad-image skip.")
+                raise DataError(f"unreadable image: {problem}. Repair or delete it, or use on_bad_image=skip.")
             yield x.to(device), self.labels[indices].to(device)
 
 

@@ -199,7 +199,7 @@ def show_records(records: Sequence[Mapping[str, object]], *, spare: Sequence[str
 
     Args:
         records: fields by their headings.
-        spare: headings of fields that can be left out for want of room, the first one first.
+        spare: headings of fields that may be left out on a narrow terminal, the first one first.
     """
     rows = [[f"{v:,}" if isinstance(v, int) else str(v) for v in record.values()] for record in records]
     heads = list(records[0])

@@ -83,7 +83,7 @@ def _whither(block: FoldedBlock) -> str:
 def remarks(folded: Folded) -> list[str]:
     """Return the notes of a fold with the names that things have on the command line."""
     return [
-        note.replace("sure=False", "--measured").replace("give `test`", "give a test split") for note in folded.notes
+        note.replace("sure=False", "measured=true").replace("give `test`", "give a test split") for note in folded.notes
     ]
 
 

@@ -71,7 +71,7 @@ def capture(take: Step, x: Tensor, y: Tensor) -> tuple[Callable[[], None], Tenso
         raise
     except RuntimeError as error:
         why = str(error).strip().partition("\n")[0]
-        raise SenetError(f"the training step of this network cannot be recorded ({why}); leave out --graph.") from error
+        raise SenetError(f"this network's training step cannot be recorded ({why}); leave out graph=true.") from error
     return graph.replay, loss
 
 
@@ -87,12 +87,12 @@ def refuse_unrecordable(model: nn.Module, device: torch.device, *, processes: in
         UsageError: with the reason.
     """
     if device.type != "cuda":
-        raise UsageError(f"--graph records a training step on a GPU, and the device is {device}; leave it out.")
+        raise UsageError(f"graph=true records a training step on a GPU, and the device is {device}; leave it out.")
     if processes > 1:
-        raise UsageError(f"--graph records the step of one process, and {processes} train together; leave it out.")
+        raise UsageError(f"graph=true records the step of one process, and {processes} train together; leave it out.")
     for name, module in model.named_modules():
         if isinstance(module, NORMS) and module.momentum is None:
-            raise UsageError(f"--graph cannot record {name}: its momentum None counts steps on the CPU; leave it out.")
+            raise UsageError(f"graph=true cannot record {name}: momentum None counts steps on the CPU; leave it out.")
 
 
 def _aside(take: Step, x: Tensor, y: Tensor) -> Tensor:

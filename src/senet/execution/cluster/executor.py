@@ -87,8 +87,8 @@ class ClusterExecutor:
             self._examine_all()
             if not self._capacity():
                 raise UsageError(
-                    f"--cluster {self._address}: no node has {_in_words(self._needs)} for a run; lower --threads or "
-                    "--workers, or add nodes."
+                    f"cluster={self._address}: no node has {_in_words(self._needs)} for a run; lower threads or "
+                    "workers, or add nodes."
                 )
             self._stack = stack.pop_all()
         return self
@@ -151,7 +151,7 @@ class ClusterExecutor:
         except TaskCancelledError:
             return Interrupted(f"{folder}: stopped before the run began.")
         except OutOfMemoryError:
-            reason = "its node ran out of memory; train fewer runs per node with a larger --threads, or --per-gpu 1"
+            reason = "its node ran out of memory; train fewer runs per node with more threads, or per_gpu=1"
         except WorkerCrashedError:
             reason = f"its process ended {RETRIES + 1} times; see Ray's logs for the reason"
         except RayError as error:
@@ -167,7 +167,7 @@ class ClusterExecutor:
             self._checked = -CHECK_EVERY
             warnings.warn(f"a node is excluded: {refused.reason}", stacklevel=2)
         if not self._capacity():
-            raise UsageError(f"--cluster {self._address}: no node can train: {refused.reason}")
+            raise UsageError(f"cluster={self._address}: no node can train: {refused.reason}")
 
     def _capacity(self) -> int:
         """Return the number of runs that fit on all living nodes that are not excluded."""
@@ -198,7 +198,7 @@ class ClusterExecutor:
             reasons = [f"a node cannot run senet: {first}; install the same commit on all nodes."]
         if reasons:
             more = f" ({len(reasons)} of {len(nodes)} nodes)" if len(nodes) > 1 else ""
-            raise UsageError(f"--cluster {self._address}: {reasons[0]}{more}")
+            raise UsageError(f"cluster={self._address}: {reasons[0]}{more}")
 
 
 def _connect(address: str) -> None:
@@ -216,8 +216,8 @@ def _connect(address: str) -> None:
     except (OSError, RayError, ValueError, RuntimeError) as error:
         first = _first_line(error)
         raise UsageError(
-            f"--cluster {address}: no Ray cluster answers ({first}); start one (`ray start --head`), or use "
-            "--cluster local."
+            f"cluster={address}: no Ray cluster answers ({first}); start one (`ray start --head`), or use "
+            "cluster=local."
         ) from error
     finally:
         if in_main:
