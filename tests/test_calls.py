@@ -34,7 +34,7 @@ VALUES = [SESpec, Optim, Schedule, Recipe, Augment, DataSpec, Run]
         (lambda: senet.insert(None, SESpec(), "layer1.*"), r"insert\(..., at='layer1.\*'\)"),
         (lambda: senet.cost(None, (1, 3, 32, 32)), r"cost\(..., shape=\(1, 3, 32, 32\)\)"),
         (lambda: senet.fold(None, [], None), r"fold\(..., .*=None\)"),
-        (lambda: senet.SqueezeExcite(64, SESpec(), 2), r"SqueezeExcite\(..., 2\): the options go by name"),
+        (lambda: senet.SqueezeExcite(64, SESpec(), 2), r"SqueezeExcite\(..., 2\): pass options by name"),
     ],
 )
 def test_a_call_that_does_not_fit_is_one_line(call: Any, said: str) -> None:
