@@ -27,7 +27,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"modle": "resnet20"},
         "modle",
-        "is not known; choose one of: at, data, model, model_hash, recipe, se, seed, weights, weights_hash. Did you mean 'model'?",
+        "recipe, se, seed, weights, weights_hash. Did you mean 'model'?",
     ),
     ({"epochs": 3}, "epochs", "is not known"),
     ({"data": {"nam": "digits"}}, "data.nam", "Did you mean 'name'?"),
