@@ -39,6 +39,8 @@ class Command(TyperCommand):
         Raises:
             UsageError: if `--se` is given more than once where one design is taken; typer would use the last one.
         """
+        if ctx.resilient_parsing:  # completion of an unfinished command
+            return super().parse_args(ctx, args)
         designs = sum(arg == "--se" or arg.startswith("--se=") for arg in args)
         if designs > 1 and not any(one.name == "se" and getattr(one, "multiple", False) for one in self.params):
             raise UsageError(

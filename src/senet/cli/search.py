@@ -63,6 +63,7 @@ def search(
     from senet.execution.executors import load_cached
     from senet.execution.store import Store
     from senet.experiments import decoding
+    from senet.files.atomic import ensure_writable
     from senet.reports.console import Board
     from senet.reports.search_report import findings_dict, write_report
     from senet.reports.search_terminal import show_search
@@ -82,6 +83,7 @@ def search(
     else:
         setup = make_setup(settings, data_dir=data_dir, device=device, jobs=jobs, gpus=gpus)
         folder = folder_for_report(folder, space.owns, chosen=output is not None)
+        ensure_writable(runs)
         lists = lists_beside(folder)
         warn_without_figures()
         found = run_search(

@@ -53,8 +53,10 @@ def train_all(
     from senet.execution.store import Store
     from senet.experiments.failed_run import Failed
     from senet.experiments.result import Result
+    from senet.files.atomic import ensure_writable
     from senet.reports.console import Board
 
+    ensure_writable(runs)
     wanted, store = [run for run in study.runs() if run not in known], Store(runs, lists=lists)
     results = dict(known)
     failed: list[Failed] = []
@@ -83,11 +85,13 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, quiet: bool) -> "
         quiet: show no progress.
     """
     from senet.execution.executors import RunTrainer, load_cached
+    from senet.files.atomic import ensure_writable
     from senet.reports.console import Board
     from senet.signals import stoppable
     from senet.training.run_folder import read_result
 
     leads = os.environ.get("RANK", "0") == "0"
+    ensure_writable(folder.parent)
     load_cached(planned.data, setup)  # where Ctrl-C still ends at once
     if leads and not quiet and read_result(folder) is None:
         announce([planned], setup, load_cached)
