@@ -24,7 +24,7 @@ from senet.data.svhn import _read as read_mat
 from senet.data.unpickle import read_pickle
 from senet.errors import DataError
 
-FEW, MANY = 250, 20_000
+FEW, MANY = 100, 20_000
 
 
 def shard(names: list[str] | None = None, rows: int = 12, **options: object) -> bytes:

@@ -107,14 +107,21 @@ def test_small_convolutions_as_products_agree() -> None:
         assert torch.linalg.norm((ours - wanted).double()) < 0.02 * torch.linalg.norm(wanted.double()) + 1e-6
 
 
-FAMILIES = ("preact_resnet110", "resnext50_32x4d", "mobilenet_v1", "bn_inception", "kth_resnet52", "wrn16_8")
+FAMILIES = {
+    "preact_resnet110": {"depths": (2, 2, 2)},
+    "resnext50_32x4d": {"depths": (1, 1, 1, 1)},
+    "mobilenet_v1": {},
+    "bn_inception": {},
+    "kth_resnet52": {"depths": (1, 1, 1)},
+    "wrn16_8": {"width": 2},
+}
 SLOW = (pytest.param(name, marks=pytest.mark.slow) for name in ("senet154", "vgg16_bn", "inception_resnet_v2"))
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, *SLOW])
 def test_every_family_keeps_its_values(name: str) -> None:
     torch.manual_seed(0)
-    ordinary = network(SESpec(), name, num_classes=3).eval()
+    ordinary = network(SESpec(reduction=4), name, num_classes=3, options=FAMILIES.get(name, {})).eval()
     fused = copy.deepcopy(ordinary)
     assert accelerate(fused, backend="reference").fused
     side = 96 if name.startswith("inception") else 64  # its stem strides without padding

@@ -30,7 +30,7 @@ def gated(model=None):
     return model
 
 
-@pytest.mark.parametrize("model", [resnet, lambda: host(ChannelsLast(8))])
+@pytest.mark.parametrize("model", [resnet, pytest.param(lambda: host(ChannelsLast(8)), marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("unchecked")  # a type checker is no code that compiles
 def test_compilation_sees_the_blocks_in_one_graph(model):
     model = gated(model())
@@ -135,7 +135,7 @@ def test_autocast_and_training_mode_work_on_inserted_blocks():
     [
         ("resnet10t", 4, "layer1.0.bn2.se"),
         ("convnext_atto", 12, "stages.0.blocks.0.mlp.fc2.se"),
-        ("mobilenetv2_035", 16, "blocks.1.0.bn3.se"),
+        pytest.param("mobilenetv2_035", 16, "blocks.1.0.bn3.se", marks=pytest.mark.slow),
         ("repvgg_a0", 22, "stem.act.se"),
         ("seresnet18", 0, None),
     ],
@@ -156,7 +156,7 @@ def test_timm_networks(name, blocks, first):
         pytest.param("googlenet", 9, "inception3a.se", marks=pytest.mark.slow),
         pytest.param("densenet121", 58, "features.denseblock1.denselayer1.conv2.se", marks=pytest.mark.slow),
         ("mobilenet_v2", 16, None),
-        ("shufflenet_v2_x0_5", 16, None),
+        pytest.param("shufflenet_v2_x0_5", 16, None, marks=pytest.mark.slow),
         ("squeezenet1_1", 8, "features.3.se"),
     ],
 )
@@ -170,7 +170,14 @@ def test_torchvision_networks(name, blocks, first):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_tiny_patch16_224",
+        "mixer_s32_224",
+        pytest.param("swin_tiny_patch4_window7_224", marks=pytest.mark.slow),
+    ],
+)
 def test_transformers_of_timm_are_refused(name):
     timm = pytest.importorskip("timm")
     with torch.device("meta"), pytest.raises(SpecError, match="is a transformer or a mixer"):
