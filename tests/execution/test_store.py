@@ -113,8 +113,8 @@ def edited(values: dict[str, Any], place: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        ("curve", [], "curve has 0 epochs where 1 belong"),
-        ("curve.0.epoch", 2, "epoch = 2 stands where epoch 1 belongs"),
+        ("curve", [], "curve has 0 epochs, expected 1"),
+        ("curve.0.epoch", 2, "epoch = 2, expected 1"),
         ("curve.0.epoch", 0, "epoch = 0"),
         ("curve.0.correct", -5, "correct = -5"),
         ("curve.0.correct", 2, "correct = 2 contradicts confusion"),
@@ -144,7 +144,7 @@ def edited(values: dict[str, Any], place: str, value: object) -> dict[str, Any]:
         ("classes", ["a", "b", "c"], "for 3 classes"),
         ("run", [], "a table `run`"),
         ("run", {}, "a table `run`"),
-        ("run.recipe.epochs", 3, "curve has 1 epochs where 3 belong"),
+        ("run.recipe.epochs", 3, "curve has 1 epochs, expected 3"),
         ("environment.threads", 0, "threads = 0"),
         ("environment.threads", 10**12, "threads = 1000000000000"),
         ("notes.0", "\ud800", "surrogates not allowed"),
@@ -199,7 +199,7 @@ def test_committed_results_are_read_and_belong_together() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"data": "4567"}, r"saw different images \(0123 and 4567\)"),
+        ({"data": "4567"}, r"used different images \(0123 and 4567\)"),
         ({"confusion": ((1, 2), (3, 0))}, "2 and 6 were tested"),
         ({"classes": ("ü", "a")}, "different classes"),
     ],

@@ -344,8 +344,8 @@ def test_rows_are_compared_with_the_row_they_name(tmp_path: Path) -> None:
         ("[axes]\nmodel = []\n", "no rows; give [[rows]] or [axes]."),
         ('[axes]\nmodel = ["a", "a"]\n', "rows: the id 'model=a' stands twice"),
         ("seeds = [1]\n[axes]\nseed = [1, 2]\n", "axes.seed and seeds both name the seeds; keep one."),
-        ('[base]\nseed = 3\n[[rows]]\nid = "a"\n', "rows[0]: seed = 3 would be passed over; give seeds = [...]"),
-        ('[[rows]]\nid = "a"\nseed = 3\n', "rows[0]: seed = 3 would be passed over"),
+        ('[base]\nseed = 3\n[[rows]]\nid = "a"\n', "rows[0]: seed = 3 would be ignored; set seeds = [...]"),
+        ('[[rows]]\nid = "a"\nseed = 3\n', "rows[0]: seed = 3 would be ignored"),
     ],
 )
 def test_a_mistake_in_a_study_is_one_line_with_its_place(tmp_path: Path, text: str, sentence: str) -> None:
@@ -356,7 +356,7 @@ def test_a_mistake_in_a_study_is_one_line_with_its_place(tmp_path: Path, text: s
     ("changes", "sentence"),
     [
         ({"recipe": {"epoch": 3}}, "rows[0]: recipe.epoch is not known"),
-        ({"seed": 3}, "rows[0]: seed = 3 would be passed over; give seeds = [...] of the study."),
+        ({"seed": 3}, "rows[0]: seed = 3 would be ignored; set seeds = [...] of the study."),
         ({"seeds": 3}, "seeds = 3 does not fit"),
         ({"seeds": ["a"]}, "seeds[0] = 'a' does not fit"),
         ({"se": {"reduction": 0}}, "rows[1]: se[0].reduction = 0 is not a ratio"),

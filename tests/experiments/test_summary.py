@@ -100,7 +100,7 @@ def test_results_of_different_images_are_not_compared() -> None:
     made = results(mine, {"plain": {0: 700, 1: 700}, "se": {0: 700, 1: 700}})
     last = next(run for run in made if run.se and run.seed)
     made[last] = replace(made[last], data="others")
-    with pytest.raises(CheckpointError, match="saw different images"):
+    with pytest.raises(CheckpointError, match="used different images"):
         summarize(mine, made)
 
 

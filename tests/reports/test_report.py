@@ -154,7 +154,7 @@ def test_nothing_is_written_of_results_of_different_images(tmp_path: Path) -> No
     mine = study((0, 1))
     made = results(mine, CORRECT)
     run = next(iter(made))
-    with pytest.raises(CheckpointError, match="saw different images"):
+    with pytest.raises(CheckpointError, match="used different images"):
         write_report(mine, {**made, run: replace(made[run], data="others")}, tmp_path / "r", command="senet run")
     assert not (tmp_path / "r").exists()
 

@@ -84,12 +84,12 @@ def test_the_network_is_asked_how_many_blocks_it_has(tmp_path: Path) -> None:
         '[choices]\nper = "block"\nstages = 3\nreduction = [2, 4]\n'
     )
     space = read_space(tmp_path / "s.toml")
-    with pytest.raises(SpecError, match=r"needs the blocks of every stage; give e\.g\. choices\.blocks"):
+    with pytest.raises(SpecError, match=r"needs the number of blocks of every stage; set e\.g\. choices\.blocks"):
         space.designs()
     assert with_blocks(space).choices.blocks == (3, 3, 3)
     assert with_blocks(space).size == 512
     assert with_blocks(replace(space, choices=Choices(reduction=((2,),)))).choices.blocks == ()
-    with pytest.raises(SpecError, match="names 3 stages, resnet50 has 4; give ratios for every stage"):
+    with pytest.raises(SpecError, match="names 3 stages, resnet50 has 4; list ratios for every stage"):
         with_blocks(replace(space, base=replace(space.base, model="resnet50")))
     with pytest.raises(SpecError, match=r"choices\.blocks = \(1, 2, 3\), resnet20 has \(3, 3, 3\); leave it out"):
         with_blocks(replace(space, choices=replace(space.choices, blocks=(1, 2, 3))))

@@ -82,7 +82,7 @@ def test_a_search_ends_in_tables_a_picture_and_a_file_to_go_on_with(call, tmp_pa
     (folder / "results.jsonl").unlink()
     code, _, err = call("search", "tiny.toml", "--report-only", "--runs", "elsewhere")
     assert code == 2
-    assert "is not there; leave it out, and what is missing is trained" in err
+    assert "has no result; leave the option out to train it" in err
     assert len(err.strip().splitlines()) == 1
 
 
@@ -149,7 +149,7 @@ def test_mistakes_are_one_line(call, tmp_path: Path) -> None:  # type: ignore[no
     assert "stop_early.rule = 'mean' is not known; choose one of: median, off." in err
     code, _, err = call("search", "tiny.toml", "--report-only")
     assert code == 2
-    assert "there is no report to write again; leave --report-only out" in err
+    assert "so the report cannot be written again; leave --report-only out" in err
 
 
 STOPPING = """

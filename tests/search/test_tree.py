@@ -181,5 +181,5 @@ def test_variants_do_not_share_weights() -> None:
     with pytest.raises(SpecError, match="varies ratios only"):
         shared_network(several, DATA)
     short = replace(SPACE, choices=Choices(reduction=((2, 4),)))
-    with pytest.raises(SpecError, match="give ratios for every stage"):
+    with pytest.raises(SpecError, match="list ratios for every stage"):
         shared_network(short, DATA)

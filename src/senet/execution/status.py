@@ -1,4 +1,4 @@
-"""How runs stand, from their folders alone, while any number of processes are at work on them."""
+"""The status of runs, read from their folders while other processes may train them."""
 
 import time
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ STATES = ("done", "running", "waiting", "failed", "stopped early")
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """How one run stands.
+    """The status of one run.
 
     Attributes:
-        run: which.
+        run: the run.
         state: one of `STATES`.
-        epoch: whole epochs done.
+        epoch: number of finished epochs.
         accuracy: top-1 [%] of a run that is done or was stopped early; None otherwise.
         where: process and machine that train it, or on which it failed; empty otherwise.
-        left: estimated time to its end [s], of a run that is trained and has ended an epoch; None otherwise.
+        left: estimated remaining time [s] of a running run that has finished an epoch; None otherwise.
         why: reason of a failure or of an early stop; empty otherwise.
     """
 
@@ -53,12 +53,12 @@ class Status:
 
 
 def status(runs: Sequence[Run], store: Store) -> list[Status]:
-    """Look at runs once, each in its folder, and return how they stand, in their order.
+    """Return the present status of runs, in their order.
 
-    A run with a result is done, and one that is trained now is running, whatever happened to it before.
+    A run with a result is done, and a locked one is running, whatever other records their folders hold.
 
     Args:
-        runs: which.
+        runs: the runs.
         store: their folders, and lists of results.
     """
     return [_status(run, store) for run in dict.fromkeys(runs)]
@@ -76,7 +76,7 @@ def runs_in(root: Path) -> list[Run]:
 
 def _status(run: Run, store: Store) -> Status:
     folder = store.folder(run)
-    name = holder(folder)  # before the look at its end, which comes before the lock is given back
+    name = holder(folder)  # read first: the result is written before the lock is released
     try:
         ended, pruned = store.ended(run), read_pruned(folder)
     except SenetError as error:
@@ -96,7 +96,7 @@ def _status(run: Run, store: Store) -> Status:
 
 
 def _left(run: Run, curve: Sequence[Epoch], folder: Path) -> float | None:
-    """Estimate the time to the end of a training, with what its present epoch has taken already [s]."""
+    """Estimate the remaining time of a training [s] from its mean epoch and the time since the last one."""
     if not curve:
         return None
     each = fmean(epoch.seconds for epoch in curve)

@@ -1,4 +1,4 @@
-"""Where results lie: a folder for each run, named by its id, and lists of results that travel with a repository."""
+"""The store of results: a folder for each run, named by its id, and lists of results in a repository."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,10 +22,10 @@ class Store:
 
     Args:
         folder: holds a folder for each run.
-        lists: files of `write_results` that are read too, e.g. the committed results of a study.
+        lists: further files of `write_results`, e.g. the committed results of a study.
 
     Raises:
-        CheckpointError: if a line of a list is no result.
+        CheckpointError: if a line of a list is not a valid result.
     """
 
     def __init__(self, folder: Path, *, lists: Iterable[Path] = ()) -> None:
@@ -36,23 +36,23 @@ class Store:
                 self._listed |= read_results(path)
 
     def folder(self, run: Run) -> Path:
-        """Give the folder of a run."""
+        """Return the folder of a run."""
         return self.root / run.id
 
     def get(self, run: Run) -> Result | None:
         """Read the result of a run; None if it is not finished.
 
         Raises:
-            CheckpointError: if its file is no result, or that of another run.
+            CheckpointError: if its file is not a valid result, or that of another run.
         """
         return RunFolder(self.folder(run), run).result() or self._listed.get(run.id)
 
     def ended(self, run: Run, rule: Rule | None = None) -> Result | Pruned | Failed | None:
-        """Read how a run has ended; None if it has not.
+        """Read the end of a run; None if it has not ended.
 
         Args:
-            run: which.
-            rule: by which it may have been stopped early; None takes no such end.
+            run: the run.
+            rule: the rule by which it may have been stopped early; None ignores such an end.
 
         Raises:
             CheckpointError: if a file of its folder cannot be read.
@@ -65,7 +65,7 @@ class Store:
         return read_failed(folder)
 
     def forget_failure(self, run: Run) -> None:
-        """Let a run that failed by itself wait again.
+        """Remove the record of a failure, so that the run is trained again.
 
         Raises:
             StorageError: if its record cannot be removed.
@@ -79,7 +79,7 @@ class Store:
             raise storage_error(path, cause) from cause
 
     def all(self) -> list[Result]:
-        """Read every result there is, in the order of the ids; what is no result is passed over."""
+        """Read all results, in the order of their ids; invalid files are skipped."""
         found = dict(self._listed)
         for path in sorted(self.root.glob("*/result.json")):
             with suppress(CheckpointError):
@@ -92,7 +92,7 @@ def write_results(path: Path, results: Iterable[Result]) -> None:
     """Write results as JSON lines, one each.
 
     Raises:
-        CheckpointError: if they saw different images.
+        CheckpointError: if they have different images.
         StorageError: if the file cannot be written.
     """
     results = list(results)

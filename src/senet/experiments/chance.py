@@ -1,4 +1,4 @@
-"""Whether a network answers better than somebody who has not seen the images."""
+"""Check whether the accuracy of a network is better than chance."""
 
 from collections.abc import Collection
 from math import sqrt
@@ -7,11 +7,11 @@ from senet.experiments.result import Result
 
 __all__ = ["most_by_chance", "mostly_guesses", "only_guesses"]
 
-DEVIATIONS = 2.0  # of a binomial: 1 in 40 guessers is above
+DEVIATIONS = 2.0  # standard deviations of a binomial: 1 in 40 random guesses is above
 
 
 def most_by_chance(result: Result) -> float:
-    """Return how many test images one gets right who always says the most frequent class, or picks classes by lot."""
+    """Return an upper bound of the number of correct images by chance: constant or random answers."""
     share = max(map(sum, result.confusion)) / result.total
     return result.total * share + DEVIATIONS * sqrt(result.total * share * (1 - share))
 
@@ -22,5 +22,5 @@ def only_guesses(result: Result) -> bool:
 
 
 def mostly_guesses(results: Collection[Result]) -> bool:
-    """Return whether more than half of the runs of a design only guess: 1 in 40 that does looks better by luck."""
+    """Return whether more than half of the runs of a design are not better than chance, as single ones may seem."""
     return sum(map(only_guesses, results)) > len(results) / 2

@@ -1,4 +1,4 @@
-"""Whether results may stand side by side: the rule of every table, figure, report and list of results."""
+"""Check that results can be compared: that they were trained and tested on the same images."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,14 +12,14 @@ __all__ = ["refuse_changed_images", "refuse_other_images"]
 
 
 def refuse_other_images(results: Iterable[Result | Pruned]) -> None:
-    """Refuse to set results side by side that saw different images: every table, figure and list passes here.
+    """Raise an error for results of different images; every table, figure and list is checked.
 
     Args:
-        results: of one comparison, one search or one list. Those with equal `run.data` must have equal fingerprints,
-            and were tested on as many images.
+        results: results of one comparison, search or list. Those with equal `run.data` must have equal fingerprints,
+            classes and numbers of test images.
 
     Raises:
-        CheckpointError: naming the first two that do not belong together.
+        CheckpointError: naming the first two that differ.
     """
     first: dict[Any, Result | Pruned] = {}
     for result in results:
@@ -34,16 +34,16 @@ def refuse_other_images(results: Iterable[Result | Pruned]) -> None:
             continue
         one, two = (f"run {r.run.id} ({r.run.model} {r.run.design}, seed {r.run.seed})" for r in (other, result))
         raise CheckpointError(
-            f"{one} and {two} saw {difference}, so they cannot be compared; remove the results of one of the two (its "
+            f"{one} and {two} used {difference}, so they cannot be compared; remove the results of one of the two (its "
             "folder of runs, its line in results.jsonl), or train both on the same images."
         )
 
 
 def refuse_changed_images(place: Path, before: str, now: str) -> None:
-    """Refuse to go on in a folder with images that have changed since.
+    """Raise an error if a training would be resumed on other images.
 
     Args:
-        place: the folder or file with what was trained.
+        place: the folder or file of the training.
         before: fingerprint of the images that it was trained on.
         now: fingerprint of the images that were loaded.
 

@@ -1,4 +1,4 @@
-"""What decides the images a network sees, as values: the set, its normalisation, the augmentation. No torch here."""
+"""The values that determine a network's input: data set, normalization, augmentation. No torch here."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ NORMALIZATIONS = ("standard", "unit", "kth")
 PADDINGS = ("zero", "reflect")
 INTERPOLATIONS = ("bilinear", "bicubic")
 TESTS = ("test", "val", "validation")
-"""Splits that can be the test set of a folder, in the order in which they are taken."""
+"""Splits that can be the test set of a folder, in order of preference."""
 PIXELS = 2
 """Version of how images are resized. Runs whose images are resized have it in their id; see `Run.id`."""
 
@@ -30,7 +30,7 @@ PIXELS = 2
 @by_name
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """Random changes of a training image, in this order: resized crop, shift, crop, flip, (normalise), Cutout.
+    """Random changes of a training image, in this order: resized crop, shift, crop, flip, (normalize), Cutout.
 
     Attributes:
         flip: mirror left-right with probability 0.5.
@@ -61,16 +61,16 @@ class Augment:
 @by_name
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """A data set and how its images become numbers. Where it lies on disk is not part of it.
+    """A data set and the preprocessing of its images, without its path on disk.
 
     Attributes:
         name: one of `DATASETS`; `folder` is any `train/CLASS/*.jpg`, `val|test/CLASS/*.jpg` tree.
         normalize: `standard` (channel mean and deviation of the training images), `unit` (x/255), or `kth`
             ((x - m) mod 256 / 255 with the KTH authors' overflowed mean m; 32x32 only).
-        size: side of the square that the network sees [pixels]; 0 keeps images that all have one size of at most
-            64x64 as they are, and stands for 224 in a folder of other pictures.
-        train_size: use this many training images, a class-balanced seeded subset; 0 is all.
-        test_size: likewise for the test images.
+        size: side of the network's square input [pixels]; 0 keeps images that all have one size of at most 64x64 as
+            they are, and stands for 224 in a folder of other images.
+        train_size: number of training images to use, a class-balanced seeded subset; 0 is all.
+        test_size: number of test images to use, a class-balanced seeded subset; 0 is all.
         subset_seed: seed of the subsets.
         val_size: hold out this many training images, every class in its share, train on the others and test on the
             held-out ones (all of them, whatever `test_size` is): what is chosen by such a result has not seen the
@@ -78,8 +78,8 @@ class DataSpec:
         crop: share of the short side that the square keeps: the short side is resized to `size / crop`, and the middle
             is cut out. 0.875 is 224 of 256.
         interpolation: `bilinear` or `bicubic`, antialiased, as Pillow and torchvision resize.
-        mean: of `x / 255`, one for each channel, in place of the measured one; empty is what `normalize` says.
-        std: likewise.
+        mean: mean of `x / 255` for each channel, in place of the measured one; empty uses `normalize`.
+        std: standard deviation of `x / 255` for each channel, in place of the measured one; empty uses `normalize`.
         split: the split of a folder that is the test set: `test`, `val` or `validation`; empty takes the first one
             that has labels.
         folder: identity of a folder of images, `NAME-DIGITS`, see `senet.data.dataset_detection.identity`. It keeps
@@ -129,5 +129,5 @@ class DataSpec:
 
     @property
     def title(self) -> str:
-        """The set as people call it: a folder by its own name where that is known."""
+        """Name of the data set; of a folder its own name, if known."""
         return self.folder.rpartition("-")[0] or self.name

@@ -1,4 +1,4 @@
-"""Decode runs and designs as files and command lines write them: names for tables, words for blocks, `name=value`."""
+"""Decode runs and designs from files and command lines: names for tables, words for blocks, `name=value`."""
 
 import re
 import warnings
@@ -34,10 +34,10 @@ def tables(values: object, *, place: str) -> dict[str, Any]:
 
     Args:
         values: `{"data": "cifar10", "recipe": "wrn"}`, or with tables there.
-        place: where they come from, for errors.
+        place: file or table, for errors.
 
     Raises:
-        SpecError: if something else than a table stands where one belongs.
+        SpecError: if a value is neither a table nor a name.
 
     Example:
         >>> tables({"data": "digits", "seed": 1}, place="base")

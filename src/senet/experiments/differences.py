@@ -1,4 +1,4 @@
-"""How runs differ, field by field: from the defaults, and a study at its quick scale from the full one."""
+"""Compare runs field by field: with the defaults, and the two scales of a study."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["changed_fields", "differences", "settings"]
 
 
 def settings(run: Run) -> str:
-    """Say data set, epochs, and what else of data and recipe is not the default, by dotted names.
+    """Return data set, epochs, and the other fields of data and recipe that are not defaults, by dotted names.
 
     Example:
         >>> settings(Run(seed=3))
@@ -24,12 +24,12 @@ def settings(run: Run) -> str:
 def differences(
     full: Mapping[str, Run], quick: Mapping[str, Run], *, seeds: tuple[tuple[int, ...], tuple[int, ...]]
 ) -> tuple[str, ...]:
-    """Say how the same rows differ at two scales: `recipe.epochs: 50 -> 10`, with the rows where not all do.
+    """Describe how rows differ at two scales: `recipe.epochs: 50 -> 10`, with the names of rows unless all do.
 
     Args:
         full: runs by the id of their row.
-        quick: those of the same rows at the quick scale.
-        seeds: of both.
+        quick: runs of the same rows at the quick scale.
+        seeds: seeds at both scales.
     """
     changed: dict[tuple[str, str, str], list[str]] = {}
     for row, before in full.items():
@@ -51,15 +51,15 @@ def _where(rows: Sequence[str], known: Sequence[str]) -> str:
 
 
 def changed_fields(before: Any, now: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Compare two values as JSON has them, field by field.
+    """Compare two JSON values field by field.
 
     Args:
-        before: tables, lists and plain values, nested.
-        now: another one.
+        before: nested tables, lists and plain values.
+        now: the value to compare with.
         place: dotted name of both.
 
-    Returns:
-        The dotted name, the old and the new value of everything that differs; a missing field is None.
+    Yields:
+        Dotted name, old and new value of every difference; a missing field is None.
     """
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in dict.fromkeys((*before, *now)):

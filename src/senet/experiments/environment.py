@@ -1,4 +1,4 @@
-"""Where a result was made: versions, device, threads, commit. Bits repeat only where these are equal."""
+"""The environment of a result: versions, device, threads, commit. Bits are reproducible only if these are equal."""
 
 import platform
 import subprocess
@@ -14,16 +14,16 @@ __all__ = ["Environment", "changes", "environment"]
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What the bits of a result depend on beside its run.
+    """Properties besides the run on which the bits of a result depend.
 
     Attributes:
         senet: version of this package.
-        commit: of its source tree, `+` for uncommitted changes; empty where there is none.
-        python: version.
-        torch: version.
+        commit: commit of its source tree, with `+` for uncommitted changes; empty if there is none.
+        python: version of Python.
+        torch: version of torch.
         device: kind and name, e.g. `cpu x86_64` or `cuda NVIDIA H200`.
-        threads: of one operator on the CPU.
-        processes: that train one network together.
+        threads: threads of one operator on the CPU.
+        processes: number of processes that train one network together.
         fused: backend of the fused norms, blocks and convolutions (`senet.accelerate`); empty for torch's own
             operations.
         graph: whether the step was recorded as a CUDA graph.
@@ -46,11 +46,11 @@ class Environment:
 
 
 def environment(device: str, *, processes: int = 1, fused: str = "", graph: bool = False) -> Environment:
-    """Describe this process.
+    """Return the environment of this process.
 
     Args:
-        device: what it trains on, e.g. `cpu` or `cuda:0`.
-        processes: that train together.
+        device: device of the training, e.g. `cpu` or `cuda:0`.
+        processes: number of processes that train together.
         fused: backend of the fused norms, blocks and convolutions.
         graph: whether steps are recorded.
     """
@@ -81,14 +81,14 @@ def _commit() -> str:
 
     try:
         if Path(git("rev-parse", "--show-toplevel")) not in here.parents or not git("ls-files", "."):
-            return ""  # installed inside somebody else's repository
+            return ""  # installed inside another repository
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return ""
 
 
 def changes(before: Environment, now: Environment) -> str:
-    """Describe what another environment changes for the bits of a training; empty if nothing."""
+    """Describe the differences of two environments, except their commits; empty if there are none."""
     was, is_now = asdict(before), asdict(now)
     names = [name for name in is_now if name != "commit" and was[name] != is_now[name]]
     return ", ".join(f"{name} {was[name] or 'none'} -> {is_now[name] or 'none'}" for name in names)

@@ -1,9 +1,8 @@
-"""Runs that failed by themselves: what is remembered of it, and which errors count as such. No torch here.
+"""Runs that failed by themselves: which errors count as such, and their records. No torch here.
 
-An error is *of the run* if the same run would meet it at every attempt: it diverges, its values do not fit, its
-checkpoint is damaged, a bug. The run is then given up and remembered as failed, and others go on. Every other error
-is *of the machine* (no data, no space, no memory, a killed process): nothing is remembered, and the next command, here
-or elsewhere, tries the run again.
+An error is *of the run* if the same run would raise it at every attempt: it diverges, its values do not fit, its
+checkpoint is damaged, a bug. The run is then recorded as failed, and others continue. Every other error is *of the
+machine* (no data, no space, no memory, a killed process): it is not recorded, and the next command tries the run again.
 """
 
 import os
@@ -24,7 +23,7 @@ __all__ = ["FAILED", "Failed", "RunFailed", "failures", "is_of_the_run", "read_f
 FAILED = "failed.json"
 
 
-class RunFailed(SenetError):  # noqa: N818 (named for what it tells)
+class RunFailed(SenetError):  # noqa: N818 (an event, as Interrupted and StoppedEarly)
     """A run that failed by itself, now or at an earlier start."""
 
 
@@ -33,7 +32,7 @@ OF_THE_MACHINE = (SenetError, OSError, MemoryError, ImportError)
 
 
 def is_of_the_run(error: BaseException) -> bool:
-    """Return whether the same run would meet this error again, wherever it is trained."""
+    """Return whether the same run would raise this error again on any machine."""
     if isinstance(error, OF_THE_RUN):
         return True
     no_memory = type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)  # torch's, a RuntimeError
@@ -45,13 +44,13 @@ class Failed:
     """A run that failed by itself.
 
     Attributes:
-        run: what was trained.
+        run: the run.
         reason: the error in one line.
         kind: class of the error.
-        exit_code: of a command that ends with it.
+        exit_code: exit code of a command that ends with it.
         when: local time.
         where: process and machine.
-        traceback: of a bug; empty for an error that a user can mend.
+        traceback: traceback of a bug; empty for an error that users can resolve.
     """
 
     run: Run
@@ -64,7 +63,7 @@ class Failed:
 
     @classmethod
     def of(cls, run: Run, error: Exception) -> Self:
-        """Describe an error that has just ended a run in this process."""
+        """Return the record of an error that has just ended a run in this process."""
         mendable = isinstance(error, SenetError)
         first = next(iter(str(error).splitlines()), "no message")
         return cls(
@@ -79,7 +78,7 @@ class Failed:
 
     @property
     def error(self) -> RunFailed:
-        """The error that tells of it."""
+        """The error to raise for it."""
         error = RunFailed(self.reason)
         error.exit_code = self.exit_code
         return error
@@ -90,7 +89,7 @@ class Failed:
 
 
 def failures(failed: Sequence[Failed], of: int) -> RunFailed:
-    """Make the error that ends a command some of whose `of` runs failed by themselves."""
+    """Return the error that ends a command of `of` runs, some of which failed by themselves."""
     first = failed[0]
     run = first.run
     error = RunFailed(
@@ -105,7 +104,7 @@ def read_failed(folder: Path) -> Failed | None:
     """Read why the run of a folder failed; None if it has not.
 
     Raises:
-        CheckpointError: if the file does not tell.
+        CheckpointError: if the file is damaged.
     """
     path = folder / FAILED
     text = read_about_run(path)

@@ -1,4 +1,4 @@
-"""What papers print in a table of results, and how it is read from ours."""
+"""The metrics of the papers' tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ __all__ = ["METRICS", "Metric"]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number that a paper prints for a row.
+    """A number that a paper reports for a row.
 
     Attributes:
-        heading: of its column.
-        kind: `measured` by testing, `counted` from the network, or a `gain`, measured minus that of the baseline.
-        digits: after the point.
-        higher: whether more of it is better.
+        heading: heading of its column.
+        kind: `measured` by testing, `counted` in the network, or a `gain`, measured minus that of the baseline.
+        digits: number of decimals.
+        higher: whether more is better.
     """
 
     heading: str
@@ -35,4 +35,4 @@ METRICS: Mapping[str, Metric] = {
     "top1_gain": Metric(heading="top-1 gain", kind="gain"),
     "top5_gain": Metric(heading="top-5 gain", kind="gain"),
 }
-"""By the name it has in a study. The papers' FLOPs are multiply-adds."""
+"""Metrics by their names in studies. The papers' FLOPs are multiply-adds."""

@@ -1,4 +1,4 @@
-"""What a training gave: curves, counts, confusion, time, and where it was made. No torch here."""
+"""The result of a run: curve, counts, confusion matrix, time, environment. No torch here."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# No training comes near these; what lies above was damaged or edited.
+# far above any training: a larger number was damaged or edited
 MOST_IMAGES = 10**12
 MOST_PARAMS = 10**15
 MOST_MACS = 10**18
@@ -39,13 +39,13 @@ class Epoch:
     """One line of a training curve.
 
     Attributes:
-        epoch: epochs done, from 1.
+        epoch: number of the epoch, from 1.
         lr: learning rate of the last step.
-        train_loss: mean over the epoch, augmented and smoothed as trained [nats].
+        train_loss: mean over the epoch, with augmentation and label smoothing [nats].
         test_loss: mean over the test images [nats].
-        correct: test images whose highest logit is the label's.
-        correct5: test images whose label is among the five highest.
-        seconds: training and testing of this epoch, wall time.
+        correct: number of test images whose highest logit is the label's.
+        correct5: number of test images whose label is among the five highest.
+        seconds: wall time of training and testing of this epoch.
     """
 
     epoch: int
@@ -66,33 +66,33 @@ class Epoch:
 
 
 def check_curve(curve: Sequence[Epoch], *, total: int, epochs: int) -> None:
-    """Refuse a training curve that no training can have written.
+    """Raise an error for an inconsistent training curve.
 
     Args:
         curve: one record for each epoch.
-        total: images that were tested after each epoch.
-        epochs: how many records there must be.
+        total: number of images that were tested after each epoch.
+        epochs: number of records.
 
     Raises:
-        SpecError: if epochs are missing, doubled or unordered, or an epoch has more right answers than images.
+        SpecError: if epochs are missing, duplicate or unordered, or an epoch has more right answers than images.
     """
     if len(curve) != epochs:
-        raise SpecError(f"curve has {len(curve)} epochs where {epochs} belong; the record is damaged or was edited.")
+        raise SpecError(f"curve has {len(curve)} epochs, expected {epochs}; the record is damaged or was edited.")
     for number, epoch in enumerate(curve):
         if epoch.epoch != number + 1:
-            raise SpecError(f"curve[{number}].epoch = {epoch.epoch} stands where epoch {number + 1} belongs.")
+            raise SpecError(f"curve[{number}].epoch = {epoch.epoch}, expected {number + 1}.")
         within(f"curve[{number}].correct5", epoch.correct5, 0, total, most_is="the images tested")
 
 
 def within(name: str, value: float, least: float, most: float, *, most_is: str = "") -> None:
-    """Refuse a number outside of its bounds; nan is outside of all.
+    """Raise an error for a number outside its bounds, or nan.
 
     Args:
-        name: of the number.
+        name: name of the number.
         value: the number.
-        least: that is allowed.
-        most: that is allowed.
-        most_is: what `most` is, for the error.
+        least: smallest allowed value.
+        most: largest allowed value.
+        most_is: description of `most`, for the error.
 
     Raises:
         SpecError: with name, number and bounds.
@@ -105,23 +105,21 @@ def within(name: str, value: float, least: float, most: float, *, most_is: str =
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The outcome of a run.
-
-    A record that contradicts itself is refused, wherever it comes from: files of results can be edited and damaged.
+    """The result of a run; an inconsistent one raises an error, because files of results can be edited and damaged.
 
     Attributes:
-        run: what was trained.
+        run: the run.
         curve: one record for each epoch.
-        classes: their names, by label.
-        confusion: test images by label (row) and answer (column) after the last epoch.
+        classes: names of the classes, by label.
+        confusion: numbers of test images by label (row) and prediction (column) after the last epoch.
         params: learnable parameters.
-        macs: multiply-adds of one image, convolutions and linear maps.
-        train_images: images of an epoch.
-        train_seconds: time in training steps, without testing and saving.
+        macs: multiply-adds of one image in convolutions and linear maps.
+        train_images: number of images of an epoch.
+        train_seconds: time of training steps, without testing and saving.
         data: fingerprint of the data set.
-        environment: where it was made: the last part of it, if it was stopped and went on elsewhere.
-        before: where the parts before that were made, in their order.
-        notes: what the data reader and the trainer had to say.
+        environment: environment of the training; of its last part, if it was resumed in another one.
+        before: environments of the earlier parts, in order.
+        notes: remarks of data reader and trainer.
         right: which test images were right after the last epoch, as `image_bits.pack` writes them; empty in results of
             earlier versions.
     """
@@ -166,17 +164,17 @@ class Result:
 
     @property
     def total(self) -> int:
-        """Test images."""
+        """Number of test images."""
         return sum(map(sum, self.confusion))
 
     @property
     def last(self) -> Epoch:
-        """The last epoch: what tables report, since choosing the best one on the test set flatters."""
+        """The last epoch, which tables report: choosing the best one on the test set would be biased."""
         return self.curve[-1]
 
     @property
     def best(self) -> Epoch:
-        """The epoch with the most correct test images; chosen on the test set, so it flatters."""
+        """The epoch with the most correct test images; biased, because it is chosen on the test set."""
         return max(self.curve, key=lambda epoch: epoch.correct)
 
     @property
@@ -196,7 +194,7 @@ class Result:
 
     @property
     def images_per_second(self) -> float:
-        """Training images that went through in a second."""
+        """Training images per second."""
         return self.train_images * len(self.curve) / self.train_seconds if self.train_seconds else 0.0
 
     @property
@@ -206,7 +204,7 @@ class Result:
         return tuple(100 * row[label] / sum(row) if sum(row) else float("nan") for label, row in rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values as JSON has them; what earlier versions did not record stays out."""
+        """Return the values as JSON has them, without fields that earlier versions did not record."""
         values = {**asdict(self), "run": self.run.as_dict()}
         return values if self.right else {name: value for name, value in values.items() if name != "right"}
 
@@ -215,33 +213,33 @@ def decode_result(text: str, *, place: str) -> Result:
     """Read a result from JSON.
 
     Args:
-        text: what `json.dumps(result.as_dict())` gave.
-        place: where it comes from, for errors.
+        text: `json.dumps(result.as_dict())`.
+        place: file and line, for errors.
 
     Raises:
-        CheckpointError: if it is no result.
+        CheckpointError: if it is not a valid result.
     """
     return decode_about_run(Result, text, place=place, what="result")
 
 
 def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out: str = "") -> T:
-    """Read from JSON what is known of a run, the run itself among its fields.
+    """Read a record with a field `run` from JSON.
 
     Args:
-        kind: of the record.
+        kind: class of the record.
         text: its values.
-        place: where it comes from, for errors.
-        what: how errors call it.
-        way_out: what to do about one that cannot be read, a sentence behind the error.
+        place: file and line, for errors.
+        what: name of the record, for errors.
+        way_out: what to do if it is not valid, appended to the error.
 
     Raises:
-        CheckpointError: if it is none.
+        CheckpointError: if it is not valid.
     """
     try:
         values = parse_json(text)
         if not isinstance(values, dict) or not isinstance(values.get("run"), Mapping) or not values["run"]:
             raise SpecError("a table with a table `run` in it is needed.")
-        json.dumps(values, ensure_ascii=False).encode()  # halves of a character cannot be written anywhere
+        json.dumps(values, ensure_ascii=False).encode()  # raises for surrogates, which cannot be written
         values["run"] = asdict(decoding.run(values["run"], place="run"))
         return settings.record(kind, values)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -250,7 +248,7 @@ def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out
 
 
 def read_about_run(path: Path) -> str | None:
-    """Read a file that a run leaves behind; None if there is none yet.
+    """Read a file of a run folder; None if there is none yet.
 
     Raises:
         CheckpointError: if it cannot be read.

@@ -1,4 +1,4 @@
-"""A run: everything that decides the outcome of one training, and the hash that names it. No torch here."""
+"""A run: all values that determine the result of one training, and their hash. No torch here."""
 
 import hashlib
 import json
@@ -80,10 +80,10 @@ class Run:
         return design_name(self.se)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the values as JSON has them, with the version of their meaning.
+        """Return the values as JSON has them, with the version of their meaning.
 
         Raises:
-            SpecError: if a design holds a function instead of a name: it cannot be written down.
+            SpecError: if a design holds a function instead of a name, which JSON cannot hold.
         """
         values = asdict(self)
         for number, spec in enumerate(self.se):

@@ -1,4 +1,4 @@
-"""Random numbers as functions of place and time: nothing to save, nothing to restore."""
+"""Derive the seeds of all random choices, so that checkpoints need no random state."""
 
 import hashlib
 
@@ -6,10 +6,10 @@ __all__ = ["mix"]
 
 
 def mix(*parts: int | str) -> int:
-    """Make a seed of 63 bits from what it is for, e.g. `mix(seed, "order", epoch)`.
+    """Return a seed of 63 bits for a purpose, e.g. `mix(seed, "order", epoch)`.
 
-    Every random choice of a training draws from a generator seeded this way, so a run that is killed and resumed
-    makes the same choices as one that was not.
+    Every random choice of a training uses a generator seeded this way, so a resumed run makes the same choices as one
+    that was not interrupted.
 
     Example:
         >>> mix(0, "order", 3) == mix(0, "order", 3) != mix(0, "order", 4)

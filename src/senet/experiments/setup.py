@@ -1,4 +1,4 @@
-"""How runs are carried out: device, processes, threads, paths. No torch here."""
+"""Options of the execution of runs: device, processes, threads, paths. No torch here."""
 
 import os
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ __all__ = ["Setup", "cores"]
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How runs are carried out; nothing here changes what they mean.
+    """Options of the execution of runs; they do not change the meaning of a run.
 
     Attributes:
-        data_dir: where data sets lie; None for the embedded digits.
+        data_dir: folder of the data sets; None for the embedded digits.
         device: `cpu`, `cuda`, `cuda:1`.
-        jobs: runs at a time, each in a process of its own if more than one.
-        threads: of one operator in each run; 0 leaves it to `OMP_NUM_THREADS`, or shares the cores among the jobs.
+        jobs: number of runs at a time, each in its own process if more than one.
+        threads: threads of one operator in each run; 0 uses `OMP_NUM_THREADS`, or divides the cores among the jobs.
         workers: processes that decode image files, for each run.
         save_every: seconds between two checkpoints.
         tensorboard: write curves for TensorBoard.

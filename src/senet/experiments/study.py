@@ -19,7 +19,7 @@ from senet.experiments.run import Run
 __all__ = ["METRICS", "PICTURES", "Row", "Study", "read_study"]
 
 PICTURES = ("curves", "confusion", "per_class")
-"""Pictures that a study may ask for beside its figure, each of some of its rows."""
+"""Further figures that a study may request, each for some of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ class Study:
                 raise unknown(f"{self.name}: pictures.{kind}", min(strange), ids)
 
     def reference(self, row: Row) -> str | None:
-        """Give the id of the row that a row is compared with; None for a baseline and for a quoted row."""
+        """Return the id of the row that a row is compared with; None for a baseline and for a quoted row."""
         baselines = {self.baseline, *(other.versus for other in self.rows)}
         return None if row.quoted or row.id in baselines else row.versus or self.baseline
 
@@ -123,11 +123,11 @@ class Study:
         return replace(self, seeds=(*self.seeds, *following)[:seeds])
 
     def run(self, row: Row, seed: int) -> Run:
-        """Give the run of one cell."""
+        """Return the run of a row with a seed."""
         return replace(row.run, seed=seed)
 
     def runs(self) -> list[Run]:
-        """Give all runs, each once, seed by seed, so that a half-done study already has pairs."""
+        """Return all runs, each once, seed by seed, so that an unfinished study already has pairs."""
         return list(dict.fromkeys(self.run(row, seed) for seed in self.seeds for row in self.rows))
 
 
@@ -152,7 +152,7 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
     values = settings.toml_file(path)
     changes = dict(changes or {})
     axes = values.get("axes")
-    if isinstance(axes, dict) and "seed" in axes:  # seeds repeat rows and pair them: they are no design to compare
+    if isinstance(axes, dict) and "seed" in axes:  # seeds repeat and pair rows: they are not designs to compare
         if "seeds" in values:
             raise SpecError(f"{path}: axes.seed and seeds both name the seeds; keep one.")
         values["seeds"] = axes.pop("seed")
@@ -195,7 +195,7 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
 
 
 def _here(full: Row, quick: Row) -> Row:
-    """Name the network that stands for the paper's: a table may not call it by the paper's name alone."""
+    """Add the network of the quick scale to the label of a row, if it is not that of the paper."""
     if full.run.model == quick.run.model:
         return quick
     return replace(quick, label=f"{quick.label} (here {quick.run.model})")
@@ -305,7 +305,7 @@ def _combination(
 def _run(
     row: Mapping[str, Any], base: Mapping[str, Any], over: Mapping[str, Any], changes: Mapping[str, Any], place: str
 ) -> Run:
-    """Put a row over the base, the quick scale and the changes over both; a change of `se` changes every design."""
+    """Return the run of a row: merge base, row, quick scale, changes; a change of `se` changes every design."""
     values: dict[str, Any] = {}
     for part in (base, row, over):
         values = settings.merge(values, decoding.tables(part, place=place))
@@ -315,7 +315,7 @@ def _run(
         changes = {name: value for name, value in changes.items() if name != "se"}
     values = settings.merge(values, decoding.tables(changes, place=place))
     if "seed" in values:
-        raise SpecError(f"{place}: seed = {values['seed']!r} would be passed over; give seeds = [...] of the study.")
+        raise SpecError(f"{place}: seed = {values['seed']!r} would be ignored; set seeds = [...] of the study.")
     return decoding.run(values, place=place)
 
 

@@ -1,1 +1,1 @@
-"""Files that senet writes and trusts: no torch here."""
+"""Read and write files safely: atomic writes, locks, the cache, JSON and TOML. No torch here."""

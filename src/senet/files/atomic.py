@@ -1,10 +1,10 @@
-"""Files that are either the old ones or the new ones, whatever stops the process.
+"""Write files atomically: after a crash, a file has either its old or its new content.
 
-A file is written beside its place, forced to the disk and moved over the old one; the folder is forced to the
-disk too, because the move itself lives there. Every failure of the disk is a `StorageError` in plain words.
+The content is written to a temporary file, synced to the disk and renamed; the folder is synced too, because it holds
+the name. Every failure of the disk is a `StorageError`.
 
-Failpoints are named places where a test can stop the process with SIGKILL: `SENET_FAILPOINT=mid_write:3` stops
-the third time that `failpoint("mid_write")` is reached.
+Failpoints are named lines at which a test can kill the process: `SENET_FAILPOINT=mid_write:3` kills it the third time
+that it calls `failpoint("mid_write")`.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ __all__ = [
     "write_text",
 ]
 
-# What the disk said, and what to do about it.
+# by number of the system's error: description, and what to do
 _CAUSES: dict[int | None, tuple[str, str]] = {
     errno.ENOSPC: ("no space left on the disk", "free space or choose another folder"),
     errno.EDQUOT: ("no space left in your disk quota", "free space or choose another folder"),
@@ -51,10 +51,10 @@ _reached: Counter[str] = Counter()
 
 
 def failpoint(name: str) -> None:
-    """Kill this process here when `SENET_FAILPOINT` says so: `name`, or `name:n` for the n-th time [1].
+    """Kill this process if `SENET_FAILPOINT` is `name`, or `name:n` at the n-th call.
 
     Args:
-        name: the place, as the module that owns it lists it.
+        name: name of the failpoint.
     """
     wanted = os.environ.get("SENET_FAILPOINT")
     if not wanted:
@@ -67,15 +67,15 @@ def failpoint(name: str) -> None:
 
 
 def storage_error(path: Path, cause: OSError, *, needed: int | None = None) -> StorageError:
-    """Make the error for something that the disk refused.
+    """Return the error for a file or folder that could not be written.
 
     Args:
-        path: the file or folder that was to be written.
-        cause: what the system said.
-        needed: size of the data [bytes]; None: unknown or not the point.
+        path: the file or folder.
+        cause: the error of the system.
+        needed: size of the data [bytes]; None if it is unknown.
 
     Returns:
-        An error with the number of the cause (`errno`), to be raised from it.
+        An error with the `errno` of the cause, to be raised from it.
     """
     why, way_out = _CAUSES.get(cause.errno, (cause.strerror or str(cause), "check the disk"))
     size = "" if needed is None else f" {needed:,} bytes"
@@ -89,19 +89,17 @@ def storage_error(path: Path, cause: OSError, *, needed: int | None = None) -> S
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Put `data` in the place of the file `path`: afterwards it holds all of the new bytes or all of the old ones.
-
-    A link is followed; the folder must exist.
+    """Write a file atomically; links are followed, and the folder must exist.
 
     Args:
-        path: the file to make or replace.
+        path: the file to create or replace.
         data: its new content.
 
     Raises:
-        StorageError: if the disk refuses; no stray file is left, and the old one is whole.
+        StorageError: if it cannot be written; no temporary file remains, and the old content is intact.
     """
     target = path.resolve()
-    # The name of the stray says nothing of the target's, which may have the greatest length allowed.
+    # not derived from the target's name, which may have the maximum length
     stray = target.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
         try:
@@ -118,29 +116,29 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put `text` in the place of the file `path`, in UTF-8 and as safely as `write_bytes`."""
+    """Write a text file in UTF-8 atomically, see `write_bytes`."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, obj: Any) -> None:
-    """Put `obj` in the place of the file `path` as indented JSON, as safely as `write_bytes`.
+    """Write a file of indented JSON atomically, see `write_bytes`.
 
     Raises:
-        ValueError: if a number is not finite: that would not be JSON.
-        StorageError: if the disk refuses.
+        ValueError: if a number is not finite, which JSON does not allow.
+        StorageError: if the file cannot be written.
     """
     write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def append_line(path: Path, line: str) -> None:
-    r"""Add one line to a log, whole or not at all; the kernel writes it to the disk in its own time.
+    """Append one line to a file, completely or not at all, without syncing it to the disk.
 
     Args:
-        path: the file, made when it is missing.
+        path: the file, created if it is missing.
         line: the text without its end of line.
 
     Raises:
-        StorageError: if the disk refuses; what was written of the line is taken back.
+        StorageError: if it cannot be written; a partial line is removed.
     """
     data = (line + "\n").encode("utf-8")
     try:
@@ -150,7 +148,7 @@ def append_line(path: Path, line: str) -> None:
             try:
                 written = os.write(file, data)
                 if written < len(data):
-                    os.write(file, data[written:])  # the second attempt says why the first one stopped
+                    os.write(file, data[written:])  # raises the error that ended the first attempt
             except OSError:
                 os.ftruncate(file, size)
                 raise
@@ -161,15 +159,15 @@ def append_line(path: Path, line: str) -> None:
 
 
 def ensure_writable(folder: Path) -> None:
-    """Make the folder when it is missing, and prove by a trial that files can be written there.
+    """Create a folder if it is missing, and check by a temporary file that it can be written.
 
-    The permission bits prove nothing: root may write against them, and nobody on a read-only disk.
+    Permission bits are not reliable: root ignores them, and so does a read-only disk.
 
     Args:
-        folder: where a run is going to write.
+        folder: the folder.
 
     Raises:
-        StorageError: if it cannot be made or written.
+        StorageError: if it cannot be created or written.
     """
     trial = folder / f".tmp-{secrets.token_hex(8)}"
     try:
@@ -183,10 +181,7 @@ def ensure_writable(folder: Path) -> None:
 
 
 def write_synced(path: Path, data: bytes | memoryview) -> None:
-    """Write a file that does not exist yet and force it to the disk; an `OSError` passes as it is.
-
-    For files in a folder that is itself moved into place; elsewhere `write_bytes` is the right one.
-    """
+    """Write a new file and sync it to the disk, not atomically; raises `OSError`."""
     view = memoryview(data)
     half = len(view) // 2
     with path.open("xb") as file:
@@ -200,7 +195,7 @@ def write_synced(path: Path, data: bytes | memoryview) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk; an `OSError` passes as it is."""
+    """Sync the names in a folder to the disk; raises `OSError`."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,7 +1,7 @@
-"""The user's cache folder: what a machine can compute again, and nothing that another user could have put there.
+"""The user's cache folder, for values that can be computed again; other users must not be able to write to it.
 
-The folder is `$XDG_CACHE_HOME/senet`, or `~/.cache/senet`. It is used only if it belongs to this user, nobody else may
-write to it and no link leads to it; otherwise nothing is read from it and nothing is written to it.
+The folder is `$XDG_CACHE_HOME/senet`, or `~/.cache/senet`. It is used only if it belongs to this user, no other user
+can write to it, and it is not a link.
 
 Source:
     XDG Base Directory Specification: a relative `$XDG_CACHE_HOME` is invalid and ignored.
@@ -23,7 +23,7 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def folder() -> Path | None:
-    """Return the cache folder, made if it is missing; None where there is none that only this user can write to."""
+    """Return the cache folder, created if it is missing; None if other users can write to it."""
     asked = os.environ.get("XDG_CACHE_HOME", "")
     try:
         base = Path(asked) if Path(asked).is_absolute() else Path.home() / ".cache"
@@ -36,7 +36,7 @@ def folder() -> Path | None:
 
 
 def is_private(path: Path) -> bool:
-    """Return whether only this user could have written a file or folder, and whoever could have replaced it.
+    """Return whether only this user (or root) can have written or replaced a file or folder.
 
     Args:
         path: an absolute path. It and its parents must not be writable by others (a sticky folder such as `/tmp` may
@@ -56,49 +56,49 @@ def is_private(path: Path) -> bool:
 
 
 def _is_trusted(parent: os.stat_result) -> bool:
-    """Return whether nobody but this user and root can replace what lies in a folder and belongs to this user."""
+    """Return whether only this user and root can replace this user's files in a folder."""
     if parent.st_uid not in (0, os.getuid()):
         return False
     return not parent.st_mode & OTHERS_WRITE or bool(parent.st_mode & stat.S_ISVTX)
 
 
 def _has_own_links(path: Path) -> bool:
-    """Return whether every link on the way to a path belongs to this user or to root."""
+    """Return whether every link in a path belongs to this user or to root."""
     return all(parent.lstat().st_uid in (0, os.getuid()) for parent in path.parents if parent.is_symlink())
 
 
 def remember(name: str, value: Any) -> None:
-    """Keep a value for other processes of this user; without a cache folder nothing happens.
+    """Store a value for other processes of this user, if there is a cache folder.
 
     Args:
-        name: of a file in the cache, without its suffix.
-        value: anything that JSON holds.
+        name: name of a file in the cache, without its suffix.
+        value: a JSON value.
     """
     _write(name, value, Path.replace)
 
 
 def settle(name: str, value: Any) -> Any:
-    """Keep a value unless another process has kept one, so that all processes of this user have the same.
+    """Store a value unless another process has stored one, so that all processes of this user have the same.
 
     Returns:
-        What is kept now: `value`, or that of the process that came first; None if nothing can be kept.
+        The stored value, that of the first process; None if nothing can be stored.
     """
     if recall(name) is None and (place := folder()) is not None:
         with contextlib.suppress(OSError):
-            if (place / f"{name}.json").exists():  # damaged, or written by others
+            if (place / f"{name}.json").exists():  # damaged, or writable by others
                 (place / f"{name}.json").unlink()
         _write(name, value, lambda stray, target: target.hardlink_to(stray))  # fails where there is one
     return recall(name)
 
 
 def _write(name: str, value: Any, put: Callable[[Path, Path], object]) -> None:
-    """Write a file beside its place and put it there."""
+    """Write a temporary file and move it to its place by `put`."""
     place = folder()
     if place is None:
         return
     text = json.dumps({"sha256": _digest(value), "value": value}, allow_nan=False)
     stray = place / f".tmp-{secrets.token_hex(8)}"
-    with contextlib.suppress(OSError):  # a full or read-only cache must not end the work
+    with contextlib.suppress(OSError):  # a full or read-only cache is not an error
         try:
             stray.write_text(text, encoding="utf-8")
             put(stray, place / f"{name}.json")
@@ -107,7 +107,7 @@ def _write(name: str, value: Any, put: Callable[[Path, Path], object]) -> None:
 
 
 def recall(name: str) -> Any:
-    """Return what `remember` kept under a name; None if there is nothing, it is damaged, or others could write it."""
+    """Return the value that `remember` stored; None if there is none, it is damaged, or other users can write it."""
     place = folder()
     if place is None or not is_private(place / f"{name}.json"):
         return None

@@ -1,7 +1,7 @@
-"""Text, JSON and TOML that came from a disk: read from plain files only, and refused in one kind of error.
+"""Read text, JSON and TOML from regular files; every invalid document raises a `DocumentError`.
 
-Python's parsers raise more than they document: `RecursionError` where a document is nested too deeply, `ValueError`
-for a number of too many digits. Everything that reads JSON or TOML reads it here, and expects `DocumentError`.
+Python's parsers raise undocumented errors: `RecursionError` for a document that is nested too deeply, `ValueError` for
+a number of too many digits. All code that reads JSON or TOML uses this module.
 """
 
 import errno
@@ -18,11 +18,11 @@ __all__ = ["DocumentError", "parse_json", "parse_toml", "read_bytes", "read_text
 
 
 class DocumentError(ValueError):
-    """A text that is not what its format allows; the message is the reason alone, without a path."""
+    """A text is not valid in its format; the message is the reason, without a path."""
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a regular file; links, pipes, devices and folders are refused at once, without waiting for them.
+    """Read a regular file; links, pipes, devices and folders raise an error without blocking.
 
     Raises:
         OSError: as `open` raises it, or with the number `EINVAL` if the path is not a regular file.
@@ -41,7 +41,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Read a regular file as UTF-8, without the mark that editors on Windows put at its beginning.
+    """Read a regular file as UTF-8, without the byte order mark of editors on Windows.
 
     Raises:
         DocumentError: if it is not UTF-8.
@@ -54,7 +54,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Return the value of a JSON text; `NaN`, `Infinity` and `1e999`, which Python would accept, are refused.
+    """Return the value of a JSON text; `NaN`, `Infinity` and `1e999`, which Python accepts, raise an error.
 
     Raises:
         DocumentError: if it is not JSON, nested too deeply, or holds a number that is not finite or of too many digits.

@@ -1,7 +1,7 @@
-"""One run for each folder, also after `kill -9`.
+"""Lock the folder of a run, so that one process at a time trains in it.
 
-The lock is the kernel's (`flock`): it ends with the process that holds it, however that ends. The text in the
-file is only there to say who that is.
+The lock is the kernel's (`flock`): it ends with the process that holds it, also after `kill -9`. The text in the file
+only names that process.
 """
 
 import errno
@@ -13,7 +13,7 @@ import stat
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,29 +25,28 @@ from senet.text import one_line
 __all__ = ["InUse", "RunLock", "holder", "waited"]
 
 
-class InUse(StorageError):  # noqa: N818 (it may be no error: whoever asked can wait)
-    """A folder in which another process trains."""
+class InUse(StorageError):  # noqa: N818 (not always an error: the caller can wait)
+    """Another process holds the lock of a folder."""
 
 
-LOOK = 0.5  # seconds between two attempts to take a lock that is waited for
+RETRY_EVERY = 0.5  # seconds between two attempts to take a lock that is waited for
 LONGEST_NAME = 200  # bytes of the lock file that are quoted
-PATIENCE = 10.0  # seconds that a fork of a killed run has to give up its copy of the lock: milliseconds if not stalled
+PATIENCE = 10.0  # seconds that a fork of a killed process may take to close its copy of the lock, usually milliseconds
 
 _held: set[int] = set()
 
 
 class RunLock:
-    """Keep a second run out of a folder: `with RunLock(folder): ...`.
+    """The lock of a folder: `with RunLock(folder): ...`.
 
-    The file `run.lock` stays when the lock is given back: removing it would let two runs hold two files of one name.
-    What bears this name and is not a plain file of its own is refused, unchanged.
+    The file `run.lock` is kept when the lock is released: otherwise two processes could hold two files of one name.
 
     Args:
         folder: the folder of the run; it must exist when the lock is taken.
 
     Raises:
-        InUse: on entering, if another run holds the folder.
-        StorageError: on entering, if the disk refuses.
+        InUse: on entering, if another process holds the lock.
+        StorageError: on entering, if the file cannot be written, or is not a regular file of its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,15 +82,14 @@ class RunLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds the folder."""
+        """Whether this object holds the lock."""
         return self._handle is not None
 
     def check(self) -> None:
-        """Check, before anything is written, that the folder is still the one that is held.
+        """Check before writing that the folder is still the locked one.
 
         Raises:
-            StorageError: if it was moved, removed or replaced meanwhile: another process could hold the one of its
-                name.
+            StorageError: if it was moved, removed or replaced: another process could hold the present one.
         """
         if self._handle is not None:
             self._check(self._handle)
@@ -103,8 +101,8 @@ class RunLock:
             there = None
         if there is None or not os.path.samestat(there, os.fstat(handle)):
             raise StorageError(
-                f"{self.folder} was moved, removed or replaced while a run held it; bring the folder back and start "
-                "the same command again."
+                f"{self.folder} was moved, removed or replaced while a run held it; restore the folder and start the "
+                "same command again."
             )
 
     def _open(self) -> int:
@@ -136,30 +134,27 @@ class RunLock:
                     ) from None
                 time.sleep(0.02)
             except OSError as error:
-                reason = f"this disk knows no locks ({error.strerror})"
-                warnings.warn(f"{self.folder}: {reason}; see to it that no second run uses it.", stacklevel=3)
+                reason = f"this disk does not support locks ({error.strerror})"
+                warnings.warn(f"{self.folder}: {reason}; make sure that no second run uses it.", stacklevel=3)
                 return
 
 
 @contextmanager
 def waited(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, as `RunLock` does, after whoever holds it now."""
-    while True:
-        try:
-            lock = RunLock(folder).__enter__()
-            break
-        except InUse:
-            time.sleep(LOOK)
-    try:
+    """Hold the lock of a folder like `RunLock`, after waiting for a process that holds it."""
+    with ExitStack() as stack:
+        while True:
+            with suppress(InUse):
+                stack.enter_context(RunLock(folder))
+                break
+            time.sleep(RETRY_EVERY)
         yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def holder(folder: Path) -> str:
-    """Return who holds the lock of a folder: `process 12 on host since TIME`; empty if it is free or cannot be asked.
+    """Return the holder of the lock of a folder, `process 12 on host since TIME`; empty if it is free or unreadable.
 
-    Where the disk has no locks, the name in the file counts, unless it is of a process of this machine that has ended.
+    On a disk without locks, the name in the file is used, unless its process on this machine has ended.
     """
     try:
         handle = os.open(folder / "run.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -180,7 +175,7 @@ def holder(folder: Path) -> str:
 
 
 def _has_ended(name: str) -> bool:
-    """Return whether the process that wrote its name is gone, so that only a fork of it can still have the lock."""
+    """Return whether a process of this machine has ended, so that only a fork of it can still hold the lock."""
     found = re.match(r"process (\d{1,9}) on (.+) since ", name)
     if not found or found[2] != socket.gethostname():
         return False
@@ -188,13 +183,13 @@ def _has_ended(name: str) -> bool:
         os.kill(int(found[1]), 0)
     except ProcessLookupError:
         return True
-    except OSError:  # it is there, and another user's
+    except OSError:  # it runs as another user
         return False
     return False
 
 
 def _let_go() -> None:
-    """Close a forked worker's copy of the handles: the lock must end with the run, not with its last worker."""
+    """Close the handles in a forked worker: the lock must end with the training, not with its last worker."""
     while _held:
         os.close(_held.pop())
 

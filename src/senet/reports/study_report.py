@@ -68,7 +68,7 @@ def write_report(study: Study, results: Mapping[Run, Result], folder: Path, *, c
         The files. Pictures are left out while there is nothing to draw.
 
     Raises:
-        CheckpointError: if the results saw different images.
+        CheckpointError: if the results have different images.
         StorageError: if the folder cannot be written.
     """
     lines = summarize(study, results)

@@ -1,4 +1,4 @@
-"""What may vary in a design: ratios by stage or by block, variants, slots. No torch here."""
+"""The choices of a search space: ratios by stage or by block, variants, slots. No torch here."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ PER = ("stage", "block")
 
 @dataclass(frozen=True, kw_only=True)
 class Dimension:
-    """What has a ratio of its own.
+    """A stage or a block with its own ratio.
 
     Attributes:
-        stage: from 1.
-        block: of the stage, from 1; 0 stands for all of them.
-        ratios: what it may be.
+        stage: number of the stage, from 1.
+        block: number of the block in the stage, from 1; 0 stands for all of them.
+        ratios: its candidates.
     """
 
     stage: int
@@ -26,19 +26,19 @@ class Dimension:
     ratios: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Name it: `stage 2`, `stage 2 block 1`."""
+        """Return its name: `stage 2`, `stage 2 block 1`."""
         return f"stage {self.stage} block {self.block}" if self.block else f"stage {self.stage}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What may vary in a design.
+    """The values from which a search chooses.
 
     Attributes:
-        reduction: ratios of every stage, `[[8, 4, 2], [2, 4, 8], [32, 16]]`.
-        per: `stage` gives all blocks of a stage one ratio, `block` lets each choose from the ratios of its stage.
-        blocks: of every stage, with `per = "block"`; empty leaves it to `senet search`, which asks the network.
-        constant: ratios that are tried on all stages at once: where the greedy search starts.
+        reduction: candidate ratios of every stage, `[[8, 4, 2], [2, 4, 8], [32, 16]]`.
+        per: `stage` uses one ratio for all blocks of a stage, `block` chooses one for each of them.
+        blocks: number of blocks of every stage, with `per = "block"`; if empty, `senet search` counts them.
+        constant: ratios that are tried on all stages at once, where the greedy search starts.
         variant: names of variants.
         slot: names of slots.
     """
@@ -53,7 +53,7 @@ class Choices:
     def __post_init__(self) -> None:
         for place in ("reduction", "variant", "slot"):
             if not getattr(self, place) or not all(getattr(self, place)):
-                raise SpecError(f"choices.{place} = {getattr(self, place)} leaves nothing to choose; give one or more.")
+                raise SpecError(f"choices.{place} = {getattr(self, place)} is empty; list at least one.")
         for stage, ratios in enumerate(self.reduction):
             _check_ratios(f"choices.reduction[{stage}]", ratios)
         _check_ratios("choices.constant", self.constant)
@@ -70,7 +70,7 @@ class Choices:
         ):
             raise SpecError(
                 f"choices.blocks = {shown(self.blocks)} goes with per = 'block' and counts those of each of the "
-                f"{len(self.reduction)} stages; leave it out, and the network is asked."
+                f"{len(self.reduction)} stages; leave it out to count them in the network."
             )
         if not self.constant:
             common = [r for r in self.reduction[0] if all(r in ratios for ratios in self.reduction)]
@@ -78,10 +78,10 @@ class Choices:
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """What has a ratio of its own: stages, or the blocks of stages, in the order of the network.
+        """The stages or blocks with their own ratios, in the order of the network.
 
         Raises:
-            SpecError: if blocks choose and nobody has counted them.
+            SpecError: if `per` is `block` and `blocks` is empty.
         """
         if self.per == "stage":
             return tuple(
@@ -89,7 +89,7 @@ class Choices:
             )
         if not self.blocks:
             raise SpecError(
-                "choices.per = 'block' needs the blocks of every stage; give e.g. choices.blocks = [3, 3, 3]."
+                "choices.per = 'block' needs the number of blocks of every stage; set e.g. choices.blocks = [3, 3, 3]."
             )
         counted = enumerate(zip(self.reduction, self.blocks, strict=True), 1)
         return tuple(
@@ -100,6 +100,6 @@ class Choices:
 
 
 def _check_ratios(place: str, ratios: tuple[int, ...]) -> None:
-    """Refuse what is no ratio before anything is trained."""
+    """Raise an error for values that are not valid ratios."""
     if len(set(ratios)) != len(ratios) or not all(ratio in RANGES["reduction"] for ratio in ratios):
-        raise SpecError(f"{place} = {shown(ratios)}; give ratios from 1, each once.")
+        raise SpecError(f"{place} = {shown(ratios)} is not valid; list ratios from 1, each once.")

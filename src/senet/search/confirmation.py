@@ -1,4 +1,4 @@
-"""The choice against its references: fresh seeds, all training images, the test set. And as a file to go on with."""
+"""Confirm the choice of a search: a study against its references, with fresh seeds, on the test set; also as a file."""
 
 import json
 from collections.abc import Mapping, Sequence

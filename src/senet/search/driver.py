@@ -1,20 +1,19 @@
-"""Carry a search out: train what a strategy asks for, within the budget, and tell it the scores."""
+"""Run a search: train the designs that a strategy proposes, within the budget, and send it their scores."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import fmean
 
 from senet.experiments.early_stopping import Pruned
 from senet.experiments.result import Result
 from senet.experiments.run import Run
-from senet.search.outcome import Phase, PrunedTrial, SearchOutcome, Trial
+from senet.search.outcome import Phase, PrunedTrial, SearchOutcome, Trial, score_of
 from senet.search.space import Space
 from senet.search.strategy import Batch, Design, Score, Strategy, merit
 
 __all__ = ["Evaluator", "search"]
 
 Evaluator = Callable[[Sequence[Run]], Iterable[Result | Pruned]]
-"""Trains runs, or reads their results; the order of results is free."""
+"""Trains runs or reads their results, in any order."""
 
 
 def search(
@@ -27,28 +26,28 @@ def search(
     latency: Callable[[Design], float] | None = None,
     chunk: int = 1,
 ) -> SearchOutcome:
-    """Run a strategy to its end or to the end of the budget.
+    """Run a strategy until it ends or the budget is spent.
 
-    Nothing is kept between two starts but the results that `evaluate` finds again: strategies are deterministic, so
-    the second start walks the same way and trains only what is missing.
+    A search has no state besides the results that `evaluate` finds: strategies are deterministic, so a restarted
+    search proposes the same designs and trains only missing ones.
 
     Args:
-        space: what is searched.
-        strategy: fresh.
-        evaluate: trains.
-        name: of the strategy.
-        count: parameters of the network with a design.
-        latency: time of one image with a design [ms]; None where no objective needs it.
-        chunk: designs handed to `evaluate` at once where minutes are counted; the budget is looked at in between.
+        space: the search space.
+        strategy: a new generator.
+        evaluate: trains runs.
+        name: name of the strategy.
+        count: returns the parameters of the network with a design.
+        latency: returns the time of one image with a design [ms]; None if no objective needs it.
+        chunk: number of designs passed to `evaluate` at once if the budget has minutes, which are checked in between.
     """
     driver = _Driver(space, evaluate, count, latency, chunk)
     chosen: Design | None = None
     try:
         batch = next(strategy)
         while not driver.ended:
-            told = driver.score(batch)
+            scores = driver.score(batch)
             if not driver.ended:
-                batch = strategy.send(told)
+                batch = strategy.send(scores)
     except StopIteration as stop:
         chosen = stop.value
     strategy.close()
@@ -68,7 +67,7 @@ def search(
 
 
 class _Driver:
-    """What is known so far, and what is left of the budget."""
+    """The trials of a search so far, and its budget."""
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class _Driver:
         self.ended = ""
 
     def score(self, batch: Batch) -> Mapping[Design, Score]:
-        """Train what is new in a batch and give all scores of it."""
+        """Train the new designs of a batch and return the scores of all its designs that have one."""
         known = self.trials.keys() | self.pruned.keys()
         new = [design for design in dict.fromkeys(batch.designs) if design not in known and self._fits(design)]
         before, stopped = self._begun, len(self.pruned)
@@ -97,7 +96,7 @@ class _Driver:
             new = new[len(group) :]
             for design, results in self._trained(group, phase=batch.phase).items():
                 self.trials[design] = Trial(
-                    design=design, phase=batch.phase, results=results, score=self._score(design, results)
+                    design=design, phase=batch.phase, results=results, score=score_of(results, self._latency(design))
                 )
         finished = [design for design in batch.designs if design in self.trials]
         self.phases.append(
@@ -112,16 +111,16 @@ class _Driver:
         return {design: self.trials[design].score for design in finished}
 
     def best(self, designs: Sequence[Design]) -> Design | None:
-        """Give the best of designs that were trained."""
+        """Return the best of the designs, all of them trained; None if there are none."""
         return max(designs, key=lambda design: self.merit(self.trials[design].score), default=None)
 
     @property
     def _begun(self) -> int:
-        """Count the designs that were trained, to the end or not."""
+        """Number of designs that were trained, to the end or not."""
         return len(self.trials) + len(self.pruned)
 
     def _room(self, waiting: int) -> int:
-        """Say how many designs may be trained before the next look at the budget."""
+        """Return the number of designs that may be trained before the next check of the budget."""
         budget = self.space.budget
         many = min(self.chunk, waiting) if budget.minutes else waiting
         return min(many, budget.trials - self._begun) if budget.trials else many
@@ -142,9 +141,9 @@ class _Driver:
         return True
 
     def _trained(self, designs: Sequence[Design], *, phase: str) -> dict[Design, dict[int, Result]]:
-        """Train designs with all seeds, and give those that came to the end.
+        """Train designs with all seeds and return those that were not stopped early.
 
-        Where trainings are stopped early one seed comes after the other: what is stopped needs no further one.
+        With early stopping the seeds are trained one after the other, since a stopped design needs no further one.
         """
         seeds = self.space.seeds
         found: dict[Design, dict[int, Result]] = {design: {} for design in designs}
@@ -152,7 +151,7 @@ class _Driver:
             cells = {self.space.run(d, seed): (d, seed) for seed in together for d in found}
             stopped: dict[Design, Pruned] = {}
             outcomes = list(self.evaluate(list(cells)))
-            self.seconds += math.fsum(outcome.seconds for outcome in outcomes)  # the same in whatever order they come
+            self.seconds += math.fsum(outcome.seconds for outcome in outcomes)  # exact, so independent of their order
             for outcome in outcomes:
                 design, seed = cells[outcome.run]
                 if isinstance(outcome, Pruned):
@@ -169,12 +168,5 @@ class _Driver:
                 )
         return found
 
-    def _score(self, design: Design, results: Mapping[int, Result]) -> Score:
-        score = Score(
-            accuracy=fmean(result.accuracy for result in results.values()),
-            loss=fmean(result.last.test_loss for result in results.values()),
-            params=next(iter(results.values())).params,
-        )
-        if self.latency is None:
-            return score
-        return Score(accuracy=score.accuracy, loss=score.loss, params=score.params, latency_ms=self.latency(design))
+    def _latency(self, design: Design) -> float:
+        return math.nan if self.latency is None else self.latency(design)

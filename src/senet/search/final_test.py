@@ -1,4 +1,4 @@
-"""What the test set says of the networks a search trained: measured after the choice, never used for it."""
+"""Test the networks that a search trained on the test set, after the choice, which does not use it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ Accuracies = Mapping[Design, Mapping[int, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What one way of choosing would say.
+    """The design that one criterion selects, and its test accuracy.
 
     Attributes:
         criterion: in words.
-        design: what it takes.
+        design: the selected design.
         test: mean test accuracy over the seeds of the search [%].
         reference: a constant ratio that was trained too; None if there is none.
-        gain: against the reference, likewise [percentage points]; nan without it.
+        gain: difference to the test accuracy of the reference [percentage points]; nan without one.
     """
 
     criterion: str
@@ -39,11 +39,11 @@ class Selection:
 
 
 def test_accuracies(outcome: SearchOutcome, store: Store, setup: Setup) -> Accuracies:
-    """Test every network that the search trained, from the weights in its folder [%].
+    """Return the test accuracy of every network that the search trained, from the weights in its folder [%].
 
     Args:
         outcome: the trials.
-        store: their folders; a trial whose weights are elsewhere is left out.
+        store: their folders; a trial without weights is left out.
         setup: device and paths.
     """
     spec = replace(outcome.space.base.data, val_size=0)
@@ -64,11 +64,11 @@ def test_accuracies(outcome: SearchOutcome, store: Store, setup: Setup) -> Accur
 
 
 def selections(outcome: SearchOutcome, tests: Accuracies) -> list[Selection]:
-    """Set the choice by held-out images beside the choice by the test set, over the same trainings.
+    """Compare the choice by held-out images with the choice by the test set, over the same trainings.
 
-    The second is how the KTH report chose. It takes the largest of several noisy numbers and prints that very number,
-    so its gain is too large on average even if no design differs; the first has this bias in its held-out accuracy
-    only.
+    The KTH report chose by the test set. The reported number is then the maximum of several noisy ones, so its gain is
+    too large on average even if all designs are equal; a choice by held-out images has this bias in the held-out
+    accuracy only.
     """
     means = {design: fmean(values.values()) for design, values in tests.items() if values and design}
     if not means or outcome.chosen is None:

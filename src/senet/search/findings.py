@@ -1,4 +1,4 @@
-"""What a search found, with what was measured around it."""
+"""Everything that a report of a search shows: its outcome, final tests, confirmation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ __all__ = ["Findings"]
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """A search with what was measured around it.
+    """A search with its final tests and its confirmation.
 
     Attributes:
-        outcome: of the search itself.
+        outcome: the outcome of the search itself.
         tests: test accuracy by design and seed [%]; measured after the choice.
-        selections: what two ways of choosing would say.
+        selections: the designs that two criteria would select.
         shared: scores of the shared network; None for other strategies.
-        pool: trainings of designs of this space, those of earlier searches in the same folder of runs included.
-        study: the comparison of the choice with its references; None if it was not asked for.
-        results: of that study.
+        pool: trials of designs of this space, including those of earlier searches in the same folder of runs.
+        study: the comparison of the choice with its references; None if it was not requested.
+        results: results of that study.
     """
 
     outcome: SearchOutcome

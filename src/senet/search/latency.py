@@ -1,4 +1,4 @@
-"""The time that one image takes with a design: measured, so it is of this machine and this load."""
+"""Measure the latency of a design: the time of one image, on this machine under its present load."""
 
 import time
 from statistics import median
@@ -13,7 +13,7 @@ __all__ = ["latency_ms"]
 
 @torch.inference_mode()
 def latency_ms(run: Run, *, shape: tuple[int, int, int] | None = None, device: str = "cpu", repeats: int = 15) -> float:
-    """Measure one image through the network of a run [ms], the median of several passes after two to warm up.
+    """Return the median time of one image through the network of a run [ms], after two passes to warm up.
 
     Args:
         run: gives network and design; the weights do not matter.

@@ -1,4 +1,4 @@
-"""What a space whose blocks choose must know of its network: how many blocks there are, what each of them adds."""
+"""Count the blocks of a network for a search by block, and the parameters that each of them adds."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ __all__ = ["additive_count", "count_blocks", "with_blocks"]
 
 
 def count_blocks(model: str) -> tuple[int, ...]:
-    """Count the units with a place for a block, stage after stage; the network is built on no device.
+    """Count the units that can have a block, stage by stage; the network is built on the meta device.
 
     Example:
         >>> count_blocks("resnet20")
@@ -37,10 +37,10 @@ def count_blocks(model: str) -> tuple[int, ...]:
 
 
 def with_blocks(space: Space) -> Space:
-    """Fill in how many blocks choose, where a space says `per = "block"` and no more.
+    """Set the numbers of blocks of a space with `per = "block"` by those of its network.
 
     Raises:
-        SpecError: if the network has other stages than the space, or other blocks than it says.
+        SpecError: if the network has other numbers of stages or blocks than the space.
     """
     choices = space.choices
     if choices.per != "block":
@@ -48,25 +48,26 @@ def with_blocks(space: Space) -> Space:
     blocks = count_blocks(space.base.model)
     if len(blocks) != len(choices.reduction):
         raise SpecError(
-            f"choices.reduction names {len(choices.reduction)} stages, {space.base.model} has {len(blocks)}; give "
+            f"choices.reduction names {len(choices.reduction)} stages, {space.base.model} has {len(blocks)}; list "
             f"ratios for every stage."
         )
     if choices.blocks not in ((), blocks):
         raise SpecError(
-            f"choices.blocks = {choices.blocks}, {space.base.model} has {blocks}; leave it out, and the network is "
-            f"asked."
+            f"choices.blocks = {choices.blocks}, {space.base.model} has {blocks}; leave it out to count them in the "
+            f"network."
         )
     return replace(space, choices=replace(choices, blocks=blocks))
 
 
 def additive_count(space: Space, count: Callable[[Design], int]) -> Callable[[Design], int]:
-    """Count parameters of designs as sums over places: thousands then cost as many networks as there are choices.
+    """Return a function that counts the parameters of designs as sums over their blocks.
 
-    Exact, since the weights of a block depend on its own ratio only.
+    Thousands of designs then need one network for each candidate ratio. The sums are exact, because the weights of a
+    block depend on its own ratio only.
 
     Args:
-        space: of the designs.
-        count: counts by building the network.
+        space: space of the designs.
+        count: builds the network of a design and counts its parameters.
     """
 
     @cache

@@ -1,16 +1,26 @@
-"""What a search found: its trials, its walk, what it gave up, what it takes. No torch here."""
+"""The outcome of a search: trials, phases, designs stopped early, the choice. No torch here."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import stdev
+from statistics import fmean, stdev
 
 from senet.experiments.early_stopping import Pruned
 from senet.experiments.result import Result
 from senet.search.space import Space
 from senet.search.strategy import Design, Score
 
-__all__ = ["Phase", "PrunedTrial", "SearchOutcome", "Trial"]
+__all__ = ["Phase", "PrunedTrial", "SearchOutcome", "Trial", "score_of"]
+
+
+def score_of(results: Mapping[int, Result], latency_ms: float = math.nan) -> Score:
+    """Return the score of a design from its results by seed."""
+    return Score(
+        accuracy=fmean(result.accuracy for result in results.values()),
+        loss=fmean(result.last.test_loss for result in results.values()),
+        params=next(iter(results.values())).params,
+        latency_ms=latency_ms,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +29,9 @@ class Trial:
 
     Attributes:
         design: its blocks.
-        phase: the part of the search that asked for it first.
+        phase: the part of the search that proposed it first.
         results: by seed, on the held-out images.
-        score: their means.
+        score: means over the seeds.
     """
 
     design: Design
@@ -31,9 +41,9 @@ class Trial:
 
     @property
     def spread(self) -> float:
-        """Uncertainty of the accuracy: standard deviation over seeds, or with one seed that of counting the images [%].
+        """Uncertainty of the accuracy [%]: standard deviation over seeds, or with one seed that of a binomial count.
 
-        The second is the smaller part: it says nothing of how another seed would have trained.
+        The latter is too small: it does not include the variation between seeds.
         """
         values = [result.accuracy for result in self.results.values()]
         if len(values) > 1:
@@ -44,14 +54,14 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A batch of a strategy and what came of it.
+    """A batch of a strategy and its result.
 
     Attributes:
-        name: what the batch was for.
-        designs: what was asked for, in order.
-        new: how many of them had to be trained.
-        pruned: how many of these were stopped early.
-        best: the best of them; None if there is no score.
+        name: purpose of the batch.
+        designs: the proposed designs, in order.
+        new: number of them that had to be trained.
+        pruned: number of these that were stopped early.
+        best: the best of them; None if none has a score.
     """
 
     name: str
@@ -63,14 +73,14 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class PrunedTrial:
-    """A design of which a training was stopped early: it has no score, and is never ranked.
+    """A design of which a training was stopped early; it has no score and is not ranked.
 
     Attributes:
         design: its blocks.
-        phase: the part of the search that asked for it.
+        phase: the part of the search that proposed it.
         params: learnable parameters of the network.
-        pruned: the training that was stopped; those of later seeds were not begun.
-        results: by seed, of trainings before it that were not.
+        pruned: the training that was stopped; those of later seeds were not started.
+        results: by seed, of the trainings before it.
     """
 
     design: Design

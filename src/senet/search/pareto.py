@@ -1,4 +1,4 @@
-"""The designs that no other design beats in everything."""
+"""The Pareto front of a search."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,13 @@ __all__ = ["front"]
 
 
 def front(scores: Mapping[Design, Score], objectives: tuple[str, ...]) -> list[Design]:
-    """Give the Pareto front, best in the first objective first.
+    """Return the Pareto front, sorted by the first objective, best first.
 
-    A design is left out if another is at least as good in every objective and better in one. Scores are means with
-    noise: a front of close points is a suggestion, not a ranking.
+    A design is dominated if another is at least as good in every objective and better in one. Scores are noisy means:
+    a front of close points is not a ranking.
 
     Args:
-        scores: what is known.
+        scores: scores by design.
         objectives: names of `OBJECTIVES`.
     """
     maximized = {design: score.maximized(objectives) for design, score in scores.items()}

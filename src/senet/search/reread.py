@@ -1,4 +1,4 @@
-"""A search again from its files: the report of what was trained, written with what has come since. Trains nothing."""
+"""Repeat a search from its files, without training, to write its report again with results that came later."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ __all__ = ["lists_beside", "reread"]
 
 
 def lists_beside(folder: Path) -> tuple[Path, ...]:
-    """Give the lists of results of a report and of the others beside it, or of all below a folder `reports`.
+    """Return the lists of results of a report and of its siblings, or of all reports below a folder `reports`.
 
     Args:
         folder: of the report.
@@ -39,14 +39,14 @@ def lists_beside(folder: Path) -> tuple[Path, ...]:
 
 
 def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
-    """Walk a search again by its results, and look for its confirmation by the ids of the runs.
+    """Repeat a search from its results, and read those of its confirmation.
 
-    What only the search itself could measure (shared scores, test accuracies, latencies) is that of its `search.json`.
+    Shared scores, test accuracies and latencies, which only the search itself can measure, are those of `search.json`.
 
     Args:
-        space: where, as in the search.
-        strategy: likewise.
-        store: the results: folders of runs, and lists that travel with reports.
+        space: the space of the search.
+        strategy: the strategy of the search.
+        store: the results: folders of runs, and lists in reports.
         folder: of the report.
 
     Raises:
@@ -56,7 +56,7 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
     space = ready(space, strategy)
     said = read_saved_search(folder)
     if (said.space, said.strategy) != (space.name, strategy):
-        raise UsageError(f"{folder} holds the search {said.strategy} in {said.space}; give that one.")
+        raise UsageError(f"{folder} holds the search {said.strategy} in {said.space}; name that one.")
     stopped = _stopped(folder / "pruned.jsonl")
     scored = _scored(space, said.shared)
     if scored is None:
@@ -88,7 +88,7 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
 
 
 def _stopped(path: Path) -> dict[str, Pruned]:
-    """Read what a report lists as pruned; older reports and those without any have no such file."""
+    """Read the pruned trainings of a report; older reports and those without any have no such file."""
     lines = enumerate((read_about_run(path) or "").splitlines(), 1)
     found = [decode_pruned(line, place=f"{path}:{number}") for number, line in lines]
     return {pruned.run.id: pruned for pruned in found}
@@ -96,12 +96,12 @@ def _stopped(path: Path) -> dict[str, Pruned]:
 
 def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> Iterator[Result | Pruned]:
     for run in runs:
-        # what the search stopped stays stopped in its report, though the run may have been trained to its end since
+        # a training that the search stopped stays so in its report, even if the run was finished later
         found = stopped.get(run.id) or store.get(run) or read_pruned(store.folder(run))
         if found is None:
             raise UsageError(
-                f"--report-only: {run.model} {run.design} seed {run.seed} (run {run.id}) is not there; leave it out, "
-                "and what is missing is trained."
+                f"--report-only: {run.model} {run.design} seed {run.seed} (run {run.id}) has no result; leave the "
+                "option out to train it."
             )
         yield found
 
@@ -109,7 +109,7 @@ def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> 
 def _measured(one: SavedDesign) -> float:
     if one.latency_ms is None:
         raise CheckpointError(
-            f"search.json has no latency_ms of {one.design}, which is an objective; leave --report-only out."
+            f"search.json has no latency_ms for {one.design}, which is an objective; leave --report-only out."
         )
     return one.latency_ms
 
@@ -120,7 +120,7 @@ def _scored(space: Space, said: SavedShared | None) -> SharedScores | None:
         return None
     designs = {design_name(design): design for design in scored_designs(space)}
     if strange := [word for word in said.scores if word not in designs]:
-        raise UsageError(f"search.json scores {strange[0]}, which is no design of {space.name}; give its own space.")
+        raise UsageError(f"search.json scores {strange[0]}, which is not a design of {space.name}; name its own space.")
 
     def params(design: Design) -> int:
         return count(space.base.model, design).params
@@ -128,7 +128,7 @@ def _scored(space: Space, said: SavedShared | None) -> SharedScores | None:
     counted = additive_count(space, params)
     return SharedScores(
         scores={
-            # files of before have no count; that of the network's own size puts equal scores in the same order
+            # older files have no count; one for the network's own image size ranks equal scores in the same order
             design: Score(accuracy=one.accuracy, loss=one.loss, params=one.params or counted(design))
             for word, one in said.scores.items()
             for design in [designs[word]]

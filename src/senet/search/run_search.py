@@ -20,7 +20,7 @@ from senet.search.final_test import selections, test_accuracies
 from senet.search.findings import Findings
 from senet.search.latency import latency_ms
 from senet.search.network_blocks import additive_count, with_blocks
-from senet.search.outcome import SearchOutcome, Trial
+from senet.search.outcome import SearchOutcome, Trial, score_of
 from senet.search.space import Space
 from senet.search.strategies.exhaustive import grid, random_search
 from senet.search.strategies.greedy import greedy
@@ -39,9 +39,9 @@ STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
     "tpe": tpe,
     "nsga2": nsga2,
 }
-"""Strategies that need nothing but the space; `shared` needs its network too."""
+"""Strategies that need only the space; `shared` also needs its network."""
 
-DEFAULT_TRIALS = 20  # of the strategies that would go on for ever, or nearly so
+DEFAULT_TRIALS = 20  # budget of strategies that may not end by themselves
 
 
 def run_search(
@@ -58,14 +58,14 @@ def run_search(
     """Search, test what was trained, and confirm the choice.
 
     Args:
-        space: where.
+        space: the search space.
         strategy: a name of `STRATEGIES`, or `shared`.
-        store: where results are and go.
+        store: reads and keeps the results.
         setup: device, processes, paths.
         retry_failed: train runs again that failed before.
-        lists: files of results in which the confirmation is looked for too: equal runs need no second training.
-        announce: is told before the first training of a run like all others, and how many there may be.
-        open_display: makes what shows progress.
+        lists: files with further results for the confirmation: equal runs need no second training.
+        announce: receives, before the first training, one of the runs and the maximum number of them.
+        open_display: opens the display of progress.
 
     Raises:
         SpecError: if the strategy is not known, or a design does not fit the network.
@@ -140,7 +140,7 @@ def check_strategy(strategy: str) -> None:
 
 
 def ready(space: Space, strategy: str) -> Space:
-    """Fill in what a space leaves open: the blocks of the network, a budget for what would not end.
+    """Complete a space: the numbers of blocks of the network, a budget for strategies that need one.
 
     Raises:
         SpecError: if the strategy is not known, or the space has other stages than the network.
@@ -152,7 +152,7 @@ def ready(space: Space, strategy: str) -> Space:
 
 
 def _check(space: Space) -> None:
-    """Build the networks at the corners of the space on no device: what does not fit is known before the first step."""
+    """Build one network for each variant and slot on the meta device, to detect errors before the first training."""
     import torch
 
     with torch.device("meta"), warnings.catch_warnings():
@@ -168,9 +168,9 @@ def _check(space: Space) -> None:
 
 
 def _at_most(space: Space, strategy: str) -> int:
-    """Count the trainings that a search could need, without its confirmation."""
+    """Return the maximum number of trainings of a search, without its confirmation."""
     choices = space.choices
-    # where a constant leads it is among the candidates of a place, and known
+    # a constant that leads is among the candidates of a stage, and known
     at_places = sum(len(p.ratios) - (set(choices.constant) <= set(p.ratios)) for p in choices.dimensions)
     greedy_most = len(choices.constant) + at_places + len(choices.variant) - 1 + len(choices.slot) - 1
     by_strategy = {"greedy": greedy_most, "shared": min(space.size, space.shared.retrain + space.shared.probes)}
@@ -191,12 +191,12 @@ def _affordable(scores: Mapping[Design, Score], space: Space) -> dict[Design, Sc
     most = space.budget.params
     fitting = {design: score for design, score in scores.items() if not most or score.params <= most}
     if not fitting:
-        raise SpecError(f"budget.params = {most:,} is less than every design of the space needs; raise it.")
+        raise SpecError(f"budget.params = {most:,} is too small for every design of the space; raise it.")
     return fitting
 
 
 def pool(outcome: SearchOutcome, store: Store) -> dict[Design, Trial]:
-    """Give the trials of a search and those that others left in the same folder of runs, all with all seeds."""
+    """Return the trials of a search and those of other searches in the same folder of runs, with all seeds."""
     space = outcome.space
     known = {design: trial for design, trial in outcome.trials.items() if design}
     others: dict[Design, dict[int, Result]] = {}
@@ -207,8 +207,5 @@ def pool(outcome: SearchOutcome, store: Store) -> dict[Design, Trial]:
     for design, results in others.items():
         if design in known or len(results) < len(space.seeds):
             continue
-        mean = sum(r.accuracy for r in results.values()) / len(results)
-        loss = sum(r.last.test_loss for r in results.values()) / len(results)
-        score = Score(accuracy=mean, loss=loss, params=next(iter(results.values())).params)
-        known[design] = Trial(design=design, phase="earlier", results=results, score=score)
+        known[design] = Trial(design=design, phase="earlier", results=results, score=score_of(results))
     return known

@@ -1,4 +1,4 @@
-"""What a search has written of itself in `search.json`, as far as its report cannot be written again without it."""
+"""Read the part of `search.json` that is needed to write the report of a search again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,7 +20,7 @@ class SavedDesign:
     Attributes:
         design: its name.
         params: learnable parameters of the network.
-        latency_ms: median time of one image; None where it was not measured.
+        latency_ms: median time of one image; None if it was not measured.
         test: test accuracy by seed [%].
     """
 
@@ -38,11 +38,11 @@ class SavedDesign:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedScore:
-    """What the shared network says of a design.
+    """The score of a design by the shared network.
 
     Attributes:
         accuracy: on the held-out images [%].
-        loss: likewise [nats].
+        loss: mean loss on the held-out images [nats].
         params: learnable parameters of the network with the design; None in files of earlier versions.
     """
 
@@ -58,12 +58,12 @@ class SavedScore:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedShared:
-    """What the shared network says, and what that cost.
+    """The scores by the shared network, and their cost.
 
     Attributes:
-        scores: by name of the design.
-        train_seconds: of the network.
-        score_seconds: of all designs together.
+        scores: scores by name of the design.
+        train_seconds: time to train the network.
+        score_seconds: time to score all designs.
     """
 
     scores: Mapping[str, SavedScore]
@@ -77,15 +77,15 @@ class SavedShared:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedSearch:
-    """What only the search itself could measure.
+    """The values of a search that its results do not hold.
 
     Attributes:
-        space: name of what was searched.
-        strategy: that searched it.
+        space: name of the space.
+        strategy: name of the strategy.
         trials: designs that were trained.
         pruned: designs of which a training was stopped early.
         refused: parameters of the designs that were too large, by name.
-        shared: where there was a shared network.
+        shared: scores of the shared network, if there was one.
     """
 
     space: str
@@ -100,10 +100,10 @@ class SavedSearch:
             within(f"refused[{design!r}]", params, 1, MOST_PARAMS)
 
     def listed(self, design: str) -> SavedDesign:
-        """Return what is said of a design.
+        """Return the record of a design.
 
         Raises:
-            UsageError: if it is not there.
+            UsageError: if there is none.
         """
         for one in (*self.trials, *self.pruned):
             if one.design == design:
@@ -111,8 +111,8 @@ class SavedSearch:
         if design in self.refused:
             return SavedDesign(design=design, params=self.refused[design])
         raise UsageError(
-            f"search.json does not list {design}, which {self.strategy} asks for in {self.space}; leave --report-only "
-            "out, and what is missing is trained."
+            f"search.json does not list {design}, which {self.strategy} proposes in {self.space}; leave --report-only "
+            "out to train it."
         )
 
 
@@ -128,7 +128,7 @@ def read_saved_search(folder: Path) -> SavedSearch:
         return settings.record(SavedSearch, _needed(parse_json(read_text(path))), place=str(path))
     except FileNotFoundError:
         raise UsageError(
-            f"{path} does not exist: there is no report to write again; leave --report-only out."
+            f"{path} does not exist, so the report cannot be written again; leave --report-only out."
         ) from None
     except SpecError as error:
         raise CheckpointError(str(error)) from None
@@ -137,7 +137,7 @@ def read_saved_search(folder: Path) -> SavedSearch:
 
 
 def _needed(values: Any) -> Any:
-    """Leave out what a report tells its readers and nothing here needs."""
+    """Return the values without the fields that are not needed here."""
     said = _fields_of(SavedSearch, values)
     if isinstance(said, dict):
         for name in ("trials", "pruned"):

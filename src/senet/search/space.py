@@ -1,4 +1,4 @@
-"""The space of a search: what may vary, what is wanted, what it may cost. A TOML file. No torch here."""
+"""The space of a search, a TOML file: choices, objectives, budget. No torch here."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,12 +22,12 @@ __all__ = ["Budget", "Choices", "Shared", "Space", "read_space"]
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """Where a search ends; 0 is no limit.
+    """The limits of a search; 0 stands for unlimited.
 
     Attributes:
-        trials: designs that are trained, the plain network included.
-        minutes: of training, as the results record it: what an earlier start spent counts.
-        params: largest number of parameters of a network that is tried.
+        trials: number of designs to train, including the plain network.
+        minutes: time of training in all results [min], including those of earlier starts.
+        params: maximum number of parameters of a network.
     """
 
     trials: int = 0
@@ -40,15 +40,15 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """The strategy `shared`: one network with all ratios in it.
+    """Options of the strategy `shared`: one network that contains all ratios.
 
     Attributes:
-        epochs: of its training; 0 takes those of the recipe.
-        middle: random designs trained in each step beside the widest and the narrowest.
-        calibration: training images by which norms are measured anew for each design.
-        retrain: designs with the best shared scores that are trained alone.
-        probes: further designs, evenly from best to worst, so that a rank correlation has a range to see.
-        designs: most that are scored; of a larger space as many are drawn by chance, constant ratios always.
+        epochs: epochs of its training; 0 uses those of the recipe.
+        middle: number of random designs trained in each step beside the widest and the narrowest.
+        calibration: number of training images on which norms are recalibrated for each design.
+        retrain: number of designs with the best shared scores to train alone.
+        probes: number of further designs, evenly from best to worst, so that a rank correlation has a range.
+        designs: maximum number of designs to score; a larger space is sampled, including all constant ratios.
     """
 
     epochs: int = 0
@@ -80,21 +80,21 @@ class _File:
 
 @dataclass(frozen=True, kw_only=True)
 class Space(_File):
-    """A search as a file describes it.
+    """The space of a search.
 
     Attributes:
         name: the stem of the file.
-        title: what is looked for.
-        base: what every candidate shares: network, data with held-out images, recipe, the fields of its design.
-        choices: what varies.
-        objectives: what is wanted, the decisive one first; names of `OBJECTIVES`.
+        title: title of the report.
+        base: values that all candidates share: network, data with held-out images, recipe, fields of the design.
+        choices: the values from which the search chooses.
+        objectives: names of `OBJECTIVES`, the decisive one first.
         seeds: every candidate is trained once with each.
-        budget: where to end.
+        budget: the limits of the search.
         plain: train the plain network too.
-        stop_early: stops trainings that fall behind others on the held-out images; off as it is made.
-        shared: of the strategy `shared`.
-        confirm_seeds: seeds with which the choice is trained anew on all training images and tested on the test set;
-            none of `seeds`, and empty leaves that out.
+        stop_early: rule of early stopping on the held-out images; off by default.
+        shared: options of the strategy `shared`.
+        confirm_seeds: seeds with which the choice is trained again on all training images and tested on the test set;
+            disjoint from `seeds`; empty omits the confirmation.
         references: constant ratios that the choice is then compared with, beside the plain network.
     """
 
@@ -106,19 +106,19 @@ class Space(_File):
             if objective not in OBJECTIVES:
                 raise unknown("objectives", objective, OBJECTIVES)
         if not self.objectives or len(set(self.objectives)) != len(self.objectives):
-            raise SpecError(f"objectives = {self.objectives}: give at least one, each once.")
+            raise SpecError(f"objectives = {self.objectives} is not valid; list at least one, each once.")
         for place in ("seeds", "confirm_seeds"):
             seeds = getattr(self, place)
             if len(set(seeds)) != len(seeds) or not all(seed in RANGES["seed"] for seed in seeds):
-                raise SpecError(f"{place} = {shown(seeds)}; give whole numbers from 0, each once.")
+                raise SpecError(f"{place} = {shown(seeds)} is not valid; list integers from 0, each once.")
         if not self.seeds:
-            raise SpecError("seeds = () trains nothing; give at least one.")
+            raise SpecError("seeds = () trains nothing; list at least one.")
         if both := set(self.seeds) & set(self.confirm_seeds):
             raise SpecError(
-                f"confirm_seeds holds {min(both)}, by which the choice was made; a confirmation needs fresh seeds."
+                f"confirm_seeds holds {min(both)}, which the search uses too; a confirmation needs fresh seeds."
             )
         if not all(ratio in RANGES["reduction"] for ratio in self.references):
-            raise SpecError(f"references = {shown(self.references)}; give ratios from 1, or none.")
+            raise SpecError(f"references = {shown(self.references)} is not valid; list ratios from 1, or none.")
         if not self.base.data.val_size:
             raise SpecError(
                 "base.data.val_size = 0 would choose by the test set; hold out training images, e.g. val_size = 5000."
@@ -140,19 +140,19 @@ class Space(_File):
 
     @property
     def template(self) -> SESpec:
-        """The design whose fields all candidates share where nothing varies, at the first choices."""
+        """A spec with the fields that all candidates share, at the first choices."""
         return self.constant(self.choices.constant[0])[0]
 
     @property
     def size(self) -> int:
-        """Count the designs of the space."""
+        """Number of designs of the space."""
         return prod(map(len, self._axes()))
 
     def design(self, ratios: Sequence[int], *, variant: str = "", slot: str = "") -> Design:
-        """Make a design of the space from the ratios of its places.
+        """Return the design of the space with given ratios of its dimensions.
 
-        Where all blocks of a stage have one ratio it is written as that of the stage: the run is then the one of a
-        search by stages, and shares its result.
+        Equal ratios of all blocks of a stage are written as the ratio of the stage, so that the run is that of a
+        search by stages and shares its result.
         """
         variant, slot = variant or self.choices.variant[0], slot or self.choices.slot[0]
         reduction: Ratios = tuple(ratios)
@@ -163,15 +163,15 @@ class Space(_File):
         return (self.base.se[0].but(reduction=reduction, variant=variant, slot=slot),)
 
     def constant(self, ratio: int) -> Design:
-        """Make the design with one ratio everywhere."""
+        """Return the design with one ratio in all stages."""
         return self.design((ratio,) * len(self.choices.dimensions))
 
     def ratios(self, design: Design) -> tuple[int, ...]:
-        """Give the ratios of the places of a design: what `design` made it from."""
+        """Return the ratios of a design in the order of the dimensions; the inverse of `design`."""
         return tuple(design[0].ratio(place.stage, max(1, place.block)) for place in self.choices.dimensions)
 
     def at(self, number: int) -> Design:
-        """Give one of all designs, counted from 0; the ratio of the last place runs fastest."""
+        """Return a design by its number from 0; the ratio of the last dimension varies fastest."""
         picked: list[Any] = []
         for values in reversed(self._axes()):
             number, index = divmod(number, len(values))
@@ -180,11 +180,11 @@ class Space(_File):
         return self.design(ratios, variant=variant, slot=slot)
 
     def designs(self) -> list[Design]:
-        """Give all designs of the space in the order of `at`; there may be too many for that, see `size`."""
+        """Return all designs of the space in the order of `at`; check `size` first."""
         return [self.at(number) for number in range(self.size)]
 
     def holds(self, design: Design) -> bool:
-        """Return whether a design is one of the space."""
+        """Return whether a design belongs to the space."""
         choices = self.choices
         if len(design) != 1 or str(design[0].variant) not in choices.variant or design[0].slot not in choices.slot:
             return False
@@ -199,17 +199,17 @@ class Space(_File):
         return [self.choices.variant, self.choices.slot, *(place.ratios for place in self.choices.dimensions)]
 
     def run(self, design: Design, seed: int) -> Run:
-        """Give the training of a candidate, tested on held-out images."""
+        """Return the run of a candidate, tested on held-out images."""
         return replace(self.base, se=design, seed=seed)
 
     def owns(self, run: Run) -> bool:
-        """Return whether a run is of this search: a candidate, or one that confirms the choice."""
+        """Return whether a run belongs to this search: a candidate, or a run of the confirmation."""
         epochs = self.base.recipe.epochs
         data = replace(run.data, val_size=self.base.data.val_size)
         return replace(run, se=self.base.se, seed=0, data=data, recipe=replace(run.recipe, epochs=epochs)) == self.base
 
     def final(self, design: Design, seed: int = 0) -> Run:
-        """Give the training of a choice on all training images, tested on the test set."""
+        """Return the run of a choice on all training images, tested on the test set."""
         return replace(self.base, se=design, seed=seed, data=replace(self.base.data, val_size=0))
 
 
@@ -252,7 +252,7 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
 
 
 def _choices(values: Any, place: str) -> Any:
-    """Write one list of ratios out for every stage."""
+    """Repeat one list of ratios for every stage."""
     if not isinstance(values, Mapping) or "stages" not in values:
         return values
     values = dict(values)

@@ -1,6 +1,6 @@
-"""What a strategy is: a generator that asks for designs, is told their scores, and returns the one it would take.
+"""The interface of strategies: a generator that proposes designs, receives their scores, and returns its choice.
 
-It knows nothing of networks, data or time, so an oracle with a paper's numbers can stand for a training.
+It does not depend on networks, data or time, so tests can replace trainings by a table of a paper's numbers.
 """
 
 import math
@@ -15,18 +15,18 @@ Design = tuple[SESpec, ...]
 """The blocks of a network, as in `Run.se`; empty is the plain network."""
 
 OBJECTIVES: Mapping[str, int] = {"accuracy": 1, "loss": -1, "params": -1, "latency_ms": -1}
-"""What a search may want, and whether more (1) or less (-1) is better."""
+"""The objectives of a search, and whether more (1) or less (-1) is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What is known of a design.
+    """The measured values of a design.
 
     Attributes:
         accuracy: mean over seeds on the held-out images [%].
-        loss: likewise [nats].
+        loss: mean loss over seeds on the held-out images [nats].
         params: learnable parameters of the network.
-        latency_ms: median time of one image; nan where it was not measured.
+        latency_ms: median time of one image; nan if it was not measured.
     """
 
     accuracy: float
@@ -35,17 +35,17 @@ class Score:
     latency_ms: float = math.nan
 
     def maximized(self, objectives: tuple[str, ...]) -> tuple[float, ...]:
-        """Give the objectives as numbers of which more is better."""
+        """Return the objectives as numbers of which more is better."""
         return tuple(OBJECTIVES[name] * float(getattr(self, name)) for name in objectives)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Designs that a strategy wants to know about.
+    """Designs that a strategy proposes together.
 
     Attributes:
-        phase: what they are for, in words.
-        designs: in order of wish; those that are known already cost nothing.
+        phase: their purpose in words.
+        designs: in order of priority; known ones are not trained again.
     """
 
     phase: str
@@ -53,11 +53,11 @@ class Batch:
 
 
 Strategy = Generator[Batch, Mapping[Design, Score], Design | None]
-"""Yields batches, is sent the scores that could be had, returns its choice (None: it has no opinion)."""
+"""Yields batches, receives the scores available, returns its choice (None leaves it to the driver)."""
 
 
 def merit(objectives: tuple[str, ...]) -> Callable[[Score], tuple[float, ...]]:
-    """Give what a single winner is chosen by: the first objective, then the others to break ties."""
+    """Return the key by which designs are ranked: the first objective, then the others to break ties."""
 
     def key(score: Score) -> tuple[float, ...]:
         return score.maximized(objectives)

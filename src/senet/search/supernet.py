@@ -41,12 +41,12 @@ __all__ = ["SharedScores", "SharedTraining", "sandwich", "score_space", "shared_
 
 @dataclass(frozen=True, kw_only=True)
 class SharedScores:
-    """What the shared network says of the designs, and what that cost.
+    """The scores of designs by the shared network, and their cost.
 
     Attributes:
-        scores: by design; `params` are those of the design alone.
-        train_seconds: of the shared network.
-        score_seconds: of all designs together.
+        scores: scores by design; `params` are those of the design alone.
+        train_seconds: time to train the shared network.
+        score_seconds: time to score all designs.
     """
 
     scores: Mapping[Design, Score]
@@ -55,7 +55,7 @@ class SharedScores:
 
     @property
     def per_minute(self) -> float:
-        """Designs scored in a minute."""
+        """Number of designs scored per minute."""
         return 60 * len(self.scores) / self.score_seconds if self.score_seconds else math.nan
 
 
@@ -63,7 +63,7 @@ def shared_network(space: Space, data: Data) -> Network:
     """Build the network of a space with nested blocks, from the weights of its first seed.
 
     Raises:
-        SpecError: if the space holds several variants or slots: their weights do not nest.
+        SpecError: if the space holds several variants or slots, whose weights cannot be shared.
     """
     if len(space.choices.variant) > 1 or len(space.choices.slot) > 1:
         raise SpecError(
@@ -76,7 +76,7 @@ def shared_network(space: Space, data: Data) -> Network:
         if site.stage > len(space.choices.reduction):
             raise SpecError(
                 f"choices.reduction names {len(space.choices.reduction)} stages, {space.base.model} has stage "
-                f"{site.stage}; give ratios for every stage."
+                f"{site.stage}; list ratios for every stage."
             )
         if template.stages and site.stage not in template.stages:
             return {}
@@ -95,9 +95,9 @@ def shared_network(space: Space, data: Data) -> Network:
 def sandwich(
     network: nn.Module, specs: Sequence[SESpec], x: Float[Tensor, "n c h w"], y: Int64[Tensor, " n"], *, amp: bool
 ) -> Float64[Tensor, ""]:
-    """Add the gradients of one batch: the first design learns the labels, the others what the first one says.
+    """Add the gradients of one batch: the first design learns the labels, the others the output of the first.
 
-    The mean over the designs is what is descended, so that the recipe's learning rate keeps its meaning.
+    The loss is the mean over the designs, so that the recipe's learning rate keeps its meaning.
 
     Args:
         network: in training mode.
@@ -128,24 +128,24 @@ def sandwich(
 def train_shared(
     space: Space, data: Data, folder: Path, *, device: str = "cpu", watch: Callable[[Progress], None] | None = None
 ) -> tuple[Network, float]:
-    """Train the shared network, or go on with it after its last whole epoch, or read it.
+    """Train the shared network, resume it after its last finished epoch, or read it.
 
     Args:
         space: recipe, seed, ratios.
-        data: as of the space's base: without the held-out images.
+        data: data of the space's base, without the held-out images.
         folder: holds a folder for each shared network.
         device: `cpu`, `cuda`.
-        watch: is told how it goes.
+        watch: receives progress.
 
     Returns:
-        The network, and the seconds its training took.
+        The network, and the time of its training [s].
 
     Raises:
         CheckpointError: if the folder holds a network of other images.
-        Interrupted: if a signal asked to stop; the last whole epoch is saved.
-        NumericError: if the loss is no number.
+        Interrupted: if a signal asked to stop; the last finished epoch is saved.
+        NumericError: if the loss is not finite.
     """
-    _refuse_what_is_not_shared(space)
+    _check_recipe(space)
     epochs = space.shared.epochs or space.base.recipe.epochs
     shared = SharedTraining(space, data, shared_network(space, data).to(device), epochs)
     home = folder / f"shared-{_id(space, epochs)}"
@@ -168,29 +168,29 @@ class SharedTraining:
         return sandwich(network, self.specs, x, y, amp=self.recipe.amp == "bf16")
 
     def train(self, home: Path, watch: Callable[[Progress], None] | None) -> float:
-        """Train from the last checkpoint on; return the seconds that all of it took."""
+        """Train from the last checkpoint and return the time of the whole training [s]."""
         checkpoints, done, seconds = Checkpoints(home / "checkpoints"), 0, 0.0
         if (found := checkpoints.latest()) is not None:
             done, seconds = self.restore(found)
         with stoppable(announce=True) as stop:
             for epoch in range(done, self.epochs):
                 began = time.monotonic()
-                for moment, speed, loss in self._epoch(epoch):
+                for position, speed, loss in self._epoch(epoch):
                     if not math.isfinite(loss):
                         raise NumericError(f"{home}: the loss of epoch {epoch + 1} is {loss}; lower optim.lr.")
                     if watch is not None:
-                        watch(_progress(home.name, moment, self.epochs, speed))
+                        watch(_progress(home.name, position, self.epochs, speed))
                     if stop:
                         raise stop.error(f"{home}: stopped; the same command goes on after epoch {epoch}.")
                 seconds += time.monotonic() - began
                 state = {"epoch": epoch + 1, "seconds": seconds, "data": self.data.fingerprint, **self.learner.state()}
                 checkpoints.save(epoch + 1, weights=self.network.state_dict(), state=state)
             if stop:
-                raise stop.error(f"{home}: stopped behind its last epoch; the same command goes on from here.")
+                raise stop.error(f"{home}: stopped after its last epoch; the same command goes on from here.")
         return seconds
 
     def restore(self, found: Checkpoint) -> tuple[int, float]:
-        """Go back to a checkpoint; return the epochs that it has done, and their seconds.
+        """Restore a checkpoint; return the number of its finished epochs, and their time [s].
 
         Raises:
             CheckpointError: if it is of other images, or not of this network.
@@ -206,26 +206,26 @@ class SharedTraining:
         return found.step, seconds
 
     def _epoch(self, epoch: int) -> Iterator[tuple[float, float, float]]:
-        """Take the steps of an epoch; yield after each the epochs done, images per second, and the widest's loss."""
+        """Do the steps of an epoch; yield after each the epochs done, images per second, loss of the widest design."""
         recipe = self.recipe
         train = self.data.train.to(self.learner.device)
         plan = epoch_plan(len(train), recipe, seed=self.seed, epoch=epoch)
         began = time.monotonic()
         batches = train.batches(plan, augment=recipe.augment, device=self.learner.device)
         for step, ((_, noise), (x, y)) in enumerate(zip(plan, batches, strict=True)):
-            moment = epoch + step / len(plan)
-            lr = recipe.optim.lr * recipe.schedule.factor(moment, epochs=self.epochs, step=1 / len(plan))
+            position = epoch + step / len(plan)
+            lr = recipe.optim.lr * recipe.schedule.factor(position, epochs=self.epochs, step=1 / len(plan))
             self.specs = _sampled(self.space, mix(self.seed, "schemes", epoch, step))
             loss = self.learner.step(x, y, lr=lr, total=len(x), seed=noise).item()
-            yield moment, (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began), loss
+            yield position, (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began), loss
 
 
-def _refuse_what_is_not_shared(space: Space) -> None:
+def _check_recipe(space: Space) -> None:
     recipe = space.base.recipe
     if recipe.ema or recipe.accumulate > 1 or recipe.label_smoothing:
         raise SpecError(
             f"recipe.ema = {recipe.ema}, recipe.accumulate = {recipe.accumulate}, recipe.label_smoothing = "
-            f"{recipe.label_smoothing}: the strategy shared has none of them; leave them at 0, 1 and 0."
+            f"{recipe.label_smoothing}: the strategy shared does not support them; use 0, 1 and 0."
         )
 
 
@@ -235,11 +235,11 @@ def score_space(
     """Score the designs of a space by a trained shared network, on the held-out images.
 
     Args:
-        space: the designs; `shared.designs` of them where there are more.
-        network: trained.
-        data: gives calibration images (training set, by seed) and the held-out images.
-        count: parameters of the network with a design.
-        train_seconds: what the network cost.
+        space: its designs are scored, at most `shared.designs` of them.
+        network: the trained shared network.
+        data: calibration images (from the training set, by seed) and held-out images.
+        count: returns the parameters of the network with a design.
+        train_seconds: time to train the network.
     """
     device = next(network.parameters()).device
     number = min(space.shared.calibration, len(data.train))
@@ -261,7 +261,7 @@ def score_space(
 
 
 def _sampled(space: Space, seed: int) -> list[SESpec]:
-    """Give the widest, the narrowest and some random designs of a space."""
+    """Return the widest, the narrowest and some random designs of a space."""
     ratios = [place.ratios for place in space.choices.dimensions]
     draw = random.Random(seed)
     middle = [tuple(map(draw.choice, ratios)) for _ in range(space.shared.middle)]
@@ -282,7 +282,7 @@ def _id(space: Space, epochs: int) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _progress(name: str, moment: float, epochs: int, speed: float) -> Progress:
+def _progress(name: str, epoch: float, epochs: int, speed: float) -> Progress:
     return Progress(
-        run=name, design="shared network", epoch=moment, epochs=epochs, images_per_second=speed, accuracy=math.nan
+        run=name, design="shared network", epoch=epoch, epochs=epochs, images_per_second=speed, accuracy=math.nan
     )

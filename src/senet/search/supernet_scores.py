@@ -20,14 +20,14 @@ __all__ = ["recalibrated", "score_schemes", "select"]
 
 
 def select(network: nn.Module, spec: SESpec) -> None:
-    """Use one design in every nested block of a network."""
+    """Set the design of every nested block of a network."""
     for block in _nested(network):
         block.select(spec)
 
 
 @contextmanager
 def recalibrated(part: nn.Module) -> Iterator[None]:
-    """Let norms measure: what passes through `part` meanwhile sets their mean and variance, from that batch alone."""
+    """Let a forward pass through `part` set the mean and variance of its norms, from that batch alone."""
     norms = [module for module in part.modules() if isinstance(module, _BatchNorm)]
     before = [(norm.training, norm.momentum) for norm in norms]
     for norm in norms:
@@ -52,17 +52,17 @@ def score_schemes(
 ) -> dict[SESpec, tuple[float, float]]:
     """Measure accuracy and loss of a network with each of many designs.
 
-    The designs are a tree: two of them with equal ratios up to a stage, or up to a block of it, share everything
-    before the next one. Each part of the network runs once for each distinct beginning, first on the calibration
-    images, which set its norms, then on the images that count.
+    The designs are a tree: two of them with equal ratios up to a stage, or up to a block of it, share all activations
+    before the next one. Each part of the network runs once for each distinct prefix of ratios, first on the
+    calibration images, which set its norms, then on the images to score.
 
     Args:
-        network: with `NestedSqueezeExcite` blocks; is left with other norm statistics and in evaluation mode.
+        network: with `NestedSqueezeExcite` blocks; its norm statistics are changed, and its mode to evaluation.
         specs: the designs.
         calibration: training images.
-        images: what is scored.
+        images: images to score.
         labels: their classes.
-        tell: is called with the number of designs scored so far.
+        tell: receives the number of designs scored so far.
 
     Returns:
         Accuracy [%] and mean loss [nats] by design.
@@ -95,7 +95,7 @@ def score_schemes(
 
 
 def _parts(network: Network, *, by_block: bool) -> list[nn.Module]:
-    """Give what runs one after the other: the parts of the network, or cut before every child with a block."""
+    """Return modules to run in sequence: the parts of the network, optionally split before every child with a block."""
     parts: list[nn.Module] = [getattr(network, name) for name in network.parts]
     if not by_block:
         return parts

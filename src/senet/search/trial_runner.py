@@ -1,4 +1,4 @@
-"""What trains for a search, with or without stopping early."""
+"""Train the runs of a search, with or without early stopping."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -19,13 +19,13 @@ __all__ = ["OpenDisplay", "ProgressDisplay", "TrialRunner"]
 
 @runtime_checkable
 class ProgressDisplay(Protocol):
-    """Shows how many runs go; see `senet.reports.console.ProgressDisplay`."""
+    """The display of progress that a search needs; `senet.reports.console.Board` is one."""
 
     total: int
     done: int
 
     def watch(self, progress: Progress) -> None:
-        """Show how a run goes."""
+        """Show the progress of a run."""
 
     def note(self, text: str) -> None:
         """Show one line."""
@@ -35,20 +35,21 @@ class ProgressDisplay(Protocol):
 
 
 OpenDisplay = Callable[[int], AbstractContextManager[ProgressDisplay]]
-"""Makes a display for a number of runs."""
+"""Opens a display for a number of runs."""
 
 
 @dataclass(kw_only=True)
 class TrialRunner:
-    """Trains what a search asks for, and remembers the order in which it was asked.
+    """Train the runs of a search, and keep their order for early stopping.
 
     Attributes:
-        store: where results are and go.
+        store: reads and keeps the results.
         setup: device, processes, paths.
-        display: shows how it goes.
-        rule: stops trainings that fall behind; the plain network is never stopped, and never held against others.
-        by: `accuracy` or `loss`: what the rule looks at.
+        display: shows progress.
+        rule: rule of early stopping; the plain network is neither stopped nor compared with others.
+        by: `accuracy` or `loss`, the value that the rule compares.
         retry_failed: train runs again that failed before.
+        order: ids of the requested runs by seed.
     """
 
     store: Store
@@ -60,7 +61,7 @@ class TrialRunner:
     order: dict[int, list[str]] = field(default_factory=dict)
 
     def __call__(self, runs: Sequence[Run]) -> Iterator[Result | Pruned]:
-        """Train runs, or read what there is of them; those that were stopped early come last.
+        """Train runs, or read their results; those that were stopped early come last.
 
         Raises:
             RunFailed: at the end, if runs failed by themselves.

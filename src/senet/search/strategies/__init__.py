@@ -1,1 +1,1 @@
-"""Strategies: generators that propose designs and are told their scores."""
+"""Strategies: generators that propose designs and receive their scores."""

@@ -1,4 +1,4 @@
-"""All designs of a space in order, or some of them by chance."""
+"""Grid search and random search."""
 
 import random
 
@@ -9,15 +9,15 @@ from senet.search.strategy import Batch, Strategy
 __all__ = ["MOST", "grid", "random_search"]
 
 MOST = 5_000
-"""Designs that are listed: a larger space is walked by chance, a batch after the other, or not at all."""
-BATCH = 64  # of such a batch
+"""Maximum number of designs to enumerate; a larger space is sampled in batches, or not searched."""
+BATCH = 64  # designs of a batch of samples
 
 
 def grid(space: Space) -> Strategy:
-    """Ask for everything; a budget cuts it off.
+    """Propose all designs in order, as far as the budget allows.
 
     Raises:
-        SpecError: if that is more than anybody trains; in order it would never reach the ratios of the first stage.
+        SpecError: if the space is too large: a budget would never reach other ratios of the first stage.
     """
     if space.size > MOST:
         raise SpecError(
@@ -31,7 +31,7 @@ def grid(space: Space) -> Strategy:
 
 
 def random_search(space: Space, *, seed: int = 0) -> Strategy:
-    """Ask for everything in a random order; what a budget leaves is a sample without repetition."""
+    """Propose all designs in random order; with a budget, a sample without repetition."""
     if space.plain:
         yield Batch(phase="plain", designs=((),))
     draw = random.Random(seed)

@@ -1,7 +1,4 @@
-"""The greedy search of the KTH report: constant ratios first, then stage after stage, each kept at its best.
-
-Where the space lets blocks choose, block comes after block instead.
-"""
+"""The greedy search of the KTH report: constant ratios first, then the best ratio stage by stage, or block by block."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,17 +9,16 @@ __all__ = ["greedy"]
 
 
 def greedy(space: Space, *, merit: Callable[[Score], tuple[float, ...]]) -> Strategy:
-    """Walk through the space one choice at a time.
+    """Choose one dimension after the other.
 
-    First the plain network, for reference. Then the constant ratios; the best one is the starting point. Then, from
-    the first stage to the last (or block, where the space is by block), its candidates with all else as it is: the
-    best one stays. What the
-    report does not have follows: variants, then slots, where the space holds several. Among equals the incumbent
-    stays, then the earlier candidate.
+    The plain network is trained first, for reference, then the constant ratios; the best of these is the start. From
+    the first stage (or block) to the last, its candidates are tried with all else fixed, and the best is kept. Beyond
+    the report, variants and slots follow, if the space has several. Of equal designs the current one is kept, then the
+    earlier candidate.
 
     Args:
-        space: its choices hold `constant` and the candidates of every place.
-        merit: what a winner has most of.
+        space: its choices hold `constant` and the candidates of every dimension.
+        merit: the key by which designs are ranked.
 
     Source:
         Holm, Lindqvist, Persson, Investigating the Role of the Reduction Ratio in Squeeze-and-Excitation Networks,

@@ -1,4 +1,4 @@
-"""Strategies of Optuna by ask and tell: TPE and NSGA-II propose, the driver trains."""
+"""The samplers TPE and NSGA-II of Optuna as strategies, by ask and tell."""
 
 import warnings
 from typing import Any
@@ -9,7 +9,7 @@ from senet.search.strategy import OBJECTIVES, Batch, Design, Score, Strategy
 
 __all__ = ["nsga2", "tpe"]
 
-MAX_REPEATS = 50  # proposals in a row that were all known: a small space is then searched through
+MAX_REPEATS = 50  # successive known proposals after which the search ends
 
 
 def tpe(space: Space, *, seed: int = 0) -> Strategy:
@@ -63,7 +63,7 @@ def _walk(space: Space, sampler: Any, *, size: int) -> Strategy:
         for trial, design in zip(asked, designs, strict=True):
             if design in known:
                 study.tell(trial, [float(getattr(known[design], name)) for name in space.objectives])
-            else:  # beyond the budget of parameters, or stopped early: both are no places to look further
+            else:  # beyond the budget of parameters, or stopped early: not worth exploring further
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     return None
 

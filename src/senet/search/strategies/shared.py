@@ -1,4 +1,4 @@
-"""The strategy `shared`: rank every design by one network that holds them all, train only the best alone."""
+"""The strategy `shared`: rank every design by one network that contains them all, train only the best alone."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -10,12 +10,12 @@ __all__ = ["scored_designs", "shared"]
 
 
 def scored_designs(space: Space, *, seed: int = 0) -> list[Design]:
-    """Give the designs that the shared network scores: all, or `shared.designs` of them by chance.
+    """Return the designs that the shared network scores: all, or a random sample of `shared.designs`.
 
-    A sample holds the constant ratios, and is in the order of the space: neighbours have common beginnings.
+    A sample includes the constant ratios and is in the order of the space, in which neighbours share first stages.
 
     Args:
-        space: says how many.
+        space: the search space.
         seed: of the sample.
     """
     most = space.shared.designs
@@ -27,15 +27,15 @@ def scored_designs(space: Space, *, seed: int = 0) -> list[Design]:
 
 
 def shared(space: Space, scores: Mapping[Design, Score], *, merit: Callable[[Score], tuple[float, ...]]) -> Strategy:
-    """Ask for the designs that the shared network ranks first, and for some from first to last.
+    """Propose the designs that the shared network ranks first, and some evenly over all ranks.
 
     Args:
-        space: how many.
-        scores: of the shared network, by design.
-        merit: what a winner has most of.
+        space: the numbers of designs to propose.
+        scores: scores of the shared network, by design.
+        merit: the key by which designs are ranked.
 
     Returns:
-        The best of what was then trained alone; the shared score only proposes.
+        The best of the designs that were trained alone; shared scores do not decide.
     """
     ranked = sorted(scores, key=lambda design: merit(scores[design]), reverse=True)
     if space.plain:
