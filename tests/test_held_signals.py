@@ -72,7 +72,7 @@ def test_a_child_that_holds_signals_back_ends_with_its_parent() -> None:
 
 
 PARENT = """
-import ctypes, multiprocessing, os, pickle, time
+import ctypes, multiprocessing, os, time
 from senet.execution.child import begin
 
 def work(pipe, holds):
@@ -81,8 +81,9 @@ def work(pipe, holds):
 
 if __name__ == "__main__":
     ours, theirs = multiprocessing.Pipe()
-    words = pickle.dumps((work, {holds})), theirs, {by_main}
-    multiprocessing.get_context("spawn").Process(target=begin, args=words).start()
+    multiprocessing.get_context("spawn").Process(target=begin, args=(theirs, {by_main})).start()
+    theirs.close()
+    ours.send((work, {holds}))
     print(ours.recv(), flush=True)
     time.sleep(60)
 """
