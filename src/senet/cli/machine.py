@@ -23,7 +23,7 @@ def make_setup(
     jobs: int = 1,
     gpus: str | None = None,
 ) -> "Setup":
-    """Check what a command was told about the machine, and choose what is left open.
+    """Check the options and settings about the machine, and choose the rest.
 
     Args:
         settings: settings of the command, see `senet.experiments.setup.Setup`.
@@ -41,25 +41,25 @@ def make_setup(
     from senet.experiments.setup import Setup, cores
 
     check_flags(jobs=jobs)
-    told = {one.name: getattr(settings, one.name) for one in fields(Setup) if hasattr(settings, one.name)}
-    if told.get("tensorboard") and find_spec("tensorboard") is None:
+    asked = {one.name: getattr(settings, one.name) for one in fields(Setup) if hasattr(settings, one.name)}
+    if asked.get("tensorboard") and find_spec("tensorboard") is None:
         raise not_installed("tensorboard=true", "tensorboard", extra="track")
     if data_dir is not None and not settings.download and not data_dir.is_dir():
         raise DataError(f"--data-dir {data_dir} is not a folder; pass the folder of the images.")
     pins: tuple[str, ...] = ()
-    if told.get("cluster"):
+    if asked.get("cluster"):
         if gpus is not None or jobs:
             raise UsageError("cluster=... finds out how many runs fit; leave out --gpus and --jobs.")
         if device not in ("auto", "cpu", "cuda"):
             raise UsageError(f"--device {device}: on a cluster the nodes choose the GPU; use cpu, cuda or auto.")
         jobs = 1
     else:
-        pins = _pins(gpus, told.get("per_gpu", 1), device) if gpus is not None else ()
+        pins = _pins(gpus, asked.get("per_gpu", 1), device) if gpus is not None else ()
         device = "cuda" if pins else _device(device)
         jobs = min(jobs or len(pins), len(pins)) if pins else jobs or (cores() if device == "cpu" else 1)
-    if told.get("graph") and device == "cpu":
+    if asked.get("graph") and device == "cpu":
         raise UsageError("graph=true records a training step on a GPU, and the device is cpu; leave it out.")
-    return Setup(**told, data_dir=data_dir, device=device, jobs=jobs, gpus=pins)
+    return Setup(**asked, data_dir=data_dir, device=device, jobs=jobs, gpus=pins)
 
 
 def _device(device: str) -> str:

@@ -1,4 +1,4 @@
-"""What every command prints at its end: a JSON document, the files it wrote, why there is no figure."""
+"""Print a JSON document, the paths of written files, or why there is no figure."""
 
 import json
 import os

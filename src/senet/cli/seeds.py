@@ -180,16 +180,16 @@ class PlannedSeeds(Repeats):
 def _next_look(study: "Study", lines: "Sequence[Line]") -> tuple[int, str]:
     now, judged = len(study.seeds), [line for line in lines if line.verdict is not None]
     undecided = [line for line in judged if line.verdict is not None and not line.verdict.decided]
-    said = f"look {study.looks.index(now) + 1} of {len(study.looks)}, {now} seeds: "
+    look = f"look {study.looks.index(now) + 1} of {len(study.looks)}, {now} seeds: "
     if not undecided:
-        return now, f"{said}every design is decided"
+        return now, f"{look}every design is decided"
     names = ", ".join(line.row.label for line in undecided)
     if now == study.looks[-1]:
-        return now, f"{said}undecided: {names}; --max-seeds {now} ends here"
+        return now, f"{look}undecided: {names}; --max-seeds {now} ends here"
     if now > study.looks[0] and not any(line.verdict is not None and line.verdict.more_seeds for line in undecided):
-        return now, f"{said}undecided: {names}; more seeds would not decide them"
-    following = next(look for look in study.looks if look > now)
-    return following, f"{said}undecided: {names}; going on to {following} seeds"
+        return now, f"{look}undecided: {names}; more seeds would not decide them"
+    following = next(number for number in study.looks if number > now)
+    return following, f"{look}undecided: {names}; going on to {following} seeds"
 
 
 def seed_plan(

@@ -1,4 +1,4 @@
-"""A benchmark for people: table, figure, and the command and machine beside the numbers."""
+"""The report of a benchmark: tables, figure, command and machine."""
 
 import json
 import platform
@@ -19,7 +19,7 @@ HEADS = ("variant", "ms", "ratio", "quartiles", "images/s", "saved MB", "peak MB
 
 
 def cells(bench: Bench) -> list[list[str]]:
-    """Give the rows of the table, without its head (`HEADS`)."""
+    """Return the rows of the table, whose headings are `HEADS`."""
     return [
         [
             line.name,
@@ -36,7 +36,7 @@ def cells(bench: Bench) -> list[list[str]]:
 
 
 def block_cells(bench: Bench) -> list[list[str]]:
-    """Give the rows of the table of units, its head first."""
+    """Return the rows of the table of units, with its headings first."""
     if not bench.blocks:
         return []
     others = list(bench.blocks[0].ratios)
@@ -56,7 +56,7 @@ def block_cells(bench: Bench) -> list[list[str]]:
 
 
 def caption(bench: Bench) -> str:
-    """Say in a sentence or two what was measured."""
+    """Return sentences that describe what was measured."""
     size = "x".join(map(str, bench.shape))
     what = "training step (forward and backward)" if bench.mode == "train" else "inference"
     time = "time between CUDA events" if bench.device.startswith("cuda") else "CPU time of the process"
@@ -79,7 +79,7 @@ def show_bench(bench: Bench) -> None:
 
 
 def markdown(bench: Bench, *, command: str) -> str:
-    """Give the report: command, machine, tables."""
+    """Return the report as Markdown: command, machine, tables."""
     where = environment(bench.device)
     made = f"{date.today().isoformat()}, senet {where.commit or where.senet}, torch {where.torch}, {_processor()}"
     parts = [
@@ -96,7 +96,7 @@ def markdown(bench: Bench, *, command: str) -> str:
 
 
 def save(bench: Bench, folder: Path, *, command: str) -> list[Path]:
-    """Write `bench.md`, `bench.json` and, where matplotlib is installed, `bench.png`; give what was written."""
+    """Write `bench.md`, `bench.json` and, if matplotlib is installed, `bench.png`; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "bench.md": markdown(bench, command=command),
@@ -112,7 +112,7 @@ def save(bench: Bench, folder: Path, *, command: str) -> list[Path]:
 
 
 def draw(bench: Bench, path: Path) -> None:
-    """Draw ratios with their quartiles, and beside them the bytes that are kept.
+    """Draw the ratios with their quartiles, and the bytes kept for the backward pass.
 
     Raises:
         UsageError: if matplotlib is not installed.

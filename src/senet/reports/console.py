@@ -1,6 +1,6 @@
-"""What a person sees: progress as bars on a terminal and plain lines elsewhere, tables in one look.
+"""Terminal output: progress as bars on a terminal and as lines elsewhere, and tables.
 
-All text that comes from outside passes `senet.text.one_line`: it is shown, and nothing in it is obeyed.
+Untrusted text is escaped by `senet.text.one_line`.
 """
 
 import math
@@ -39,11 +39,11 @@ def console() -> Console:
 
 
 class Board:
-    """Progress of many runs. Use it as a context and hand its methods to `execute`.
+    """Progress of many runs. Use it as a context and pass its methods to `execute`.
 
     Args:
         total: runs in all.
-        quiet: say nothing, as for `--json` and for processes that do not lead.
+        quiet: print nothing, as for `--json`; processes of a group other than the first never print.
     """
 
     def __init__(self, total: int, *, quiet: bool = False) -> None:
@@ -75,7 +75,7 @@ class Board:
         self.bars.stop()
 
     def watch(self, progress: object) -> None:
-        """Show how a run goes; takes a `senet.training.train.Progress`."""
+        """Show the progress of a run, a `senet.training.train.Progress`."""
         p = progress
         said = f"{p.images_per_second:,.0f} images/s"  # type: ignore[attr-defined]
         if not math.isnan(p.accuracy):  # type: ignore[attr-defined]
@@ -89,7 +89,7 @@ class Board:
         self.bars.update(self.all, completed=self.done + sum(self.parts.values()))
 
     def end(self, ended: Result | Pruned | Failed) -> None:
-        """Count a run that has ended, and say how."""
+        """Count a run that has ended, and print its result."""
         self.done += 1
         run = ended.run
         trained_here = self.parts.pop(run.id, None) is not None
@@ -107,12 +107,12 @@ class Board:
             self.note(f"{name}: {ended.accuracy:.2f} % {spent}")
 
     def _left(self) -> str:
-        """Estimate the time left by the runs that are trained now, whole and in part."""
+        """Estimate the remaining time from the finished and partial runs of this command."""
         trained, left = self.trained + sum(self.parts.values()), self.total - self.done - sum(self.parts.values())
         return f", about {(time.monotonic() - self.began) / trained * left:.0f} s left" if left > 0 else ""
 
     def note(self, text: str) -> None:
-        """Say something in a line of its own."""
+        """Print a remark on a line of its own."""
         if self.live:
             self.bars.console.print(Text(one_line(text), style="dim"))
         elif not self.quiet:
@@ -120,21 +120,21 @@ class Board:
 
 
 def say(text: str, *, dim: bool = True) -> None:
-    """Print a remark; it is wrapped between words where it is longer than a line."""
+    """Print a remark, wrapped between words if it is longer than a line."""
     console().print(Text(one_line(text), style="dim" if dim else ""))
 
 
 def say_written(files: Sequence[Path]) -> None:
-    """Print the paths of what was written, one in a line and never wrapped, so that they can be copied."""
+    """Print the paths that were written, one a line and never wrapped, so that they can be copied."""
     for file in files:
         print(f"written: {one_line(file)}")
 
 
 class Passing:
-    """Progress of work that goes over the images again and again. Use it as a context and hand `watch` to the work.
+    """Progress of work that makes several passes over the images. Use it as a context and pass `watch` to the work.
 
     Args:
-        quiet: say nothing, as for `--json`.
+        quiet: print nothing, as for `--json`.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -159,12 +159,12 @@ class Passing:
         self.bar.stop()
 
     def watch(self, what: str, done: int, planned: int) -> None:
-        """Show that a pass begins.
+        """Show the start of a pass.
 
         Args:
-            what: is done in it.
-            done: passes before it.
-            planned: how many there are at most.
+            what: what is done in the pass.
+            done: number of passes before it.
+            planned: largest number of passes.
         """
         if self.live:
             if not self.bar.tasks:
@@ -195,10 +195,10 @@ def show_table(study: Study, lines: list[Line]) -> None:
 
 
 def show_records(records: Sequence[Mapping[str, object]], *, spare: Sequence[str] = ()) -> None:
-    """Print records of equal fields, a line for each; whole numbers get separators.
+    """Print records with equal fields as a table; whole numbers get separators.
 
     Args:
-        records: fields by their headings.
+        records: values by heading.
         spare: headings of fields that may be left out on a narrow terminal, the first one first.
     """
     rows = [[f"{v:,}" if isinstance(v, int) else str(v) for v in record.values()] for record in records]
@@ -219,18 +219,18 @@ def show_rows(
     words: Collection[str] = (),
     spare: Sequence[str] = (),
 ) -> None:
-    """Print a table: the one look of all commands.
+    """Print a table.
 
-    On a terminal, and where `COLUMNS` is set, it is as wide as there is room: spare columns are left out, words are
-    wrapped within their column, and where that is not enough every row becomes a list of its cells. A file and a pipe
-    have all of it.
+    On a terminal, and if `COLUMNS` is set, it is fitted to the width: spare columns are left out, words are wrapped
+    within their column, and if that is not enough, every row becomes a list of its cells. Files and pipes get all
+    columns.
 
     Args:
         heads: a heading for each column; one of several words takes two lines.
-        rows: a cell for each column; they are shown as they are, nothing in them is markup.
-        title: stands above.
-        words: headings of the columns that hold words and stand left, as the first column does; numbers stand right.
-        spare: headings of columns that can be left out, the first one first.
+        rows: a cell for each column; nothing in them is markup.
+        title: printed above the table.
+        words: headings of columns that are aligned left, as the first column is; others are aligned right.
+        spare: headings of columns that may be left out, the first one first.
     """
     if title is not None:
         print()

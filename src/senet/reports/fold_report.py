@@ -1,4 +1,4 @@
-"""How a fold is shown: one table of steps, one of blocks, a figure of the curve and of where the blocks sit."""
+"""The report of a fold: tables of steps and of blocks, and a figure of the curve and of the blocks."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ WORDS = {"accuracy": "top-1 lost", "answers": "answers changed", "output": "outp
 
 
 def step_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
-    """Give the heads and the rows of the curve, one for each step."""
+    """Return the headings and the rows of the curve, one for each step."""
     heads = ["blocks", "replaced", "params freed", f"{WORDS[folded.measure]} [95 % interval]", "answers changed", ""]
     if folded.measure == "accuracy":
         heads.insert(3, "top-1 [%]")
@@ -39,7 +39,7 @@ def step_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
 
 
 def block_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
-    """Give the heads and the rows of the blocks, in the order of the network."""
+    """Return the headings and the rows of the blocks, in the order of the network."""
     heads = [
         "block",
         "C",
@@ -106,7 +106,7 @@ def again(folded: Folded, name: str, folder: Path) -> str:
 
 
 def sentence(folded: Folded) -> str:
-    """Say the result in a sentence."""
+    """Return the result as a sentence."""
     if len(folded.steps) < 2:
         return "Nothing was folded."
     step = folded.steps[folded.chosen]
@@ -119,7 +119,7 @@ def sentence(folded: Folded) -> str:
 
 
 def as_csv(folded: Folded) -> str:
-    """Give the curve as CSV, one line a step, with the numbers of the block that went."""
+    """Return the curve as CSV, one line a step, with the numbers of the removed block."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("blocks", "name", "params", "correct", "changed", "worse", "better", "loss", "low", "high", "error")
@@ -140,7 +140,7 @@ def _cell(value: object) -> object:
 def as_markdown(
     folded: Folded, *, title: str, command: str, notes: Sequence[str] = (), figure: bool = True, loading: str = ""
 ) -> str:
-    """Return the report as Markdown; `loading` is what `again` says."""
+    """Return the report as Markdown; `loading` is the text of `again`."""
     images = "all of them other images than" if folded.separate else "not all of them other images than"
     lines = [
         f"# {markdown(title)}: blocks folded",
@@ -161,7 +161,7 @@ def as_markdown(
 
 
 def draw(folded: Folded, path: Path, *, title: str) -> None:
-    """Draw the curve of the removal, and beside it the blocks in the order of the network.
+    """Draw the curve of the removal, and the blocks in the order of the network.
 
     Args:
         folded: with at least one step.
@@ -226,7 +226,7 @@ def _where(axes: "Axes", folded: Folded) -> None:
 
 
 def _place(block: FoldedBlock) -> str:
-    """Name a block with its rank; what goes is said in words, since its bar may have no length."""
+    """Return the label of a block with its rank; removed blocks are named in words, as their bar may have no length."""
     return f"{short(block.name)}  {'' if block.rank is None else block.rank}{', goes' if block.removed else ''}"
 
 

@@ -27,7 +27,7 @@ __all__ = ["findings_dict", "write_report"]
 
 
 def write_report(found: Findings, folder: Path, *, command: str, again: str = "") -> list[Path]:
-    """Write everything that is known about a search.
+    """Write the report of a search and its files.
 
     Args:
         found: the search.
@@ -67,7 +67,7 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
 
 
 def findings_dict(found: Findings) -> dict[str, Any]:
-    """Give a search as JSON has it."""
+    """Return a search as plain values for JSON."""
     outcome, space = found.outcome, found.outcome.space
     best = front(outcome.searched, space.objectives)
     trials = [
@@ -148,7 +148,7 @@ def _selection(selection: Selection) -> dict[str, Any]:
 
 
 def _numbers(values: dict[str, Any]) -> dict[str, Any]:
-    """Put null in the place of what is no number: JSON has no nan."""
+    """Replace NaN, which JSON does not have, by None."""
     return {key: None if isinstance(x, float) and x != x else x for key, x in values.items()}
 
 
@@ -224,7 +224,7 @@ def _shared(found: Findings) -> list[str]:
 
 
 def _rank_of_choice(found: Findings) -> list[str]:
-    """Say where the shared network had put the choice: it may be a probe, not a proposal."""
+    """Describe the rank of the choice by the shared network: it may be a probe, not a proposal."""
     chosen = found.outcome.chosen
     if found.shared is None or chosen is None or chosen not in found.shared.scores:
         return []

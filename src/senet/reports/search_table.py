@@ -19,7 +19,7 @@ Tests = Mapping[Design, Mapping[int, float]]
 
 
 def columns(outcome: SearchOutcome, tests: Tests) -> list[str]:
-    """Give the headings."""
+    """Return the headings."""
     heads = ["design", "asked for in", "params", "held-out top-1 [%]", "held-out loss"]
     heads += ["test top-1 [%]"] if tests else []
     heads += ["latency [ms]"] if "latency_ms" in outcome.space.objectives else []
@@ -27,7 +27,7 @@ def columns(outcome: SearchOutcome, tests: Tests) -> list[str]:
 
 
 def cells(outcome: SearchOutcome, tests: Tests) -> list[list[str]]:
-    """Give the words of every trial, best first, then of what was stopped early: that has no rank."""
+    """Return the cells of every trial, best first, then of trials that were stopped early, which have no rank."""
     best = front(outcome.searched, outcome.space.objectives)
     rows = []
     for design, trial in sorted(outcome.trials.items(), key=lambda pair: -pair[1].score.accuracy):
@@ -54,12 +54,12 @@ def cells(outcome: SearchOutcome, tests: Tests) -> list[list[str]]:
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table as Markdown, two columns of words and then numbers to the right."""
+    """Return a table as Markdown, with two columns of words before the numbers."""
     return markdown_table(heads, rows, words=2)
 
 
 def csv_text(outcome: SearchOutcome, tests: Tests) -> str:
-    """Write every trial with plain numbers; empty where there is none."""
+    """Return every trial as CSV with plain numbers; a missing one is empty."""
     best = front(outcome.searched, outcome.space.objectives)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -110,13 +110,13 @@ def csv_text(outcome: SearchOutcome, tests: Tests) -> str:
 
 
 def plain_wins(outcome: SearchOutcome) -> bool:
-    """Say whether the plain network was trained and is better than every design with blocks."""
+    """Return whether the plain network was trained and is better than every design with blocks."""
     best = max((score.accuracy for score in outcome.searched.values()), default=math.inf)
     return () in outcome.trials and outcome.scores[()].accuracy > best
 
 
 def walk(outcome: SearchOutcome) -> list[str]:
-    """Give the phases in words."""
+    """Return the phases in words."""
     lines = []
     for phase in outcome.phases:
         asked = len(phase.designs)
@@ -127,14 +127,14 @@ def walk(outcome: SearchOutcome) -> list[str]:
 
 
 def notes(outcome: SearchOutcome, tests: Tests) -> list[str]:
-    """Give what a reader of the table must know."""
+    """Return the footnotes of the table."""
     space = outcome.space
     seeds = len(space.seeds)
     spread = (
         f"±: standard deviation over {seeds} seeds"
         if seeds > 1
         else "±: what counting so few images leaves open (binomial); how another seed would train comes on top, so "
-        "neighbours in this table are not told apart"
+        "neighbours in this table cannot be distinguished"
     )
     said = [
         f"the choice was made by {space.base.data.val_size:,} held-out training images, never by the test set",
@@ -156,7 +156,7 @@ def notes(outcome: SearchOutcome, tests: Tests) -> list[str]:
 
 
 def _of_the_pruned(outcome: SearchOutcome) -> str:
-    """Say what was stopped early, why, and what it cost; what it would have reached nobody knows."""
+    """Describe the trials that were stopped early, the reason, and their cost; their final accuracy is not known."""
     rule, stopped = outcome.space.stop_early, outcome.pruned
     done = sum(one.pruned.epoch for one in stopped)
     epochs = sum(one.pruned.run.recipe.epochs for one in stopped)
@@ -172,7 +172,7 @@ def _of_the_pruned(outcome: SearchOutcome) -> str:
 
 
 def agreement(shared: Mapping[Design, Score], real: Mapping[Design, Score]) -> list[tuple[str, Correlation]]:
-    """Compare shared scores with real trainings of the same designs, and with what the parameter count would say.
+    """Compare shared scores with real trainings of the same designs, and with the ranking by parameter count.
 
     Args:
         shared: of the shared network.
