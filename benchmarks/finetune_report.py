@@ -9,7 +9,8 @@ from typing import Any
 
 from senet.experiments.statistics import Difference, paired
 from senet.experiments.summary import Estimate
-from senet.reports.canvas import COLORS, MARKS, canvas, tidy
+from senet.reports.canvas import canvas, legend
+from senet.reports.looks import BLACK, GREY, looks
 
 BASES = ("plain", "plain, equal time")
 
@@ -25,7 +26,7 @@ def ways(found: Mapping[str, Any]) -> list[str]:
 
 
 def ends(found: Mapping[str, Any], way: str) -> dict[int, float]:
-    """Give the accuracy at the end by seed [%]."""
+    """Return the accuracy at the end by seed [%]."""
     total = found["test_images"]
     return {int(seed): 100 * each[way]["curve"][-1]["correct"] / total for seed, each in found["seeds"].items()}
 
@@ -104,38 +105,40 @@ def difference(found: Mapping[str, Any], way: str, base: str) -> str:
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
     """Draw accuracy over time, and the differences to the plain network with their intervals."""
-    with canvas(path, 11, 4.2) as figure:
-        draw_on(figure, found)
+    title = "resnet20 on CIFAR-10: fine-tuned plain and with inserted blocks"
+    caption = "lines: means; pale points: every seed; bars: 95 % intervals of differences paired by seed"
+    with canvas(path, 11, 4.6, title=title, caption=caption) as figure:
+        curves, against = figure.subplots(1, 2, width_ratios=(3, 2))
+        legend(figure, _draw_curves(curves, found), ways(found))
+        _draw_differences(against, found)
 
 
-def draw_on(figure: Any, found: Mapping[str, Any]) -> None:
-    curves, against = figure.subplots(1, 2, width_ratios=(3, 2))
+def _draw_curves(axes: Any, found: Mapping[str, Any]) -> list[Any]:
     total, start = found["test_images"], 100 * found["pretrained_correct"] / found["test_images"]
-    for number, way in enumerate(ways(found)):
+    axes.axhline(start, color=GREY, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="CPU time of fine-tuning [s]", ylabel="test accuracy [%]", title="from the pretrained network on")
+    handles = []
+    for way, look in zip(ways(found), looks(ways(found)), strict=True):
         lines = [
             [(0.0, start), *((at["seconds"], 100 * at["correct"] / total) for at in each[way]["curve"])]
             for each in found["seeds"].values()
         ]
-        color = COLORS[number]
         for line in lines:
-            curves.plot(*zip(*line[1:], strict=True), color=color, marker=MARKS[number], linestyle="none", alpha=0.35)
+            axes.plot(*zip(*line[1:], strict=True), **look.point, alpha=0.35)
         means = [tuple(map(fmean, zip(*points, strict=True))) for points in zip(*lines, strict=True)]
-        curves.plot(*zip(*means, strict=True), color=color, marker=MARKS[number], label=way, linewidth=1.8)
-        for offset, base in enumerate(BASES):
-            if way not in BASES:
-                value = pair(found, way, base)
-                mine = {"color": color, "marker": MARKS[number], "mfc": color if offset else "white"}
-                place = 2 * (number - len(BASES)) + offset
-                against.errorbar(value.mean, place, xerr=half(value), capsize=4, linestyle="none", **mine)
-    curves.axhline(start, color="#8c8c8c", linewidth=0.8, linestyle=":")
-    curves.set(xlabel="CPU time of fine-tuning [s]", ylabel="test accuracy [%]", title="mean, and every seed (pale)")
-    curves.legend(frameon=False, fontsize=8)
-    against.axvline(0, color="#8c8c8c", linewidth=0.8)
-    labels = [f"{way}\n- {base}" for way in ways(found)[len(BASES) :] for base in BASES]
-    against.set_yticks(range(len(labels)), labels, fontsize=8)
-    against.set(xlabel="difference of accuracies [points]", title="paired, with 95 % intervals", ylim=(len(labels), -1))
-    tidy(curves, against)
-    figure.suptitle("resnet20 on CIFAR-10: fine-tuned plain and with inserted blocks", fontsize=11)
+        handles += axes.plot(*zip(*means, strict=True), **look.line)
+    return handles
+
+
+def _draw_differences(axes: Any, found: Mapping[str, Any]) -> None:
+    look = dict(zip(ways(found), looks(ways(found)), strict=True))
+    pairs = [(way, base) for way in ways(found) if way not in BASES for base in BASES]
+    axes.axvline(0, color=BLACK, linewidth=0.8)
+    for at, (way, base) in enumerate(pairs):
+        value = pair(found, way, base)
+        axes.errorbar(value.mean, at, xerr=half(value), **look[way].point)
+    axes.set_yticks(range(len(pairs)), [f"{way}\n- {base}" for way, base in pairs])
+    axes.set(xlabel="difference of accuracies [points]", title="against the plain network", ylim=(len(pairs), -1))
 
 
 def half(value: Difference) -> float:

@@ -1,6 +1,6 @@
 """The tail of a residual unit alone: plain, with an ordinary block, with a fused one; a training step as ratios.
 
-    python benchmarks/tails.py [--rounds 30] [--figure docs/img/tails.png]
+    python benchmarks/tails.py [--rounds 30] [--figure docs/img/tails.png] [--redraw]
 
 One thread, channels last, float32, CPU time, interleaved; medians of the ratios to the plain tail in eager mode.
 """
@@ -8,6 +8,7 @@ One thread, channels last, float32, CPU time, interleaved; medians of the ratios
 import argparse
 import copy
 import platform
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 
 from senet import SqueezeExcite, accelerate
 from senet.nn import Residual, chain
-from senet.reports.canvas import COLORS, canvas, tidy
+from senet.reports.canvas import canvas, legend
+from senet.reports.looks import BLACK, COLORS
 from senet.speed.interleave import Timing, interleave
 from senet.training.allocator import keep_memory
 
@@ -37,6 +39,9 @@ PASSES = {  # maps that are read and written: forward, backward; counted by hand
     "ordinary block": ((7, 4), (12, 6)),
     "fused block": ((3, 1), (5, 2)),
 }
+
+
+BLOCKS = ("ordinary block", "fused block")
 
 
 def tail(channels: int, *, block: bool) -> Residual:
@@ -64,48 +69,64 @@ def measure(n: int, channels: int, side: int, *, rounds: int) -> dict[str, Timin
     return interleave({name: step(unit, x, dy) for name, unit in units.items()}, rounds=rounds)
 
 
-def draw(rows: list[tuple[str, dict[str, Timing]]], path: Path) -> None:
-    with canvas(path, 9.6, 3.9) as figure:
+def draw(rows: list[tuple[str, float, float]], path: Path) -> None:
+    """Draw the maps that move, and times of tails as ratios to the plain one.
+
+    Args:
+        rows: a map, and the ratios with an ordinary block and with a fused one.
+        path: `.png`, `.svg` or `.pdf`.
+    """
+    caption = (
+        "left: counted by hand, docs/fast.md; right: medians of ratios of CPU time to the plain tail in eager mode"
+    )
+    with canvas(path, 11, 4.6, title="The tail of a residual unit, a training step", caption=caption) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(1, 2))
-        _draw_passes(left)
-        _draw_times(right, rows)
-        tidy(left, right)
+        bars = [*_draw_passes(left), *_draw_times(right, rows)]
+        legend(figure, bars, ["forward, read", "forward, written", "backward, read", "backward, written", *BLOCKS])
 
 
-def _draw_passes(axes: Any) -> None:
-    bottom = [0] * len(PASSES)
-    labels = ("forward, read", "forward, written", "backward, read", "backward, written")
-    for number, label in enumerate(labels):
+def _draw_passes(axes: Any) -> list[Any]:
+    bars, bottom = [], [0] * len(PASSES)
+    names = [name.replace(" ", "\n") for name in PASSES]
+    for number, (shade, hatch) in enumerate((("#555555", ""), ("#555555", "//"), ("#bbbbbb", ""), ("#bbbbbb", "\\\\"))):
         counts = [passes[number // 2][number % 2] for passes in PASSES.values()]
-        names = [name.replace(" ", "\n") for name in PASSES]
-        axes.bar(names, counts, bottom=bottom, label=label, color=COLORS[1 + number])
+        bars.append(axes.bar(names, counts, bottom=bottom, color=shade, hatch=hatch, edgecolor="white", linewidth=0))
         bottom = [low + count for low, count in zip(bottom, counts, strict=True)]
-    axes.set_ylabel("maps moved in a training step")
-    axes.set_xlabel("tail of a unit")
-    axes.set_ylim(0, 46)
-    axes.legend(fontsize=8, loc="upper right", frameon=False)
+    axes.set(ylabel="maps moved", xlabel="tail of a unit", title="memory traffic")
+    return bars
 
 
-def _draw_times(axes: Any, rows: list[tuple[str, dict[str, Timing]]]) -> None:
-    width = 0.38
-    for number, (name, color) in enumerate((("ordinary block", COLORS[2]), ("fused block", COLORS[1]))):
+def _draw_times(axes: Any, rows: list[tuple[str, float, float]]) -> list[Any]:
+    width, bars = 0.38, []
+    for number, (color, hatch) in enumerate(((COLORS[1], ""), (COLORS[0], "//"))):
         places = [at + (number - 0.5) * width for at in range(len(rows))]
-        ratios = [found[name].ratio(found["plain"]) for _, found in rows]
-        axes.bar(places, ratios, width, label=name, color=color)
+        ratios = [row[1 + number] for row in rows]
+        bars.append(axes.bar(places, ratios, width, color=color, hatch=hatch, edgecolor="white", linewidth=0))
         for place, ratio in zip(places, ratios, strict=True):
             axes.annotate(f"{ratio:.2f}", (place, ratio), ha="center", va="bottom", fontsize=7)
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(range(len(rows)), [label.replace(" x ", "\n") for label, _ in rows], fontsize=8)
-    axes.set_xlabel("images, channels, positions of a map")
-    axes.set_ylabel("time, ratio to the plain tail")
-    axes.legend(fontsize=8, frameon=False)
+    axes.axhline(1, color=BLACK, linewidth=0.8)
+    axes.set_xticks(range(len(rows)), [row[0].replace(" x ", "\n") for row in rows])
+    axes.set(xlabel="images, channels, positions of a map", ylabel="time, ratio to the plain tail", title="time")
+    return bars
+
+
+def committed() -> list[tuple[str, float, float]]:
+    """Return the rows of the table in RESULTS.md."""
+    number = r"([\d.]+)"
+    row = rf"^\| (\d+ x \d+ x \d+²) \| {number} \| {number} \| [\d.-]+ \| {number} \|"
+    text = (Path(__file__).parent / "RESULTS.md").read_text("utf-8")
+    return [(label, float(mine), float(fused)) for label, _, mine, fused in re.findall(row, text, flags=re.MULTILINE)]
 
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--rounds", type=int, default=30)
     words.add_argument("--figure", type=Path)
+    words.add_argument("--redraw", action="store_true", help="draw the numbers of RESULTS.md, measure nothing")
     asked = words.parse_args()
+    if asked.redraw:
+        draw(committed(), asked.figure or Path("docs/img/tails.png"))
+        return
     torch.set_num_threads(1)
     keep_memory()
     where = f"{date.today().isoformat()}, torch {torch.__version__}, {platform.machine()}"
@@ -114,11 +135,11 @@ def main() -> None:
     rows = []
     for n, channels, side in SIZES:
         found = measure(n, channels, side, rounds=asked.rounds)
-        rows.append((f"{n} x {channels} x {side}²", found))
         plain, cells = found["plain"], []
-        for name in ("ordinary block", "fused block"):
+        for name in BLOCKS:
             low, high = found[name].spread(plain)
             cells += [f"{found[name].ratio(plain):.2f}", f"{low:.2f}-{high:.2f}"]
+        rows.append((f"{n} x {channels} x {side}²", found[BLOCKS[0]].ratio(plain), found[BLOCKS[1]].ratio(plain)))
         print(f"| {rows[-1][0]} | {1000 * plain.median:.2f} | " + " | ".join(cells) + " |", flush=True)
     if asked.figure:
         draw(rows, asked.figure)

@@ -16,7 +16,8 @@ from senet.experiments.study import Row, Study
 from senet.experiments.summary import summarize
 from senet.reports import canvas
 from senet.reports.answer import answer
-from senet.reports.canvas import COLORS, looks, short
+from senet.reports.canvas import name_points, short
+from senet.reports.looks import BLACK, looks
 from senet.reports.study_figure import study_looks
 from senet.reports.study_report import free_folder, write_report
 from senet.reports.study_table import cells, columns, csv_text
@@ -212,15 +213,22 @@ def test_what_is_not_known_is_null_in_the_answer() -> None:
 def test_every_design_has_a_look_of_its_own(number: int) -> None:
     names = ["plain", *(f"standard r={r}" for r in range(2, 1 + number))]
     found = looks(names)
+    assert len({(look.color, look.marker) for look in found[:40]}) == len(found[:40])
     assert len(set(found)) == len(found)
-    assert found[0][0] == COLORS[0]
-    assert all(color != COLORS[0] for color, _, _ in found[1:])
+    assert found[0].color == BLACK
+    assert all(look.color != BLACK and look.marker != found[0].marker for look in found[1:])
+    if number <= 7:  # neither colour nor marker alone tells a design, and each of the two would
+        assert len({look.color for look in found}) == len({look.marker for look in found}) == len(found)
 
 
 def test_a_design_keeps_its_look_from_study_to_study() -> None:
     usual = ["plain", "standard r=16", "standard r=4", "slow_both r=16", "bump r=16"]
     assert looks(usual[2:]) == looks(usual)[2:]
     assert looks([*reversed(usual)]) == [*reversed(looks(usual))]
+    assert looks(["standard r=8-8-8", "plain"]) == looks(["standard r=8", "plain"])
+    others = [f"standard r={r}-16-{s}" for r in (2, 4, 8, 16) for s in (2, 4, 8, 16)]
+    many = dict(zip(others, looks(others), strict=True))
+    assert sum(looks([name])[0] == many[name] for name in others) >= 12  # few meet another of the same look
     rows = [Row(id="a", label="A", run=SHORT), Row(id="b", label="B", run=replace(SHORT, se=(SESpec(variant="bump"),)))]
     assert study_looks(Study(name="s", title="t", rows=tuple(rows)))["b"] == looks(["bump r=16"])[0]
 
@@ -233,6 +241,47 @@ def test_any_number_of_designs_is_drawn(designs: int, tmp_path: Path) -> None:
     mine = Study(name="s", title="t", rows=rows, seeds=(0,), pictures=(("curves", ()),))
     files = write_report(mine, {run: result(run, 700) for run in runs}, tmp_path, command="senet run")
     assert {"figure.png", "curves.png"} <= {file.name for file in files}
+
+
+@pytest.mark.parametrize("number", [1, 5, 12])
+def test_names_of_points_cover_neither_each_other_nor_a_point(number: int, tmp_path: Path) -> None:
+    text = pytest.importorskip("matplotlib.text", reason="matplotlib is not installed")
+    points = [(at % 4, 40 + at // 4 / 10, 0.3) for at in range(number)]
+    with canvas.canvas(tmp_path / "figure.png", 4, 3) as figure:
+        axes = figure.subplots()
+        for x, y, bar in points:
+            axes.errorbar(x, y, yerr=bar)
+        name_points(axes, [f"name {at}" for at in range(number)], points)
+        figure.draw_without_rendering()
+        boxes = [text.Text.get_window_extent(name) for name in axes.texts]
+        assert len(boxes) >= min(number, 5)
+        assert not any(one.overlaps(other) for at, one in enumerate(boxes) for other in boxes[:at])
+        assert not any(box.contains(*axes.transData.transform((x, y))) for box in boxes for x, y, _ in points)
+
+
+def test_a_figure_has_the_look_of_all_others_whatever_the_caller_has_set(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    with canvas.canvas(tmp_path / "one.png", 2, 2, title="a", caption="b"):
+        pass
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "figure.facecolor": "red"}):
+        with canvas.canvas(tmp_path / "two.png", 2, 2, title="a", caption="b"):
+            pass
+        assert matplotlib.rcParams["font.size"] == 30
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 15])
+def test_epochs_are_whole_numbers_within_the_axis(epochs: int, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    with canvas.canvas(tmp_path / "figure.png", 4, 3) as figure:
+        axes = figure.subplots()
+        axes.plot(range(1, 1 + epochs), [0.5] * epochs, "o")
+        canvas.epoch_axis(axes, epochs)
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert all(tick == round(tick) and 1 <= tick <= epochs for tick in ticks)
+    assert len(ticks) >= min(epochs, 3)
+    assert low < 1 <= epochs < high
 
 
 @pytest.mark.parametrize(("label", "said"), [("a", "a"), ("x" * 50, "x" * 4 + "..." + "x" * 3), ("a\nb", "a\\nb")])

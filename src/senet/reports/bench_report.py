@@ -7,8 +7,9 @@ from pathlib import Path
 
 from senet.experiments.environment import environment
 from senet.files.atomic import write_text
-from senet.reports.canvas import COLORS, GREY, canvas, no_figures, short, tidy
+from senet.reports.canvas import beside, canvas, no_figures, short
 from senet.reports.console import say, show_rows
+from senet.reports.looks import BLACK, looks
 from senet.speed import Bench
 from senet.text import code_span, markdown_table
 from senet.text import markdown as as_markdown
@@ -117,30 +118,27 @@ def draw(bench: Bench, path: Path) -> None:
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    names = [short(line.name) for line in bench.lines]
-    saved = [line.saved_mb for line in bench.lines]
-    panels = 1 if None in saved else 2
-    ours = [COLORS[1] if line.name.startswith("se") else COLORS[2] for line in bench.lines]
-    colors = [GREY if line.name.startswith("plain") else color for line, color in zip(bench.lines, ours, strict=True)]
-    ratios = [line.ratio for line in bench.lines]
-    errors = [
-        [max(0.0, line.ratio - line.low) for line in bench.lines],
-        [max(0.0, line.high - line.ratio) for line in bench.lines],
-    ]
-    with canvas(path, 4.6 * panels, 0.9 + 0.42 * len(names)) as figure:
+    lines, saved = bench.lines, [line.saved_mb for line in bench.lines if line.saved_mb is not None]
+    size = "x".join(map(str, bench.shape))
+    title = f"{bench.model}, {bench.mode}, {size}, {bench.dtype}, {bench.device}"
+    panels = 2 if len(saved) == len(lines) else 1
+    caption = "points: medians of the ratios round by round, bars: their quartiles"
+    with canvas(path, 5 * panels, 1.3 + 0.34 * len(lines), title=title, caption=caption) as figure:
         times, *more = figure.subplots(1, panels, squeeze=False, sharey=True)[0]
-        times.barh(names, ratios, xerr=errors, color=colors, error_kw={"elinewidth": 1, "capsize": 2})
-        times.axvline(1, color="black", linewidth=0.8)
-        times.invert_yaxis()
-        times.set_xlabel(f"time of a step, ratio to {names[0]}")
-        for at, line in enumerate(bench.lines):
-            times.annotate(f"{line.ratio:.2f}", (0.02, at), va="center", color="white", fontsize=9)
+        times.axvline(1, color=BLACK, linewidth=0.8)
+        for at, (line, look) in enumerate(zip(lines, looks([line.name for line in lines]), strict=True)):
+            error = [[max(0.0, line.ratio - line.low)], [max(0.0, line.high - line.ratio)]]
+            times.errorbar(line.ratio, at, xerr=error, **look.point)
+            beside(times, at, f"{line.ratio:.2f}")
+            for axes in more:
+                axes.plot(saved[at], at, **look.point)
+                beside(axes, at, f"{saved[at]:,.0f}")
+        times.set_yticks(range(len(lines)), [short(line.name) for line in lines])
+        times.set_ylim(len(lines) - 0.5, -0.5)
+        times.set_xlabel(f"time of a step, ratio to {short(lines[0].name)}")
         for axes in more:
-            axes.barh(names, [value or 0.0 for value in saved], color=colors)
             axes.set_xlabel("kept for the backward pass [MB]")
-        size = "x".join(map(str, bench.shape))
-        figure.suptitle(f"{short(bench.model)}, {bench.mode}, {size}, {bench.dtype}, {bench.device}", fontsize=10)
-        tidy(times, *more)
+            axes.set_xlim(left=0)
 
 
 def _processor() -> str:

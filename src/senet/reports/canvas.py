@@ -1,11 +1,13 @@
 """One look for all figures, and one way to write them: whole or not at all."""
 
 import io
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from senet.errors import UsageError, not_installed
@@ -14,124 +16,91 @@ from senet.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-__all__ = [
-    "COLORS",
-    "GREY",
-    "MARKS",
-    "STYLES",
-    "Look",
-    "canvas",
-    "epoch_axis",
-    "legend",
-    "looks",
-    "no_figures",
-    "save",
-    "short",
-    "tidy",
-]
+__all__ = ["beside", "canvas", "epoch_axis", "legend", "name_points", "no_figures", "short"]
 
-# Okabe and Ito's colours: told apart by colour-blind readers and in print
-COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8c8c8c")
-GREY = COLORS[7]
-MARKS = "osD^vP*X"
-STYLES = ("-", "--", ":", "-.")
-
-Look = tuple[str, str, str]
-"""Colour, mark and line of a design: it is told by all three, not by its colour alone."""
+SETTINGS: Any = {
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "errorbar.capsize": 3,
+    "figure.labelsize": 9,
+    "figure.titlesize": 11,
+    "font.size": 9,
+    "grid.alpha": 0.25,
+    "hatch.linewidth": 0.6,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "text.parse_math": False,  # a `$` in a label begins no formula
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+}
 
 
 def no_figures() -> UsageError | None:
-    """Return what says why no figure can be drawn here; None if figures can be drawn."""
+    """Return an error that names the missing library; None if figures can be drawn."""
     if find_spec("matplotlib") is None:
         return not_installed("a figure", "matplotlib", extra="plot")
     return None
 
 
 @contextmanager
-def canvas(path: Path, width: float, height: float) -> Iterator[Any]:
-    """Open an empty figure without touching the caller's pyplot, and write it at the end.
+def canvas(path: Path, width: float, height: float, *, title: str = "", caption: str = "") -> Iterator[Any]:
+    """Open an empty figure without touching the caller's pyplot, and write it at the end, whole or not at all.
 
-    Texts in it are text: a `$` in a label begins no formula. Letters that the font lacks are drawn as boxes.
+    Letters that the font lacks are drawn as boxes.
 
     Args:
-        path: `.png`, `.svg` or `.pdf`; it is replaced as a whole.
+        path: `.png`, `.svg` or `.pdf`; an existing file is replaced.
         width: [inch].
         height: [inch].
+        title: above all panels.
+        caption: below all panels: what bars, bands and lines stand for.
 
     Raises:
-        StorageError: if the disk refuses; what was there is whole.
+        StorageError: if the disk refuses; an existing file is unchanged.
         UsageError: if matplotlib is not installed.
     """
     if (missing := no_figures()) is not None:
         raise missing
-    from matplotlib import rc_context
+    from matplotlib import rc_context, rcdefaults, rcParams
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with rc_context({"text.parse_math": False}), warnings.catch_warnings():
+    with rc_context(), warnings.catch_warnings():
+        rcdefaults()  # what the caller has set is for the caller's figures
+        rcParams.update(SETTINGS)
         warnings.filterwarnings("ignore", r"Glyph \d+")
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
+        if title:
+            figure.suptitle(fill(short(title, most=160), int(11.5 * width)))
         yield figure
-        save(figure, path)
+        if caption:
+            _caption(figure, fill(caption, int(14 * width)))
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=150, format=path.suffix.removeprefix(".") or "png")
+        write_bytes(path, drawn.getvalue())
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Write a figure in the place of the file `path`, whole or not at all.
-
-    Raises:
-        StorageError: if the disk refuses; what was there is whole.
-    """
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=150, format=path.suffix.removeprefix(".") or "png")
-    write_bytes(path, drawn.getvalue())
-
-
-def looks(names: Sequence[str]) -> list[Look]:
-    """Return a look for each design, by its name: equal designs look alike in every figure.
-
-    The plain network is black with a circle. Others have the look that their name asks for, or the next one that is
-    free: a design keeps its look as long as no other of the same study asks for it before.
-
-    Args:
-        names: of the designs, in order.
-    """
-    number = len(COLORS) - 1  # all but black
-    given: list[Look] = []
-    taken: set[int] = set()
-    for name in names:
-        if name == "plain":
-            given.append((COLORS[0], MARKS[0], STYLES[0]))
-            continue
-        wanted = _KNOWN.get(name, sum(map(ord, name)) % number)
-        at = next(spot for spot in range(wanted, wanted + len(names) + number) if spot not in taken)
-        taken.add(at)
-        again = at // number
-        color, mark = COLORS[1 + at % number], MARKS[(1 + at % number + again) % len(MARKS)]
-        given.append((color, mark, STYLES[(1 + at + again) % len(STYLES)]))
-    return given
-
-
-# the designs of `compare` have their own, so that they never ask for the same
-_KNOWN = {"standard r=16": 0, "standard r=4": 1, "slow_both r=16": 2, "bump r=16": 3, "standard r=8": 4}
+def _caption(figure: Any, text: str) -> None:
+    """Write the caption below everything, above a legend if there is one."""
+    if figure.legends:
+        figure.legends[0].set_title(text, prop={"size": 8})
+    else:
+        figure.supxlabel(text, fontsize=8)
 
 
 def short(text: object, *, most: int = 40) -> str:
     """Return a label as a figure has room for it: one line, its middle left out where it is long."""
-    said = one_line(text)
+    line = one_line(text)
     half = (most - 3) // 2
-    return said if len(said) <= most else f"{said[: most - 3 - half]}...{said[-half:]}"
-
-
-def tidy(*panels: "Axes") -> None:
-    """Draw a light grid and no frame."""
-    for axes in panels:
-        axes.grid(alpha=0.25)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.title.set_fontsize(10)
+    return line if len(line) <= most else f"{line[: most - 3 - half]}...{line[-half:]}"
 
 
 def epoch_axis(axes: "Axes", epochs: int) -> None:
@@ -139,16 +108,74 @@ def epoch_axis(axes: "Axes", epochs: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel("epoch")
-    axes.set_xlim(1 - 0.03 * max(1, epochs), epochs + 0.03 * max(1, epochs))
+    margin = max(0.15, 0.04 * (epochs - 1))
+    axes.set_xlim(1 - margin, epochs + margin)
     axes.xaxis.set_major_locator(MaxNLocator(min(8, epochs), integer=True, min_n_ticks=1))
 
 
-def legend(figure: "Figure", handles: Sequence[Any], labels: Sequence[str], *, columns: int = 4) -> None:
+def legend(figure: Any, handles: Sequence[Any], labels: Sequence[str], *, columns: int = 4) -> None:
     """Put a legend of all labels below the panels, filled row by row."""
-    said = [short(label) for label in labels]
-    widest = max(map(len, said), default=0)
-    room = max(1, int(figure.get_figwidth() * 11 / (widest + 6)))
-    columns = max(1, min(columns, room, len(said)))
-    order = [at for column in range(columns) for at in range(column, len(said), columns)]  # matplotlib fills columns
-    names = [f" {said[at]}" if said[at].startswith("_") else said[at] for at in order]
-    figure.legend([handles[at] for at in order], names, loc="outside lower center", ncols=columns, frameon=False)
+    names = [short(label) for label in labels]
+    widest = max(map(len, names), default=0)
+    room = max(1, int(figure.get_figwidth() * 12 / (widest + 6)))
+    lines = math.ceil(len(names) / max(1, min(columns, room)))
+    columns = math.ceil(len(names) / max(1, lines))  # so that the last line is about as long as the others
+    order = [at for column in range(columns) for at in range(column, len(names), columns)]  # matplotlib fills columns
+    shown = [f" {names[at]}" if names[at].startswith("_") else names[at] for at in order]
+    figure.legend([handles[at] for at in order], shown, loc="outside lower center", ncols=columns)
+
+
+def beside(axes: Any, at: float, text: str) -> None:
+    """Write a text to the right of a panel, at a height in data: there it covers nothing."""
+    axes.annotate(text, (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=8, annotation_clip=False)
+
+
+def name_points(axes: Any, names: Sequence[str], points: Sequence[tuple[float, float, float]]) -> None:
+    """Write names beside points where they cover neither each other nor a point or its bar.
+
+    A name that must stand farther away has a thin line to its point. Call it when everything else is drawn.
+
+    Args:
+        axes: the panel.
+        names: of the points; where there is no room the last ones are left out.
+        points: x, y and half the length of the bar, as data.
+    """
+    from matplotlib.transforms import Bbox
+
+    axes.figure.canvas.figure.draw_without_rendering()  # texts have sizes only on a figure that is laid out
+    inside = axes.get_window_extent()
+    taken = []
+    for x, y, bar in points:
+        (left, low), (_, high) = axes.transData.transform([(x, y - bar), (x, y + bar)])
+        middle = (low + high) / 2
+        taken += [Bbox([[left - 1, low], [left + 1, high]]), Bbox([[left - 8, middle - 8], [left + 8, middle + 8]])]
+    for name, (x, y, _) in zip(names, points, strict=True):
+        for away in (7, 14, 24, 36, 50):
+            if box := _written(axes, short(name, most=24), (x, y), away, taken, inside):
+                taken.append(box)
+                break
+
+
+def _written(axes: Any, name: str, at: tuple[float, float], away: int, taken: Sequence[Any], inside: Any) -> Any:
+    """Write a name in one of eight directions and return its box; None if there is no room at this distance."""
+    from matplotlib.text import Text
+
+    for across, up in ((1, 0.8), (-1, 0.8), (1, -0.8), (-1, -0.8), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)):
+        text = axes.annotate(
+            name,
+            at,
+            xytext=(across * away, up * away),
+            textcoords="offset points",
+            fontsize=7,
+            ha="left" if across > 0 else "right",
+            va="center",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 4} if away > 7 else None,
+        )
+        text.set_in_layout(False)
+        text.update_positions(axes.figure.canvas.get_renderer())
+        box = Text.get_window_extent(text)  # without the line to the point
+        fits = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
+        if fits and not any(box.overlaps(other) for other in taken):
+            return box
+        text.remove()
+    return None

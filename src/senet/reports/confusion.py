@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from senet.reports.canvas import Look, canvas, legend, looks, short, tidy
+from senet.reports.canvas import canvas, legend, short
+from senet.reports.looks import Look, looks
 from senet.text import csv_cell
 
 __all__ = ["Answers", "class_csv", "confusion_csv", "draw_classes", "draw_confusion"]
@@ -69,8 +70,9 @@ def draw_confusion(answers: Sequence[Answers], path: Path) -> None:
         for axes, one in zip(figure.subplots(1, len(answers), squeeze=False)[0], answers, strict=True):
             shades = [[math.sqrt(count / max(1, sum(row))) for count in row] for row in one.confusion]
             axes.imshow(shades, cmap="Blues", vmin=0, vmax=1)
-            axes.set_title(f"{short(one.label)}\n{one.correct:,} of {one.total:,} right", fontsize=10)
+            axes.set_title(f"{short(one.label)}\n{one.correct:,} of {one.total:,} right")
             axes.set(xlabel="answer", ylabel="true class")
+            axes.grid(visible=False)
             if len(classes) <= 20:
                 axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor")
                 axes.set_yticks(range(len(classes)), classes)
@@ -102,17 +104,13 @@ def draw_classes(answers: Sequence[Answers], path: Path, *, styles: Sequence[Loo
                 [label + (number - (len(answers) - 1) / 2) * step for label in range(len(classes))],
                 one.class_accuracy,
                 yerr=one.class_error,
-                color=color,
-                marker=mark,
-                linestyle="none",
-                capsize=3,
+                **look.point,
             )
-            for number, (one, (color, mark, _)) in enumerate(zip(answers, styles or by_label, strict=True))
+            for number, (one, look) in enumerate(zip(answers, styles or by_label, strict=True))
         ]
         axes.set(ylabel="accuracy [%] ± standard error")
         crowded = len(classes) > 12 or max(map(len, classes)) > 12
         axes.set_xticks(range(len(classes)), classes, rotation=90 if crowded else 0)
-        tidy(axes)
         legend(figure, bars, [one.label for one in answers])
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from senet.experiments.result import Epoch, Result
 from senet.experiments.summary import Line
-from senet.reports.canvas import Look, canvas, epoch_axis, legend, tidy
+from senet.reports.canvas import canvas, epoch_axis, legend
+from senet.reports.looks import Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,9 @@ def draw_curves(lines: Sequence[Line], path: Path, *, styles: Sequence[Look]) ->
     styled = list(zip(lines, styles, strict=True))
     parts = [styled[first : first + AT_ONCE] for first in range(0, len(styled), AT_ONCE)]
     longest = max(line.row.run.recipe.epochs for line in lines)
-    with canvas(path, 12, 0.4 + 3.3 * len(parts) + 0.22 * (len(lines) // 4 + 1)) as figure:
+    several = any(len(line.results) > 1 for line in lines)
+    caption = "thick: mean over seeds, thin: every seed" if several else ""
+    with canvas(path, 12, 0.6 + 3.3 * len(parts) + 0.22 * (len(lines) // 4 + 1), caption=caption) as figure:
         grid = figure.subplots(len(parts), 3, squeeze=False, sharex=True, sharey="col")
         handles = []
         for row, part in zip(grid, parts, strict=True):
@@ -50,21 +53,17 @@ def draw_curves(lines: Sequence[Line], path: Path, *, styles: Sequence[Look]) ->
                 if "loss" in label:
                     _logarithmic(axes)
             handles += drawn
-            tidy(*row)
         legend(figure, handles, [line.row.label for line in lines])
 
 
 def _curve(axes: "Axes", line: Line, read: Callable[[Result, Epoch], float], look: Look) -> object:
-    color, mark, style = look
     runs = [[read(result, epoch) for epoch in result.curve] for result in line.results.values()]
     epochs = range(1, len(runs[0]) + 1)
     if len(runs) > 1:
         for run in runs:
-            axes.plot(epochs, run, color=color, linewidth=0.6, alpha=0.5)
+            axes.plot(epochs, run, color=look.color, linewidth=0.6, alpha=0.5)
     mean = [fmean(values) for values in zip(*runs, strict=True)]
-    (drawn,) = axes.plot(
-        epochs, mean, color=color, linestyle=style, marker=mark, markevery=max(1, len(mean) // 6), linewidth=1.8
-    )
+    (drawn,) = axes.plot(epochs, mean, **look.line, markevery=max(1, len(mean) // 6))
     return drawn
 
 

@@ -4,10 +4,11 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from senet.reports.canvas import COLORS, canvas, short, tidy
+from senet.reports.canvas import canvas, legend, short
 from senet.reports.console import say, say_written, show_rows
+from senet.reports.looks import BLACK, COLORS, GREY
 from senet.surgery import Folded
 from senet.surgery.folding.folded import FoldedBlock
 from senet.text import code_span, markdown, markdown_table, one_line
@@ -171,12 +172,12 @@ def draw(folded: Folded, path: Path, *, title: str) -> None:
     Raises:
         UsageError: if matplotlib is not installed.
     """
-    with canvas(path, 11, max(4.4, 1.6 + 0.19 * len(folded.blocks))) as figure:
+    caption = f"band: 95 % interval on {folded.test_images:,} images; dashed: {folded.chosen} within the bounds"
+    height = max(4.4, 1.6 + 0.19 * len(folded.blocks))
+    with canvas(path, 11, height, title=title, caption=caption) as figure:
         curve, where = figure.subplots(1, 2)
         _curve(curve, folded)
-        _where(where, folded)
-        figure.suptitle(short(title, most=80), fontsize=11)
-        tidy(curve, where)
+        _where(figure, where, folded)
 
 
 def _level(folded: Folded, loss: float) -> float:
@@ -191,38 +192,57 @@ def _level(folded: Folded, loss: float) -> float:
 def _curve(axes: "Axes", folded: Folded) -> None:
     steps = folded.steps
     x = [step.blocks for step in steps]
-    axes.plot(x, [_level(folded, s.loss) for s in steps], marker="o", color=COLORS[1], linewidth=1.6)
     low = [_level(folded, s.high if s.blocks else 0.0) for s in steps]
     high = [_level(folded, s.low if s.blocks else 0.0) for s in steps]
-    axes.fill_between(x, low, high, color=COLORS[1], alpha=0.18, linewidth=0)
-    axes.axvline(folded.chosen, color=COLORS[2], linestyle="--", linewidth=1)
+    axes.fill_between(x, low, high, color=COLORS[0], alpha=0.18, linewidth=0)
+    axes.axvline(folded.chosen, color=COLORS[1], linestyle="--", linewidth=1)
+    axes.plot(x, [_level(folded, s.loss) for s in steps], marker="o", color=COLORS[0])
     label = {
         "accuracy": "top-1 accuracy [%]",
         "answers": "answers changed [%]",
         "output": "relative error of outputs [%]",
     }[folded.measure]
-    axes.set(
-        xlabel="blocks replaced by constants, least harmful first",
-        ylabel=label,
-        title=f"{folded.test_images:,} images, 95 % interval of the loss; dashed: {folded.chosen} within the bounds",
-    )
+    axes.set(xlabel="blocks replaced by constants, least harmful first", ylabel=label, title="the curve of the removal")
     axes.set_xticks(x if len(x) <= 14 else x[::2])
 
 
-def _where(axes: "Axes", folded: Folded) -> None:
-    blocks = folded.blocks
-    y = range(len(blocks))
-    colors = [COLORS[3] if b.removed else COLORS[7] if b.rank is None else COLORS[1] for b in blocks]
-    axes.barh(y, [100 * b.variation if b.rank else 0 for b in blocks], color=colors, height=0.75)
-    axes.plot(
-        [100 * (b.error or 0) for b in blocks], y, linestyle="none", marker="D", markersize=4, color=COLORS[0], zorder=3
-    )
-    axes.set_yticks(y, [_place(block) for block in blocks], fontsize=7)
-    axes.invert_yaxis()
+def _where(figure: Any, axes: "Axes", folded: Folded) -> None:
+    """Draw the blocks in the order of the network; a bar of no length ends in a point that is seen."""
+    kinds = (("goes", COLORS[2], "s", "//"), ("stays", COLORS[0], "o", ""), ("cannot go", GREY, "x", ""))
+    handles, labels = [], []
+    for kind, color, marker, hatch in kinds:
+        found = [(at, block) for at, block in enumerate(folded.blocks) if _kind(block) == kind]
+        if not found:
+            continue
+        rows = [at for at, _ in found]
+        varies = [100 * block.variation if block.rank else 0.0 for _, block in found]
+        axes.barh(rows, varies, color=color, hatch=hatch, edgecolor="white", height=0.7, linewidth=0)
+        handles += axes.plot(varies, rows, linestyle="none", marker=marker, color=color, clip_on=False, zorder=3)
+        labels.append(f"variation of the gate, block {kind}")
+    errors = [(at, 100 * block.error) for at, block in enumerate(folded.blocks) if block.error is not None]
+    if errors:
+        look: dict[str, Any] = {
+            "linestyle": "none",
+            "marker": "D",
+            "color": BLACK,
+            "fillstyle": "none",
+            "clip_on": False,
+            "zorder": 4,
+        }
+        handles += axes.plot([error for _, error in errors], [at for at, _ in errors], **look)
+        labels.append("output error of this block alone")
+    axes.set_yticks(range(len(folded.blocks)), [_place(block) for block in folded.blocks], fontsize=7)
+    axes.set_ylim(len(folded.blocks) - 0.5, -0.5)
+    axes.set_xlim(left=0)
     axes.set(
-        xlabel="bar: how much the gate varies, diamond: output error alone [%]",
-        title="where they sit, with their order",
+        xlabel="relative to the output of the block (bar), of the network (diamond) [%]",
+        title="the blocks, with their place in the order of removal",
     )
+    legend(figure, handles, labels)
+
+
+def _kind(block: FoldedBlock) -> str:
+    return "goes" if block.removed else "cannot go" if block.rank is None else "stays"
 
 
 def _place(block: FoldedBlock) -> str:

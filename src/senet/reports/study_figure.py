@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
-from senet.reports.canvas import GREY, Look, canvas, epoch_axis, legend, looks, short, tidy
+from senet.reports.canvas import beside, canvas, epoch_axis, legend, name_points, short
 from senet.reports.curves import AT_ONCE
+from senet.reports.looks import BLACK, GREY, Look, looks, point_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,39 +52,41 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
 
 def _few(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: Path) -> None:
     compared = [line for line in shown if line.difference is not None and line.difference.n]
-    with canvas(path, 14 if compared else 11, 4.2 + 0.22 * math.ceil(len(shown) / 4)) as figure:
+    with canvas(
+        path,
+        14 if compared else 11,
+        4.2 + 0.22 * math.ceil(len(shown) / 4),
+        title=study.title,
+        caption=_caption(study, shown),
+    ) as figure:
         ratios = (4, 3, 4) if compared else (1, 1)
         curves, *more, trade = figure.subplots(1, len(ratios), width_ratios=ratios)
-        figure.suptitle(short(study.title, most=110), fontsize=11)
         for line in shown:
             _curve(curves, line, look[line.row.id])
-        _label_curves(curves, shown, zoom=True)
+        _label_curves(curves, shown)
         for against in more:
             _forest(against, compared, look, margin=study.margin)
         points = [_point(trade, line, look[line.row.id]) for line in shown]
         _label_trade(trade, shown)
-        tidy(curves, *more, trade)
         legend(figure, points, [line.row.label for line in shown])
 
 
 def _many(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: Path) -> None:
     compared = [line for line in shown if line.difference is not None and line.difference.n]
     rows = math.ceil(len(shown) / 4)
-    with canvas(path, 15, max(6.5, 1.0 + 1.9 * rows)) as figure:
-        figure.suptitle(short(study.title, most=110), fontsize=11)
+    with canvas(path, 15, max(6.5, 1.0 + 1.9 * rows), title=study.title, caption=_caption(study, shown)) as figure:
         left, right = figure.subfigures(1, 2, width_ratios=(3, 2))
         grid = left.subplots(rows, 4, sharex=True, sharey=True, squeeze=False).flat
         for axes, line in zip(grid, shown, strict=False):
             for other in shown:
-                _curve(axes, other, (GREY, "", "-"), thin=True)
+                _curve(axes, other, Look(GREY, "", "-"), thin=True)
             _curve(axes, line, look[line.row.id])
             axes.set_title(short(line.row.label, most=26))
             epoch_axis(axes, max(line.row.run.recipe.epochs for line in shown))
             axes.label_outer()
-            tidy(axes)
         for axes in list(grid)[len(shown) :]:
             axes.remove()
-        left.supylabel("test accuracy [%], mean ± standard deviation over seeds", fontsize=9)
+        left.supylabel("test accuracy [%]")
         panels = right.subplots(2 if compared else 1, 1, squeeze=False, height_ratios=(3, 2) if compared else (1,))
         *more, trade = [row[0] for row in panels]
         for against in more:
@@ -91,28 +94,37 @@ def _many(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: P
         for line in shown:
             _point(trade, line, look[line.row.id])
         _label_trade(trade, shown)
-        tidy(*more, trade)
+        best_first = sorted(shown, key=lambda line: -line.values["accuracy"].mean)
+        places = [_place(line) for line in best_first]
+        name_points(trade, [point_name(line.row.run.design) for line in best_first], places)
 
 
-def _label_curves(axes: "Axes", shown: Sequence[Line], *, zoom: bool) -> None:
+def _label_curves(axes: "Axes", shown: Sequence[Line]) -> None:
     epoch_axis(axes, max(line.row.run.recipe.epochs for line in shown))
-    cut = zoom and _zoom(axes, shown)
-    axes.set(ylabel="test accuracy [%]" + ", lower part cut off" * cut, title=_spread_title(shown))
+    cut = _zoom(axes, shown)
+    axes.set(ylabel="test accuracy [%]" + ", lower part cut off" * cut, title="accuracy by epoch")
 
 
 def _label_trade(axes: "Axes", shown: Sequence[Line]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set(xlabel="parameters", ylabel="test accuracy, last epoch [%]", title=_spread_title(shown))
+    axes.set(xlabel="parameters", ylabel="test accuracy, last epoch [%]", title="accuracy against parameters")
     axes.margins(x=0.12)
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
 
 
-def _spread_title(lines: Sequence[Line]) -> str:
-    several = any(line.values["accuracy"].n > 1 for line in lines)
-    return "mean ± standard deviation over seeds" if several else "one seed: no spread is known"
+def _caption(study: Study, shown: Sequence[Line]) -> str:
+    """Describe what bands and bars are."""
+    several = any(line.values["accuracy"].n > 1 for line in shown)
+    said = ["accuracies: mean ± standard deviation over seeds" if several else "one seed: no spread is known"]
+    found = [line.difference for line in shown if line.difference is not None and line.difference.n]
+    if found:
+        intervals = any(not math.isnan(difference.half) for difference in found)
+        said.append(f"differences: paired by seed, {'95 % intervals' if intervals else 'one pair: no interval'}")
+        said.append(f"grey: the margin, ±{study.margin:g} points")
+    return "; ".join(said)
 
 
 def _percents(line: Line) -> list[list[float]]:
@@ -122,20 +134,18 @@ def _percents(line: Line) -> list[list[float]]:
 
 
 def _curve(axes: "Axes", line: Line, look: Look, *, thin: bool = False) -> None:
-    color, mark, style = look
     values = _percents(line)
     epochs = range(1, len(values) + 1)
     means = [fmean(v) for v in values]
     if thin:
-        axes.plot(epochs, means, color=color, linewidth=0.6, alpha=0.5)
+        axes.plot(epochs, means, color=look.color, linewidth=0.6, alpha=0.5)
         return
-    every = max(1, len(means) // 6)
-    axes.plot(epochs, means, color=color, linestyle=style, marker=mark, markevery=every, markersize=4, linewidth=1.6)
+    axes.plot(epochs, means, **look.line, markevery=max(1, len(means) // 6))
     if len(line.results) > 1:
         spread = [stdev(v) for v in values]
         low = [m - s for m, s in zip(means, spread, strict=True)]
         high = [m + s for m, s in zip(means, spread, strict=True)]
-        axes.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.fill_between(epochs, low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
 def _zoom(axes: "Axes", lines: Sequence[Line]) -> bool:
@@ -154,45 +164,27 @@ def _zoom(axes: "Axes", lines: Sequence[Line]) -> bool:
 def _forest(axes: "Axes", compared: Sequence[Line], look: Mapping[str, Look], *, margin: float) -> None:
     """Draw each design's difference to its baseline with its interval, what the table decides by, over the margin."""
     axes.axvspan(-margin, margin, color=GREY, alpha=0.15, linewidth=0)
-    axes.axvline(0, color="black", linewidth=0.8)
-    several = False
+    axes.axvline(0, color=BLACK, linewidth=0.8)
     for at, line in enumerate(compared):
-        color, mark, _ = look[line.row.id]
         found = line.difference
         assert found is not None
         half = None if math.isnan(found.half) else found.half
-        several = several or half is not None
         filled: Any = "full" if half is not None else "none"
-        axes.errorbar(found.mean, at, xerr=half, color=color, marker=mark, fillstyle=filled, capsize=3)
+        axes.errorbar(found.mean, at, xerr=half, **look[line.row.id].point, fillstyle=filled)
         if line.verdict is not None:
-            axes.annotate(
-                line.verdict.word,
-                (found.mean, at),
-                xytext=(0, 6),
-                textcoords="offset points",
-                ha="center",
-                fontsize=7,
-            )
+            beside(axes, at, line.verdict.word)
     axes.set_yticks(range(len(compared)), [short(line.row.label, most=22) for line in compared], fontsize=8)
     axes.set_ylim(len(compared) - 0.5, -0.5)
-    axes.set(
-        xlabel=f"difference of accuracies [points]; band: the margin, ±{margin:g}",
-        title="against the baseline, " + ("95 % intervals" if several else "one pair: no interval"),
-    )
+    axes.set(xlabel="difference of accuracies [points]", title="against the baseline")
 
 
 def _point(axes: "Axes", line: Line, look: Look) -> Any:
-    color, mark, _ = look
+    params, mean, bar = _place(line)
+    # hollow, so that two at one place are both seen
+    return axes.errorbar(params, mean, yerr=bar or None, **look.point, markersize=8, fillstyle="none")
+
+
+def _place(line: Line) -> tuple[float, float, float]:
+    """Return parameters, mean accuracy [%], and half the length of its bar."""
     value = line.values["accuracy"]
-    error = value.sd if value.n > 1 else None
-    return axes.errorbar(
-        line.params or 0,
-        value.mean,
-        yerr=error,
-        color=color,
-        marker=mark,
-        markersize=8,
-        fillstyle="none",  # of two at one place both are seen
-        capsize=3,
-        linestyle="none",
-    )
+    return line.params or 0, value.mean, value.sd if value.n > 1 else 0.0
