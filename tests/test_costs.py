@@ -1,5 +1,6 @@
 """What networks cost: the papers' numbers, hand-computed small nets, and a model that is left as it was."""
 
+import functools
 import math
 
 import pytest
@@ -32,6 +33,7 @@ class Forward(nn.Module):
         return self.function(self, x)
 
 
+@functools.cache
 def of(name: str, *, size: int = 224, se: SESpec | None = None, **options) -> Cost:
     """Count a network of the zoo that holds no weights."""
     with torch.device("meta"):
