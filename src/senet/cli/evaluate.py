@@ -70,7 +70,7 @@ def evaluate(
     Example: `senet eval --model timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --class-map FILE`
     """
     from senet.experiments import decoding
-    from senet.networks import Named, named, origin_of
+    from senet.networks import Named, is_network, named, origin_of
     from senet.training.testing import evaluate_folder, evaluate_foreign, evaluate_run, evaluate_weights, read_run
 
     words = list(words or [])
@@ -78,7 +78,7 @@ def evaluate(
     seen = None
     setup = make_setup(settings, data_dir=data_dir, device=device)
     run = None
-    if folder is not None and not (folder / "run.json").exists() and (folder / "config.json").exists():
+    if folder is not None and not (folder / "run.json").exists() and is_network(folder):
         if model is not None or weights is not None:
             raise UsageError(f"{folder} has its own network and weights; leave out --model and --weights.")
         planned = decoding.run(
@@ -97,7 +97,7 @@ def evaluate(
                 f"{folder} is a run and has its own settings; pass its folder alone, or --model with --weights."
             )
         planned = read_run(folder)
-        measured, what = evaluate_run(folder, setup), str(folder)
+        measured, what = evaluate_run(folder, setup, builder=builder), str(folder)
         network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None and (found := named(model)).is_foreign:
         planned = decoding.run(

@@ -110,13 +110,13 @@ def insert(
 
 
 def _write(network: "nn.Module", out: Path, name: str, builder: str | None, *, fresh: bool) -> str:
-    """Write the network with its blocks, or its weights alone, and return a sentence on how to load it."""
+    """Write the network with its blocks and return a sentence on how to load it."""
     from senet.networks import made_of, save_pretrained
-    from senet.weights.writing import write_weights
+    from senet.networks.pretrained import described_network, write_described
 
     note = "; its weights are not trained: --weights FILE loads the network's own" if fresh else ""
     if out.suffix:
-        write_weights(out, network.state_dict())
-        return f"{out} holds {len(network.state_dict())} tensors; load it after the same insert into {name}{note}"
-    save_pretrained(network, out, **made_of(name, builder))
+        write_described(out, network, described_network(network, **made_of(name, builder)))
+    else:
+        save_pretrained(network, out, **made_of(name, builder))
     return f"{out} holds the network: senet.from_pretrained({str(out)!r}), senet eval, fold or cost {out}{note}"

@@ -158,9 +158,12 @@ def report_folder(study_file: Path, study: "Study") -> Path:
 
 
 def check_models(study: "Study") -> None:
-    """Build every network of a study without memory, so that a design that does not fit is refused before training."""
+    """Build every network of a study without weights, and read those that it starts from, before the first step."""
     from senet.networks.outline import outline
+    from senet.networks.starting_weights import read_start
 
+    for weights in dict.fromkeys(row.run.weights for row in study.rows if row.run.weights):
+        read_start(weights)
     for row in study.rows:
         try:
             run, (channels, side) = row.run, IMAGES.get(row.run.data.name, (3, None))

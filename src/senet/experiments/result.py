@@ -15,6 +15,7 @@ from senet.experiments.run import Run
 from senet.files.documents import DocumentError, parse_json, read_text
 
 __all__ = [
+    "NETWORK_NOTE",
     "Epoch",
     "Result",
     "check_curve",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+NETWORK_NOTE = "network: "
+"""Beginning of the notes of a result that are about the network, not about the data."""
 
 # far above any training: a larger number was damaged or edited
 MOST_IMAGES = 10**12

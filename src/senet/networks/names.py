@@ -8,9 +8,10 @@ from pathlib import Path
 
 from senet.errors import CheckpointError, SpecError, not_installed, unknown
 from senet.models import list_models
+from senet.weights.config import is_described
 from senet.weights.source import CONFIG, HUB
 
-__all__ = ["LIBRARIES", "RUN", "Named", "named"]
+__all__ = ["LIBRARIES", "RUN", "Named", "is_network", "named", "own_builder"]
 
 LIBRARIES: Mapping[str, str] = {"timm": "timm", "torchvision": "data"}
 """Supported libraries in the order of lookup, each with the extra that installs it."""
@@ -46,14 +47,15 @@ def named(name: str) -> Named:
         name: a name of `list_models()`, timm or torchvision, looked up in this order; `senet:NAME`, `timm:NAME` and
             `torchvision:NAME` select the library. A dot and a weights tag may follow, e.g. `timm:resnet50.a1_in1k`;
             it selects the preprocessing and downloads nothing. `FILE.py:FUNCTION` or `package.module:FUNCTION` for a
-            custom builder. A folder of `save_pretrained`, a run folder, or `hf:owner/name`.
+            custom builder. A folder of `save_pretrained`, a run folder, a file of `senet insert --output`, or
+            `hf:owner/name`.
 
     Raises:
         SpecError: if the name is not known, or its network does not classify images.
         UsageError: if the library is not installed.
-        CheckpointError: if it is a folder without a network.
+        CheckpointError: if it is a folder or a file without the description of a network.
     """
-    if name.startswith(HUB) or any((Path(name) / file).is_file() for file in (CONFIG, RUN)):
+    if name.startswith(HUB) or is_network(name):
         return Named("folder", name)
     library, _, short = name.rpartition(":")
     if library not in ("", "senet", *LIBRARIES):
@@ -72,7 +74,21 @@ def named(name: str) -> Named:
         raise CheckpointError(
             f"{name} is a folder without {CONFIG} or {RUN}; use a folder of save_pretrained, a run folder, or a name."
         )
+    if Path(name).is_file():
+        raise CheckpointError(
+            f"{name} holds weights and not which network they are of; pass its name, with --weights {name}."
+        )
     raise _unknown(name, library, short)
+
+
+def is_network(path: str | Path) -> bool:
+    """Return whether a path is a folder or a file that holds a network and its description."""
+    return any((Path(path) / file).is_file() for file in (CONFIG, RUN)) or is_described(path)
+
+
+def own_builder(name: str) -> str | None:
+    """Return the name if it is a builder's, for folders of runs that this user has trained with it; else None."""
+    return name if named(name).library == "builder" else None
 
 
 def _knows(library: str, name: str, *, asked: bool) -> bool:

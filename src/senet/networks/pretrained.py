@@ -1,5 +1,6 @@
 """Saving and loading of networks as folders with description, weights and card, locally or on the Hugging Face Hub."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,22 @@ from senet.networks.rebuild import described, rebuild
 from senet.networks.run_folders import config_of_run
 from senet.spec import SESpec, designs
 from senet.weights.card import write_description
-from senet.weights.config import Config, Preprocessing, read_config
+from senet.weights.config import IN_HEADER, Config, Preprocessing, is_described, read_config
 from senet.weights.numbers import check_values
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
 from senet.weights.writing import write_weights
 
-__all__ = ["description", "from_pretrained", "origin_of", "preprocessing_of", "save_pretrained", "side_of"]
+__all__ = [
+    "described_network",
+    "description",
+    "from_pretrained",
+    "origin_of",
+    "preprocessing_of",
+    "save_pretrained",
+    "side_of",
+    "write_described",
+]
 
 
 @by_name
@@ -68,6 +78,44 @@ def save_pretrained(
         SpecError: if the arguments build another network, or a spec cannot be serialized.
         StorageError: if the folder cannot be written.
     """
+    config = described_network(
+        model,
+        name=name,
+        se=se,
+        num_classes=num_classes,
+        in_chans=in_chans,
+        image_size=image_size,
+        options=options,
+        builder=builder,
+        preprocessing=preprocessing,
+    )
+    if result is not None and (result.run.model, result.run.se) != (config.model, config.se):
+        raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; omit it.")
+    folder = Path(folder)
+    ensure_writable(folder)
+    params = sum(parameter.numel() for parameter in model.parameters())
+    write_weights(folder / WEIGHTS[0], model.state_dict())
+    write_description(folder, config, params=params, result=result)
+    return folder
+
+
+def described_network(
+    model: nn.Module,
+    *,
+    name: str | None = None,
+    se: SESpec | Sequence[SESpec | str] | str | bool | None = None,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    builder: Builder | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Config:
+    """Describe a network so that it can be rebuilt, see `save_pretrained` for the arguments.
+
+    Raises:
+        SpecError: if the arguments build another network, or a spec cannot be serialized.
+    """
     told = getattr(model, "pretrained_cfg", None) or {}
     if name is None and told.get("architecture"):
         name = f"timm:{told['architecture']}"
@@ -90,15 +138,17 @@ def save_pretrained(
         preprocessing=preprocessing or _preprocessing(told),
     )
     config = described(model, config, builder=builder)
-    if result is not None and (result.run.model, result.run.se) != (name, specs):
-        raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; omit it.")
-    folder = Path(folder)
-    ensure_writable(folder)
-    params = sum(parameter.numel() for parameter in model.parameters())
     config.as_json()  # raises before anything is written
-    write_weights(folder / WEIGHTS[0], model.state_dict())
-    write_description(folder, config, params=params, result=result)
-    return folder
+    return config
+
+
+def write_described(path: Path, model: nn.Module, config: Config) -> None:
+    """Write a network as one safetensors file, with its description in the header.
+
+    Raises:
+        StorageError: if the disk refuses.
+    """
+    write_weights(path, model.state_dict(), metadata={"format": "pt", IN_HEADER: json.dumps(config.as_json())})
 
 
 @by_name
@@ -106,8 +156,8 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
     """Rebuild a network from a folder and load its weights.
 
     Args:
-        source: path of a folder of `save_pretrained` or of a finished run, or `hf:owner/name` (with `@revision`) for a
-            repository of the Hub.
+        source: path of a folder of `save_pretrained` or of a finished run, of a file of `senet insert --output` with
+            its description, or `hf:owner/name` (with `@revision`) for a repository of the Hub.
         builder: the function that builds the network, or its name, if the folder has a custom builder. For safety,
             functions that a folder names are not imported.
 
@@ -143,6 +193,8 @@ def description(source: str | Path) -> tuple[Path, Config | None]:
     Raises:
         CheckpointError: if the folder has no valid description.
     """
+    if is_described(source):
+        return Path(source), read_config(Path(source))
     run = Path(source) / RUN
     if not str(source).startswith(HUB) and run.is_file() and not (run.parent / CONFIG).is_file():
         return run, None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from senet.errors import CheckpointError
 from senet.execution.store import read_results, write_results
-from senet.experiments.result import Result
+from senet.experiments.result import NETWORK_NOTE, Result
 from senet.experiments.run import Run
 from senet.experiments.study import Study
 from senet.experiments.summary import Line, summarize
@@ -162,11 +162,34 @@ def _made(study: Study, results: Sequence[Result], command: str) -> list[str]:
         f"{recipe.optim.name} lr {recipe.optim.lr:g}, schedule {recipe.schedule.name}, precision "
         f"{'float32' if recipe.amp == 'off' else 'bfloat16 autocast'}"
         f"{' (first row; others have their own)' * (len({row.run.recipe for row in study.rows}) > 1)}",
+        *_start(run),
         f"Seeds: {', '.join(map(str, study.seeds))}{_how_many(study)}",
     ]
     made += [f"Made on {as_markdown(place)}" for place in sorted({_place(result) for result in results})]
-    made += sorted({as_markdown(f"Data {result.data}: {note}") for result in results for note in result.notes})
+    made += sorted({as_markdown(_note(result, note)) for result in results for note in result.notes})
     return made
+
+
+def _note(result: Result, note: str) -> str:
+    """Return a note with what it is about."""
+    return note[:1].upper() + note[1:] if note.startswith(NETWORK_NOTE) else f"Data {result.data}: {note}"
+
+
+def _start(run: Run) -> list[str]:
+    """Describe where the network starts, and images that are preprocessed in another way than the data set's."""
+    data, optim = run.data, run.recipe.optim
+    said = []
+    if run.weights:
+        known = f" (sha256 {run.weights_hash}...)" if run.weights_hash else ""
+        said.append(f"Starts from the weights {code_span(run.weights)}{known}; new blocks start as the identity")
+    if optim.block_lr != 1 or run.recipe.freeze:
+        rest = "is not trained" if run.recipe.freeze else "has the rate of the recipe"
+        said.append(f"Blocks and a new classifier learn at {optim.block_lr:g} times the rate; the rest {rest}")
+    if data.mean:
+        mean, std = (", ".join(f"{value:g}" for value in values) for values in (data.mean, data.std))
+        size = f"{data.size} pixels, crop {data.crop:.4g}, {data.interpolation}, " if data.size else ""
+        said.append(f"Images: {size}mean {mean}, deviation {std}")
+    return said
 
 
 def _how_many(study: Study) -> str:

@@ -7,12 +7,10 @@ from statistics import fmean
 from senet.data.loading import load_for
 from senet.execution.store import Store
 from senet.experiments.setup import Setup
+from senet.networks import from_pretrained, own_builder
 from senet.search.outcome import SearchOutcome
 from senet.search.strategy import Design
 from senet.training.evaluation import evaluate
-from senet.training.initial_network import build
-from senet.weights import load_weights
-from senet.weights.safe import read_weights
 
 __all__ = ["Selection", "selections", "test_accuracies"]
 
@@ -54,8 +52,7 @@ def test_accuracies(outcome: SearchOutcome, store: Store, setup: Setup) -> Accur
             weights = store.folder(result.run) / "model.safetensors"
             if not weights.exists():
                 continue
-            model = build(result.run, data)
-            load_weights(model, read_weights(weights))
+            model = from_pretrained(weights.parent, builder=own_builder(result.run.model))
             measured = evaluate(
                 model.to(setup.device), data.test.to(setup.device), num_classes=data.num_classes, device=setup.device
             )

@@ -19,5 +19,5 @@ def freeze(model: nn.Module, fresh: Collection[str]) -> None:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in fresh)
     for module in model.modules():
-        if isinstance(module, NORMS) and not any(parameter.requires_grad for parameter in module.parameters()):
+        if isinstance(module, NORMS) and not any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
             module.eval()

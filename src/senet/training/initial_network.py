@@ -128,11 +128,14 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
         weights=run.weights or None,
     )
     trained = bool(run.weights) or found.library == "folder"
-    fresh = made.fresh
+    fresh, notes = made.fresh, made.notes
     if run.se:
         torch.manual_seed(mix(run.seed, "blocks"))
         before = {name for name, _ in made.model.named_parameters()}
-        insert_design(made.model, run.se, at=run.at, preserve=trained, shape=(1, channels, height, width))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            insert_design(made.model, run.se, at=run.at, preserve=trained, shape=(1, channels, height, width))
+        notes += tuple(str(one.message).rstrip(".") for one in caught)
         fresh |= {name for name, _ in made.model.named_parameters() if name not in before}
     origin = made_of(run.model, None)
     asked = Config(
@@ -148,7 +151,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = described(made.model, asked, builder=builder)
-    return Initial(made.model, fresh, made.notes, lambda: config)
+    return Initial(made.model, fresh, notes, lambda: config)
 
 
 def _blocks(model: nn.Module) -> frozenset[str]:

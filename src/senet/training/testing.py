@@ -35,15 +35,21 @@ def read_run(folder: Path) -> Run:
     return folder_run(path)
 
 
-def evaluate_run(folder: Path, setup: Setup) -> Evaluation:
+def evaluate_run(folder: Path, setup: Setup, *, builder: str | None = None) -> Evaluation:
     """Test the weights in the folder of a finished run.
 
+    Args:
+        folder: folder of the run.
+        setup: device and paths.
+        builder: `FILE.py:FUNCTION` that builds the network, for a run of the user's own function.
+
     Raises:
-        DataError: if it is not the folder of a run.
+        DataError: if the folder is not a run folder.
         CheckpointError: if the run is not finished, or its files are damaged.
     """
-    run, weights = finished(folder)
-    return evaluate_weights(run, weights, setup)
+    run, _ = finished(folder)
+    model = from_pretrained(folder, builder=builder)
+    return _measured(model, load_for(setup, run.data), setup, what=str(folder))
 
 
 def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None = None) -> Evaluation:

@@ -26,7 +26,7 @@ from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarl
 from senet.experiments.comparable import refuse_changed_images
 from senet.experiments.early_stopping import Pruned, Pruner, read_pruned
 from senet.experiments.environment import Environment, changes, environment
-from senet.experiments.result import Epoch, Result
+from senet.experiments.result import NETWORK_NOTE, Epoch, Result
 from senet.experiments.run import Run
 from senet.files.lock import InUse, holder
 from senet.signals import Stop, stoppable
@@ -244,7 +244,7 @@ class _Trainer:
             data=self.data.fingerprint,
             environment=self.environment,
             before=tuple(self.before),
-            notes=(*self.data.notes, *self.initial.notes, *self._moves()),
+            notes=(*self.data.notes, *(NETWORK_NOTE + note for note in self.initial.notes), *self._moves()),
         )
         config = self.initial.describe()
         self.group.share(lambda: self.home.finish(self.learner.weights, result, config))

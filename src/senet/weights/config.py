@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from senet import settings
 from senet.errors import CheckpointError, SenetError, SpecError
 from senet.experiments.data_spec import DataSpec
@@ -13,12 +15,14 @@ from senet.files.documents import parse_json
 from senet.spec import SESpec
 from senet.surgery.insertion.inserted import Inserted
 
-__all__ = ["FORMAT", "Config", "Preprocessing", "read_config"]
+__all__ = ["FORMAT", "IN_HEADER", "Config", "Preprocessing", "is_described", "read_config"]
 
 FORMAT = "senet-2"
 """Name and version of the file format."""
 READABLE = ("senet-1", FORMAT)  # senet-1 has the same fields and supported networks of the zoo only
 LONGEST = 2**20  # [bytes]
+IN_HEADER = "senet"
+"""Entry of the header of a safetensors file that holds the description of its network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,19 +119,35 @@ class Config:
             raise SpecError(f"options = {self.options}: {error}; use numbers, strings and lists.") from None
 
 
+def is_described(path: str | Path) -> bool:
+    """Return whether a file is a safetensors file that holds the description of its network."""
+    path = Path(path)
+    return path.suffix == ".safetensors" and path.is_file() and _in_header(path) is not None
+
+
+def _in_header(path: Path) -> str | None:
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get(IN_HEADER)
+    except (OSError, SafetensorError):
+        return None
+
+
 def read_config(path: Path) -> Config | None:
     """Read the description of a network; None if senet did not write the file (timm uses the same file name).
 
     Args:
-        path: a `config.json`.
+        path: a `config.json`, or a safetensors file that holds its description itself.
 
     Raises:
         CheckpointError: if the file is too large, not JSON, of another version, or not valid.
     """
     try:
-        if (size := path.stat().st_size) > LONGEST:
+        held = _in_header(path) if path.suffix == ".safetensors" else None
+        if (size := path.stat().st_size if held is None else len(held)) > LONGEST:
             raise CheckpointError(f"{path} has {size:,} bytes; at most {LONGEST:,} are read.")
-        values = parse_json(path.read_text(encoding="utf-8"))  # the Hub's cache holds symbolic links
+        text = path.read_text(encoding="utf-8") if held is None else held  # the Hub's cache holds symbolic links
+        values = parse_json(text)
         if not isinstance(values, dict) or not str(values.get("format", "")).startswith("senet-"):
             return None
         found = values.pop("format")
