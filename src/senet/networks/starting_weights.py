@@ -1,6 +1,8 @@
 """The weights that a network starts from: of a file, or a library's own, fitted to other classes and channels."""
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -71,7 +73,8 @@ def library_weights(found: Named) -> dict[str, Tensor]:
             return dict(model.state_dict())
         from torchvision import models
 
-        return dict(models.get_model_weights(network)[tag].get_state_dict(progress=False, check_hash=True))
+        with redirect_stdout(sys.stderr):  # where torch announces the download
+            return dict(models.get_model_weights(network)[tag].get_state_dict(progress=False, check_hash=True))
     except Exception as error:  # a proxy's reply, a full disk, no weights there, the Hub's own errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         raise CheckpointError(
