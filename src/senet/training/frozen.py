@@ -19,5 +19,6 @@ def freeze(model: nn.Module, fresh: Collection[str]) -> None:
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in fresh)
     for module in model.modules():
-        if isinstance(module, NORMS) and not any(parameter.requires_grad for parameter in module.parameters(recurse=False)):
+        own = module.parameters(recurse=False)  # without those of a block that was inserted behind the norm
+        if isinstance(module, NORMS) and not any(parameter.requires_grad for parameter in own):
             module.eval()
