@@ -20,6 +20,7 @@ __all__ = [
     "csv_cell",
     "duration",
     "file_name",
+    "listed",
     "markdown",
     "markdown_table",
     "one_line",
@@ -178,6 +179,11 @@ def file_name(text: str) -> str:
 def counted(number: int, word: str) -> str:
     """Return a number with a noun: `1 epoch`, `1,200 epochs`."""
     return f"{number:,} {word}{'' if number == 1 else 'es' if word.endswith('s') else 's'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first names of a list: `a, b and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ import torch
 
 from senet.data.dataset import Data
 from senet.data.dataset_paths import need
-from senet.data.subset import proportional
+from senet.data.subset import proportional, rest
 from senet.data.tensor_split import Tensors
 from senet.experiments.data_spec import DataSpec
 
@@ -32,5 +32,5 @@ def read_digits(spec: DataSpec) -> Data:
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)  # scikit-learn has 0 to 16
     everything = Tensors(torch.from_numpy(pixels)[:, None], torch.from_numpy(digits.target).long())
     test = proportional(everything.labels, NUM_TEST, seed=_SPLIT_SEED)
-    train = torch.ones(len(everything.labels), dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
-    return Data(spec, tuple(str(digit) for digit in range(10)), everything[train], everything[test])
+    train = everything[rest(test, len(everything))]
+    return Data(spec, tuple(str(digit) for digit in range(10)), train, everything[test])

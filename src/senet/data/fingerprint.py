@@ -5,6 +5,7 @@ import hashlib
 from senet.data.dataset import Loaded
 from senet.data.file_split import Files
 from senet.data.labels import printable
+from senet.text import listed
 
 __all__ = ["duplicates", "fingerprint"]
 
@@ -44,12 +45,9 @@ def duplicates(train: Loaded, test: Loaded) -> tuple[str, ...]:
         A note if there are any.
     """
     known = {digest: i for i, digest in reversed(list(enumerate(_digests(train))))}
-    twins = [(i, known[digest]) for i, digest in enumerate(_digests(test)) if digest in known]
-    if not twins:
-        return ()
-    listed = ", ".join(f"{_name(test, i)} = {_name(train, j)}" for i, j in twins[:_SHOWN])
-    more = f" and {len(twins) - _SHOWN} more" if len(twins) > _SHOWN else ""
-    return (f"{len(twins)} test images are training images too (test = train): {listed}{more}",)
+    twins = [f"{_name(test, i)} = {_name(train, known[d])}" for i, d in enumerate(_digests(test)) if d in known]
+    pairs = listed(twins, _SHOWN)
+    return (f"{len(twins)} test images are training images too (test = train): {pairs}",) if twins else ()
 
 
 def _digests(part: Loaded) -> list[str]:

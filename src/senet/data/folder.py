@@ -13,9 +13,10 @@ from senet.data.file_split import Files
 from senet.data.folder_tree import READ, Passed, class_folders, pictures
 from senet.data.labels import MAX_CLASSES, check_labels, printable, renumbered
 from senet.data.parquet import find_shards, has_labels, read_shards
-from senet.data.subset import proportional
+from senet.data.subset import proportional, rest
 from senet.errors import DataError, SpecError
 from senet.experiments.data_spec import TESTS, DataSpec
+from senet.text import listed
 
 __all__ = ["read_folder"]
 
@@ -93,12 +94,10 @@ def _from_tree(spec: DataSpec, root: Path) -> Data:
     )
     for these, those, here in ((classes, tests[chosen], chosen), (tests[chosen], classes, "train")):
         if absent := [name for name in these if name not in those]:
-            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+            names = listed([f"'{printable(name)}'" for name in absent], 1)
             if _twins([absent[0], *those], _composed):
-                more += f" (its name has another Unicode normalization than {absent[0]!a})"
-            raise DataError(
-                f"{root / here} lacks the class '{printable(absent[0])}'{more} of the other split; both need the same."
-            )
+                names += f" (its name has another Unicode normalization than {absent[0]!a})"
+            raise DataError(f"{root / here} lacks the class {names} of the other split; both need the same.")
     class_folders(root / chosen, passed)  # counts the files beside the classes
     train, test = (_pictures(root, root / name, classes, passed) for name in ("train", chosen))
     others = [name for name in folders if name not in misnamed]
@@ -169,7 +168,7 @@ def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passe
         )
     total = len(everything)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
-    train = torch.ones(total, dtype=torch.bool).index_fill(0, test, value=False).nonzero().flatten()
+    train = rest(test, total)
     notes = [f"{root.name} has no split: a fixed choice of {len(test)} of {total} images is the test set"]
     same = deeper[folders[0]]
     if len(same) > 1 and all(inner == same for inner in deeper.values()):
@@ -201,9 +200,9 @@ def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]
     there = [name for name in TESTS if name in shards]
     used = {path for paths in shards.values() for path in paths}
     unknown = [printable(path.name) for path in sorted(place.glob("*.parquet")) if path not in used]
-    listed = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")
+    ignored = listed(unknown, _SHOWN)
     if "train" not in shards or not there:
-        hint = f"; {listed} does not belong to a known split" if unknown else ""
+        hint = f"; {ignored} does not belong to a known split" if unknown else ""
         raise DataError(
             f"{place} has only {', '.join(sorted(shards))} shards{hint}; add the missing ones, train-*.parquet and "
             "validation-*.parquet or test-*.parquet."
@@ -221,5 +220,5 @@ def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]
     if others:
         test = replace(test, labels=renumbered(test.labels, others, classes, place=f"{place.name}/{chosen}"))
     check_labels(test.labels, len(classes), place=f"{place}/{chosen}")
-    notes += (f"{printable(place.name)}: {listed} is not used, it does not belong to a known split",) * bool(unknown)
+    notes += (f"{printable(place.name)}: {ignored} is not used, it does not belong to a known split",) * bool(unknown)
     return Data(spec, classes, train, test, notes=notes)

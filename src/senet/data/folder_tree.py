@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from senet.data.labels import is_text, printable
 from senet.errors import DataError
+from senet.text import listed
 
 __all__ = ["READ", "Passed", "class_folders", "is_of_a_tool", "pictures"]
 
@@ -60,8 +61,7 @@ class Passed:
 
 
 def _listed(counts: Counter[str]) -> str:
-    more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
-    return ", ".join(f"{printable(name)} ({number})" for name, number in counts.most_common(_SHOWN)) + more
+    return listed([f"{printable(name)} ({number})" for name, number in counts.most_common()], _SHOWN)
 
 
 def class_folders(root: Path, passed: Passed | None = None) -> list[str]:

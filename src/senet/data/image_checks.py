@@ -25,6 +25,7 @@ from senet.data.resize_crop import Frame
 from senet.data.tensor_split import Tensors
 from senet.errors import DataError, unknown
 from senet.files import cache
+from senet.text import listed
 
 __all__ = ["ON_BAD_IMAGE", "Look", "UnreadableImages", "decode_all", "look_at", "statistics"]
 
@@ -63,12 +64,12 @@ class UnreadableImages:
         if not self.found:
             return ()
         number = f"{len(self.found)} unreadable image{'s' if len(self.found) > 1 else ''}"
-        names = list(self.found)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         if self.policy == "skip":
-            return (f"{number} skipped: {', '.join(map(printable, names[:_SHOWN]))}{more}",)
-        listed = ", ".join(f"{printable(name)} ({self.found[name]})" for name in names[:_SHOWN])
-        raise DataError(f"{number}: {listed}{more}. Repair or delete them, or skip them (on_bad_image=skip).")
+            return (f"{number} skipped: {listed([*map(printable, self.found)], _SHOWN)}",)
+        reasons = [f"{printable(name)} ({reason})" for name, reason in self.found.items()]
+        raise DataError(
+            f"{number}: {listed(reasons, _SHOWN)}. Repair or delete them, or skip them (on_bad_image=skip)."
+        )
 
 
 @dataclass(frozen=True)

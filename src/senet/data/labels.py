@@ -8,6 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from senet.errors import DataError
+from senet.text import listed
 
 __all__ = ["MAX_CLASSES", "check_labels", "class_names", "is_text", "printable", "renumbered", "whole_numbers"]
 
@@ -96,10 +97,8 @@ def renumbered(
         return labels
     number = {name: i for i, name in enumerate(classes)}
     if absent := [name for name in names if name not in number]:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise DataError(
-            f"{place} has the class '{printable(absent[0])}'{more}, which the training set lacks; both need the same."
-        )
+        some = listed([f"'{printable(name)}'" for name in absent], 1)
+        raise DataError(f"{place} has the class {some}, which the training set lacks; both need the same.")
     table = torch.tensor([*(number[name] for name in names), -1])  # the last for -1, no label
     return table[labels]
 

@@ -15,12 +15,13 @@ from senet.data.image_checks import UnreadableImages, decode_all, look_at, stati
 from senet.data.labels import check_labels, printable
 from senet.data.normalize import Normalize, kth_mean, kth_wrap
 from senet.data.resize_crop import frame_of
-from senet.data.subset import balanced, proportional
+from senet.data.subset import balanced, proportional, rest
 from senet.data.svhn import read_svhn
 from senet.data.tensor_split import Tensors
 from senet.errors import DataError, SpecError
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.setup import Setup
+from senet.text import listed
 
 __all__ = ["load", "load_for"]
 
@@ -196,16 +197,11 @@ def _held_out(train: Loaded, spec: DataSpec) -> tuple[Loaded, Loaded]:
             f"data.val_size = {spec.val_size} leaves none of the {len(train.labels)} training images; hold out fewer."
         )
     held = proportional(train.labels, spec.val_size, seed=spec.subset_seed)
-    others = torch.ones(len(train.labels), dtype=torch.bool)
-    others[held] = False
-    return train[others.nonzero().flatten()], train[held]
+    return train[rest(held, len(train.labels))], train[held]
 
 
 def _absent_classes(labels: torch.Tensor, classes: tuple[str, ...], *, split: str) -> tuple[str, ...]:
     present = set(torch.unique(labels).tolist())
-    absent = [name for label, name in enumerate(classes) if label not in present]
-    if not absent:
-        return ()
-    more = f" and {len(absent) - _SHOWN} more" if len(absent) > _SHOWN else ""
-    names = ", ".join(map(printable, absent[:_SHOWN]))
-    return (f"{split} has no image of {len(absent)} of {len(classes)} classes: {names}{more}",)
+    absent = [printable(name) for label, name in enumerate(classes) if label not in present]
+    names = listed(absent, _SHOWN)
+    return (f"{split} has no image of {len(absent)} of {len(classes)} classes: {names}",) if absent else ()

@@ -6,7 +6,12 @@ from torch import Tensor
 
 from senet.data.augment import generator
 
-__all__ = ["balanced", "proportional"]
+__all__ = ["balanced", "proportional", "rest"]
+
+
+def rest(chosen: Int64[Tensor, " m"], total: int) -> Int64[Tensor, " k"]:
+    """Return the indices below `total` that were not chosen, in ascending order."""
+    return torch.ones(total, dtype=torch.bool).index_fill(0, chosen, value=False).nonzero().flatten()
 
 
 def balanced(labels: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor, " m"]:

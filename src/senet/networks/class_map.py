@@ -9,7 +9,7 @@ from typing import Any
 
 from senet.errors import DataError
 from senet.files.documents import DocumentError, parse_json
-from senet.text import one_line
+from senet.text import listed, one_line
 
 __all__ = ["HOW", "outputs_of", "read_class_map"]
 
@@ -77,8 +77,7 @@ def outputs_of(classes: Sequence[str], outputs: int, known: Mapping[str, int] | 
     if known is not None:
         absent = [name for name in classes if name not in known]
         if absent:
-            some = ", ".join(map(repr, absent[:SHOWN])) + (f" and {len(absent) - SHOWN} more" * (len(absent) > SHOWN))
-            names = ", ".join(map(repr, list(known)[:SHOWN]))
+            some, names = listed([*map(repr, absent)], SHOWN), ", ".join(map(repr, list(known)[:SHOWN]))
             raise DataError(f"the class map lacks {some} of {len(classes)} class folders; it has names like {names}.")
         found = tuple(known[name] for name in classes)
         over = next((name for name in classes if not 0 <= known[name] < outputs), None)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError, unknown
 from senet.nn import SqueezeExcite
+from senet.text import listed
 from senet.weights import cadene, kth, mmpretrain, monai, moskomule, pytorchcv, timm, torchvision
 from senet.weights.numbers import check_values
 from senet.weights.origin import Origin
@@ -233,6 +234,5 @@ def _with_nearest(missing: list[str], left: list[str]) -> Iterable[str]:
 
 
 def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return f"{len(listed)}: " + ", ".join(listed[:SHOWN]) + more
+    known = list(names)
+    return f"{len(known)}: {listed(known, SHOWN)}"

@@ -12,6 +12,7 @@ from io import BytesIO
 from itertools import islice
 
 from senet.errors import CheckpointError
+from senet.text import listed
 
 __all__ = ["DICTS", "INERT", "LONGEST", "Opcodes"]
 
@@ -111,10 +112,8 @@ class Opcodes:
         except Exception as error:  # pickletools raises many types of exceptions on invalid pickles
             trouble = f"its pickle is broken ({type(error).__name__}: {error})"
         if self.refused:
-            names = list(self.refused)
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
             trouble = (
-                f"it names {', '.join(names[:SHOWN])}{more}, and weights need no Python objects; do not load it by "
+                f"it names {listed(list(self.refused), SHOWN)}, and weights need no Python objects; do not load it by "
                 "other means, but save only the state dict: torch.save(model.state_dict(), FILE)"
             )
         if trouble:

@@ -18,6 +18,7 @@ from senet.nn import Residual, SqueezeExcite
 from senet.printed import Printed
 from senet.surgery import find
 from senet.surgery.insertion.hooks import insertions
+from senet.text import listed
 from senet.torch_internals import become
 
 __all__ = ["Accelerated", "accelerate", "decelerate"]
@@ -50,8 +51,7 @@ class Accelerated(Printed):
         for name, why in self.left:
             reasons.setdefault(why, []).append(name)
         for why, names in reasons.items():
-            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            lines.append(f"  {names[0] or 'the network itself'}{others}: left, {why}")
+            lines.append(f"  {listed([name or 'the network itself' for name in names], 1)}: left, {why}")
         return "\n".join(lines)
 
 
