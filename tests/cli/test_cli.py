@@ -17,7 +17,7 @@ from senet.cli import main
 from senet.files.atomic import storage_error
 from senet.files.lock import RunLock
 
-TINY = ["data.train_size=200", "data.test_size=100", "--epochs", "1", "--device", "cpu", "-j", "1"]
+TINY = ["data.train_size=200", "data.test_size=100", "threads=1", "--epochs", "1", "--device", "cpu", "-j", "1"]
 
 
 def senet(*words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:

@@ -137,7 +137,7 @@ def test_a_foreign_network_is_tested_on_folders_that_a_map_names(call, tmp_path:
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     code, out, err = call(*model12, *words, "numbers")
     assert code == 0, err
-    assert "4 of 12 right" in out
+    assert "4 of 12 correct" in out
     assert "numbers of the network's outputs" in out
     assert "tested on all 12 images" in out
     assert "preprocessing: short side to 91, center crop 80x80 (bilinear" in out
@@ -177,11 +177,11 @@ def test_the_documented_network_has_333_of_500_photographs_right_and_the_other_o
     words = ("--weights", str(shared / "data" / "weights" / WEIGHTS), "--data-dir", str(photographs), "--device", "cpu")
     code, out, err = call("eval", "--model", "timm:tf_mobilenetv3_small_100", *words)
     assert code == 0, err
-    assert "333 of 500 right, top-1 66.60 %" in out
+    assert "333 of 500 correct, top-1 66.60 %" in out
     assert "--normalize" not in out
     code, out, err = call("eval", "--model", "timm:mobilenetv3_small_100", *words)
     assert code == 0, err
-    assert "141 of 500 right" in out
+    assert "141 of 500 correct" in out
     assert "with --normalize half" in out
 
 
@@ -214,5 +214,5 @@ def test_a_folder_of_a_foreign_network_is_tested_on_numbered_classes(call, tmp_p
     tree(tmp_path / "numbers", ("0", "7", "11"), 4)
     code, out, err = call("eval", "net", "--device", "cpu", "data.size=80", "--data-dir", "numbers")
     assert code == 0, err
-    assert "4 of 12 right" in out
+    assert "4 of 12 correct" in out
     assert "numbers of the network's outputs" in out

@@ -90,7 +90,7 @@ def evaluate(
             measured, seen = evaluate_foreign(what, Named("folder", what), planned, None, setup, class_map=class_map)
         else:
             measured = evaluate_folder(folder, planned, setup, builder=builder)
-        network = name, "as the folder says"
+        network = name, "the blocks of the folder"
     elif folder is not None:
         if words or model is not None or weights is not None:
             raise UsageError(
@@ -109,7 +109,7 @@ def evaluate(
             model, found, planned, weights, setup, normalize=normalize, class_map=class_map
         )
         what = seen.title
-        network = seen.title, "as its library has it"
+        network = seen.title, "the blocks of its library"
     elif model is not None and weights is not None:
         if class_map is not None or normalize != "auto":
             raise UsageError(
@@ -144,7 +144,7 @@ def evaluate(
             print(one_line(f"- {note}"))
         print(
             one_line(
-                f"{what}: {measured.correct:,} of {measured.total:,} right, top-1 {measured.accuracy:.2f} %, "
+                f"{what}: {measured.correct:,} of {measured.total:,} correct, top-1 {measured.accuracy:.2f} %, "
                 f"top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
             )
         )
