@@ -78,7 +78,7 @@ def test_designs_of_elsewhere_are_not_held() -> None:
 
 
 def test_the_network_is_asked_how_many_blocks_it_has(tmp_path: Path) -> None:
-    assert count_blocks("resnet50") == (3, 4, 6, 3)
+    assert count_blocks(Run(model="resnet50")) == (3, 4, 6, 3)
     (tmp_path / "s.toml").write_text(
         '[base]\nmodel = "resnet20"\ndata = { val_size = 100 }\n'
         '[choices]\nper = "block"\nstages = 3\nreduction = [2, 4]\n'

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from senet.experiments.run import Run
     from senet.experiments.study import Study
 
-__all__ = ["DEFAULTS", "asked_study", "asked_values", "check_models", "defaults", "made_run", "report_folder"]
+__all__ = [
+    "DEFAULTS",
+    "asked_study",
+    "asked_values",
+    "check_models",
+    "defaults",
+    "made_run",
+    "report_folder",
+    "stated_run",
+]
 
 DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
     "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
@@ -20,9 +29,6 @@ DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `t
     "svhn": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
     "folder": ("resnet18", "photos", ("standard",)),
 }
-
-IMAGES = {"digits": (1, 8), "cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32)}
-"""Channels and sides [pixels] of the images of a data set."""
 
 
 def defaults(data: object) -> tuple[str, str, tuple[str, ...]]:
@@ -137,15 +143,14 @@ def asked_study(path: Path, words: list[str] | None, *, quick: bool) -> "Study":
     from senet.experiments.study import read_study
 
     study = read_study(path, changes=decoding.assign(words or []), quick=quick)
-    return replace(study, rows=tuple(replace(row, run=_stated_row(row.run)) for row in study.rows))
+    return replace(study, rows=tuple(replace(row, run=stated_run(row.run)) for row in study.rows))
 
 
-def _stated_row(run: "Run") -> "Run":
+def stated_run(run: "Run") -> "Run":
     """Fill in a run of a study; one of the zoo with fresh weights is complete, and needs no torch."""
-    from senet.experiments.run import Run
+    from senet.reports.zoo_costs import COSTS
 
-    plain = Run()
-    if (run.weights, run.at) == (plain.weights, plain.at) and ":" not in run.model and "/" not in run.model:
+    if run.model in COSTS and not run.weights and not run.at:
         return run
     from senet.networks.stated import stated
 
@@ -159,15 +164,14 @@ def report_folder(study_file: Path, study: "Study") -> Path:
 
 def check_models(study: "Study") -> None:
     """Build every network of a study without weights, and read those that it starts from, before the first step."""
-    from senet.networks.outline import outline
+    from senet.networks.outline import outline_of
     from senet.networks.starting_weights import read_start
 
     for weights in dict.fromkeys(row.run.weights for row in study.rows if row.run.weights):
         read_start(weights)
     for row in study.rows:
         try:
-            run, (channels, side) = row.run, IMAGES.get(row.run.data.name, (3, None))
-            outline(run.model, run.se, side=run.data.size or side, in_chans=channels, at=run.at)
+            outline_of(row.run)
         except SenetError as error:
             error.add_note(f"in row {row.id!r} of {study.name}")
             raise

@@ -1,6 +1,7 @@
 """`senet search`: choose a design from a space."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import DataDir, Device, Gpus, Jobs, Json, Output, Runs
 from senet.cli.printing import print_files, print_json, warn_without_figures
+from senet.cli.run_settings import stated_run
 from senet.cli.settings_words import StudySettings
 from senet.cli.study_output import folder_for_report
 from senet.cli.train_runs import announce
@@ -73,6 +75,7 @@ def search(
 
     check_strategy(strategy)
     space = read_space(space_file, changes=decoding.assign(words or []))
+    space = replace(space, base=stated_run(space.base))
     folder = output or Path("out") / f"{space.name}-{strategy}"
     typed = sys.argv[1:]
     if report_only:

@@ -7,13 +7,17 @@ import torch
 from torch import nn
 
 from senet.errors import SpecError
+from senet.experiments.run import Run
 from senet.networks.building import build, options_for_training
 from senet.networks.create import plain
 from senet.networks.insert_design import insert_design
 from senet.networks.names import named
 from senet.spec import SESpec
 
-__all__ = ["devices", "outline"]
+__all__ = ["devices", "outline", "outline_of"]
+
+IMAGES = {"digits": (1, 8), "cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32)}
+"""Channels and sides [pixels] of the images of a data set."""
 
 
 def devices(model: str) -> tuple[str, ...]:
@@ -54,6 +58,12 @@ def outline(
             if place == (device or devices(model)[-1]):
                 raise
     raise AssertionError
+
+
+def outline_of(run: Run) -> nn.Module:
+    """Build the network of a run as `outline` does, for the images of its data set where their size is known."""
+    channels, side = IMAGES.get(run.data.name, (3, None))
+    return outline(run.model, run.se, side=run.data.size or side, in_chans=channels, at=run.at)
 
 
 def _built(

@@ -6,7 +6,8 @@ from statistics import median
 import torch
 
 from senet.experiments.run import Run
-from senet.models import create_model, image_size
+from senet.models import image_size
+from senet.networks.outline import outline
 
 __all__ = ["latency_ms"]
 
@@ -21,9 +22,8 @@ def latency_ms(run: Run, *, shape: tuple[int, int, int] | None = None, device: s
         device: where.
         repeats: passes.
     """
-    side = image_size(run.model)
-    channels, height, width = shape or (3, side, side)
-    model = create_model(run.model, se=run.se or None, in_chans=channels, image_size=height).eval().to(device)
+    channels, height, width = shape or (3, *[image_size(run.model)] * 2)
+    model = outline(run.model, run.se, side=height, in_chans=channels, at=run.at, device="cpu").eval().to(device)
     x = torch.zeros(1, channels, height, width, device=device)
     times = []
     for _ in range(repeats + 2):

@@ -1,6 +1,7 @@
 """Count the blocks of a network for a search by block, and the parameters that each of them adds."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -9,21 +10,33 @@ import torch
 from torch import nn
 
 from senet.errors import SpecError
+from senet.experiments.run import Run
 from senet.models import create_model
+from senet.networks.names import named
+from senet.networks.outline import outline_of
 from senet.nn import Site
 from senet.search.space import Space
 from senet.search.strategy import Design
+from senet.spec import SESpec
+from senet.surgery import plan
 
 __all__ = ["additive_count", "count_blocks", "with_blocks"]
 
 
-def count_blocks(model: str) -> tuple[int, ...]:
+def count_blocks(run: Run) -> tuple[int, ...]:
     """Count the units that can have a block, stage by stage; the network is built on the meta device.
 
+    Args:
+        run: gives the network, and the patterns of its units.
+
     Example:
-        >>> count_blocks("resnet20")
+        >>> count_blocks(Run(model="resnet20"))
         (3, 3, 3)
     """
+    if named(run.model).library != "senet":
+        planned = plan(outline_of(replace(run, se=())), SESpec(), at=list(run.at) or "auto", preserve=False)
+        stages = Counter(block.stage for block in planned)
+        return tuple(stages[stage] for stage in range(1, max(stages) + 1))
     last: dict[int, int] = {}
 
     def gates(site: Site) -> Mapping[str, nn.Module]:
@@ -32,7 +45,7 @@ def count_blocks(model: str) -> tuple[int, ...]:
 
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        create_model(model, se=gates)
+        create_model(run.model, se=gates)
     return tuple(last[stage] for stage in sorted(last))
 
 
@@ -45,7 +58,7 @@ def with_blocks(space: Space) -> Space:
     choices = space.choices
     if choices.per != "block":
         return space
-    blocks = count_blocks(space.base.model)
+    blocks = count_blocks(space.base)
     if len(blocks) != len(choices.reduction):
         raise SpecError(
             f"choices.reduction names {len(choices.reduction)} stages, {space.base.model} has {len(blocks)}; list "

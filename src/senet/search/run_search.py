@@ -12,8 +12,8 @@ from senet.execution.store import Store
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
-from senet.models import create_model
 from senet.networks.count import count
+from senet.networks.outline import outline_of
 from senet.search.confirmation import confirmation
 from senet.search.driver import search
 from senet.search.final_test import selections, test_accuracies
@@ -81,7 +81,14 @@ def run_search(
     @cache
     def built(design: Design) -> int:
         channels, height, _ = shape
-        return count(space.base.model, design, size=height, in_chans=channels, num_classes=data.num_classes).params
+        return count(
+            space.base.model,
+            design,
+            size=height,
+            in_chans=channels,
+            num_classes=data.num_classes,
+            at=space.base.at,
+        ).params
 
     params = additive_count(space, built) if space.choices.per == "block" else built
 
@@ -153,18 +160,14 @@ def ready(space: Space, strategy: str) -> Space:
 
 def _check(space: Space) -> None:
     """Build one network for each variant and slot on the meta device, to detect errors before the first training."""
-    import torch
-
-    with torch.device("meta"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for variant in space.choices.variant:
-            for slot in space.choices.slot:
-                ratios = [place.ratios[0] for place in space.choices.dimensions]
-                try:
-                    create_model(space.base.model, se=space.design(ratios, variant=variant, slot=slot))
-                except SenetError as error:
-                    error.add_note(f"in the space {space.name}")
-                    raise
+    for variant in space.choices.variant:
+        for slot in space.choices.slot:
+            ratios = [place.ratios[0] for place in space.choices.dimensions]
+            try:
+                outline_of(replace(space.base, se=space.design(ratios, variant=variant, slot=slot)))
+            except SenetError as error:
+                error.add_note(f"in the space {space.name}")
+                raise
 
 
 def _at_most(space: Space, strategy: str) -> int:

@@ -23,6 +23,7 @@ from senet.experiments.seeds import mix
 from senet.files.atomic import ensure_writable
 from senet.files.lock import waited
 from senet.models import Network, create_model
+from senet.networks.names import named
 from senet.nn import Site
 from senet.nn.nested import NestedSqueezeExcite
 from senet.search.space import Space
@@ -69,6 +70,11 @@ def shared_network(space: Space, data: Data) -> Network:
         raise SpecError(
             f"choices.variant = {space.choices.variant}, choices.slot = {space.choices.slot}: the strategy shared "
             "varies ratios only; keep one of each."
+        )
+    if named(space.base.model).library != "senet" or space.base.weights:
+        raise SpecError(
+            f"the strategy shared trains networks of `senet models` with fresh weights, not {space.base.model}; use "
+            "greedy or tpe."
         )
     template = space.template
 
