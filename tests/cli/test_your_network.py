@@ -58,7 +58,7 @@ def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) 
         (("--model", "net.py:gone"), 2, "net.py has no function 'gone'"),
         (("--weights", "gone.pt"), 4, "gone.pt does not exist"),
         (("--pretrained",), 2, "net.py:build has no pretrained weights of its own; give --weights FILE"),
-        (("--pretrained", "--weights", "x.pt"), 2, "--pretrained and --weights x.pt contradict each other; leave one out"),
+        (("--pretrained", "--weights", "x.pt"), 2, "--weights x.pt contradict each other; leave one out"),
         (("at=[layer9]", "--weights", "net.py"), 4, "net.py"),
         (("at='unit9'",), 2, "at = 'unit9' matches no unit"),
         (("optim.block_lr=-1",), 2, "recipe.optim.block_lr = -1.0 is out of range"),
