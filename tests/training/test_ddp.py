@@ -38,7 +38,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from senet import SESpec
-from senet.data import Augment
+from senet.data import Augment, Data
 from senet.errors import DataError
 from senet.experiments.recipe import Optim, Schedule
 from senet.experiments.result import Result
@@ -47,7 +47,7 @@ from senet.files.lock import RunLock
 from senet.training import train as training
 from senet.training.checkpoint import Checkpoints
 from senet.training.evaluation import evaluate
-from senet.training.initial_network import build
+from senet.training.initial_network import Initial, build, initial
 from senet.training.learner import Learner
 from senet.training.process_group import Group, joined
 from senet.training.run_folder import read_result
@@ -86,8 +86,12 @@ SMOOTH = replace(
 )  # 5 steps, the last one of 24 images
 
 
+def smooth(run: Run, data: Data) -> Initial:
+    return replace(initial(run, data), model=Smooth())
+
+
 def train_smooth(folder: Path) -> None:
-    training.build = lambda run, data: Smooth()
+    training.initial = smooth
     train(SMOOTH, DATA, folder)
 
 
@@ -95,7 +99,7 @@ def test_two_processes_with_half_a_batch_are_one_with_a_whole_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = start_ranks(tmp_path / "said", train_smooth, tmp_path / "two")
-    monkeypatch.setattr(training, "build", lambda run, data: Smooth())
+    monkeypatch.setattr(training, "initial", smooth)
     alone = train(SMOOTH, DATA, tmp_path / "one")
     assert ends(children) == [0, 0], children[0].said
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))

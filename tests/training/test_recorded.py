@@ -105,7 +105,7 @@ def test_a_state_from_a_gpu_goes_on_here() -> None:
     [
         (0.1, "cpu", 1, "the device is cpu"),
         (0.1, "cuda", 2, "2 train together"),
-        (None, "cuda", 1, "cannot record 2: its momentum None"),
+        (None, "cuda", 1, "cannot record 2: momentum None"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(momentum: float | None, device: str, processes: int, words: str) -> None:

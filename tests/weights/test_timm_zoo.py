@@ -21,7 +21,7 @@ def test_every_network_of_the_zoo_is_in_the_registry() -> None:
     assert len(names) == len(senet.list_models())
     assert sorted(timm.list_models("senet_*")) == names
     assert senet.timm_models() == names
-    assert sorted(timm.list_models(module="timm_zoo")) == names
+    assert sorted(timm.list_models(module="timm_registry")) == names
     assert not set(names) & set(import_module("senet.networks.timm_registry").__all__)
 
 

@@ -92,7 +92,7 @@ class Schedule:
             raise SpecError(f"schedule.steps = {self.steps} are out of order; give pairs (epoch, factor) by epoch.")
 
     def factor(self, epoch: float, *, epochs: int, step: float = 0.0) -> float:
-        """Give the factor at a moment of the run.
+        """Return the factor of the learning rate at a point of the training.
 
         Args:
             epoch: epochs done, whole and part: 1.5 is the middle of the second epoch.

@@ -123,7 +123,7 @@ class Learner:
 
     @contextmanager
     def tested(self) -> Iterator[nn.Module]:
-        """Give the network with the weights that are tested, and afterwards its own back to it."""
+        """Yield the network with the weights to test, and restore its own afterwards."""
         if not self.averaged:
             yield self.model
             return
@@ -135,12 +135,12 @@ class Learner:
             self.model.load_state_dict(trained)
 
     def is_finite(self) -> bool:
-        """Say whether all weights and statistics are finite numbers."""
+        """Return whether all weights and statistics are finite."""
         values = (*self.model.state_dict().values(), *self.averaged.values())
         return all(bool(value.isfinite().all()) for value in values)
 
     def state(self) -> dict[str, Any]:
-        """Give what a resume needs beside the weights of `model`."""
+        """Return the state that a checkpoint needs besides the weights of `model`."""
         optimizer = self.optimizer.state_dict()
         groups = [{**group, "lr": self.lr} for group in optimizer["param_groups"]]
         return {"optimizer": {**optimizer, "param_groups": groups}, "averaged": self.averaged}
