@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from senet.cli import main
+from senet.weights.writing import write_weights
 
 PAGE = (Path(__file__).parents[2] / "docs" / "your_network.md").read_text(encoding="utf-8")
 SMALL = ("data.train_size=80", "data.test_size=40", "epochs=1", "batch_size=40")
@@ -60,12 +62,14 @@ def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) 
         (("--pretrained",), 2, "net.py:build has no pretrained weights of its own; give --weights FILE"),
         (("--pretrained", "--weights", "x.pt"), 2, "--weights x.pt contradict each other; leave one out"),
         (("at=[layer9]", "--weights", "net.py"), 4, "net.py"),
+        (("--model", "resnet8", "--weights", "other.safetensors"), 4, "does not fit resnet8: it has 0 of its"),
         (("at='unit9'",), 2, "at = 'unit9' matches no unit"),
         (("optim.block_lr=-1",), 2, "recipe.optim.block_lr = -1.0 is out of range"),
         (("optim.layer_decay=0",), 2, "recipe.optim.layer_decay = 0.0 is out of range"),
     ],
 )
 def test_a_network_that_does_not_fit_is_one_line_before_the_first_step(call, words, code, said) -> None:  # type: ignore[no-untyped-def]
+    write_weights(Path("other.safetensors"), {"conv.weight": torch.zeros(1)})
     found, _, err = call("compare", "--model", "net.py:build", "--se", "standard:reduction=4", *words)
     assert found == code, err
     assert said in err

@@ -166,7 +166,7 @@ def test_first_convolutions_are_those_of_timm_for_every_number_of_channels() -> 
 
 
 def test_the_id_counts_the_source_of_a_builder_and_the_content_of_weights(own: Path) -> None:
-    assert Run(model="resnet8").id == Run(model="resnet8", at=(), weights="").id
+    assert Run(model="resnet8").id == stated(Run(model="senet:resnet8")).id
     run = stated(Run(model="own.py:build", data=DIGITS))
     assert run.id == stated(Run(model="own.py:build", data=DIGITS)).id != Run(model="own.py:build", data=DIGITS).id
     save_file(create("own.py:build").state_dict(), own / "a.safetensors")

@@ -165,10 +165,10 @@ def report_folder(study_file: Path, study: "Study") -> Path:
 def check_models(study: "Study") -> None:
     """Build every network of a study without weights, and read those that it starts from, before the first step."""
     from senet.networks.outline import outline_of
-    from senet.networks.starting_weights import read_start
+    from senet.networks.starting_weights import ensure_alike, read_start
 
-    for weights in dict.fromkeys(row.run.weights for row in study.rows if row.run.weights):
-        read_start(weights)
+    for run in dict.fromkeys(replace(row.run, se=()) for row in study.rows if row.run.weights):
+        ensure_alike(read_start(run.weights), outline_of(run), source=run.weights, where=run.model)
     for row in study.rows:
         try:
             outline_of(row.run)

@@ -18,7 +18,7 @@ from senet.weights.prefix import without_prefix
 from senet.weights.safe import read_weights
 from senet.weights.source import locate
 
-__all__ = ["Fitted", "fit", "library_weights", "load_fitted", "own_weights", "read_start"]
+__all__ = ["Fitted", "ensure_alike", "fit", "library_weights", "load_fitted", "own_weights", "read_start"]
 
 AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 """Tensors of further classifiers, which torchvision's networks only use in training."""
@@ -119,6 +119,27 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, *, num_classes: int | N
             fresh |= set(names)
             found = {**found, **{name: own[name] for name in names}}
     return Fitted(tensors=found, fresh=frozenset(fresh), notes=notes)
+
+
+def ensure_alike(tensors: Mapping[str, Tensor], model: nn.Module, *, source: object, where: str) -> None:
+    """Refuse weights of another network by their names, before anything is built in memory.
+
+    Args:
+        tensors: the weights by their names in the file.
+        model: the network, on any device.
+        source: where the weights come from, for errors.
+        where: name of the network, for errors.
+
+    Raises:
+        CheckpointError: if the file has less than half of the names of the network.
+    """
+    own = model.state_dict().keys()
+    known = own & without_prefix(tensors, own).keys()
+    if 2 * len(known) < len(own):
+        raise CheckpointError(
+            f"{source} does not fit {where}: it has {len(known)} of its {len(own)} tensors, and others such as "
+            f"{next(iter(tensors), 'none')}; use weights of that network with its tensor names."
+        )
 
 
 def load_fitted(model: nn.Module, fitted: Fitted, *, source: object, where: str) -> None:

@@ -46,7 +46,13 @@ def stated(run: Run, *, said: Collection[str] = ()) -> Run:
     if run.at and found.library == "senet":
         raise SpecError(f"at = {list(run.at)} is for networks that blocks are inserted into; use stages=... in --se.")
     weights = own_weights(found) if run.weights == PRETRAINED else run.weights
-    run = replace(run, weights=weights, model_hash=_hash_of_model(found), weights_hash=_hash_of_weights(weights))
+    run = replace(
+        run,
+        model=str(found),  # one name for one network: `senet:resnet20` is `resnet20`
+        weights=weights,
+        model_hash=_hash_of_model(found),
+        weights_hash=_hash_of_weights(weights),
+    )
     if not run.weights and found.library != "folder" and (run.data.name != "folder" or not found.is_foreign):
         return run
     own = _preprocessing(found, weights)

@@ -27,7 +27,9 @@ BACKWARD = 3
 
 def counted(run: Run) -> Cost:
     """Count the network of a run on its data, without allocating weights."""
-    return _counted(run.model, run.se, run.data.size or SIDES[run.data.name], CLASSES[run.data.name], run.at)
+    data = run.data
+    channels = 1 if data.name == "digits" else 3
+    return _counted(run.model, run.se, data.size or SIDES[data.name], CLASSES[data.name], channels, run.at)
 
 
 def work(study: Study) -> int:
@@ -44,8 +46,8 @@ def work(study: Study) -> int:
 
 
 @cache
-def _counted(model: str, se: tuple[SESpec, ...], size: int, classes: int, at: tuple[str, ...]) -> Cost:
-    return count(model, se, size=size, num_classes=classes, at=at)
+def _counted(model: str, se: tuple[SESpec, ...], size: int, classes: int, channels: int, at: tuple[str, ...]) -> Cost:
+    return count(model, se, size=size, num_classes=classes, in_chans=channels, at=at)
 
 
 def _images(data: DataSpec) -> tuple[int, int]:
