@@ -44,7 +44,7 @@ def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) 
         code, _, err = call(command, *words)
         assert code == 0, f"{line}: {err}"
     report = next((tmp_path / "out").glob("*/report.md")).read_text(encoding="utf-8")
-    assert report.count("Starts from the weights `trained/model.safetensors` (sha256 ") == 1
+    assert report.count("Starts from the weights `model.safetensors` (sha256 ") == 1
     assert "Blocks and a new classifier learn at 10 times the rate" in report
     runs = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/run.json")]
     assert {(len(run["se"]), run["recipe"]["optim"]["lr"]) for run in runs} == {(0, 0.005), (1, 0.005)}

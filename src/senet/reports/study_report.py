@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from senet.errors import CheckpointError
 from senet.execution.store import read_results, write_results
@@ -181,7 +181,8 @@ def _start(run: Run) -> list[str]:
     said = []
     if run.weights:
         known = f" (sha256 {run.weights_hash}...)" if run.weights_hash else ""
-        said.append(f"Starts from the weights {code_span(run.weights)}{known}; new blocks start as the identity")
+        name = PurePath(run.weights).name if known and not run.weights.startswith("hf:") else run.weights
+        said.append(f"Starts from the weights {code_span(name)}{known}; new blocks start as the identity")
     if optim.block_lr != 1 or run.recipe.freeze:
         rest = "is not trained" if run.recipe.freeze else "has the rate of the recipe"
         said.append(f"Blocks and a new classifier learn at {optim.block_lr:g} times the rate; the rest {rest}")
