@@ -400,7 +400,7 @@ def test_a_test_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch:
 
 
 def test_a_batch_that_cannot_be_is_refused_before_the_first_step(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"200 training images are less than .* recipe\.batch_size = 256; lower it"):
+    with pytest.raises(UsageError, match=r"200 training images are fewer than .* recipe\.batch_size = 256; lower it"):
         train(changed(batch_size=256, drop_last=True), DATA, tmp_path)
     with pytest.raises(UsageError, match=r"recipe\.batch_size = 4 leaves parts of 3 processes .*accumulate = 2 empty"):
         epoch_plan(200, replace(RECIPE, batch_size=4, accumulate=2), seed=0, epoch=0, group=Group(size=3))
