@@ -9,6 +9,7 @@ where somebody has it, `se_resnet50_cifar10_r8-2-16.safetensors`; a network that
 """
 
 import argparse
+import csv
 import math
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from senet.data import DataSpec, load
 from senet.files.atomic import write_text
 from senet.models import create_model
 from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
+from senet.reports.looks import looks
 from senet.spec import SESpec
 from senet.training.evaluation import Evaluation, evaluate
 from senet.weights import load_weights
@@ -31,10 +33,16 @@ NETWORKS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, required=True, help="folder of the authors' weights")
-    parser.add_argument("--data-dir", type=Path, required=True, help="where CIFAR-10 lies")
+    parser.add_argument("--weights", type=Path, help="folder of the authors' weights")
+    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10 lies")
     parser.add_argument("-o", "--output", type=Path, default=Path("studies/reports/kth_authors"))
+    parser.add_argument("--redraw", action="store_true", help="draw the matrices of confusion.csv again, test nothing")
     asked = parser.parse_args()
+    if asked.redraw:
+        pictures(drawn_before(asked.output / "confusion.csv"), asked.output)
+        return
+    if asked.weights is None or asked.data_dir is None:
+        parser.error("--weights and --data-dir are missing")
     data = load(DataSpec(name="cifar10", normalize="kth"), root=asked.data_dir)
     lines, found = [], []
     for label, name, ratios, accuracy, loss in NETWORKS:
@@ -52,11 +60,27 @@ def main() -> None:
         )
         found.append(Answers(label=label, classes=data.classes, confusion=tested.confusion))
     asked.output.mkdir(parents=True, exist_ok=True)
-    draw_confusion(found, asked.output / "confusion.png")
-    draw_classes(found, asked.output / "per_class.png")
+    pictures(found, asked.output)
     write_text(asked.output / "confusion.csv", confusion_csv(found))
     write_text(asked.output / "per_class.csv", class_csv(found))
     write_text(asked.output / "report.md", report(lines, found))
+
+
+def pictures(found: list[Answers], folder: Path) -> None:
+    draw_confusion(found, folder / "confusion.png")
+    designs = {label: "plain" if ratios is None else str(SESpec(reduction=ratios)) for label, _, ratios, *_ in NETWORKS}
+    draw_classes(found, folder / "per_class.png", styles=looks([designs[one.label] for one in found]))
+
+
+def drawn_before(path: Path) -> list[Answers]:
+    """Read the networks of a `confusion.csv`, in its order."""
+    counts: dict[str, dict[str, list[int]]] = {}
+    for row in csv.DictReader(path.read_text("utf-8").splitlines()):
+        counts.setdefault(row["network"], {}).setdefault(row["class"], []).append(int(row["images"]))
+    return [
+        Answers(label=label, classes=tuple(rows), confusion=tuple(map(tuple, rows.values())))
+        for label, rows in counts.items()
+    ]
 
 
 def with_error(tested: Evaluation) -> str:

@@ -3,7 +3,8 @@
     python benchmarks/results.py DIR [--only TEXT]       (and the two figures of docs/fast.md)
 
 DIR holds CIFAR-10 as `senet` reads it. Each part is a command that stands above its numbers; with --only the parts with
-this text in their title are measured anew and the others are kept. A quarter of an hour on a quiet core.
+this text in their title are measured anew and the others are kept; `--redraw` draws the figures from RESULTS.md.
+A quarter of an hour on a quiet core.
 """
 
 import argparse
@@ -14,6 +15,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from senet.reports.bench_report import draw
+from senet.speed import Bench
+from senet.speed.measure import Line
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
@@ -58,6 +63,30 @@ def measured(command: str, data: Path) -> str:
     return f"`{command}`\n\n" + (said if "\n|" in said else f"```\n{said}```\n")
 
 
+def redraw() -> None:
+    """Draw the two figures of docs/fast.md from the numbers of RESULTS.md."""
+    run([sys.executable, "benchmarks/tails.py", "--redraw"])
+    text = RESULTS.read_text("utf-8").partition(f"`{FIGURE}`")[2].partition("\n## ")[0]
+    head = r"^(\S+) with (.+?), training .*?, ([\dx]+), (\w+), (\w+), (\d+) thread.*? (\d+) inter"
+    found = re.search(head, text, re.MULTILINE)
+    assert found is not None
+    model, design, shape, dtype, device, threads, rounds = found.groups()
+    lines = []
+    for row in re.findall(r"^\| ([^|]+) \| (\d.*) \|$", text, re.MULTILINE):
+        ms, ratio, quartiles, images, saved, _, bound = [cell.strip() for cell in row[1].split("|")]
+        low, high = map(float, quartiles.split("-"))
+        numbers = {"milliseconds": float(ms), "ratio": float(ratio), "low": low, "high": high}
+        share = float(bound.removesuffix(" %")) / 100
+        kept = {"images_per_second": float(images), "saved_mb": float(saved), "peak_mb": None, "bound": share}
+        lines.append(Line(name=row[0].strip(), **numbers, **kept))
+    known = {"model": model, "design": design, "mode": "train", "dtype": dtype, "device": device}
+    sizes = tuple(map(int, shape.split("x")))
+    bench = Bench(
+        **known, shape=sizes, threads=int(threads), rounds=int(rounds), copy_gb=0.0, lines=tuple(lines), blocks=()
+    )
+    draw(bench, HERE.parent / "docs/img/bench.png")
+
+
 def run(words: list[str]) -> str:
     print("$", *words, flush=True)
     return subprocess.run(words, cwd=HERE.parent, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -65,9 +94,15 @@ def run(words: list[str]) -> str:
 
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("data", metavar="DIR", type=Path)
+    words.add_argument("data", metavar="DIR", type=Path, nargs="?")
     words.add_argument("--only", default="", metavar="TEXT")
+    words.add_argument("--redraw", action="store_true", help="draw the figures of docs/fast.md again, measure nothing")
     asked = words.parse_args()
+    if asked.redraw:
+        redraw()
+        return
+    if asked.data is None:
+        words.error("DIR is missing")
     kept = dict(re.findall(r"^## (.*?)\n\n(.*?)(?=^## |\Z)", RESULTS.read_text(), flags=re.MULTILINE | re.DOTALL))
     texts = {}
     for title, command in PARTS.items():

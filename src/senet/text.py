@@ -5,10 +5,13 @@ here, so that they are shown as text, without control codes, markup or formulas.
 """
 
 import codecs
+import csv
+import io
+import math
 import re
 import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "command_line",
     "counted",
     "csv_cell",
+    "csv_table",
     "duration",
     "file_name",
     "listed",
@@ -125,16 +129,19 @@ def code_span(text: object) -> str:
     return f"{fence}{gap}{said}{gap}{fence}"
 
 
-def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
+def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, code: bool = False) -> str:
     """Return a table as Markdown; the text of its cells is escaped.
 
     Args:
         heads: a heading for each column.
         rows: a cell for each column.
         words: number of leading columns that are aligned left; the others are aligned right.
+        code: whether the first column is shown as code.
     """
     rule = ["---"] * words + ["---:"] * (len(heads) - words)
-    lines = [[_inline(word) for word in heads], rule, *([_inline(word) for word in row] for row in rows)]
+    first = code_span if code else _inline
+    body = ([first(row[0]), *map(_inline, row[1:])] for row in rows)
+    lines = [[_inline(word) for word in heads], rule, *body]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
@@ -148,6 +155,31 @@ def csv_cell(text: str) -> str:
     """Return a text for a cell of a CSV file, quoted if a spreadsheet would read it as a formula."""
     said = one_line(text)
     return f"'{said}" if said[:1] in ("=", "+", "-", "@") else said
+
+
+def csv_table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, form: str = "") -> str:
+    r"""Return a table as CSV: texts are safe for spreadsheets, cells without a value (None, nan) are empty.
+
+    Args:
+        heads: a heading for each column.
+        rows: texts and plain numbers.
+        form: format of its floats, such as `.4f`; empty writes all their digits.
+
+    Example:
+        >>> csv_table(["name", "share"], [["=a", 0.5], ["b", float("nan")]], form=".2f")
+        "name,share\n'=a,0.50\nb,\n"
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([_csv_value(cell, form) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _csv_value(cell: object, form: str) -> object:
+    if isinstance(cell, float):
+        return "" if math.isnan(cell) else format(cell, form) if form else cell
+    return csv_cell(cell) if isinstance(cell, str) else "" if cell is None else cell
 
 
 def duration(seconds: float) -> str:

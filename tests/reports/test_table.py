@@ -109,7 +109,7 @@ def test_an_undecided_design_says_what_the_data_allow_and_what_would_tell() -> N
     correct = {"plain": {0: 700, 1: 720, 2: 700}, "se": {0: 710, 1: 715, 2: 712}}
     said = judged(study(seeds=(0, 1, 2)), correct)
     assert "SE: undecided: about " in said
-    assert "it could not be told apart from the baseline, the data allow -1.77 to +2.90" in said
+    assert "it cannot be distinguished from the baseline, the data allow -1.77 to +2.90" in said
     assert "no design differs" not in said
 
 

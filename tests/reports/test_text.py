@@ -21,7 +21,18 @@ from senet.experiments.summary import summarize
 from senet.reports.console import Board, say, say_written, show_rows, show_table
 from senet.reports.study_report import write_report
 from senet.spec import SESpec
-from senet.text import PLAIN, bullets, code_span, command_line, counted, csv_cell, markdown, markdown_table, one_line
+from senet.text import (
+    PLAIN,
+    bullets,
+    code_span,
+    command_line,
+    counted,
+    csv_cell,
+    csv_table,
+    markdown,
+    markdown_table,
+    one_line,
+)
 
 CHUNKS = [PAYLOADS[first : first + 40] for first in range(0, len(PAYLOADS), 40)]
 HIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -199,3 +210,20 @@ def test_letters_that_an_encoding_lacks_are_written_in_those_it_has(text: str, a
 )
 def test_a_number_has_its_word(number: int, word: str, said: str) -> None:
     assert counted(number, word) == said
+
+
+@pytest.mark.parametrize(
+    ("cell", "form", "written"),
+    [
+        ("=HYPERLINK(1)", "", "'=HYPERLINK(1)"),
+        ("a,b", "", '"a,b"'),
+        ("two\nlines", "", "two\\nlines"),
+        (float("nan"), "", ""),
+        (None, ".4f", ""),
+        (1 / 3, ".4f", "0.3333"),
+        (1 / 3, "", "0.3333333333333333"),
+        (-7, ".4f", "-7"),
+    ],
+)
+def test_a_cell_of_csv_is_text_or_a_plain_number(cell: object, form: str, written: str) -> None:
+    assert csv_table(["a", "b"], [[cell, 1]], form=form) == f"a,b\n{written},1\n"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from senet import settings
 from senet.errors import CheckpointError, SpecError
 from senet.experiments import decoding
+from senet.experiments.confusion import ConfusionCounts, Matrix
 from senet.experiments.environment import Environment
 from senet.experiments.image_bits import check_bits
 from senet.experiments.run import Run
@@ -108,7 +109,7 @@ def within(name: str, value: float, least: float, most: float, *, most_is: str =
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(ConfusionCounts):
     """The result of a run; an inconsistent one raises an error, because files of results can be edited and damaged.
 
     Attributes:
@@ -131,7 +132,7 @@ class Result:
     run: Run
     curve: tuple[Epoch, ...]
     classes: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: Matrix
     params: int
     macs: int
     train_images: int
@@ -158,18 +159,12 @@ class Result:
                 within(f"confusion[{label}][{answer}]", count, 0, MOST_IMAGES)
         within("the sum of confusion", self.total, 1, MOST_IMAGES)
         check_curve(self.curve, total=self.total, epochs=self.run.recipe.epochs)
-        right = sum(row[label] for label, row in enumerate(self.confusion))
-        if right != self.last.correct:
+        if self.correct != self.last.correct:
             raise SpecError(
-                f"curve[{len(self.curve) - 1}].correct = {self.last.correct} contradicts confusion, which has {right} "
-                "right answers on its diagonal."
+                f"curve[{len(self.curve) - 1}].correct = {self.last.correct} contradicts confusion, which has "
+                f"{self.correct} right answers on its diagonal."
             )
-        check_bits(self.right, correct=right, total=self.total)
-
-    @property
-    def total(self) -> int:
-        """Number of test images."""
-        return sum(map(sum, self.confusion))
+        check_bits(self.right, correct=self.correct, total=self.total)
 
     @property
     def last(self) -> Epoch:
@@ -180,11 +175,6 @@ class Result:
     def best(self) -> Epoch:
         """The epoch with the most correct test images; biased, because it is chosen on the test set."""
         return max(self.curve, key=lambda epoch: epoch.correct)
-
-    @property
-    def accuracy(self) -> float:
-        """Top-1 after the last epoch [%]."""
-        return 100 * self.last.correct / self.total
 
     @property
     def accuracy5(self) -> float:
@@ -200,12 +190,6 @@ class Result:
     def images_per_second(self) -> float:
         """Training images per second."""
         return self.train_images * len(self.curve) / self.train_seconds if self.train_seconds else 0.0
-
-    @property
-    def class_accuracy(self) -> tuple[float, ...]:
-        """Accuracy of every class [%]; nan for a class without test images."""
-        rows = enumerate(self.confusion)
-        return tuple(100 * row[label] / sum(row) if sum(row) else float("nan") for label, row in rows)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON has them, without fields that earlier versions did not record."""

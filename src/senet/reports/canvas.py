@@ -40,6 +40,7 @@ SETTINGS: Any = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
 }
+DPI = 150
 
 
 def no_figures() -> UsageError | None:
@@ -76,24 +77,16 @@ def canvas(path: Path, width: float, height: float, *, title: str = "", caption:
         rcdefaults()  # what the caller has set is for the caller's figures
         rcParams.update(SETTINGS)
         warnings.filterwarnings("ignore", r"Glyph \d+")
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
         FigureCanvasAgg(figure)
         if title:
             figure.suptitle(fill(short(title, most=160), int(11.5 * width)))
-        yield figure
         if caption:
-            _caption(figure, fill(caption, int(14 * width)))
+            figure.supxlabel(fill(caption, int(14 * width)), fontsize=8)
+        yield figure
         drawn = io.BytesIO()
-        figure.savefig(drawn, dpi=150, format=path.suffix.removeprefix(".") or "png")
+        figure.savefig(drawn, dpi=DPI, format=path.suffix.removeprefix(".") or "png")
         write_bytes(path, drawn.getvalue())
-
-
-def _caption(figure: Any, text: str) -> None:
-    """Write the caption below everything, above a legend if there is one."""
-    if figure.legends:
-        figure.legends[0].set_title(text, prop={"size": 8})
-    else:
-        figure.supxlabel(text, fontsize=8)
 
 
 def short(text: object, *, most: int = 40) -> str:
@@ -114,7 +107,7 @@ def epoch_axis(axes: "Axes", epochs: int) -> None:
 
 
 def legend(figure: Any, handles: Sequence[Any], labels: Sequence[str], *, columns: int = 4) -> None:
-    """Put a legend of all labels below the panels, filled row by row."""
+    """Put a legend of all labels below the panels, filled row by row; the caption becomes its title."""
     names = [short(label) for label in labels]
     widest = max(map(len, names), default=0)
     room = max(1, int(figure.get_figwidth() * 12 / (widest + 6)))
@@ -122,7 +115,10 @@ def legend(figure: Any, handles: Sequence[Any], labels: Sequence[str], *, column
     columns = math.ceil(len(names) / max(1, lines))  # so that the last line is about as long as the others
     order = [at for column in range(columns) for at in range(column, len(names), columns)]  # matplotlib fills columns
     shown = [f" {names[at]}" if names[at].startswith("_") else names[at] for at in order]
-    figure.legend([handles[at] for at in order], shown, loc="outside lower center", ncols=columns)
+    caption = figure.get_supxlabel() or None
+    shown_handles = [handles[at] for at in order]
+    figure.legend(shown_handles, shown, loc="outside lower center", ncols=columns, title=caption, title_fontsize=8)
+    figure.supxlabel("").set_in_layout(False)  # the layout knows either of the two, and would draw one over the other
 
 
 def beside(axes: Any, at: float, text: str) -> None:
@@ -143,23 +139,40 @@ def name_points(axes: Any, names: Sequence[str], points: Sequence[tuple[float, f
     from matplotlib.transforms import Bbox
 
     axes.figure.canvas.figure.draw_without_rendering()  # texts have sizes only on a figure that is laid out
-    inside = axes.get_window_extent()
-    taken = []
+    taken: list[Any] = []
+    pt = DPI / 72  # pixels
     for x, y, bar in points:
         (left, low), (_, high) = axes.transData.transform([(x, y - bar), (x, y + bar)])
         middle = (low + high) / 2
-        taken += [Bbox([[left - 1, low], [left + 1, high]]), Bbox([[left - 8, middle - 8], [left + 8, middle + 8]])]
+        taken += [Bbox([[left - pt, low], [left + pt, high]])]
+        taken.append(Bbox([[left - 6 * pt, middle - 6 * pt], [left + 6 * pt, middle + 6 * pt]]))
+    written: list[Any] = []
     for name, (x, y, _) in zip(names, points, strict=True):
         for away in (7, 14, 24, 36, 50):
-            if box := _written(axes, short(name, most=24), (x, y), away, taken, inside):
-                taken.append(box)
+            if boxes := _written(axes, short(name, most=24), (x, y), away, taken, written):
+                written += boxes
                 break
 
 
-def _written(axes: Any, name: str, at: tuple[float, float], away: int, taken: Sequence[Any], inside: Any) -> Any:
-    """Write a name in one of eight directions and return its box; None if there is no room at this distance."""
-    from matplotlib.text import Text
+def _written(axes: Any, name: str, at: tuple[float, float], away: int, taken: list[Any], written: list[Any]) -> Any:
+    """Write a name in one of eight directions at a distance [points], with a line to its point where it is far.
 
+    Args:
+        axes: the panel.
+        name: text.
+        at: the point, as data.
+        away: distance.
+        taken: boxes of points and bars, which the name must not cover.
+        written: boxes of names and their lines, which neither the name nor its line may cover.
+
+    Returns:
+        The box of the name and boxes along its line; empty if there is no room.
+    """
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
+    inside, start = axes.get_window_extent(), axes.transData.transform(at)
+    line_style = {"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 4}
     for across, up in ((1, 0.8), (-1, 0.8), (1, -0.8), (-1, -0.8), (0.5, 1), (-0.5, 1), (0.5, -1), (-0.5, -1)):
         text = axes.annotate(
             name,
@@ -169,13 +182,19 @@ def _written(axes: Any, name: str, at: tuple[float, float], away: int, taken: Se
             fontsize=7,
             ha="left" if across > 0 else "right",
             va="center",
-            arrowprops={"arrowstyle": "-", "linewidth": 0.4, "shrinkA": 0, "shrinkB": 4} if away > 7 else None,
+            arrowprops={**line_style, "relpos": (0 if across > 0 else 1, 0.5)} if away > 7 else None,
         )
         text.set_in_layout(False)
         text.update_positions(axes.figure.canvas.get_renderer())
         box = Text.get_window_extent(text)  # without the line to the point
+        end = (box.x0 if across > 0 else box.x1, (box.y0 + box.y1) / 2)
+        parts = [start + share * (end - start) for share in (0.4, 0.55, 0.7, 0.85)] if away > 7 else []
+        line = [Bbox([[x - 1, y - 1], [x + 1, y + 1]]) for x, y in parts]
         fits = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
-        if fits and not any(box.overlaps(other) for other in taken):
-            return box
+        free = not any(box.overlaps(other) for other in taken) and not any(
+            part.overlaps(other) for part in (box, *line) for other in written
+        )
+        if fits and free:
+            return [box, *line]
         text.remove()
-    return None
+    return []

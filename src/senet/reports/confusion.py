@@ -1,21 +1,20 @@
 """Confusion matrices and accuracy by class of several networks, side by side."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from senet.experiments.confusion import ConfusionCounts, Matrix
 from senet.reports.canvas import canvas, legend, short
 from senet.reports.looks import Look, looks
-from senet.text import csv_cell
+from senet.text import csv_table
 
 __all__ = ["Answers", "class_csv", "confusion_csv", "draw_classes", "draw_confusion"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
+class Answers(ConfusionCounts):
     """What a network answered on a test set.
 
     Attributes:
@@ -26,30 +25,7 @@ class Answers:
 
     label: str
     classes: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-    @property
-    def correct(self) -> int:
-        """Images answered right."""
-        return sum(row[label] for label, row in enumerate(self.confusion))
-
-    @property
-    def total(self) -> int:
-        """Images tested."""
-        return sum(map(sum, self.confusion))
-
-    @property
-    def class_accuracy(self) -> tuple[float, ...]:
-        """Accuracy of every class [%]; nan for a class without images."""
-        rows = enumerate(self.confusion)
-        return tuple(100 * row[label] / sum(row) if sum(row) else math.nan for label, row in rows)
-
-    @property
-    def class_error(self) -> tuple[float, ...]:
-        """Standard error of every class's accuracy as a binomial share [points]."""
-        counts = (sum(row) for row in self.confusion)
-        shares = (accuracy / 100 for accuracy in self.class_accuracy)
-        return tuple(100 * math.sqrt(p * (1 - p) / n) if n else math.nan for p, n in zip(shares, counts, strict=True))
+    confusion: Matrix
 
 
 def draw_confusion(answers: Sequence[Answers], path: Path) -> None:
@@ -115,33 +91,23 @@ def draw_classes(answers: Sequence[Answers], path: Path, *, styles: Sequence[Loo
 
 
 def confusion_csv(answers: Sequence[Answers]) -> str:
-    """Write one line for every network, true class and answer."""
-    lines = (
-        (csv_cell(one.label), csv_cell(true), csv_cell(answer), count)
+    """Return one line for every network, true class and answer."""
+    rows = (
+        (one.label, true, answer, count)
         for one in answers
         for true, row in zip(one.classes, one.confusion, strict=True)
         for answer, count in zip(one.classes, row, strict=True)
     )
-    return _csv(("network", "class", "answer", "images"), lines)
+    return csv_table(("network", "class", "answer", "images"), rows)
 
 
 def class_csv(answers: Sequence[Answers]) -> str:
-    """Write one line for every network and class."""
-    lines = (
-        (csv_cell(one.label), csv_cell(name), sum(row), row[label], accuracy, error)
+    """Return one line for every network and class."""
+    rows = (
+        (one.label, name, sum(row), row[label], accuracy, error)
         for one in answers
         for label, (name, row, accuracy, error) in enumerate(
             zip(one.classes, one.confusion, one.class_accuracy, one.class_error, strict=True)
         )
     )
-    return _csv(("network", "class", "images", "correct", "accuracy", "standard_error"), lines)
-
-
-def _csv(heads: Sequence[str], lines: object) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    for line in lines:  # type: ignore[attr-defined]
-        plain = (f"{x:.4f}" if isinstance(x, float) else x for x in line)
-        writer.writerow("" if word == "nan" else word for word in plain)
-    return text.getvalue()
+    return csv_table(("network", "class", "images", "correct", "accuracy", "standard_error"), rows, form=".4f")

@@ -56,7 +56,7 @@ class Board:
         self.bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[said]}", markup=False),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -68,7 +68,7 @@ class Board:
 
     def __enter__(self) -> Self:
         self.bars.start()
-        self.all = self.bars.add_task("all runs", total=self.total, said=f"0 of {self.total}")
+        self.all = self.bars.add_task("all runs", total=self.total, note=f"0 of {self.total}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -77,14 +77,14 @@ class Board:
     def watch(self, progress: object) -> None:
         """Show the progress of a run, a `senet.training.train.Progress`."""
         p = progress
-        said = f"{p.images_per_second:,.0f} images/s"  # type: ignore[attr-defined]
+        note = f"{p.images_per_second:,.0f} images/s"  # type: ignore[attr-defined]
         if not math.isnan(p.accuracy):  # type: ignore[attr-defined]
-            said += f"  {p.accuracy:.1f} %"  # type: ignore[attr-defined]
+            note += f"  {p.accuracy:.1f} %"  # type: ignore[attr-defined]
         run, epoch, epochs = p.run, p.epoch, p.epochs  # type: ignore[attr-defined]
         self.began = min(self.began, time.monotonic())
         if run not in self.tasks:
-            self.tasks[run] = self.bars.add_task(f"  {one_line(p.design)}", total=epochs, said=said)  # type: ignore[attr-defined]
-        self.bars.update(self.tasks[run], completed=epoch, said=said)
+            self.tasks[run] = self.bars.add_task(f"  {one_line(p.design)}", total=epochs, note=note)  # type: ignore[attr-defined]
+        self.bars.update(self.tasks[run], completed=epoch, note=note)
         self.parts[run] = epoch / epochs
         self.bars.update(self.all, completed=self.done + sum(self.parts.values()))
 
@@ -96,7 +96,7 @@ class Board:
         self.trained += trained_here
         if (task := self.tasks.pop(run.id, None)) is not None:
             self.bars.remove_task(task)
-        self.bars.update(self.all, completed=self.done + sum(self.parts.values()), said=f"{self.done} of {self.total}")
+        self.bars.update(self.all, completed=self.done + sum(self.parts.values()), note=f"{self.done} of {self.total}")
         name = f"{self.done}/{self.total} {run.model} {run.design} seed {run.seed}"
         if isinstance(ended, Failed):
             self.note(f"{name}: {'failed' if trained_here else f'failed at {ended.when}'}: {ended.reason}")
@@ -179,11 +179,11 @@ class Passing:
 def show_table(study: Study, lines: list[Line]) -> None:
     """Print the table of a study with its footnotes."""
     show_rows(columns(study), cells(study, lines), title=study.title, spare=SPARE)
-    if said := verdicts(study, lines):
+    if sentences := verdicts(study, lines):
         say(verdict_heading(study), dim=False)
-    for sentence in said:
+    for sentence in sentences:
         say(f"- {sentence}", dim=False)
-    if said:
+    if sentences:
         print()
     for note in footnotes(study, lines):
         say(f"- {note}")

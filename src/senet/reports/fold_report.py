@@ -1,7 +1,5 @@
 """The report of a fold: tables of steps and of blocks, and a figure of the curve and of the blocks."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ from senet.reports.console import say, say_written, show_rows
 from senet.reports.looks import BLACK, COLORS, GREY
 from senet.surgery import Folded
 from senet.surgery.folding.folded import FoldedBlock
-from senet.text import code_span, markdown, markdown_table, one_line
+from senet.text import code_span, csv_table, markdown, markdown_table, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,21 +119,15 @@ def sentence(folded: Folded) -> str:
 
 def as_csv(folded: Folded) -> str:
     """Return the curve as CSV, one line a step, with the numbers of the removed block."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = ("blocks", "name", "params", "correct", "changed", "worse", "better", "loss", "low", "high", "error")
     own = ("variation", "spatial", "gate_mean", "gate_sd", "error", "params", "macs", "time_percent")
-    writer.writerow([*names, "images", *(f"block_{name}" for name in own)])
     blocks = {block.name: block for block in folded.blocks}
+    rows = []
     for step in folded.steps:
         block = blocks.get(step.name) if step.blocks else None
         values = [getattr(step, name) for name in names] + [folded.test_images]
-        writer.writerow(map(_cell, [*values, *(getattr(block, name) if block else None for name in own)]))
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
+        rows.append([*values, *(getattr(block, name, None) for name in own)])
+    return csv_table([*names, "images", *(f"block_{name}" for name in own)], rows, form=".6g")
 
 
 def as_markdown(

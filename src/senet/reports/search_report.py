@@ -85,7 +85,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         }
         for design, trial in outcome.trials.items()
     ]
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "schema": 1,
         "space": space.name,
         "strategy": outcome.strategy,
@@ -127,9 +127,9 @@ def findings_dict(found: Findings) -> dict[str, Any]:
         "claims": [_selection(selection) for selection in found.selections],
     }
     if found.study is not None:
-        said["confirmation"] = answer(found.study, summarize(found.study, found.results))
+        values["confirmation"] = answer(found.study, summarize(found.study, found.results))
     if found.shared is not None:
-        said["shared"] = {
+        values["shared"] = {
             "train_seconds": found.shared.train_seconds,
             "score_seconds": found.shared.score_seconds,
             "designs_per_minute": found.shared.per_minute,
@@ -139,7 +139,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
                 for d, s in found.shared.scores.items()
             },
         }
-    return said
+    return values
 
 
 def _selection(selection: Selection) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """A search as tables of words: what was tried, the walk, the agreement of the shared network with real trainings."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -11,7 +9,7 @@ from senet.search.outcome import SearchOutcome
 from senet.search.pareto import front
 from senet.search.strategy import Design, Score
 from senet.spec import design_name
-from senet.text import counted, csv_cell, markdown_table
+from senet.text import counted, csv_table, markdown_table
 
 __all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "plain_wins", "walk"]
 
@@ -46,10 +44,10 @@ def cells(outcome: SearchOutcome, tests: Tests) -> list[list[str]]:
     missing = ["-"] * (len(columns(outcome, tests)) - 5)
     for stopped in sorted(outcome.pruned, key=lambda stopped: (-stopped.pruned.epoch, design_name(stopped.design))):
         epoch, epochs = stopped.pruned.epoch, stopped.pruned.run.recipe.epochs
-        said = f"pruned at epoch {epoch} of {epochs}: {stopped.pruned.accuracy:.2f}"
+        stopped_at = f"pruned at epoch {epoch} of {epochs}: {stopped.pruned.accuracy:.2f}"
         if outcome.space.objectives[0] != "loss":
-            said += f" < {stopped.pruned.threshold.level:.2f}"
-        rows.append([design_name(stopped.design), stopped.phase, f"{stopped.params:,}", said, *missing, ""])
+            stopped_at += f" < {stopped.pruned.threshold.level:.2f}"
+        rows.append([design_name(stopped.design), stopped.phase, f"{stopped.params:,}", stopped_at, *missing, ""])
     return rows
 
 
@@ -61,52 +59,17 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def csv_text(outcome: SearchOutcome, tests: Tests) -> str:
     """Return every trial as CSV with plain numbers; a missing one is empty."""
     best = front(outcome.searched, outcome.space.objectives)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    heads = [
-        "design",
-        "params",
-        "accuracy",
-        "spread",
-        "seeds",
-        "loss",
-        "test_accuracy",
-        "latency_ms",
-        "front",
-        "chosen",
-        "pruned_epoch",
-        "pruned_accuracy",
-    ]
-    writer.writerow(heads)
+    numbers = ["params", "accuracy", "spread", "seeds", "loss", "test_accuracy", "latency_ms"]
+    rows: list[list[object]] = []
     for design, trial in outcome.trials.items():
         score = trial.score
-        test = fmean(tests[design].values()) if tests.get(design) else math.nan
-        numbers = [score.accuracy, trial.spread, len(trial.results), score.loss, test, score.latency_ms]
-        plain = ["" if math.isnan(x) else x for x in numbers]
-        writer.writerow(
-            [
-                csv_cell(design_name(design)),
-                score.params,
-                *plain,
-                int(design in best),
-                int(design == outcome.chosen),
-                "",
-                "",
-            ]
-        )
+        test = fmean(tests[design].values()) if tests.get(design) else None
+        row = [score.params, score.accuracy, trial.spread, len(trial.results), score.loss, test, score.latency_ms]
+        rows.append([design_name(design), *row, int(design in best), int(design == outcome.chosen), None, None])
     for stopped in outcome.pruned:
-        writer.writerow(
-            [
-                csv_cell(design_name(stopped.design)),
-                stopped.params,
-                *[""] * 6,
-                0,
-                0,
-                stopped.pruned.epoch,
-                stopped.pruned.accuracy,
-            ]
-        )
-    return text.getvalue()
+        row = [stopped.params, *[None] * 6, 0, 0, stopped.pruned.epoch, stopped.pruned.accuracy]
+        rows.append([design_name(stopped.design), *row])
+    return csv_table(["design", *numbers, "front", "chosen", "pruned_epoch", "pruned_accuracy"], rows)
 
 
 def plain_wins(outcome: SearchOutcome) -> bool:
@@ -136,23 +99,23 @@ def notes(outcome: SearchOutcome, tests: Tests) -> list[str]:
         else "±: what counting so few images leaves open (binomial); how another seed would train comes on top, so "
         "neighbours in this table cannot be distinguished"
     )
-    said = [
+    lines = [
         f"the choice was made by {space.base.data.val_size:,} held-out training images, never by the test set",
         spread,
     ]
     if tests:
-        said.append("test top-1: the same networks on the test set, measured after the choice; not a result to quote")
+        lines.append("test top-1: the same networks on the test set, measured after the choice; not a result to quote")
     if "latency_ms" in space.objectives:
-        said.append("latency: median of 15 passes of one image, on this machine under its load of the moment")
+        lines.append("latency: median of 15 passes of one image, on this machine under its load of the moment")
     if plain_wins(outcome):
-        said.append("the plain network has the higher held-out accuracy: on these trainings the blocks do not pay")
+        lines.append("the plain network has the higher held-out accuracy: on these trainings the blocks do not pay")
     if outcome.ended:
-        said.append(f"the search was cut off: {outcome.ended}")
+        lines.append(f"the search was cut off: {outcome.ended}")
     if outcome.refused:
-        said.append(f"{len(outcome.refused)} designs have more parameters than the budget of {space.budget.params:,}")
+        lines.append(f"{len(outcome.refused)} designs have more parameters than the budget of {space.budget.params:,}")
     if outcome.pruned:
-        said.append(_of_the_pruned(outcome))
-    return said
+        lines.append(_of_the_pruned(outcome))
+    return lines
 
 
 def _of_the_pruned(outcome: SearchOutcome) -> str:

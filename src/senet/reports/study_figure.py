@@ -118,13 +118,13 @@ def _label_trade(axes: "Axes", shown: Sequence[Line]) -> None:
 def _caption(study: Study, shown: Sequence[Line]) -> str:
     """Describe what bands and bars are."""
     several = any(line.values["accuracy"].n > 1 for line in shown)
-    said = ["accuracies: mean ± standard deviation over seeds" if several else "one seed: no spread is known"]
+    parts = ["accuracies: mean ± standard deviation over seeds" if several else "one seed: no spread is known"]
     found = [line.difference for line in shown if line.difference is not None and line.difference.n]
     if found:
         intervals = any(not math.isnan(difference.half) for difference in found)
-        said.append(f"differences: paired by seed, {'95 % intervals' if intervals else 'one pair: no interval'}")
-        said.append(f"grey: the margin, ±{study.margin:g} points")
-    return "; ".join(said)
+        parts.append(f"differences: paired by seed, {'95 % intervals' if intervals else 'one pair: no interval'}")
+        parts.append(f"grey: the margin, ±{study.margin:g} points")
+    return "; ".join(parts)
 
 
 def _percents(line: Line) -> list[list[float]]:

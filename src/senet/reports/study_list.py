@@ -5,7 +5,7 @@ from pathlib import Path
 from senet import settings
 from senet.errors import DataError
 from senet.experiments.study import Study, read_study
-from senet.text import code_span, markdown
+from senet.text import markdown_table
 
 __all__ = ["list_studies", "studies_markdown"]
 
@@ -24,9 +24,7 @@ def list_studies(folder: Path) -> list[dict[str, str]]:
 
 def studies_markdown(rows: list[dict[str, str]]) -> str:
     """Return the list as a Markdown table, names as code."""
-    heads = list(rows[0])
-    lines = [[code_span(row["study"]), *map(markdown, list(row.values())[1:])] for row in rows]
-    return "".join("| " + " | ".join(line) + " |\n" for line in (heads, ["---"] * len(heads), *lines))
+    return markdown_table(list(rows[0]), [list(row.values()) for row in rows], words=len(rows[0]), code=True)
 
 
 def _row(path: Path) -> dict[str, str]:

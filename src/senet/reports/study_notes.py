@@ -22,32 +22,32 @@ def verdict_heading(study: Study) -> str:
 
 def verdicts(study: Study, lines: Sequence[Line]) -> list[str]:
     """Return a sentence for every design: the verdict, and what the data allow; those that share a reason share one."""
-    said: dict[str, list[str]] = {}
+    sentences: dict[str, list[str]] = {}
     for line in lines:
         if line.results and line.difference is not None and line.verdict is not None:
-            said.setdefault(_verdict(study, line.difference, line.verdict), []).append(line.row.label)
-    return [f"{', '.join(labels)}: {sentence}" for sentence, labels in said.items()]
+            sentences.setdefault(_verdict(study, line.difference, line.verdict), []).append(line.row.label)
+    return [f"{', '.join(labels)}: {sentence}" for sentence, labels in sentences.items()]
 
 
 def _verdict(study: Study, found: Difference, verdict: Verdict) -> str:
-    said = str(verdict)
+    text = str(verdict)
     if verdict.word == EQUAL:
-        said = f"equal within the margin of {study.margin:g} points"
-        said += f", and {'better' if found.mean > 0 else 'worse'} by less than that" * found.decided
+        text = f"equal within the margin of {study.margin:g} points"
+        text += f", and {'better' if found.mean > 0 else 'worse'} by less than that" * found.decided
     if verdict.why:
-        return said
+        return text
     allowed = f"the data allow {found.low:+.2f} to {found.high:+.2f}"
     if verdict.decided:
-        return f"{said} ({allowed})"
+        return f"{text} ({allowed})"
     if found.n == 2:
-        return f"{said}; two seeds are too few for a verdict, {allowed}"
-    return f"{said}; it could not be told apart from the baseline, {allowed}"
+        return f"{text}; two seeds are too few for a verdict, {allowed}"
+    return f"{text}; it cannot be distinguished from the baseline, {allowed}"
 
 
 def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     """Return what a reader of the table must know."""
     notes = _images(lines)
-    notes += [f"careful: {said}" for said in cautions(study, lines)]
+    notes += [f"careful: {caution}" for caution in cautions(study, lines)]
     if len(study.seeds) > 1:
         notes.append(
             "top-1: mean ± standard deviation over seeds, last epoch; difference: in points of accuracy, each seed "
@@ -60,7 +60,7 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     if len(study.rows) > 2 and (found := agreement(study, lines)) is not None:
         notes.append(_agreement(found))
     if any(line.results for line in lines):
-        notes.append("s/run is wall time with whatever else the machine did: no comparison of speed")
+        notes.append("the column s/run is wall time under the load of the machine; it does not compare speed")
     return notes
 
 
@@ -69,23 +69,23 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
     found = [line.difference for line in lines if line.difference is not None and line.difference.n > 1]
     if not found:
         return ""
-    said = ["95 % intervals hold the spread over seeds and the choice of the test images"]
+    parts = ["95 % intervals hold the spread over seeds and the choice of the test images"]
     if all(d.images is not None and d.images.paired for d in found):
-        said.append(", paired image by image")
+        parts.append(", paired image by image")
     else:
-        said.append(" (bounded from the counts, which is wide)")
-    said.append(f"; {_spread(found)}")
+        parts.append(" (bounded from the counts, which is wide)")
+    parts.append(f"; {_spread(found)}")
     if any(d.corrected for d in found):
         number = round(max(d.comparisons / d.share for d in found))
         how = "Dunnett" if all(d.dunnett for d in found) else "Holm"
-        said.append(f"; corrected for {number} comparisons ({how})")
+        parts.append(f"; corrected for {number} comparisons ({how})")
     if study.looks:
-        said.append(
+        parts.append(
             f"; looked at after {', '.join(map(str, study.looks))} seeds, the chance of a wrong verdict is shared by "
             "all looks (p is that of this one)"
         )
-    said.append("; visible: the smallest true difference that would show with a chance of 80 %")
-    return "".join(said)
+    parts.append("; visible: the smallest true difference that would show with a chance of 80 %")
+    return "".join(parts)
 
 
 def _spread(found: Sequence[Difference]) -> str:
@@ -98,13 +98,13 @@ def _spread(found: Sequence[Difference]) -> str:
 
 def _images(lines: Sequence[Line]) -> list[str]:
     """Describe on how many images the networks were trained and tested, and for how long."""
-    said = dict.fromkeys(
+    parts = dict.fromkeys(
         f"{counted(len(result.curve), 'epoch')} of {counted(result.train_images, 'training image')}, tested on "
         f"{counted(result.total, 'image')} of {counted(len(result.classes), 'class')}"
         for line in lines
         for result in line.results.values()
     )
-    return [f"each network was trained for {' or '.join(said)}"] if said else []
+    return [f"each network was trained for {' or '.join(parts)}"] if parts else []
 
 
 def _agreement(found: Agreement) -> str:

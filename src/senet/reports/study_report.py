@@ -60,7 +60,7 @@ def write_report(study: Study, results: Mapping[Run, Result], folder: Path, *, c
 
     Args:
         study: rows, seeds, the paper's numbers.
-        results: what there is; the rest is shown as missing.
+        results: results that exist; other runs are shown as missing.
         folder: gets `report.md`, `table.csv`, `figure.png`, `results.jsonl`, and the pictures the study asks for.
         command: what made it, for the report.
 
@@ -142,8 +142,8 @@ def report_text(
         ("Where the recipe is from", recipe),
     ):
         if items:
-            said = bullets(items, sentences=not head.startswith("Quick"))
-            parts.append(f"## {head}\n\n{said}")
+            section = bullets(items, sentences=not head.startswith("Quick"))
+            parts.append(f"## {head}\n\n{section}")
     lacking = no_figures()
     made = [*_made(study, results, command), *([f"No figures: {as_markdown(lacking)}"] if lacking else [])]
     parts.append("## How it was made\n\n" + "\n".join(f"- {line}" for line in made) + "\n")

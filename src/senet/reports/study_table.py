@@ -1,7 +1,5 @@
 """A study as a table of words: for the terminal, Markdown and CSV, all from the same cells."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +7,7 @@ from senet.experiments.metrics import METRICS
 from senet.experiments.statistics import Difference
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import MEASURED, Estimate, Line
-from senet.text import csv_cell, markdown_table
+from senet.text import csv_table, markdown_table
 
 __all__ = ["SPARE", "cells", "columns", "csv_text", "markdown", "paper_difference"]
 
@@ -26,13 +24,13 @@ SPARE = (
     "ours - paper",
     "visible [points]",
 )
-"""Headings of the columns that a narrow terminal goes without, the first one first."""
+"""Headings of columns that a narrow terminal leaves out, in this order."""
 
 
 def printed(study: Study, *, kind: str = "measured") -> tuple[str, ...]:
-    """Give the metrics of a kind that the paper of the study prints."""
-    said = {name for row in study.rows for name, _ in row.paper}
-    return tuple(name for name, known in METRICS.items() if name in said and known.kind == kind)
+    """Return the metrics of a kind that the paper of the study prints."""
+    names = {name for row in study.rows for name, _ in row.paper}
+    return tuple(name for name, known in METRICS.items() if name in names and known.kind == kind)
 
 
 def _beside(study: Study, kind: str) -> tuple[str, ...]:
@@ -41,7 +39,7 @@ def _beside(study: Study, kind: str) -> tuple[str, ...]:
 
 
 def columns(study: Study) -> list[str]:
-    """Give the headings."""
+    """Return the headings."""
     counts = _beside(study, "counted")
     heads = ["design", "params"] + ["paper [M]"] * ("params_m" in counts)
     heads += ["MACs"] + ["paper [G]"] * ("gflops" in counts) + ["paper [M]"] * ("mflops" in counts)
@@ -54,7 +52,7 @@ def columns(study: Study) -> list[str]:
 
 
 def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
-    """Give the words of every row, one for each heading."""
+    """Return the cells of every row, one for each heading."""
     table = []
     counts = _beside(study, "counted")
     for line in lines:
@@ -78,7 +76,7 @@ def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
 
 
 def paper_difference(study: Study, row: Row) -> float | None:
-    """Give the paper's top-1 difference between a row and its baseline [points]; None where it prints none."""
+    """Return the paper's top-1 difference between a row and its baseline [points]; None if it prints none."""
     other = study.reference(row)
     if other is None:
         return None
@@ -92,33 +90,28 @@ def paper_difference(study: Study, row: Row) -> float | None:
 
 
 def markdown(study: Study, lines: Sequence[Line]) -> str:
-    """Write the table as Markdown."""
+    """Return the table as Markdown."""
     return markdown_table(columns(study), cells(study, lines))
 
 
 def csv_text(study: Study, lines: Sequence[Line]) -> str:
-    """Write one line for every row with plain numbers; empty where there is none."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    """Return one line of CSV for every row with plain numbers; a cell without a value is empty."""
     stats = [f"{name}_{part}" for name in MEASURED for part in ("mean", "sd", "paper")]
     stats += [f"{name}_paper" for name in METRICS if name not in MEASURED]
     tests = ["diff", "diff_low", "diff_high", "diff_p", "diff_paper", "diff_visible", "margin", "verdict"]
-    writer.writerow(["id", "label", "design", "params", "macs", "n", *stats, *tests, "seconds"])
+    rows = []
     for line in lines:
-        paper = dict(line.row.paper)
-        numbers: list[object] = []
+        row, paper = line.row, dict(line.row.paper)
+        cells: list[object] = [row.id, row.label, row.run.design, line.params, line.macs, len(line.results)]
         for name in MEASURED:
-            numbers += [line.values[name].mean, line.values[name].sd, paper.get(name, math.nan)]
-        numbers += [paper.get(name, math.nan) for name in METRICS if name not in MEASURED]
-        d, theirs = line.difference, paper_difference(study, line.row)
-        numbers += [d.mean, d.low, d.high, d.p] if d else [math.nan] * 4
-        numbers += [math.nan if theirs is None else theirs, d.visible if d else math.nan]
-        numbers += [study.margin, line.verdict.word] if line.verdict else [math.nan, math.nan]
-        plain = ["" if isinstance(x, float) and math.isnan(x) else x for x in (*numbers, line.seconds)]
-        row = line.row
-        words = map(csv_cell, (row.id, row.label, row.run.design))
-        writer.writerow([*words, line.params, line.macs, len(line.results), *plain])
-    return text.getvalue()
+            cells += [line.values[name].mean, line.values[name].sd, paper.get(name)]
+        cells += [paper.get(name) for name in METRICS if name not in MEASURED]
+        d = line.difference
+        cells += [d.mean, d.low, d.high, d.p] if d else [None] * 4
+        cells += [paper_difference(study, row), d.visible if d else None]
+        cells += [study.margin, line.verdict.word] if line.verdict else [None, None]
+        rows.append([*cells, line.seconds])
+    return csv_table(["id", "label", "design", "params", "macs", "n", *stats, *tests, "seconds"], rows)
 
 
 def _paper(paper: Mapping[str, float], name: str) -> str:

@@ -6,6 +6,8 @@ loads no torch. `senet.networks.count.counted_row` counts a row again.
 
 from fnmatch import fnmatch
 
+from senet.text import markdown_table
+
 __all__ = ["COSTS", "markdown_rows", "matching", "titled"]
 
 Numbers = tuple[int, int, int, int, int, int]
@@ -64,7 +66,7 @@ def matching(pattern: str) -> list[dict[str, object]]:
 
 
 def record(name: str, numbers: Numbers) -> dict[str, object]:
-    """Make the record of a network from its row."""
+    """Return the record of a network from its row."""
     side, params, macs, params_with_se, macs_with_se, blocks = numbers
     return {
         "network": name,
@@ -101,10 +103,6 @@ def _millions(macs: object) -> float:
 
 
 def markdown_rows(rows: list[dict[str, object]]) -> str:
-    """Write rows as a Markdown table, names as code and numbers to the right."""
-    heads = list(rows[0])
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
-    for row in rows:
-        first, *rest = row.values()
-        lines.append([f"`{first}`", *(f"{value:,}" if isinstance(value, int) else str(value) for value in rest)])
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    """Return rows as a Markdown table, names as code and numbers aligned right."""
+    cells = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()] for row in rows]
+    return markdown_table(list(rows[0]), cells, code=True)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from senet.data.dataset import Split
+from senet.experiments.confusion import ConfusionCounts, Matrix
 from senet.experiments.image_bits import pack
 from senet.nn.evaluated import evaluated
 from senet.training.process_group import Group
@@ -16,7 +17,7 @@ __all__ = ["Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(ConfusionCounts):
     """Counts over a test set.
 
     Attributes:
@@ -27,24 +28,9 @@ class Evaluation:
     """
 
     loss: float
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: Matrix
     correct5: int
     right: str
-
-    @property
-    def correct(self) -> int:
-        """Images whose highest logit is the label's."""
-        return sum(row[label] for label, row in enumerate(self.confusion))
-
-    @property
-    def total(self) -> int:
-        """Images tested."""
-        return sum(map(sum, self.confusion))
-
-    @property
-    def accuracy(self) -> float:
-        """Top-1 [%]."""
-        return 100 * self.correct / self.total
 
 
 @torch.no_grad()
