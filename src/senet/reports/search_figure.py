@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from senet.reports.canvas import canvas, legend, name_points
-from senet.reports.looks import COLORS, GREY, Look, looks, point_name
+from senet.reports.looks import BLACK, GREY, Look, looks, point_name
 from senet.search.outcome import SearchOutcome, Trial
 from senet.search.pareto import front
 from senet.search.strategy import Design, Score
@@ -83,7 +83,7 @@ def _trade(axes: Any, outcome: SearchOutcome, look: Mapping[Design, Look]) -> tu
         labels.append("best for their cost")
     if outcome.chosen is not None and outcome.chosen in outcome.trials:
         x, y = _place(outcome.trials[outcome.chosen], cost)
-        handles += axes.plot(x, y, "o", markersize=13, fillstyle="none", color=COLORS[1])
+        handles += axes.plot(x, y, "o", markersize=14, fillstyle="none", color=BLACK)
         labels.append("chosen")
     if outcome.pruned and cost == "params":  # at the edge: an accuracy of another epoch cannot be compared
         costs = [stopped.params for stopped in outcome.pruned]
