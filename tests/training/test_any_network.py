@@ -16,6 +16,7 @@ from senet.experiments.data_spec import DataSpec
 from senet.experiments.recipe import RECIPES, Optim, Recipe
 from senet.experiments.run import Run
 from senet.networks import create
+from senet.networks.starting_weights import read_start
 from senet.networks.stated import stated
 from senet.spec import SESpec
 from senet.training.initial_network import initial
@@ -260,3 +261,28 @@ def test_the_preprocessing_of_a_network_is_written_into_the_run() -> None:
     assert stated(Run(model="timm:resnet18", data=cifar)).data == cifar
     assert stated(Run(model="timm:resnet18", data=cifar, weights="pretrained")).data.mean[0] == 0.485
     assert stated(Run(model="timm:resnet18", data=cifar, weights="pretrained")).weights == "timm:resnet18.a1_in1k"
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("timm:test_resnet.r160_in1k", "timm.create_model"),
+        ("torchvision:resnet18.IMAGENET1K_V1", "torch.hub.urlopen"),
+    ],
+)
+def test_weights_of_a_library_that_cannot_be_fetched_are_one_line(
+    name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(name.partition(":")[0])
+
+    def refused(*_: object, **__: object) -> object:
+        raise OSError("the proxy refuses\nand says why")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(place, refused)
+    with pytest.raises(
+        CheckpointError, match=f"the weights {name} cannot be fetched: the proxy refuses; check"
+    ) as caught:
+        read_start(name)
+    assert "\n" not in str(caught.value)
