@@ -109,12 +109,12 @@ RANGES: Mapping[str, Range] = {
     # how much one file may ask for
     "runs of a study": _count(0, 100_000),
     # what a study may conclude
-    "margin": Range(0, 100, above=True),
+    "margin": Range(0.001, 100),
     # command line
     "--seeds": _count(1, 1_000),
     "--max-seeds": _count(3, 1_000),
-    "--margin": Range(0, 100, above=True),
-    "--detect": Range(0, 100, above=True),
+    "--margin": Range(0.001, 100),
+    "--detect": Range(0.001, 100),
     "--jobs": _count(0, 4_096, "is one a core"),
     "save_every": Range(0, 1e9),
     "threads": _count(0, 4_096, "divides the cores"),

@@ -100,6 +100,7 @@ def test_the_first_seeds_plan_what_a_difference_takes(capsys: pytest.CaptureFixt
         ({"seeds": "2.5"}, "--seeds 2.5 is not a whole number"),
         ({"max_seeds": 2}, "--max-seeds = 2 is out of range"),
         ({"margin": 0.0}, "--margin = 0.0 is out of range"),
+        ({"margin": 1e-300}, "from 0.001 to 100"),  # its square is 0: no number of images would do
         ({"margin": float("nan")}, "--margin = nan is out of range"),
         ({"detect": -1.0}, "--detect = -1.0 is out of range"),
         ({"seeds": "auto", "detect": 0.5}, "leave one out"),

@@ -65,7 +65,7 @@ def test_a_number_of_seeds_beyond_all_is_not_planned() -> None:
     assert str(verdict(difference(0.0, 100.0), 0.1)) == f"undecided: more than {MOST_SEEDS:,} more seeds would tell"
 
 
-@pytest.mark.parametrize(("n", "why"), [(0, "one pair"), (1, "one pair")])
+@pytest.mark.parametrize(("n", "why"), [(0, "no seed has results of both"), (1, "one pair")])
 def test_without_an_interval_the_verdict_says_why(n: int, why: str) -> None:
     found = Difference(mean=math.nan if not n else 1.0, n=n, spread=Spread(variance=0.0, df=0, common=True))
     assert why in str(verdict(found, 0.5))

@@ -37,6 +37,7 @@ def test_a_name_of_another_library_is_found_with_and_without_its_prefix(name: st
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("net.py", r"a file is given as FILE\.py:FUNCTION"),
         ("resnt8", r"MODEL = 'resnt8' is not known to senet, timm or torchvision.*Did you mean .*resnet8"),
         ("senet:resnet7", r"senet has no network 'resnet7'; `senet models` lists them. Did you mean .*resnet8"),
         ("tim:resnet18", r"library = 'tim' is not known.*Did you mean 'timm'"),

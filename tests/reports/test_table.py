@@ -301,6 +301,11 @@ def test_designs_without_an_interval_share_a_line() -> None:
     mine = made_up((0,))
     lines = summarize(mine, results(mine, {"plain": {0: 700}, "se": {0: 710}, "bump": {0: 690}}))
     assert verdicts(mine, lines) == ["SE, Bump: undecided: one pair has no interval; 3 seeds are the least"]
+    apart = {"plain": {0: 700}, "se": {1: 710}, "bump": {1: 690}}
+    for known in (apart, {**apart, "plain": {}}):  # no pair at all: "one pair" would be wrong
+        lines = summarize(two := made_up((0, 1)), results(two, known))
+        said = "SE, Bump: undecided: no seed has results of both networks; 3 seeds are the least"
+        assert verdicts(two, lines) == [said]
     mine = made_up((0, 1, 2))
     right = {name: {seed: 700 + 10 * seed for seed in range(3)} for name in ("plain", "se", "bump")}
     lines = summarize(mine, results(mine, right))

@@ -55,6 +55,17 @@ def test_the_way_out_of_a_folder_is_a_size() -> None:
         refuse_small_maps(replace(RUN, model="resnet18"), folder)
 
 
+def test_a_network_that_fails_at_every_size_is_told_what_it_must_take(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\n"
+        "def torn(num_classes):\n"
+        "    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(9, 4, 3), nn.Flatten(1), nn.Linear(4, num_classes))\n"
+    )
+    with pytest.raises(UsageError, match="it must take images of 1 channel and return") as caught:
+        refuse_small_maps(replace(RUN, model=f"{tmp_path}/own.py:torn"), DATA)
+    assert "small images" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("batch_size", "accumulate"), [(1, 1), (4, 4), (5, 3)])
 def test_a_norm_that_would_see_one_value_is_named(batch_size: int, accumulate: int) -> None:
     recipe = replace(RECIPE, batch_size=batch_size, accumulate=accumulate)

@@ -48,7 +48,7 @@ def _guesses(lines: Sequence[Line]) -> list[str]:
     blind = [line.row.label for line in lines if mostly_guesses(line.results.values())]
     if not blind:
         return []
-    return [f"not better than guessing: {', '.join(blind)}; such a row says nothing about blocks"]
+    return [f"not better than guessing: {', '.join(blind)}; check its training before you believe a verdict on it"]
 
 
 def _rising(lines: Sequence[Line], margin: float) -> list[str]:

@@ -74,7 +74,8 @@ def verdict(difference: Difference, margin: float, *, guesses: bool = False) -> 
     if guesses:
         return Verdict(word=UNDECIDED, why="the networks have not learned more than guessing")
     if difference.n < 2:
-        return Verdict(word=UNDECIDED, why="one pair has no interval; 3 seeds are the least")
+        pairs = "one pair has no interval" if difference.n else "no seed has results of both networks"
+        return Verdict(word=UNDECIDED, why=f"{pairs}; 3 seeds are the least")
     if math.isnan(difference.half):
         return Verdict(word=UNDECIDED, why="equal differences show no spread; more seeds may")
     low, high = difference.low, difference.high

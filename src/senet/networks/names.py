@@ -162,5 +162,6 @@ def _unknown(name: str, library: str, short: str) -> SpecError:
         return SpecError(f"{library} has no network {short!r}; {where}.{hint}")
     return SpecError(
         f"MODEL = {name!r} is not known to senet, timm or torchvision (if installed); "
-        f"`senet models` lists the networks of senet.{hint}"
+        f"`senet models` lists the networks of senet"
+        f"{'; a file is given as FILE.py:FUNCTION' if name.endswith('.py') else ''}.{hint}"
     )

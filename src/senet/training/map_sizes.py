@@ -14,6 +14,7 @@ from senet.experiments.run import Run
 from senet.networks.names import named
 from senet.networks.outline import devices, outline
 from senet.spec import SESpec
+from senet.text import counted
 
 __all__ = ["Maps", "look_at_maps", "refuse_small_maps"]
 
@@ -129,17 +130,18 @@ def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
         why = f"{maps.blind} of its {maps.spatial} spatial convolutions see a single pixel"
         raise UsageError(
             f"{run.model} cannot be trained on images of {height}x{width} pixels: {maps.failure or why}; "
-            f"{_way_out(run, data)}."
+            f"{_way_out(run, data, failed=bool(maps.failure))}."
         )
     return maps
 
 
-def _way_out(run: Run, data: Data) -> str:
+def _way_out(run: Run, data: Data, *, failed: bool) -> str:
     small = "choose a network for small images, e.g. resnet8, resnet20 or cnn3"
-    if data.spec.name != "folder":
-        return small
-    for side in SIDES:
-        shape = (data.shape[0], side, side)
-        if side > data.shape[1] and look_at_maps(run.model, run.se, shape=shape, classes=2, images=2).sees:
-            return f"set data.size={side} or more, or {small}"
+    channels, height, _ = data.shape
+    for side in SIDES if failed or data.spec.name == "folder" else ():
+        shape = (channels, side, side)
+        if side > height and look_at_maps(run.model, run.se, shape=shape, classes=2, images=2).sees:
+            return f"set data.size={side} or more, or {small}" if data.spec.name == "folder" else small
+    if failed:  # at every size: the size is not the reason
+        return f"it must take images of {counted(channels, 'channel')} and return scores of shape (images, classes)"
     return small
