@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from senet.comparison import Comparison, compare
     from senet.costs import Cost, cost
     from senet.errors import SenetError, SpecError
     from senet.fast import accelerate, decelerate, optimize
@@ -29,6 +30,7 @@ __all__ = [
     "SLOTS",
     "SQUEEZE_NAMES",
     "VARIANTS",
+    "Comparison",
     "Cost",
     "Folded",
     "Insertion",
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "accelerate",
     "bench",
+    "compare",
     "cost",
     "create_model",
     "decelerate",
@@ -64,6 +67,7 @@ _HOMES = {
     "GATE_NAMES": "senet.spec",
     "ACTIVATION_NAMES": "senet.spec",
     "ORIGINS": "senet.weights",
+    "Comparison": "senet.comparison",
     "Cost": "senet.costs",
     "Folded": "senet.surgery",
     "Insertion": "senet.surgery",
@@ -74,6 +78,7 @@ _HOMES = {
     "__version__": "senet.version",
     "accelerate": "senet.fast",
     "bench": "senet.speed",
+    "compare": "senet.comparison",
     "cost": "senet.costs",
     "create_model": "senet.networks.zoo_model",
     "decelerate": "senet.fast",

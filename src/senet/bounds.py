@@ -112,6 +112,7 @@ RANGES: Mapping[str, Range] = {
     "margin": Range(0.001, 100),
     # command line
     "--seeds": _count(1, 1_000),
+    "seeds of a comparison": _count(1, 1_000),
     "--max-seeds": _count(3, 1_000),
     "--margin": Range(0.001, 100),
     "--detect": Range(0.001, 100),

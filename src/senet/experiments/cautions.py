@@ -22,11 +22,18 @@ def cautions(study: Study, lines: Sequence[Line]) -> list[str]:
         lines: what `summarize` made of it.
     """
     shown = [line for line in lines if line.results]
-    found = [*_guesses(shown), *_rising(shown, study.margin), *_few_images(lines, study.margin), *_seeds(study, shown)]
-    wanted, present = study.runs(), {result.run for line in lines for result in line.results.values()}
-    if absent := len(set(wanted) - present):
+    found = [
+        *_guesses(shown),
+        *_rising(shown, study.margin),
+        *_few_images(lines, study.margin),
+        *_seeds([line for line in lines if line.n]),
+    ]
+    wanted = study.runs()
+    if absent := len({study.run(line.row, seed) for line in lines for seed in line.missing}):
         found.append(
-            "half done: " * bool(present) + f"{absent} of {len(wanted)} runs are missing, and no verdict is final; the "
+            "half done: "
+            * (absent < len(wanted))
+            + f"{absent} of {len(wanted)} runs are missing, and no verdict is final; the "
             "same command trains them (failed ones: retry_failed=true)"
         )
     return found
@@ -81,13 +88,13 @@ def _few_images(lines: Sequence[Line], margin: float) -> list[str]:
     ]
 
 
-def _seeds(study: Study, lines: Sequence[Line]) -> list[str]:
+def _seeds(lines: Sequence[Line]) -> list[str]:
     found = []
     numbers = {line.difference.n for line in lines if line.difference is not None and line.difference.n}
     if 1 in numbers:
         found.append("a single pair has no interval: such a difference says nothing about the design")
     if 2 in numbers:
         found.append("two seeds show hardly anything of the spread over seeds: no p and no verdict before the third")
-    if len({frozenset(line.results) for line in lines if not line.row.quoted}) > 1:
+    if len({line.missing for line in lines if not line.row.quoted}) > 1:
         found.append("rows have unequal seeds: p is corrected by Holm's steps, intervals by Bonferroni's inequality")
     return found

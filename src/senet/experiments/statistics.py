@@ -26,6 +26,9 @@ ALPHA = 0.05
 POWER = 0.8
 """Chance with which a difference of the size `Difference.visible` shows."""
 
+ROUNDING = 1e-9
+"""Differences that vary by less are equal: what is left is the rounding of floating-point numbers [points]."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
@@ -61,7 +64,8 @@ class Difference:
         added, floor = (self.images.added, self.images.floor) if self.images else (0.0, 0.0)
         z = self._critical(math.inf)
         square = max(self._critical(self.spread.df) ** 2 * self._variance + z**2 * added, z**2 * floor)
-        return math.sqrt(square) if square else math.nan  # equal differences of plain numbers: no spread is known
+        half = math.sqrt(square)
+        return half if half > ROUNDING else math.nan  # equal differences of plain numbers: no spread is known
 
     @property
     def low(self) -> float:

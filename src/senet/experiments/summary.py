@@ -1,9 +1,10 @@
 """From results to a table: mean and spread of every row, paired differences with their intervals, and verdicts."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
+from typing import TypeVar
 
 from senet.experiments.chance import mostly_guesses
 from senet.experiments.comparable import refuse_other_images
@@ -12,11 +13,13 @@ from senet.experiments.looks import reached
 from senet.experiments.metrics import METRICS
 from senet.experiments.result import Result
 from senet.experiments.run import Run
-from senet.experiments.statistics import ALPHA, Difference, accuracy_differences
+from senet.experiments.statistics import ALPHA, Difference, accuracy_differences, differences
 from senet.experiments.study import Row, Study
 from senet.experiments.verdict import Verdict, verdict
 
-__all__ = ["MEASURED", "Estimate", "Line", "metric", "summarize", "tallies"]
+__all__ = ["MEASURED", "Estimate", "Line", "metric", "summarize", "summarize_numbers", "tallies"]
+
+T = TypeVar("T")
 
 MEASURED = tuple(name for name, known in METRICS.items() if known.kind == "measured")
 """The metrics that a test gives."""
@@ -49,7 +52,7 @@ class Line:
 
     Attributes:
         row: the row.
-        results: by seed.
+        results: by seed; empty where only the accuracies are known.
         missing: seeds without a result.
         values: estimates by metric.
         difference: accuracy against the row's baseline, pair by pair [percentage points]; None for a baseline, a row
@@ -63,6 +66,11 @@ class Line:
     values: Mapping[str, Estimate]
     difference: Difference | None
     verdict: Verdict | None = None
+
+    @property
+    def n(self) -> int:
+        """Seeds whose accuracy is known."""
+        return self.values["accuracy"].n
 
     @property
     def params(self) -> int | None:
@@ -116,7 +124,7 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
         row.id: {seed: results[run] for seed in study.seeds if (run := study.run(row, seed)) in results}
         for row in study.rows
     }
-    compared = _differences(study, found)
+    compared = _differences(study, {name: tallies(mine) for name, mine in found.items()}, accuracy_differences)
     lines = []
     for row in study.rows:
         mine, difference = found[row.id], compared.get((row.run, study.reference(row)))
@@ -139,7 +147,33 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
     return lines
 
 
-def _differences(study: Study, found: Mapping[str, Mapping[int, Result]]) -> dict[tuple[Run, str | None], Difference]:
+def summarize_numbers(study: Study, accuracies: Mapping[str, Mapping[int, float]]) -> list[Line]:
+    """Make a line for every row of a study of which only accuracies are known: intervals then hold the seeds alone.
+
+    Args:
+        study: rows and seeds.
+        accuracies: by the id of the row and the seed [%].
+    """
+    compared = _differences(study, accuracies, differences)
+    lines = []
+    for row in study.rows:
+        mine, difference = accuracies[row.id], compared.get((row.run, study.reference(row)))
+        lines.append(
+            Line(
+                row=row,
+                results={},
+                missing=tuple(seed for seed in study.seeds if seed not in mine),
+                values={name: Estimate.of([*mine.values()] if name == "accuracy" else []) for name in MEASURED},
+                difference=difference,
+                verdict=None if difference is None else verdict(difference, study.margin),
+            )
+        )
+    return lines
+
+
+def _differences(
+    study: Study, found: Mapping[str, Mapping[int, T]], compare: Callable[..., list[Difference]]
+) -> dict[tuple[Run, str | None], Difference]:
     """Compare every network with its baseline, once if several rows show it; by its run and the id of the baseline."""
     runs = {row.id: row.run for row in study.rows}
     families: dict[str, dict[Run, str]] = {}
@@ -154,11 +188,11 @@ def _differences(study: Study, found: Mapping[str, Mapping[int, Result]]) -> dic
     }
     compared: dict[tuple[Run, str | None], Difference] = {}
     for other, rows in families.items():
-        differences = accuracy_differences(
-            [tallies(found[name]) for name in rows.values()],
-            tallies(found[other]),
+        made = compare(
+            [found[name] for name in rows.values()],
+            found[other],
             alpha=alpha,
             share=counts[other] / sum(counts.values()) if counts[other] else 1.0,
         )
-        compared |= {(run, other): each for run, each in zip(rows, differences, strict=True)}
+        compared |= {(run, other): each for run, each in zip(rows, made, strict=True)}
     return compared

@@ -54,7 +54,7 @@ def _row(study: Study, line: Line) -> dict[str, Any]:
         "design": row.run.design,
         "params": line.params,
         "macs": line.macs,
-        "n": len(line.results),
+        "n": line.n,
         "missing": list(line.missing),
         "seconds": _known(line.seconds),
         "metrics": {name: _numbers(asdict(value)) for name, value in line.values.items()},

@@ -28,7 +28,8 @@ def study_looks(study: Study) -> Mapping[str, Look]:
 def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
     """Draw what a study found: curves, differences with their intervals, and the trade-off.
 
-    More than eight designs are drawn in a small panel each, with all others in grey behind it.
+    Where only accuracies are known, the differences are drawn alone. More than eight designs are drawn in a small panel
+    each, with all others in grey behind it.
 
     Args:
         study: gives the title.
@@ -39,15 +40,23 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
         StorageError: if the disk refuses.
         UsageError: if matplotlib is not installed.
     """
-    networks = {line.row.run: line for line in reversed(lines) if line.results and not line.row.quoted}
+    networks = {line.row.run: line for line in reversed(lines) if line.n and not line.row.quoted}
     shown = [line for line in lines if networks.get(line.row.run) is line]  # rows of one network are one point
     look = study_looks(study)
     if not shown:
         return
-    if len(shown) <= AT_ONCE:
+    if not any(line.results for line in shown):
+        _differences_alone(study, shown, look, path)
+    elif len(shown) <= AT_ONCE:
         _few(study, shown, look, path)
     else:
         _many(study, shown, look, path)
+
+
+def _differences_alone(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: Path) -> None:
+    compared = [line for line in shown if line.difference is not None and line.difference.n]
+    with canvas(path, 7, 2.2 + 0.35 * len(compared), title=study.title, caption=_caption(study, shown)) as figure:
+        _forest(figure.subplots(), compared, look, margin=study.margin)
 
 
 def _few(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: Path) -> None:

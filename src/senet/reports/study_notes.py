@@ -24,7 +24,7 @@ def verdicts(study: Study, lines: Sequence[Line]) -> list[str]:
     """Return a sentence for every design: the verdict, and what the data allow; those that share a reason share one."""
     sentences: dict[str, list[str]] = {}
     for line in lines:
-        if line.results and line.difference is not None and line.verdict is not None:
+        if line.n and line.difference is not None and line.verdict is not None:
             sentences.setdefault(_verdict(study, line.difference, line.verdict), []).append(line.row.label)
     return [f"{', '.join(labels)}: {sentence}" for sentence, labels in sentences.items()]
 
@@ -48,7 +48,12 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     """Return what a reader of the table must know."""
     notes = _images(lines)
     notes += [f"careful: {caution}" for caution in cautions(study, lines)]
-    if len(study.seeds) > 1:
+    if not any(line.results for line in lines) and any(line.n for line in lines):
+        notes.append(
+            "accuracy: mean ± standard deviation over seeds, as the training function returned it; difference: in "
+            "points of accuracy, each seed against the baseline of the same seed"
+        )
+    elif len(study.seeds) > 1:
         notes.append(
             "top-1: mean ± standard deviation over seeds, last epoch; difference: in points of accuracy, each seed "
             "against the baseline of the same seed (same start of the shared layers, same order, same augmentation)"
@@ -70,7 +75,9 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
     if not found:
         return ""
     parts = ["95 % intervals hold the spread over seeds and the choice of the test images"]
-    if all(d.images is not None and d.images.paired for d in found):
+    if all(d.images is None for d in found):
+        parts = ["95 % intervals hold the spread over seeds alone: other test images would give other differences"]
+    elif all(d.images is not None and d.images.paired for d in found):
         parts.append(", paired image by image")
     else:
         parts.append(" (bounded from the counts, which is wide)")

@@ -9,9 +9,10 @@ from senet.experiments.study import Row, Study
 from senet.experiments.summary import MEASURED, Estimate, Line
 from senet.text import csv_table, markdown_table
 
-__all__ = ["SPARE", "cells", "columns", "csv_text", "markdown", "paper_difference"]
+__all__ = ["MISSING", "SPARE", "cells", "columns", "csv_text", "markdown", "paper_difference"]
 
 MISSING = "missing"
+"""Cell of a value that is not known."""
 SPARE = (
     "s/run",
     "paper [G]",
@@ -69,7 +70,7 @@ def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
         if printed(study):
             theirs = paper_difference(study, line.row)
             row.append("-" if theirs is None else f"{theirs:+.2f}")
-        n = f"{len(line.results)}" + (f" of {len(study.seeds)}" if line.missing else "")
+        n = f"{line.n}" + (f" of {len(study.seeds)}" if line.missing else "")
         seconds = f"{line.seconds:.0f}" if line.results else MISSING
         table.append([*row, n, seconds])
     return table
@@ -102,7 +103,7 @@ def csv_text(study: Study, lines: Sequence[Line]) -> str:
     rows = []
     for line in lines:
         row, paper = line.row, dict(line.row.paper)
-        cells: list[object] = [row.id, row.label, row.run.design, line.params, line.macs, len(line.results)]
+        cells: list[object] = [row.id, row.label, row.run.design, line.params, line.macs, line.n]
         for name in MEASURED:
             cells += [line.values[name].mean, line.values[name].sd, paper.get(name)]
         cells += [paper.get(name) for name in METRICS if name not in MEASURED]

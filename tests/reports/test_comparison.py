@@ -1,0 +1,114 @@
+"""`senet.compare` with a training function of the user's own."""
+
+import json
+import random
+
+import pytest
+
+import senet
+from senet.errors import SpecError
+from senet.experiments.statistics import differences
+
+
+def train(design, seed: int) -> float:
+    """A stand-in for a trainer: a block gains a point, with an error that the seed makes."""
+    return 80 + seed + (1 + random.Random(f"{design} {seed}").gauss(0, 0.1) if design else 0)
+
+
+def test_a_training_function_gets_the_intervals_and_verdicts_of_its_numbers():
+    found = senet.compare(train, ["standard", "bump"], seeds=4)
+    assert [line.row.label for line in found.lines] == ["plain", "standard r=16", "bump r=16"]
+    values = [{s: train(d, s) for s in range(4)} for d in found_designs(found)]
+    for line, expected in zip(found.lines[1:], differences(values[1:], values[0]), strict=True):
+        assert line.difference == expected
+        assert line.verdict is not None
+        assert line.verdict.word == "pays off"
+
+
+def found_designs(found: senet.Comparison):
+    return [row.run.se for row in found.study.rows]
+
+
+def test_every_design_is_trained_with_every_seed_seed_by_seed():
+    calls = []
+
+    def record(design, seed: int) -> float:
+        calls.append((len(design), seed))
+        return 50.0 + seed
+
+    senet.compare(record, [senet.SESpec(reduction=8)], seeds=[7, 3])
+    assert calls == [(0, 7), (1, 7), (0, 3), (1, 3)]
+
+
+def test_a_mapping_compares_what_the_function_takes_under_its_names():
+    found = senet.compare(
+        lambda build, seed: build(seed), {"old": lambda s: 50 + s, "new": lambda s: 45 + 1.1 * s}, baseline="old"
+    )
+    new = found.as_dict()["rows"][1]
+    assert (new["id"], new["versus"], new["verdict"]["word"]) == ("new", "old", "does not pay off")
+    assert new["difference"]["mean"] == pytest.approx(-4.8)
+
+
+def test_text_table_and_answer_state_that_only_seeds_are_in_the_intervals(tmp_path):
+    found = senet.compare(train, ["standard"], seeds=3)
+    head = found.table().splitlines()
+    assert "params" not in found.table()
+    assert "missing" not in str(found)
+    assert "accuracy" in "".join(head[:2])
+    assert "the spread over seeds alone" in str(found)
+    assert "pays off" in str(found)
+    values = json.loads(json.dumps(found.as_dict()))
+    assert values["rows"][1]["n"] == 3
+    assert values["rows"][1]["params"] is None
+    assert not values["half_done"]
+    pytest.importorskip("matplotlib")
+    found.figure(tmp_path / "figure.svg")
+    assert (tmp_path / "figure.svg").read_text().count("pays off") == 1
+
+
+@pytest.mark.parametrize("gain", [0.3, 0.1, 0.7])
+def test_differences_that_are_equal_but_for_rounding_have_no_interval(gain):
+    found = senet.compare(lambda design, seed: 50 + 0.1 * seed + gain * len(design), ["standard"], seeds=5)
+    assert str(found.lines[1].verdict) == "undecided: equal differences show no spread; more seeds may"
+    assert "< 0.001" not in found.table()
+
+
+def test_two_seeds_give_no_verdict():
+    found = senet.compare(train, ["standard"], seeds=2)
+    assert not found.lines[1].verdict.decided
+    assert "two seeds" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("designs", "changes", "said"),
+    [
+        ([], {}, "designs = "),
+        (None, {}, "designs = "),
+        (["plain"], {}, "with itself"),
+        (["stanard"], {}, "Did you mean 'standard'"),
+        ({"old": 1}, {}, "baseline = 'plain'"),
+        (["standard"], {"seeds": 0}, "seeds of a comparison = 0"),
+        (["standard"], {"seeds": 2.5}, "seeds of a comparison = 2.5"),
+        (["standard"], {"seeds": [1, 1]}, "each once"),
+        (["standard"], {"margin": -1}, "margin = -1"),
+        (["standard"], {"baseline": "nope"}, "baseline = 'nope'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_the_first_training(designs, changes, said):
+    def fail(design, seed: int) -> float:
+        raise AssertionError("trained")
+
+    with pytest.raises(SpecError, match=said) as error:
+        senet.compare(fail, designs, **changes)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), -1, 101, "much"])
+def test_a_function_that_returns_no_percentage_is_refused(value):
+    with pytest.raises(SpecError, match=r"train\('plain', 0\) = .* is not a number from 0 to 100"):
+        senet.compare(lambda design, seed: value, ["standard"])
+
+
+def test_fractions_are_refused():
+    with pytest.raises(SpecError, match="in percent, not a fraction"):
+        senet.compare(lambda design, seed: 0.9, ["standard"])
