@@ -15,8 +15,8 @@ def reader(content: bytes) -> object:
     match content:
         case b"refused":
             raise DataError("one line.")
-        case b"lines":
-            raise DataError("two\nlines.")
+        case b"silence":
+            raise DataError("")  # one of several lines cannot be: an error joins them itself
         case b"bug":
             return {}["key"]
         case b"crash":
@@ -40,7 +40,7 @@ def test_values_and_errors_of_one_line_are_what_is_allowed():
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"lines", "not one printable line"),
+        (b"silence", "not one printable line"),
         (b"bug", "KeyError"),
         (b"crash", "SIGSEGV"),
         (b"hang", "still running"),
