@@ -2,8 +2,8 @@
 
 import pytest
 
-from senet.cli.run_settings import asked_values
 from senet.errors import DataError, SpecError, UsageError
+from senet.execution.asked_run import asked_values
 
 
 def name_of(words=None, **said):

@@ -2,11 +2,14 @@
 
 import json
 import random
+import sys
 
 import pytest
 
 import senet
-from senet.errors import SpecError
+from senet.cli import main
+from senet.errors import DataError, SpecError
+from senet.experiments.setup import Setup
 from senet.experiments.statistics import differences
 
 
@@ -84,6 +87,7 @@ def test_two_seeds_give_no_verdict():
     [
         ([], {}, "designs = "),
         (None, {}, "designs = "),
+        ({}, {}, "designs = "),
         (["plain"], {}, "with itself"),
         (["stanard"], {}, "Did you mean 'standard'"),
         ({"old": 1}, {}, "baseline = 'plain'"),
@@ -112,3 +116,52 @@ def test_a_function_that_returns_no_percentage_is_refused(value):
 def test_fractions_are_refused():
     with pytest.raises(SpecError, match="in percent, not a fraction"):
         senet.compare(lambda design, seed: 0.9, ["standard"])
+
+
+def test_a_recipe_is_a_name_or_a_mapping():
+    with pytest.raises(SpecError, match="recipe = 3"):
+        senet.compare("resnet8", "digits", ["standard"], recipe=3)
+
+
+@pytest.mark.slow
+def test_a_named_network_gives_the_rows_of_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = {"train_size": 40, "test_size": 20}
+    found = senet.compare("resnet8", {"name": "digits", **small}, ["standard"], seeds=1, recipe={"epochs": 1})
+    words = ["compare", "--model", "resnet8", "--se", "standard", "--seeds", "1", "--epochs", "1", "--json"]
+    monkeypatch.setattr(sys, "argv", ["senet", *words, *(f"data.{name}={value}" for name, value in small.items())])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    answer = json.loads(capsys.readouterr().out)
+    assert {name: answer[name] for name in found.as_dict()} == json.loads(json.dumps(found.as_dict()))
+    assert len(list((tmp_path / "runs").glob("*/result.json"))) == 2
+    assert "params" in found.table()
+
+
+def test_a_named_network_is_trained_in_the_folder_of_runs(tmp_path):
+    data = {"name": "digits", "train_size": 20, "test_size": 10}
+    setup = Setup(fused=False, threads=1)
+    words = {"seeds": [4], "recipe": {"epochs": 1}, "runs": tmp_path, "setup": setup}
+    found = senet.compare("resnet8", data, ["standard"], **words)
+    assert [(line.row.id, line.n, line.params) for line in found.lines] == [("plain", 1, 75002), ("standard", 1, 75793)]
+    assert {json.loads(path.read_text())["run"]["seed"] for path in tmp_path.glob("*/result.json")} == {4}
+    assert senet.compare("resnet8", data, ["standard"], **words).as_dict() == found.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "said"),
+    [
+        (("resnet8", ["standard"]), SpecError, "a training function and designs"),
+        ((3, "digits", ["standard"]), SpecError, "a training function and designs"),
+        (("resnet8", "digits", 3), SpecError, "not a list of designs"),
+        (("resnet9", "digits", ["standard"]), SpecError, "resnet8"),
+        (("resnet8", "nowhere", ["standard"]), DataError, "nowhere"),
+        (("resnet8", 3, ["standard"]), SpecError, "data = 3"),
+    ],
+)
+def test_a_wrong_network_or_data_set_is_refused(words, error, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=said):
+        senet.compare(*words)
+    assert not list(tmp_path.glob("runs/*"))

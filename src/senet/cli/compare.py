@@ -29,12 +29,12 @@ from senet.cli.options import (
     Words,
 )
 from senet.cli.printing import warn_without_figures
-from senet.cli.run_settings import asked_values, check_models, defaults, made_run
 from senet.cli.seeds import PlannedSeeds
 from senet.cli.settings_words import StudySettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
 from senet.errors import UsageError
+from senet.execution.asked_run import asked_values, check_models, defaults, made_run
 from senet.text import file_name
 
 __all__ = ["compare"]

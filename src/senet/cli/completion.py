@@ -12,7 +12,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 def complete_data(incomplete: str) -> list[str]:
     """Return the data sets that start with the typed text."""
-    from senet.cli.run_settings import DEFAULTS
+    from senet.execution.asked_run import DEFAULTS
 
     return [name for name in DEFAULTS if name.startswith(incomplete)]
 

@@ -24,9 +24,9 @@ from senet.cli.options import (
     Weights,
 )
 from senet.cli.printing import print_json
-from senet.cli.run_settings import asked_values
 from senet.cli.settings_words import ImageSettings
 from senet.errors import UsageError
+from senet.execution.asked_run import asked_values
 from senet.text import one_line
 
 __all__ = ["evaluate"]

@@ -25,9 +25,9 @@ from senet.cli.options import (
     Words,
 )
 from senet.cli.printing import print_json, warn_without_figures
-from senet.cli.run_settings import asked_values
 from senet.cli.settings_words import FoldSettings
 from senet.errors import UsageError
+from senet.execution.asked_run import asked_values
 from senet.text import command_line
 
 __all__ = ["fold"]

@@ -7,11 +7,12 @@ from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import DataDir, Device, Gpus, Jobs, Json, Output, Quick, Runs, Study, Words
 from senet.cli.printing import warn_without_figures
-from senet.cli.run_settings import asked_study, check_models, report_folder
+from senet.cli.run_settings import asked_study, report_folder
 from senet.cli.seeds import PlannedSeeds
 from senet.cli.settings_words import StudySettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
+from senet.execution.asked_run import check_models
 
 __all__ = ["run"]
 

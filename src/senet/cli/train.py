@@ -27,9 +27,9 @@ from senet.cli.options import (
     Start,
 )
 from senet.cli.printing import print_json
-from senet.cli.run_settings import asked_values, made_run
 from senet.cli.settings_words import TrainSettings
 from senet.cli.train_runs import train_one
+from senet.execution.asked_run import asked_values, made_run
 from senet.text import counted, one_line
 
 if TYPE_CHECKING:

@@ -1,0 +1,143 @@
+"""The values of a run as a command or a caller words them: options over a file, words over options, then defaults."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from senet.errors import SenetError, UsageError
+
+if TYPE_CHECKING:
+    from senet.experiments.run import Run
+    from senet.experiments.study import Study
+
+__all__ = ["DEFAULTS", "asked_values", "check_models", "defaults", "made_run"]
+
+DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
+    "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
+    "cifar10": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "cifar100": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "svhn": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
+    "folder": ("resnet18", "photos", ("standard",)),
+}
+
+
+def defaults(data: object) -> tuple[str, str, tuple[str, ...]]:
+    """Return the default network, recipe and designs of a data set; unknown names are refused when they are decoded."""
+    return DEFAULTS.get(data, DEFAULTS["cifar10"]) if isinstance(data, str) else DEFAULTS["cifar10"]
+
+
+def asked_values(
+    words: list[str] | None,
+    *,
+    data: str | None,
+    data_dir: Path | None = None,
+    model: str | None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    recipe: str | None = None,
+    se: str | None = None,
+    weights: str | None = None,
+    pretrained: bool = False,
+    base: Any = None,
+) -> dict[str, Any]:
+    """Put options and words over a base; the rest comes from the defaults of the data set.
+
+    Args:
+        words: `NAME=VALUE`, which win over options and base.
+        data: name of the data set; here and below None leaves the value of the base.
+        data_dir: folder of the data set; its contents tell which set it is if nothing else does. None for the digits.
+        model: name of the network.
+        epochs: passes over the training images.
+        batch_size: images of one step.
+        lr: learning rate before the schedule.
+        recipe: name of a recipe.
+        se: a design.
+        weights: weights to start from.
+        pretrained: start from the weights that a library has for its network.
+        base: values of a file, not yet checked.
+
+    Returns:
+        The argument of `decoding.run`.
+
+    Raises:
+        UsageError: if `se.NAME=VALUE` would change several designs, or weights are given twice.
+        SpecError: if a word is not an assignment.
+    """
+    from senet import settings
+    from senet.experiments import decoding
+
+    asked = decoding.tables(base or {}, place="")
+    changes = decoding.tables(decoding.assign(words or []), place="")
+    asked["data"] = _asked_data(
+        {**asked.get("data", {}), **({} if data is None else {"name": data})}, changes, data_dir
+    )
+    network, preset, _ = defaults(asked["data"]["name"])
+    if model is not None or "model" not in asked:
+        asked["model"] = model or network
+    if pretrained:
+        if weights is not None:
+            raise UsageError(f"--pretrained and --weights {weights} contradict each other; leave one out.")
+        weights = "pretrained"
+    if weights is not None:
+        asked["weights"] = weights
+    if recipe is None and "recipe" not in asked and (asked.get("weights") or changes.get("weights")):
+        asked["recipe"] = {"preset": "finetune", **_of_images(preset)}
+    if recipe is not None or "recipe" not in asked:
+        asked["recipe"] = {"preset": recipe or preset}
+    flags = {"epochs": epochs, "batch_size": batch_size, "optim": None if lr is None else {"lr": lr}}
+    asked["recipe"] = settings.merge(asked["recipe"], {k: v for k, v in flags.items() if v is not None})
+    if se is not None:
+        asked["se"] = se
+    if isinstance(changes.get("se"), dict):  # `se.reduction=8` changes the design, or makes one
+        old = decoding.se_designs(asked.pop("se", "standard"))
+        if len(old) != 1:
+            raise UsageError("se.NAME=VALUE changes one design, and there are several; write them out with --se.")
+        changes["se"] = settings.merge(asdict(old[0]), changes["se"])
+    return settings.merge(asked, changes)
+
+
+def _of_images(preset: str) -> dict[str, Any]:
+    """Return the fields of a data set's recipe that depend on its images, not on where the network starts."""
+    from senet.experiments.recipe import RECIPES
+
+    return {"augment": asdict(RECIPES[preset].augment), "channels_last": RECIPES[preset].channels_last}
+
+
+def made_run(asked: dict[str, Any]) -> "Run":
+    """Decode a run and fill in what its network and its weights define, see `senet.networks.stated.stated`."""
+    from senet.experiments import decoding
+    from senet.networks.stated import stated
+
+    return stated(decoding.run(asked), said=asked.get("data", {}).keys())
+
+
+def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path | None) -> dict[str, Any]:
+    """Name the data set: as given, else by the contents of the folder, else the digits; identify a folder of images."""
+    words = changes.get("data", {})
+    named = words.get("name", said.get("name")) if isinstance(words, Mapping) else None
+    if data_dir is None:
+        return {**said, "name": named or "digits"}
+    from senet.data.dataset_detection import identity, recognise
+
+    if named == "digits":
+        raise UsageError(f"--data-dir {data_dir}: the digits need no folder; leave out --data-dir or digits.")
+    name = named or recognise(data_dir)
+    known = {"folder": identity(data_dir)} if name == "folder" and data_dir.is_dir() else {}
+    return {**known, **said, "name": name}
+
+
+def check_models(study: "Study") -> None:
+    """Build every network of a study without weights, and read those that it starts from, before the first step."""
+    from senet.networks.outline import outline_of
+    from senet.networks.starting_weights import ensure_alike, read_start
+
+    for run in dict.fromkeys(replace(row.run, se=()) for row in study.rows if row.run.weights):
+        ensure_alike(read_start(run.weights), outline_of(run), source=run.weights, where=run.model)
+    for row in study.rows:
+        try:
+            outline_of(row.run)
+        except SenetError as error:
+            error.add_note(f"in row {row.id!r} of {study.name}")
+            raise
