@@ -286,3 +286,11 @@ def test_weights_of_a_library_that_cannot_be_fetched_are_one_line(
     ) as caught:
         read_start(name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_whose_units_all_have_blocks_takes_no_design() -> None:
+    from senet import SESpec, SpecError, create_model
+    from senet.networks.insert_design import insert_design
+
+    with pytest.raises(SpecError, match="start from a network without blocks"):
+        insert_design(create_model("resnet8", se=SESpec()), (SESpec(reduction=8),))

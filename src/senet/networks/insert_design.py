@@ -35,7 +35,7 @@ def insert_design(
         The names of the blocks.
 
     Raises:
-        SpecError: if two specs share a place, or one does not fit the network.
+        SpecError: if two specs share a place, one does not fit the network, or none of its units gets a block.
     """
     for one, other in combinations(specs, 2):
         if one.slot == other.slot and (not one.stages or not other.stages or set(one.stages) & set(other.stages)):
@@ -54,4 +54,6 @@ def insert_design(
         where = free if number else list(at) or "auto"
         done = insert(model, spec, at=where, preserve=preserve, allow_existing=number > 0, shape=shape)
         names += [block.name for block in done]
+    if specs and not names:  # else a comparison would hold the network against itself
+        raise SpecError("no unit takes a block, or all have one already; start from a network without blocks.")
     return tuple(names)
