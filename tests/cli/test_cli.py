@@ -67,6 +67,18 @@ def test_a_second_compare_reads_what_the_first_trained(call) -> None:  # type: i
     assert (gated["difference"]["n"], gated["difference"]["low"]) == (1, None)
 
 
+@pytest.mark.slow  # six trainings, a minute of CPU
+def test_blocks_pay_off_on_the_control(call) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = call(
+        "compare", "--data", "control", "--se", "standard", "--seeds", "3", "--json", "--device", "cpu"
+    )
+    assert code == 0, err
+    plain, gated = json.loads(out)["rows"]
+    assert gated["verdict"]["word"] == "pays off"
+    assert gated["difference"]["low"] > 10
+    assert plain["metrics"]["accuracy"]["mean"] < 100 * 13 / 16  # more than a sum over cue and patterns can reach
+
+
 def test_another_comparison_goes_beside_the_report_that_is_there(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     words = ("compare", "--se", "standard", *TINY)
     assert call(*words, "--seeds", "1")[0] == 0

@@ -28,10 +28,11 @@ def test_what_is_said_wins_over_what_the_folder_holds_and_without_both_it_is_the
     assert name_of(data_dir=tmp_path, base={"data": {"name": "cifar10"}}) == "cifar10"
 
 
-@pytest.mark.parametrize("said", [{"data": "digits"}, {"words": ["data.name=digits"]}, {"base": {"data": "digits"}}])
-def test_a_folder_beside_the_digits_is_refused(tmp_path, said):
-    with pytest.raises(UsageError, match="the digits need no folder"):
-        name_of(data_dir=tmp_path, **said)
+@pytest.mark.parametrize("name", ["digits", "control"])
+def test_a_folder_beside_an_embedded_data_set_is_refused(tmp_path, name):
+    for said in ({"data": name}, {"words": [f"data.name={name}"]}, {"base": {"data": name}}):
+        with pytest.raises(UsageError, match=f"{name} needs no folder"):
+            name_of(data_dir=tmp_path, **said)
 
 
 def test_a_folder_that_holds_nothing_known_is_refused(tmp_path):

@@ -23,7 +23,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model", "-m", metavar="NAME", rich_help_panel=NETWORK, autocompletion=complete_model,
-        help=f"{NETWORKS} Default: resnet8 for digits, resnet18 for folders of images, else resnet20.",
+        help=f"{NETWORKS} Default: resnet8 for digits and control, resnet18 for folders of images, else resnet20.",
     ),
 ]  # fmt: skip
 Start = Annotated[
@@ -84,7 +84,7 @@ DataChoice = Annotated[
     str | None,
     typer.Option(
         "--data", metavar="NAME", rich_help_panel=DATA, autocompletion=complete_data,
-        help="digits, cifar10, cifar100, svhn, or folder. Default: what --data-dir holds, or digits without it.",
+        help="digits, control (made so that a gate helps), cifar10, cifar100, svhn, or folder. Default: what --data-dir holds, or digits without it.",
     ),
 ]  # fmt: skip
 DataDir = Annotated[
@@ -115,7 +115,7 @@ Preset = Annotated[
         "--recipe", metavar="NAME", rich_help_panel=TRAINING, autocompletion=complete_recipe,
         help="digits, sgd-cosine, photos, finetune, or that of a paper: variations-table1, variations-resnet18, "
         "senet-imagenet, senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper. Default: "
-        "finetune where weights are given, digits for digits, photos for folders of images, else sgd-cosine.",
+        "finetune where weights are given, digits for digits and control, photos for folders of images, else sgd-cosine.",
     ),
 ]  # fmt: skip
 Epochs = Annotated[

@@ -32,6 +32,7 @@ def report(
 ) -> None:
     """Print a study from the results that exist, beside the numbers of the paper; missing results are shown as such."""
     from senet.execution.store import Store
+    from senet.experiments.data_spec import EMBEDDED
 
     plan = repeats.plan()
     study = asked_study(study_file, words, quick=quick)
@@ -43,7 +44,7 @@ def report(
         return {**known, **{run: found for run in wanted if (found := store.get(run)) is not None}}, []
 
     study, results, _ = plan.carry_out(plan.applied(study), read, quiet=True)
-    folder_of_data = " --data-dir DIR" if any(run.data.name != "digits" for run in study.runs()) else ""
+    folder_of_data = " --data-dir DIR" if any(run.data.name not in EMBEDDED for run in study.runs()) else ""
     changed = [*(words or []), *["--quick"] * quick, *repeats.words()]
     made = command_line(["run", str(study_file), *changed]) + folder_of_data
     if results:

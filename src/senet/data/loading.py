@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from senet.data.cifar import read_cifar
+from senet.data.control import read_control
 from senet.data.dataset import Data, Loaded
 from senet.data.digits import read_digits
 from senet.data.file_split import Files
@@ -85,6 +86,8 @@ def _read(spec: DataSpec, root: Path | None, bad: UnreadableImages, *, download:
     match spec.name:
         case "digits":
             return read_digits(spec)
+        case "control":
+            return read_control(spec)
         case "cifar10" | "cifar100":
             return read_cifar(spec, root, bad=bad, download=download)
         case "svhn":

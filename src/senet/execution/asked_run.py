@@ -15,6 +15,7 @@ __all__ = ["DEFAULTS", "asked_values", "check_models", "defaults", "made_run"]
 
 DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
     "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
+    "control": ("resnet8", "digits", ("standard",)),
     "cifar10": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
     "cifar100": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
     "svhn": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
@@ -47,7 +48,8 @@ def asked_values(
     Args:
         words: `NAME=VALUE`, which win over options and base.
         data: name of the data set; here and below None leaves the value of the base.
-        data_dir: folder of the data set; its contents tell which set it is if nothing else does. None for the digits.
+        data_dir: folder of the data set; its contents tell which set it is if nothing else does. None if
+            it is embedded.
         model: name of the network.
         epochs: passes over the training images.
         batch_size: images of one step.
@@ -120,9 +122,10 @@ def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path
     if data_dir is None:
         return {**said, "name": named or "digits"}
     from senet.data.dataset_detection import identity, recognise
+    from senet.experiments.data_spec import EMBEDDED
 
-    if named == "digits":
-        raise UsageError(f"--data-dir {data_dir}: the digits need no folder; leave out --data-dir or digits.")
+    if named in EMBEDDED:
+        raise UsageError(f"--data-dir {data_dir}: {named} needs no folder; leave out --data-dir or {named}.")
     name = named or recognise(data_dir)
     known = {"folder": identity(data_dir)} if name == "folder" and data_dir.is_dir() else {}
     return {**known, **said, "name": name}

@@ -8,6 +8,7 @@ from senet.errors import SpecError, unknown
 
 __all__ = [
     "DATASETS",
+    "EMBEDDED",
     "INTERPOLATIONS",
     "NORMALIZATIONS",
     "PADDINGS",
@@ -17,7 +18,9 @@ __all__ = [
     "DataSpec",
 ]
 
-DATASETS = ("digits", "cifar10", "cifar100", "svhn", "folder")
+DATASETS = ("digits", "control", "cifar10", "cifar100", "svhn", "folder")
+EMBEDDED = ("digits", "control")
+"""Data sets that need no folder and no download."""
 NORMALIZATIONS = ("standard", "unit", "kth")
 PADDINGS = ("zero", "reflect")
 INTERPOLATIONS = ("bilinear", "bicubic")

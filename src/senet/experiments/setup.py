@@ -12,7 +12,7 @@ class Setup:
     """Options of the execution of runs; they do not change the meaning of a run.
 
     Attributes:
-        data_dir: folder of the data sets; None for the embedded digits.
+        data_dir: folder of the data sets; None for embedded ones.
         device: `cpu`, `cuda`, `cuda:1`.
         jobs: number of runs at a time, each in its own process if more than one.
         threads: threads of one operator in each run; 0 uses `OMP_NUM_THREADS`, or divides the cores among the jobs.

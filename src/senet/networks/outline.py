@@ -16,8 +16,8 @@ from senet.spec import SESpec
 
 __all__ = ["devices", "outline", "outline_of"]
 
-IMAGES = {"digits": (1, 8), "cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32)}
-"""Channels and sides [pixels] of the images of a data set."""
+IMAGES = {"digits": (1, 8), "control": (3, 16), "cifar10": (3, 32), "cifar100": (3, 32), "svhn": (3, 32)}
+"""Channels and sides [pixels] of the images of a data set; those of `control` are 8x32, as many pixels as 16x16."""
 
 
 def devices(model: str) -> tuple[str, ...]:

@@ -13,14 +13,15 @@ __all__ = ["CLASSES", "IMAGES", "counted", "work"]
 
 IMAGES = {
     "digits": (1_297, 500),
+    "control": (1_024, 512),
     "cifar10": (50_000, 10_000),
     "cifar100": (50_000, 10_000),
     "svhn": (73_257, 26_032),
     "folder": (1_281_167, 50_000),
 }
 """Training and test images of a data set; a folder stands for ImageNet, as in the papers' studies."""
-CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "svhn": 10, "folder": 1000}
-SIDES = {"digits": 8, "cifar10": 32, "cifar100": 32, "svhn": 32, "folder": 224}
+CLASSES = {"digits": 10, "control": 4, "cifar10": 10, "cifar100": 100, "svhn": 10, "folder": 1000}
+SIDES = {"digits": 8, "control": 16, "cifar10": 32, "cifar100": 32, "svhn": 32, "folder": 224}  # control: 8x32
 BACKWARD = 3
 """A training step costs the forward pass and about two more for the two gradients."""
 
