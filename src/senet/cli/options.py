@@ -84,7 +84,8 @@ DataChoice = Annotated[
     str | None,
     typer.Option(
         "--data", metavar="NAME", rich_help_panel=DATA, autocompletion=complete_data,
-        help="digits, control (made so that a gate helps), cifar10, cifar100, svhn, or folder. Default: what --data-dir holds, or digits without it.",
+        help="digits, control (made so that a gate helps), cifar10, cifar100, svhn, or folder. "
+        "Default: what --data-dir holds, or digits without it.",
     ),
 ]  # fmt: skip
 DataDir = Annotated[
@@ -115,7 +116,8 @@ Preset = Annotated[
         "--recipe", metavar="NAME", rich_help_panel=TRAINING, autocompletion=complete_recipe,
         help="digits, sgd-cosine, photos, finetune, or that of a paper: variations-table1, variations-resnet18, "
         "senet-imagenet, senet-mobile, senet-ablation, preact, wrn, shake-cutout, kth-authors, kth-paper. Default: "
-        "finetune where weights are given, digits for digits and control, photos for folders of images, else sgd-cosine.",
+        "finetune where weights are given, digits for digits and control, photos for folders of "
+        "images, else sgd-cosine.",
     ),
 ]  # fmt: skip
 Epochs = Annotated[

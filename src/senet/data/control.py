@@ -5,10 +5,10 @@ two stripe patterns at once, one in red and one in green, each in one of four di
 the red pattern where the cue is blue, else that of the green one; noise covers the whole image.
 
 A network with a receptive field of less than 26 columns, such as resnet8 with 25, sees cue and patterns at no position
-at once. After global average pooling its outputs are then a sum, `f(cue) + g(red, green)`, and no such sum is right for
-more than 13 of 16 images: where red and green differ, the step of f from one cue to the other prefers one of the two
-directions, so that only one of the two orders can be right for both cues. A channel gate multiplies instead: its squeeze
-sees the cue, and its weights turn the channels of red or green off everywhere.
+at once. After global average pooling its outputs are then a sum, `f(cue) + g(red, green)`, and no such sum is right
+for more than 13 of 16 combinations: where red and green differ, the step of f from one cue to the other prefers one of
+the two directions, so that only one of the two orders can be right for both cues. A channel gate multiplies instead:
+its squeeze sees the cue, and its weights turn the channels of red or green off everywhere.
 """
 
 from itertools import product
@@ -45,7 +45,8 @@ def factors() -> Int64[Tensor, "512 5"]:
 def read_control(spec: DataSpec) -> Data:
     """Draw the positive control; every call gives the same 1,024 training and 512 test images.
 
-    It is made so that a channel gate helps. It shows that a comparison can find an effect, and nothing about photographs.
+    It is made so that a channel gate helps. It shows that a comparison can find an effect, and nothing about other
+    images.
 
     Args:
         spec: the requested data set.
