@@ -169,12 +169,14 @@ def _of_function(
 ) -> Comparison:
     if isinstance(designs, Mapping):
         passed = dict(designs)
+        if len(passed) < 2 or not all(isinstance(name, str) and name for name in passed):
+            raise SpecError(
+                f"designs = {shown(list(passed))} cannot be compared; pass at least two names, one the baseline."
+            )
         rows = [Row(id=name, label=name, run=Run(model=name)) for name in passed]
     else:
         passed = _named(designs, baseline)
         rows = [Row(id=name, label=design_name(specs), run=Run(model="", se=specs)) for name, specs in passed.items()]
-    if not rows:
-        raise SpecError("designs = {} is empty; pass a list of designs, or a mapping with the baseline in it.")
     study = _study(rows, seeds, margin, baseline, title=", ".join(name for name in passed if name != baseline))
     accuracies: dict[str, dict[int, float]] = {name: {} for name in passed}
     for seed in study.seeds:
