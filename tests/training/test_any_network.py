@@ -294,3 +294,13 @@ def test_a_network_whose_units_all_have_blocks_takes_no_design() -> None:
 
     with pytest.raises(SpecError, match="start from a network without blocks"):
         insert_design(create_model("resnet8", se=SESpec()), (SESpec(reduction=8),))
+
+
+def test_a_network_with_blocks_of_its_own_says_that_plain_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "mixed.py").write_text(
+        "import senet\nfrom torch import nn\ndef net(num_classes, in_chans):\n"
+        "    return nn.Sequential(nn.Conv2d(in_chans, 8, 3), senet.SqueezeExcite(8, reduction=2),\n"
+        "        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))\n"
+    )
+    notes = initial(stated(Run(model=f"{tmp_path / 'mixed.py'}:net", data=DIGITS)), DATA).notes
+    assert "it has a squeeze-and-excitation block of its own, which every design keeps, `plain` too" in notes

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from senet.experiments.agreement import LEAST_SEEDS, Agreement, agreement
 from senet.experiments.cautions import cautions
 from senet.experiments.metrics import METRICS
+from senet.experiments.result import NETWORK_NOTE
 from senet.experiments.statistics import Difference
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
@@ -47,6 +48,8 @@ def _verdict(study: Study, found: Difference, verdict: Verdict) -> str:
 def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     """Return what a reader of the table must know."""
     notes = _images(lines)
+    about = {note for line in lines for result in line.results.values() for note in result.notes}
+    notes += sorted(note for note in about if note.startswith(NETWORK_NOTE))
     notes += [f"careful: {caution}" for caution in cautions(study, lines)]
     if not any(line.results for line in lines) and any(line.n for line in lines):
         notes.append(

@@ -166,13 +166,9 @@ def _made(study: Study, results: Sequence[Result], command: str) -> list[str]:
         f"Seeds: {', '.join(map(str, study.seeds))}{_how_many(study)}",
     ]
     made += [f"Made on {as_markdown(place)}" for place in sorted({_place(result) for result in results})]
-    made += sorted({as_markdown(_note(result, note)) for result in results for note in result.notes})
+    of_data = {(result.data, note) for result in results for note in result.notes if not note.startswith(NETWORK_NOTE)}
+    made += sorted(as_markdown(f"Data {data}: {note}") for data, note in of_data)
     return made
-
-
-def _note(result: Result, note: str) -> str:
-    """Return a note with what it is about."""
-    return note[:1].upper() + note[1:] if note.startswith(NETWORK_NOTE) else f"Data {result.data}: {note}"
 
 
 def _start(run: Run) -> list[str]:

@@ -22,6 +22,7 @@ from senet.networks.starting_weights import fit, load_fitted, read_start
 from senet.networks.stated import ensure_unchanged
 from senet.nn import SqueezeExcite
 from senet.spec import SESpec
+from senet.surgery import find
 from senet.surgery.insertion.plan import with_unit_gate
 from senet.weights.config import Config, Preprocessing
 from senet.weights.prefix import without_prefix
@@ -129,6 +130,9 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
     )
     trained = bool(run.weights) or found.library == "folder"
     fresh, notes = made.fresh, made.notes
+    if own := len(find(made.model)):
+        blocks = "a squeeze-and-excitation block" if own == 1 else f"{own} squeeze-and-excitation blocks"
+        notes += (f"it has {blocks} of its own, which every design keeps, `plain` too",)
     if run.se:
         torch.manual_seed(mix(run.seed, "blocks"))
         before = {name for name, _ in made.model.named_parameters()}
