@@ -136,7 +136,7 @@ def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
 
 
 def _way_out(run: Run, data: Data, *, failed: bool) -> str:
-    small = "choose a network for small images, e.g. resnet8, resnet20 or cnn3"
+    small = "choose a network for small images, e.g. resnet8 or resnet20"
     channels, height, _ = data.shape
     for side in SIDES if failed or data.spec.name == "folder" else ():
         shape = (channels, side, side)
