@@ -1,4 +1,4 @@
-"""Work on networks that exist already, ours or foreign ones."""
+"""Find, insert, remove and fold blocks in existing networks, those of senet and those of other libraries."""
 
 from senet.surgery.finding.find import Found, find
 from senet.surgery.folding.constants import ChannelScale

@@ -1,4 +1,4 @@
-"""Which units get a block: all of them, or those that the user names."""
+"""Choose the units that get a block: all of them, or those that the user names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -14,14 +14,20 @@ from senet.surgery.insertion.places import Place, Placer
 __all__ = ["At", "Choice", "choose"]
 
 At = str | Callable[[str, nn.Module], bool] | Sequence[str]
-"""Which units: `auto`, a pattern of names, several, or a function of name and module."""
+"""A choice of units: `auto`, a pattern of names, several patterns, or a function of name and module."""
 
 Choice = tuple[str, Unit | None, Place | str]
 """A name, its unit (None for a module that is named itself), and its place or the reason why there is none."""
 
 
 def choose(units: list[Unit], placer: Placer, spec: SESpec, at: At) -> list[Choice]:
-    """Give the chosen units and modules, each with its place or the reason why it has none.
+    """Return the chosen units and modules, each with its place or the reason why it has none.
+
+    Args:
+        units: units of the network.
+        placer: finds the places of blocks.
+        spec: the design; its slot decides the place in a unit.
+        at: the choice, see `At`.
 
     Raises:
         SpecError: if a choice matches nothing, or nothing that can take a block.

@@ -1,4 +1,4 @@
-"""An insertion as text: a drawing of the stages, a table of the blocks, what they add, what was left out."""
+"""Format an insertion as text: a drawing of the stages, a table of the blocks, totals, skipped units."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,12 +16,12 @@ SPARE = ("slot", "map", "stage", "MAC")
 
 
 def insertion_text(done: "Insertion", *, title: str = "", network: tuple[int, int] | None = None) -> str:
-    """Write an insertion, planned or done, as wide as there is room.
+    """Return the text of an insertion, planned or done, wrapped to the width of the terminal.
 
     Args:
-        done: what is written.
-        title: of the network.
-        network: parameters and multiply-adds without the blocks; None leaves the percentages out.
+        done: the insertion.
+        title: name of the network.
+        network: parameters [1] and multiply-adds [MAC] without the blocks; None omits the percentages.
     """
     size = "x".join(map(str, done.shape[2:]))
     number = f"{len(done)} block{'' if len(done) == 1 else 's'}"
@@ -42,7 +42,7 @@ def insertion_text(done: "Insertion", *, title: str = "", network: tuple[int, in
 
 
 def _drawing(done: "Insertion") -> Iterator[str]:
-    """Draw one line a stage, one mark a block: the network from its input (top) to its output."""
+    """Yield one line for each stage, with one mark for each block, from the input of the network to its output."""
     stages: dict[int, list[PlannedBlock]] = {}
     for block in done:
         stages.setdefault(block.stage, []).append(block)

@@ -1,6 +1,6 @@
-"""What an inserted block adds to its host: a child, a hook that applies it, a hook that loads old checkpoints.
+"""Attach a block to its host: a child module, a hook that applies it, a hook that loads older checkpoints.
 
-All of it is functions of this module and plain values, so that a network copies, pickles and exports as before.
+Hooks are functions of this module with plain values, so that the network can be copied, pickled and exported as before.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ __all__ = ["attach", "attached", "detach", "free_name", "hang", "insertions"]
 
 
 def gate_output(module: nn.Module, args: object, output: Tensor, *, child: str, last: bool) -> Tensor:
-    """Scale what a module gives out."""
+    """Scale the output of a module (a forward hook)."""
     return _scale(module, output, child, last=last)
 
 
 def gate_input(module: nn.Module, args: tuple[Tensor, ...], *, child: str, last: bool) -> tuple[Tensor, ...]:
-    """Scale what a module takes in."""
+    """Scale the first input of a module (a forward pre-hook)."""
     return (_scale(module, args[0], child, last=last), *args[1:])
 
 
@@ -38,10 +38,10 @@ def _scale(module: nn.Module, x: Tensor, child: str, *, last: bool) -> Tensor:
 
 
 def keep_values(block: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Let a checkpoint from before the insertion load: a block it knows nothing of keeps its values.
+    """Load checkpoints from before the insertion: a block without any tensor in the checkpoint keeps its values.
 
-    A checkpoint that has some tensors of the block and lacks others is an error as usual, and so is one that lacks a
-    block on the meta device, which has no values to keep.
+    A checkpoint with only some of the block's tensors is an error as usual, and so is one without those of a block on
+    the meta device, which has no values to keep.
     """
     own = block.state_dict(prefix=prefix, keep_vars=True)
     if own.keys().isdisjoint(state_dict) and not any(value.is_meta for value in own.values()):
@@ -49,7 +49,7 @@ def keep_values(block: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_
 
 
 def free_name(host: nn.Module, side: str) -> str:
-    """Give the first name that is free for a block in a host: `se`, `se2`, ..., or `se_pre` at its input."""
+    """Return the first unused child name for a block in a host: `se`, `se2`, ..., or `se_pre` at its input."""
     stem = "se" if side == "output" else "se_pre"
     number, name = 1, stem
     while hasattr(host, name):
@@ -59,13 +59,13 @@ def free_name(host: nn.Module, side: str) -> str:
 
 
 def attach(host: nn.Module, child: str, block: nn.Module, *, side: str, last: bool) -> None:
-    """Hang a block on a module.
+    """Attach a block to a module.
 
     Args:
-        host: gets the block as a child and the hook.
+        host: the module that gets the block as a child, and the hook.
         child: name of the block in the host.
         block: the block.
-        side: gate the `output` of the host or its `input`.
+        side: whether the block gates the `output` of the host or its `input`.
         last: whether channels are the last axis of the map.
     """
     host.add_module(child, block)
@@ -74,7 +74,7 @@ def attach(host: nn.Module, child: str, block: nn.Module, *, side: str, last: bo
 
 
 def hang(host: nn.Module, child: str, *, side: str, last: bool) -> None:
-    """Let a module apply a block that is its child, see `attach`."""
+    """Register the hook with which a module applies a block that is already its child, see `attach`."""
     if side == "output":
         host.register_forward_hook(partial(gate_output, child=child, last=last))
     else:
@@ -82,7 +82,7 @@ def hang(host: nn.Module, child: str, *, side: str, last: bool) -> None:
 
 
 def attached(host: nn.Module) -> dict[str, int]:
-    """Return the names of the children of a module that `attach` hung there, with the key of the hook of each."""
+    """Return the names of the blocks that `attach` added to a module, each with the key of its hook."""
     return {
         hook.keywords["child"]: key
         for hooks in (host._forward_hooks, host._forward_pre_hooks)
@@ -92,12 +92,12 @@ def attached(host: nn.Module) -> dict[str, int]:
 
 
 def insertions(hooks: Mapping[int, Callable[..., Any]]) -> list[Callable[..., Any]]:
-    """Give those of a module's hooks that `attach` made."""
+    """Return those of a module's hooks that `attach` registered."""
     return [hook for hook in hooks.values() if isinstance(hook, partial) and hook.func in (gate_output, gate_input)]
 
 
 def detach(host: nn.Module, child: str) -> None:
-    """Take a block and its hook away."""
+    """Remove a block and its hook from a module."""
     key = attached(host)[child]
     for hooks in (host._forward_hooks, host._forward_pre_hooks):
         hooks.pop(key, None)  # keys are unique in the process

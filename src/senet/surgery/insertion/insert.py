@@ -1,4 +1,4 @@
-"""Put squeeze-and-excitation blocks into a network that exists, without changing what it computes."""
+"""Insert squeeze-and-excitation blocks into an existing network without changing its output."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from senet.surgery.insertion.watch import Hung, watch
 __all__ = ["insert"]
 
 
-@torch.inference_mode(False)  # tensors made in it could not be trained
+@torch.inference_mode(False)  # parameters created in inference mode cannot be trained
 @by_name
 def insert(
     model: nn.Module,
@@ -38,34 +38,35 @@ def insert(
     shape: Sequence[int] | None = None,
     optimizer: Optimizer | None = None,
 ) -> Insertion:
-    """Insert blocks into any convolutional network, in place: its output stays the same bit for bit.
+    """Insert blocks into a convolutional network, in place, with a bitwise identical output.
 
     Every residual branch gets a block at its end, before the addition; networks without residual units get one
-    after every unit that ends in a concatenation, or after every convolution. Names and weights of the host stay, so
-    its checkpoints load as before. A block is a child of the module it follows, applied by a forward hook.
+    after every unit that ends in a concatenation, or after every convolution. The network's own names and weights do
+    not change, so its checkpoints load as before. A block is a child of the module it follows, applied by a forward
+    hook.
 
     Args:
         model: any network that takes one tensor of images.
-        spec: the design, in words as on the command line too (`"standard:reduction=8"`); None stands for
-            `SESpec()`. Several ratios in `reduction` are those of the stages, or of the blocks of a stage in the
-            order in which they run.
-        at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), of module names where
+        spec: the design, as an `SESpec` or as a word of the command line (`"standard:reduction=8"`); None stands for
+            `SESpec()`. Several ratios in `reduction` apply to the stages, or to the blocks of a stage in the order
+            in which they run.
+        at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), or of module names where
             no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
-        slot: place in the unit; None stands for the one of the spec.
-        ratios: ratios of single units by patterns of their names, before those of the spec; the first match holds.
-        min_channels: maps with fewer channels get no block.
-        preserve: start as the identity: the last layer of the excitation is zero and the gate is one that is exactly
-            1 at 0 (sigmoid becomes 2 * sigmoid). False leaves the gate and torch's initial weights.
-        allow_existing: whether units with a block, ours or a foreign one, get one more.
-        shape: input to try, `(n, c, h, w)`; None tries what the network says of itself, then usual sizes.
-        optimizer: of the network; the new weights join the groups of the layers they follow.
+        slot: place in the unit; None uses the slot of the spec.
+        ratios: ratios of single units by patterns of their names, which override the spec; the first match applies.
+        min_channels: smallest number of channels of a map that gets a block.
+        preserve: whether blocks start as the identity: the last layer of the excitation is zero and the gate is
+            exactly 1 at 0 (sigmoid becomes 2 * sigmoid). False keeps the gate and torch's initial weights.
+        allow_existing: whether units that already have a block, of senet or another library, get another one.
+        shape: shape of the input to run, `(n, c, h, w)`; None tries the network's own metadata, then common sizes.
+        optimizer: optimizer of the network; the new weights join the parameter groups of the layers they follow.
 
     Returns:
-        The blocks with names, widths, map sizes and what they add; what was skipped, with reasons.
+        The blocks with names, widths, map sizes, parameters and multiply-adds; the skipped units, with reasons.
 
     Raises:
         SpecError: if the network has no units for blocks, or the design or the optimizer does not fit it; the
-            network is then as before.
+            network is then unchanged.
 
     Example:
         >>> model = create_model("resnet8")
@@ -110,7 +111,7 @@ def _put(model: nn.Module, planned: PlannedBlock, *, preserve: bool) -> None:
     host = model.get_submodule(planned.host)
     like = _nearest_weight(model, planned.host)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="reduction = ")  # one warning for all, in the end
+        warnings.filterwarnings("ignore", message="reduction = ")  # one warning for all blocks, at the end
         block = SqueezeExcite(
             planned.channels, planned.spec, dims=len(planned.resolution), device=like.device, dtype=like.dtype
         )
@@ -123,7 +124,7 @@ def _put(model: nn.Module, planned: PlannedBlock, *, preserve: bool) -> None:
 
 
 def _nearest_weight(model: nn.Module, name: str) -> torch.Tensor:
-    """Give a weight of the host, or of the nearest module around it: its type and its device."""
+    """Return a weight of the host, or of the nearest enclosing module, whose dtype and device a block takes."""
     while True:
         weights = (parameter for parameter in model.get_submodule(name).parameters() if parameter.is_floating_point())
         if (weight := next(weights, None)) is not None:
@@ -144,7 +145,7 @@ def _ensure_that_each_runs(model: nn.Module, planned: Insertion) -> None:
 
 
 def _warn_of_narrow(planned: Insertion) -> None:
-    """Warn of ratios that leave one hidden unit: where they are wider than the map, or in the whole network."""
+    """Warn of ratios that leave one hidden unit: in blocks with a ratio above their channels, or in every block."""
     narrow = [block for block in planned if block.spec.ratio(1) > block.channels]
     if not narrow and all(min(block.widths) == 1 and block.channels > block.spec.ratio(1) for block in planned):
         narrow = list(planned)

@@ -1,4 +1,4 @@
-"""What an inserted network says of its own insertion, as values that a file can hold, and the way back."""
+"""Describe the inserted blocks of a network as values that a file can hold, and attach blocks from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,18 @@ MOST_CHANNELS = 65_536
 
 @dataclass(frozen=True, kw_only=True)
 class Inserted:
-    """One block that hangs on a module.
+    """One block that is attached to a module.
 
     Attributes:
-        name: path of the block; the module that it hangs on is the path before the last dot.
-        side: whether it gates the `output` of the module or its `input`.
-        channels: of the map.
+        name: path of the block; the path before the last dot is that of its host.
+        side: whether it gates the `output` of the host or its `input`.
+        channels: channels of the map [1].
         channels_last: whether channels are the last axis of the map.
-        dims: spatial dimensions of the map.
-        spec: its design, with one ratio; None where `fold` left a constant for each channel in its place.
+        dims: spatial dimensions of the map: 1, 2 or 3.
+        spec: its design, with one ratio; None where `fold` replaced the block by one constant for each channel.
+
+    Raises:
+        SpecError: if the side, the channels or the dimensions are out of range.
     """
 
     name: str
@@ -51,20 +54,20 @@ class Inserted:
             )
 
     def block(self) -> nn.Module:
-        """Make what hangs there, with fresh weights."""
+        """Return a new block, or a new `ChannelScale` where there is no spec, with initial weights."""
         if self.spec is None:
             return ChannelScale(torch.ones(self.channels), dim=-1 if self.channels_last else 1)
         return SqueezeExcite(self.channels, self.spec, dims=self.dims)
 
 
 def inserted(model: nn.Module) -> tuple[Inserted, ...]:
-    """Describe the blocks that `insert` hung into a network, those that `fold` made constant included.
+    """Describe the blocks that `insert` attached to a network, including those that `fold` replaced by constants.
 
     Args:
-        model: the network; a block that was folded away altogether is not mentioned.
+        model: the network; blocks that were folded into other layers are left out.
 
     Raises:
-        SpecError: if a block was made by hand and cannot be written down.
+        SpecError: if a block was built by hand, so that no `SESpec` describes it.
     """
     found = []
     for path, module in model.named_modules():
@@ -77,15 +80,15 @@ def inserted(model: nn.Module) -> tuple[Inserted, ...]:
 
 
 def reinsert(model: nn.Module, records: Sequence[Inserted], tensors: Mapping[str, Tensor]) -> None:
-    """Hang blocks back where they were, by their names; nothing is planned again.
+    """Attach recorded blocks to a network again, by their names, without planning an insertion.
 
     Args:
         model: the network without them; changed in place.
-        records: what `inserted` said.
-        tensors: the weights that will be loaded; a block of other shapes is refused before it takes memory.
+        records: the result of `inserted`.
+        tensors: the weights that will be loaded; blocks of other shapes are refused before memory is allocated.
 
     Raises:
-        CheckpointError: if a place does not exist or is taken, or a block has not the shapes of the weights.
+        CheckpointError: if a host does not exist, a name is taken, or the shapes of a block differ from the weights.
     """
     for record in records:
         path, _, child = record.name.rpartition(".")

@@ -1,4 +1,4 @@
-"""Blocks count from 1 in every stage, in the order of a forward pass: which of several ratios of a stage holds."""
+"""Number the blocks of each stage from 1 in the order of a forward pass, to choose among the ratios of a stage."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,20 +14,22 @@ from senet.surgery.insertion.places import Place, Placer
 __all__ = ["Key", "check_blocks", "numbered"]
 
 Key = tuple[str, str]
-"""What tells places apart: the module that holds the block, and the side of it that is gated."""
+"""The identity of a place: the module that holds the block, and the side of it that is gated."""
 
 
 def numbered(
     units: Sequence[Unit], wanted: Sequence[Choice], placer: Placer, slot: str, stage: Callable[[Place], int]
 ) -> dict[Key, tuple[int, int]]:
-    """Give stage and number of every place that could hold a block, chosen or not: leaving one out moves no ratio.
+    """Return the stage and number of every place that can hold a block.
+
+    Places that were not chosen are counted too, so that leaving one out does not shift the ratios of the others.
 
     Args:
-        units: of the network.
-        wanted: what was chosen; where modules were named, they alone count.
+        units: units of the network.
+        wanted: the choice; if it names modules, only these are counted.
         placer: finds the places of units.
-        slot: in the unit.
-        stage: of a place.
+        slot: slot in the unit.
+        stage: function that returns the stage of a place, from 1.
     """
     named = any(unit is None for _, unit, _ in wanted)
     found = [place for _, _, place in wanted] if named else [placer.place(unit, slot) for unit in units]
@@ -41,10 +43,10 @@ def numbered(
 
 
 def check_blocks(model: nn.Module, spec: SESpec, numbers: Mapping[Key, tuple[int, int]]) -> None:
-    """Refuse ratios for blocks that a stage does not have.
+    """Check that each stage has as many blocks as ratios.
 
     Raises:
-        SpecError: if a stage has more or fewer places than its ratios.
+        SpecError: if a stage has more or fewer places than ratios.
     """
     if isinstance(spec.reduction, int):
         return

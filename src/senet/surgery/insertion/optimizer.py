@@ -1,4 +1,4 @@
-"""Bring new parameters into the groups of an optimizer that exists."""
+"""Add new parameters to the groups of an existing optimizer, and remove them again."""
 
 from collections.abc import Sequence
 
@@ -12,19 +12,19 @@ __all__ = ["Groups", "forget"]
 
 
 class Groups:
-    """Where the parameters of planned blocks belong: known before the network changes.
+    """The parameter group of each planned block, determined before the network changes.
 
-    A weight joins the group of the last weight before it in its unit, a bias that of the last bias or norm: groups
-    that share out learning rates by depth, or weight decay by kind, go on doing so. Groups stay in number and order,
-    so that learning-rate schedules do, too.
+    A weight joins the group of the last weight before it in its unit, a bias that of the last bias or norm, so that
+    groups by depth (learning rates) or by kind (weight decay) keep their meaning. The number and order of the groups
+    do not change, so learning-rate schedules remain valid.
 
     Args:
         model: the network before the insertion.
         optimizer: its optimizer.
-        blocks: what will be inserted.
+        blocks: the blocks that will be inserted.
 
     Raises:
-        SpecError: if several groups exist and none holds a parameter near a block.
+        SpecError: if there are several groups and none of them holds a weight before a block.
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, blocks: Sequence[PlannedBlock]) -> None:
@@ -47,7 +47,7 @@ class Groups:
             self.chosen[block.name] = (weights, flat[-1] if flat else weights)
 
     def add(self, model: nn.Module) -> None:
-        """Add the parameters of the blocks, which are in the network now."""
+        """Add the parameters of the blocks to their groups, once the network has the blocks."""
         for name, (weights, biases) in self.chosen.items():
             for key, parameter in model.get_submodule(name).named_parameters():
                 group = self.optimizer.param_groups[biases if key.endswith("bias") else weights]
@@ -57,7 +57,7 @@ class Groups:
 
 
 def forget(optimizer: Optimizer, block: nn.Module) -> None:
-    """Take the parameters of a block out of an optimizer, with what it remembers of them."""
+    """Remove the parameters of a block and their state from an optimizer."""
     gone = set(block.parameters())
     for group in optimizer.param_groups:
         kept = [number for number, parameter in enumerate(group["params"]) if parameter not in gone]
@@ -69,7 +69,7 @@ def forget(optimizer: Optimizer, block: nn.Module) -> None:
 
 
 def _near(named: list[tuple[str, nn.Parameter]], host: str) -> list[tuple[str, nn.Parameter]]:
-    """Give the parameters up to the host, in the order of the network, from the innermost module that has some."""
+    """Return the named parameters up to the end of the host, or of the innermost enclosing module that has some."""
     ends = [number for number, (name, _) in enumerate(named) if name.startswith(f"{host}.")]
     if not ends:
         parent = host.rpartition(".")[0]

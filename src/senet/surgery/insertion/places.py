@@ -1,4 +1,4 @@
-"""Where a block can hang: the module whose output or input is the value that a slot gates."""
+"""Find where a block can be attached: the module whose output or input is the value that a slot gates."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from senet.surgery.insertion.hooks import attached
 __all__ = ["Place", "Placer", "chains"]
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, ScriptModule)
-"""Modules that a child named `se` would join in the chain, and those that take no child."""
+"""Modules that would run a child named `se` as one more layer, and modules that accept no children."""
 
 PASSING = frozenset({
     *("mul", "div", "neg", "add", "dropout", "native_dropout", "clone", "alias", "detach", "to_copy", "avg_pool2d"),
     *("permute", "transpose", "view", "reshape", "unsafe_view", "slice", "split", "split_with_sizes", "roll"),
     "constant_pad_nd",
 })  # fmt: skip
-"""Operations of one value that a gate may stand before instead of behind: layer scale, drop path, layout."""
+"""Operations on one value before which a gate may be placed instead of after: layer scale, drop path, layout."""
 
 
 def chains(model: nn.Module) -> frozenset[str]:
-    """Give the names of the modules that can hold no block as a child."""
+    """Return the names of the modules that cannot hold a block as a child."""
     return frozenset(name for name, module in model.named_modules() if isinstance(module, CONTAINERS))
 
 
@@ -45,11 +45,11 @@ class Place:
 
 
 class Placer:
-    """Choose the host of a block by the slot.
+    """Find the host of a block for each slot.
 
     Args:
         model: the network.
-        flow: its forward pass.
+        flow: the record of its forward pass.
         blocks: names of its SE blocks.
         stack: whether a block may follow another one.
     """
@@ -63,19 +63,19 @@ class Placer:
         self.taken = flow.taken_in()
 
     def place(self, unit: Unit, slot: str) -> Place | str:
-        """Give the place of a block in a unit, or the reason why there is none."""
+        """Return the place of a block in a unit, or the reason why there is none."""
         if unit.shortcut is None and slot != "standard":
             return "it has no shortcut, so its only slot is standard"
         return _SLOTS[slot](self, unit)
 
     def standard(self, unit: Unit) -> Place | str:
-        """Go up from the end of the branch to the last map that a module of its own gives out."""
+        """Return the place at the last map of the branch that is the output of a module."""
         other = unit.shortcut
         found = self._upward(unit.branch, unit.body, lambda value: other is None or not other.needs(value))
         return found or "no module that runs once gives out the end of its branch"
 
     def post(self, unit: Unit) -> Place | str:
-        """Take the output of the unit, after the activation that follows the addition."""
+        """Return the place at the output of the unit, after the activation that follows the addition."""
         value = unit.end.output
         while len(value.users) == 1 and _is_activation(user := value.users[0]) and inside(user.module, {unit.name}):
             value = user.output
@@ -83,7 +83,7 @@ class Placer:
         return found or "no module that runs once gives out its sum"
 
     def identity(self, unit: Unit) -> Place | str:
-        """Take the end of the shortcut, where a module makes it."""
+        """Return the place at the end of the shortcut, if a module computes it."""
         assert unit.shortcut is not None
         assert unit.fork is not None
         if unit.shortcut is unit.fork:
@@ -93,7 +93,7 @@ class Placer:
         return found or "no module that runs once gives out the end of its shortcut"
 
     def pre(self, unit: Unit) -> Place | str:
-        """Take the input of the first module of the branch."""
+        """Return the place at the input of the first module of the branch."""
         assert unit.fork is not None
         first = [op for op in unit.fork.users if op in set(unit.body)]
         others = [op for op in unit.fork.users if op not in set(unit.body)]
@@ -105,7 +105,7 @@ class Placer:
         return "no module that runs once takes in its branch's input alone"
 
     def inner(self, unit: Unit) -> Place | str:
-        """Take the input of the layer that follows the last spatial convolution."""
+        """Return the place at the input of the layer that follows the last spatial convolution."""
         layers = [op for op in unit.body if op.weighted and not inside(op.module, self.blocks)]
         for spatial, following in reversed(list(pairwise(layers))):
             value = following.inputs[0]
@@ -116,9 +116,9 @@ class Placer:
         return "no spatial convolution in its branch is followed by a layer that runs once"
 
     def relatives(self, units: Iterable[Unit], skipped: Iterable[Skipped]) -> list[Unit]:
-        """Find modules of the classes of residual units that have no shortcut, as where a MobileNet v2 strides.
+        """Return modules without a shortcut whose class has residual units, such as the strided units of MobileNet v2.
 
-        Their branch ends where that of the first unit of their class ends.
+        Their branch ends at the same submodule as that of the first residual unit of their class.
         """
         ends: dict[type[nn.Module], str] = {}
         for unit in units:
@@ -138,7 +138,7 @@ class Placer:
         return found
 
     def output_of(self, name: str) -> Place | str:
-        """Give the place at the output of a module that the user names."""
+        """Return the place at the output of a module that the user names, or the reason why there is none."""
         calls = [call for call in self.flow.calls if call.name == name]
         title = type(self.modules[name]).__name__
         if len(calls) != 1:
@@ -165,7 +165,12 @@ class Placer:
         return None
 
     def _output(self, value: Value, *, made: bool) -> Place | None:
-        """Find the innermost module that makes a value, or one that only gives it out, as drop path in evaluation."""
+        """Return the place at the innermost module with a value as its output.
+
+        Args:
+            value: the map.
+            made: whether the module computes the value, or only passes it on, such as drop path in evaluation mode.
+        """
         if value.axis not in (1, len(value.shape) - 1) or value.op is None:
             return None
         for call in self.given.get(value, ()):

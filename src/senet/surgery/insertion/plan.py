@@ -1,4 +1,4 @@
-"""Where blocks would go in a network, and what they would cost: `plan` looks, `insert` acts on what it gives."""
+"""Plan an insertion: where blocks would be placed in a network, and what they would cost."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -48,24 +48,27 @@ def plan(
     allow_existing: bool = False,
     shape: Sequence[int] | None = None,
 ) -> Insertion:
-    """Show what `insert` would do with the same arguments, without touching the network.
+    """Return the insertion that `insert` would perform with the same arguments, without changing the network.
 
-    The network runs once in evaluation mode, on tensors without data where it can; weights, statistics and random
-    numbers stay as they are.
+    The network runs once in evaluation mode, on meta tensors if possible; weights, statistics and random number
+    generators do not change.
 
     Args:
         model: any network that takes one tensor of images.
-        spec: the design, in words as on the command line too (`"standard:reduction=8"`); None stands for
-            `SESpec()`. Several ratios in `reduction` are those of the stages, or of the blocks of a stage in the
-            order in which they run.
-        at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), of module names where
+        spec: the design, as an `SESpec` or as a word of the command line (`"standard:reduction=8"`); None stands for
+            `SESpec()`. Several ratios in `reduction` apply to the stages, or to the blocks of a stage in the order
+            in which they run.
+        at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), or of module names where
             no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
-        slot: place in the unit; None stands for the one of the spec.
-        ratios: ratios of single units by patterns of their names, before those of the spec; the first match holds.
-        min_channels: maps with fewer channels get no block.
+        slot: place in the unit; None uses the slot of the spec.
+        ratios: ratios of single units by patterns of their names, which override the spec; the first match applies.
+        min_channels: smallest number of channels of a map that gets a block.
         preserve: whether the blocks start as the identity; the gate is then one that is exactly 1 at 0.
-        allow_existing: whether units with a block, ours or a foreign one, get one more.
-        shape: input to try, `(n, c, h, w)`; None tries what the network says of itself, then usual sizes.
+        allow_existing: whether units that already have a block, of senet or another library, get another one.
+        shape: shape of the input to run, `(n, c, h, w)`; None tries the network's own metadata, then common sizes.
+
+    Returns:
+        The planned blocks and the skipped units, with reasons.
 
     Raises:
         SpecError: if the network has no units for blocks, or the design does not fit it.
@@ -124,10 +127,10 @@ def plan(
 
 
 def _design(spec: object) -> SESpec:
-    """Return the one design that is meant.
+    """Return the single design of an argument.
 
     Raises:
-        SpecError: if it is none, or several.
+        SpecError: if it is not a design, or several designs.
     """
     if spec is None:
         return SESpec()
@@ -144,10 +147,10 @@ def _design(spec: object) -> SESpec:
 
 
 def with_unit_gate(spec: SESpec) -> SESpec:
-    """Give the design the gate that is exactly 1 at 0 in place of the one in [0, 1] or [-1, 1].
+    """Return the design with its gate replaced by the form that is exactly 1 at 0 (sigmoid becomes 2 * sigmoid).
 
     Raises:
-        SpecError: if its gate has no such form.
+        SpecError: if the gate has no such form.
     """
     gate = UNIT_GATES.get(spec.gate, spec.gate) if isinstance(spec.gate, str) else spec.gate
     function = GATES[gate] if isinstance(gate, str) else gate
@@ -160,7 +163,7 @@ def with_unit_gate(spec: SESpec) -> SESpec:
 
 
 def _stages(units: Sequence[Unit]) -> list[tuple[int, ...]]:
-    """Give the map sizes of the units, each once, in the order in which they come."""
+    """Return the distinct map sizes of the units, in order of first appearance."""
     return list(dict.fromkeys(unit.end.output.sizes for unit in units))
 
 
@@ -169,7 +172,7 @@ def _stage_of(place: Place, stages: list[tuple[int, ...]]) -> int:
 
 
 def _block_in(name: str, unit: Unit | None, existing: set[str]) -> str | None:
-    """Give a block that a unit has, in its branch or anywhere in its module."""
+    """Return the name of a block in the branch of a unit or anywhere in its module, or None."""
     for op in unit.body if unit is not None else ():
         if inside(op.module, existing):
             return next(block for block in existing if inside(op.module, {block}))

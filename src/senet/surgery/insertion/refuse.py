@@ -1,4 +1,4 @@
-"""What an insertion refuses, in one sentence each, before anything changes."""
+"""Check, before anything changes, that an insertion is possible."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -21,15 +21,15 @@ WRAPPERS = {
     "FSDPModule": "",  # a class that fully_shard mixes in
     "OptimizedModule": "_orig_mod",
 }
-"""Classes that wrap a network or a part of one, and the attribute that holds what is inside."""
+"""Classes that wrap a network or a part of one, and the attribute that holds the wrapped module."""
 
 QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
 
 def refuse_wrapped(model: nn.Module) -> None:
-    """Refuse networks whose modules cannot be changed any more, or that would not run what is hung on them.
+    """Refuse networks whose modules can no longer be changed, or that would not run new hooks.
 
-    Compiled code does not look at hooks that came after its first call, neither do scripted and quantized modules;
+    Compiled code ignores hooks that are registered after its first call, and so do scripted and quantized modules;
     wrappers for several devices keep their own list of the parameters.
 
     Raises:
@@ -57,17 +57,21 @@ def refuse_wrapped(model: nn.Module) -> None:
                 f"{place} is a {title}, which takes no new modules; give the network it was made from, and script or "
                 "trace it afterwards."
             )
-        if type(module).__module__.startswith(QUANTIZED) and title != "FloatFunctional":  # which is for floats
+        if type(module).__module__.startswith(QUANTIZED) and title != "FloatFunctional":  # works on floats
             raise SpecError(f"{place} is a quantized {title}; work on the network before it is quantized.")
 
 
 def see_changes() -> None:
-    """Let compiled networks look at their modules again: torch.compile does not notice hooks that come and go."""
+    """Reset torch.compile, which does not notice added or removed hooks, so that networks are compiled again."""
     torch.compiler.reset()
 
 
 def refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped: list[Skipped]) -> None:
-    """Refuse networks that are no convolutional ones."""
+    """Refuse networks that are not convolutional.
+
+    Raises:
+        SpecError: if no convolution runs, or the network is a transformer or a mixer.
+    """
     title = type(model).__name__
     if not any(op.kind == "convolution" for op in flow.ops):
         raise SpecError(f"{title} has no channel maps: no convolution runs in it; give a convolutional network.")
@@ -85,13 +89,13 @@ def refuse_without_maps(model: nn.Module, flow: Flow, units: list[Unit], skipped
 
 
 def _keeps_size(op: Op) -> bool:
-    """Tell a convolution that mixes positions from one that cuts patches or strides."""
+    """Return whether a convolution (nearly) keeps the map size, unlike one with a stride or one that cuts patches."""
     after, before = op.output.sizes, op.inputs[0].sizes
     return len(after) == len(before) and all(3 * new > 2 * old for new, old in zip(after, before, strict=True))
 
 
 def _overlaps(op: Op) -> bool:
-    """Distinguish a convolution that strides over positions it reads twice from one that cuts patches."""
+    """Return whether the windows of a convolution overlap, unlike those of one that cuts patches."""
     after, before = op.output.sizes, op.inputs[0].sizes
     return len(after) == len(before) == len(op.kernel) and all(
         kernel * new > old for kernel, new, old in zip(op.kernel, after, before, strict=True)
@@ -99,7 +103,11 @@ def _overlaps(op: Op) -> bool:
 
 
 def refuse_if_nowhere(model: nn.Module, spec: SESpec, places: list[Place | str]) -> None:
-    """Refuse a slot that no unit has."""
+    """Refuse a slot that no unit has.
+
+    Raises:
+        SpecError: if there is a reason against every place.
+    """
     reasons = list(dict.fromkeys(place for place in places if isinstance(place, str)))
     if reasons and not any(isinstance(place, Place) for place in places):
         raise SpecError(
@@ -109,14 +117,22 @@ def refuse_if_nowhere(model: nn.Module, spec: SESpec, places: list[Place | str])
 
 
 def check_ratios(ratios: Mapping[str, int] | None, names: list[str]) -> None:
-    """Refuse ratios for units that are not there."""
+    """Refuse ratios for units that do not exist.
+
+    Raises:
+        SpecError: if a pattern matches no unit.
+    """
     for pattern in ratios or {}:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise SpecError(f"ratios = {pattern!r} matches no unit; names look like: {', '.join(names[:3])}.")
 
 
 def check_stages(model: nn.Module, spec: SESpec, stages: list[tuple[int, ...]]) -> None:
-    """Refuse stages and ratios that the network has no stages for."""
+    """Refuse stages, and ratios of stages, that the network does not have.
+
+    Raises:
+        SpecError: if the number of ratios is not that of the stages, or a stage is beyond the last one.
+    """
     title, number = type(model).__name__, len(stages)
     sizes = ", ".join("x".join(map(str, size)) for size in stages)
     if isinstance(spec.reduction, tuple) and len(spec.reduction) != number:

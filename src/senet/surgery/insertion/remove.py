@@ -1,4 +1,4 @@
-"""Take inserted blocks out again: the exact inverse of `insert`."""
+"""Remove inserted blocks: the exact inverse of `insert`."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -21,14 +21,14 @@ __all__ = ["remove"]
 def remove(
     model: nn.Module, names: str | Sequence[str] | None = None, *, optimizer: Optimizer | None = None
 ) -> tuple[str, ...]:
-    """Remove blocks that `insert` put into a network, with their hooks: keys, modules and hooks are as before.
+    """Remove blocks that `insert` added to a network, and their hooks, which restores its keys, modules and hooks.
 
-    Blocks that a network was built with are part of it and stay.
+    Blocks that a network was built with are part of it and are kept.
 
     Args:
         model: the network, changed in place.
         names: names of blocks or patterns of them; None stands for all.
-        optimizer: of the network; it forgets the blocks' parameters.
+        optimizer: optimizer of the network; the blocks' parameters and their state are removed from it.
 
     Returns:
         The names of the removed blocks.

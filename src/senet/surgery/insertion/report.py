@@ -1,4 +1,4 @@
-"""The blocks of an insertion as values: where each sits, what it adds, and what was left out."""
+"""Hold the result of an insertion as values: the place and cost of each block, and the skipped units."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ __all__ = ["Insertion", "PlannedBlock"]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedBlock:
-    """One block that is to be inserted, or was.
+    """One planned or inserted block.
 
     Attributes:
         name: path of the block in the network.
         unit: path of the unit it belongs to; empty for the network itself.
         host: path of the module whose child it is.
         side: whether it gates the `output` of the host or its `input`.
-        slot: where in the unit.
-        stage: from 1; a stage is all units of one map size, in the order of their first unit.
+        slot: slot in the unit.
+        stage: stage of the unit, from 1; a stage is all units of one map size, in the order of their first unit.
         spec: its design, with one ratio.
         channels: channels of the map.
         widths: widths of its excitation, `(channels, hidden, ..., channels)`.
         resolution: sizes of the map [pixels].
         channels_last: whether channels are the last axis of the map.
-        params: parameters it adds [1].
-        macs: multiply-adds of one image it adds [MAC].
+        params: its parameters [1].
+        macs: its multiply-adds for one image [MAC].
     """
 
     name: str
@@ -48,14 +48,14 @@ class PlannedBlock:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Insertion(Printed):
-    """The blocks of one insertion, planned or done; it iterates over them and prints as a drawing with a table.
+    """The blocks of one insertion, planned or done; iterable, and printed as a drawing with a table.
 
     Attributes:
-        blocks: in the order of a forward pass.
+        blocks: the blocks in the order of a forward pass.
         skipped: places without a block, with the reason.
-        shape: input on which the network was tried.
+        shape: shape of the input on which the network ran.
         convolutions: convolutions that run in the network [1].
-        gated: those of them in units with a block, a new one or one that was there [1].
+        gated: those of them in units with a block, new or existing [1].
     """
 
     blocks: tuple[PlannedBlock, ...]

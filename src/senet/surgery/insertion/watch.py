@@ -1,8 +1,9 @@
-"""Blocks whose host was replaced after the insertion: hung on the new one if they moved along, named if they are gone.
+"""Repair or report blocks whose host was replaced after the insertion.
 
-Conversions such as `SyncBatchNorm.convert_sync_batchnorm` make new norms without the hooks of the old ones. So a hook
-of the network looks before every forward pass whether each inserted block is where it was: some dictionary lookups.
-Inside torch.compile it does nothing.
+Conversions such as `SyncBatchNorm.convert_sync_batchnorm` make new norms without the hooks of the old ones. A hook of
+the network therefore checks before every forward pass, with a few dictionary lookups, that each inserted block still
+runs: a block that is a child of the new host gets its hook again, a block that is gone causes a warning. The check is
+skipped inside torch.compile.
 """
 
 import warnings
@@ -22,10 +23,10 @@ SHOWN = 4  # names in a warning
 
 
 class Hung(NamedTuple):
-    """Where a block hangs.
+    """The position of an attached block.
 
     Attributes:
-        name: path of the block in the network that is watched.
+        name: path of the block in the watched network.
         side: whether it gates the `output` of its host or its `input`.
         last: whether channels are the last axis of the map.
     """
@@ -36,18 +37,18 @@ class Hung(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What stood where when the blocks were last known to run; weak, as a part may know the network it is in.
+    """The modules and hooks when the blocks last ran; weak references, since a part may refer to its network.
 
     Attributes:
-        children: parents, names and the modules under these names, from the network down to every block.
-        hooks: hosts, and the key of the hook that applies the block, by the block.
+        children: parent, name and child for every step from the network down to each block.
+        hooks: host of each block and the key of the hook that applies it, by the name of the block.
     """
 
     children: list[tuple["ref[nn.Module]", str, "ref[nn.Module]"]]
     hooks: dict[str, tuple["ref[nn.Module]", int]]
 
     def still(self) -> bool:
-        """Return whether everything is as it was."""
+        """Return whether no module was replaced and no hook was removed."""
         for parent, name, module in self.children:
             there, wanted = parent(), module()
             if there is None or wanted is None or there._modules.get(name) is not wanted:
@@ -63,12 +64,12 @@ _seen: WeakKeyDictionary[nn.Module, _Seen] = WeakKeyDictionary()
 
 
 def watch(model: nn.Module, blocks: Iterable[Hung]) -> None:
-    """Look from now on, before every forward pass of a network, whether blocks hang where they were inserted."""
+    """Check from now on, before every forward pass of a network, that these blocks are attached to their hosts."""
     _set(model, [*_watched(model), *blocks])
 
 
 def forget(model: nn.Module, names: Iterable[str]) -> None:
-    """Watch blocks no more that were taken out of a network; `model` is or holds the network that is watched."""
+    """Stop watching blocks that were removed; `model` is the watched network or contains it."""
     gone = set(names)
     for path, root in _roots(model):
         prefix = f"{path}." if path else ""
@@ -76,13 +77,13 @@ def forget(model: nn.Module, names: Iterable[str]) -> None:
 
 
 def repair(model: nn.Module) -> None:
-    """Hang blocks on their hosts again where the hook was lost, and warn of those that are gone."""
+    """Register lost hooks of blocks again, and warn of blocks that are gone."""
     for _, root in _roots(model):
         _repair(root)
 
 
 def _look(root: nn.Module, args: object, *, blocks: Sequence[Hung]) -> None:
-    """Be the hook of a watched network."""
+    """Check the blocks of a watched network, and repair them (a forward pre-hook)."""
     if torch.compiler.is_dynamo_compiling():
         return
     seen = _seen.get(root)
@@ -98,7 +99,7 @@ def _repair(root: nn.Module) -> None:
         host, child = _host(root, one.name)
         if host is None or host._modules.get(child) is None:
             before = seen.hooks.get(one.name) if seen is not None else None
-            if host is None or before is None or before[0]() is not host:  # else it was taken out on purpose
+            if host is None or before is None or before[0]() is not host:  # else it was removed on purpose
                 gone.append(one)
             continue
         if child not in attached(host):
@@ -131,13 +132,13 @@ def _warn(root: nn.Module, gone: Sequence[Hung]) -> None:
 
 
 def _is_within(old: str, new: str) -> bool:
-    """Return whether a path is another one with more steps in between, as where a wrapper came around a part."""
+    """Return whether `new` is the path `old` with additional steps, such as those of a wrapper around a part."""
     steps = iter(new.split("."))
     return all(part in steps for part in old.split("."))
 
 
 def _host(root: nn.Module, name: str) -> tuple[nn.Module | None, str]:
-    """Return the module that a block hangs on, None where the path ends early, and the block's name in it."""
+    """Return the host of a block (None if its path does not exist), and the block's name in it."""
     *path, child = name.split(".")
     module: nn.Module | None = root
     for part in path:
@@ -159,7 +160,7 @@ def _watched(root: nn.Module) -> list[Hung]:
 
 
 def _set(root: nn.Module, blocks: Sequence[Hung]) -> None:
-    """Let a network watch these blocks; the hook goes with the last of them."""
+    """Set the watched blocks of a network; without blocks the hook is removed."""
     hooks = root._forward_pre_hooks
     for key in [key for key, hook in hooks.items() if _is_look(hook)]:
         del hooks[key]
