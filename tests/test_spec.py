@@ -204,7 +204,7 @@ def test_a_custom_variant_with_widths_that_do_not_fit_is_refused(widths: tuple[i
 
 @pytest.mark.parametrize("channels", [0, -3])
 def test_no_channels_are_refused(channels: int) -> None:
-    with pytest.raises(SpecError, match=f"channels = {channels} is no channel count; give at least 1"):
+    with pytest.raises(SpecError, match=f"channels = {channels} is not a number of channels; give at least 1"):
         SESpec().widths(channels)
 
 

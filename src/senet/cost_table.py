@@ -1,4 +1,4 @@
-"""The counts of a network as tables of text, as wide as there is room."""
+"""Format the counts of a network as text tables that fit the width of the terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,12 +20,12 @@ ROWS = (
 
 
 def count_lines(whole: Numbers, inside: Numbers, *, plain: Numbers | None = None) -> list[str]:
-    """Return a table of what a network costs, and of the part inside its SE blocks.
+    """Return a table of the counts of a network and of its SE blocks.
 
     Args:
         whole: counts of the network by name.
-        inside: counts of its blocks.
-        plain: counts of its twin without blocks; None leaves the column out.
+        inside: counts of its blocks by name.
+        plain: counts of the network without blocks; None omits the column.
     """
     heads = ["count", *(["network"] if plain is None else ["plain", "with blocks"]), "in blocks", "share"]
     rows = []
@@ -37,13 +37,13 @@ def count_lines(whole: Numbers, inside: Numbers, *, plain: Numbers | None = None
 
 
 def giga_lines(giga: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return a table of the billions of operations by each convention of counting."""
+    """Return a table of operations by convention, for the plain network and the one with blocks [10^9 operations]."""
     rows = [[name, f"{one['plain']:.4f}", f"{one['gated']:.4f}"] for name, one in giga.items()]
     return table(["billions of operations by convention", "plain", "with blocks"], rows)
 
 
 def block_lines(blocks: Sequence[Numbers]) -> list[str]:
-    """Return a table of blocks."""
+    """Return a table with one row for each block."""
     heads = ["block", "widths", "map", "params", "MAC", "scale"]
     rows = [
         [

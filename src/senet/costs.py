@@ -1,7 +1,7 @@
-"""What a network costs: parameters, multiply-adds, what is counted beside them, and the part inside its SE blocks.
+"""Count the parameters, multiply-adds and training memory of a network, and the share of its SE blocks.
 
-A copy of the network runs once on tensors that have shapes and no data (torch's meta device), and on zeros where it
-asks for values: no weight is touched.
+A copy of the network runs once on torch's meta device (shapes without data), or on zeros if it needs values; the
+network itself does not change.
 """
 
 from collections import Counter, defaultdict
@@ -31,7 +31,7 @@ REDUCTIONS = {"mean", "amax", "max"}
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Numbers of one image through a network, or through the part of it that is SE blocks.
+    """Counts for one image through a network, or through its SE blocks alone.
 
     Attributes:
         params: parameters, each once, trainable or not [1].
@@ -42,10 +42,10 @@ class Counts:
         scale: elements of products of a map with a gate: with numbers that are computed from the image and repeat
             over the map, and in an SE block with any gate of the size of its map [1].
         add: elements of sums of two maps of equal shape, as at the end of a residual unit [1].
-        activation_bytes: what stock eager autograd keeps for the backward pass besides parameters and buffers, each
-            storage once, with the parameters that require gradients now [bytes]. The input counts; dropout masks do
-            not, as the network runs in evaluation mode. A map counts where it is kept first: inside a block it is
-            the block that makes training keep it.
+        activation_bytes: memory that eager autograd saves for the backward pass besides parameters and buffers, each
+            storage once, for the parameters that currently require gradients [bytes]. It includes the input, and no
+            dropout masks, since the network runs in evaluation mode. A map counts where it is first saved: inside a
+            block if the block is the reason for saving it.
     """
 
     params: int
@@ -58,11 +58,11 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockCost(Counts):
-    """Numbers of one SE block.
+    """Counts of one SE block.
 
     Attributes:
-        name: path of the block in the network; of an inline block, of the module in whose forward pass it runs. Of
-            that one the layers alone are counted.
+        name: path of the block in the network; for an inline block, path of the module in whose forward pass it
+            runs, and only the layers of the block are counted.
         channels: channels of the map it gates.
         widths: widths of its excitation, `(channels, hidden, ..., channels)`.
         resolution: sizes of that map at the last call [pixels]; empty if the network never calls the block, and for
@@ -77,10 +77,10 @@ class BlockCost(Counts):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Cost(Printed, Counts):
-    """Numbers of a network, the part of them inside its SE blocks, and every block; it prints as a table.
+    """Counts of a network, of its SE blocks together, and of every block; printed as a table.
 
     Attributes:
-        se: the part inside the blocks.
+        se: the counts inside the blocks.
         blocks: the blocks, in the order of the module tree.
     """
 
@@ -108,23 +108,23 @@ class Cost(Printed, Counts):
 
     @property
     def added_params_percent(self) -> float:
-        """What the blocks add to the parameters of the rest, the paper's "about 10%" [%]."""
+        """Parameters of the blocks relative to those of the rest, the paper's "about 10%" [%]."""
         return _percent(self.se.params, self.params - self.se.params)
 
     @property
     def added_macs_percent(self) -> float:
-        """What the blocks add to the multiply-adds of the rest [%]."""
+        """Multiply-adds of the blocks relative to those of the rest [%]."""
         return _percent(self.se.macs, self.macs - self.se.macs)
 
     def giga(self, convention: str = "macs") -> float:
-        """Return billions of operations of one image under a convention.
+        """Return the operations for one image under a convention [10^9 operations].
 
         Args:
-            convention: a name of `CONVENTIONS`. `macs` is that of most tools. The paper's own prints are `macs+add`
-                for plain networks and nearest to `macs+add+gap` with blocks.
+            convention: a name of `CONVENTIONS`. `macs` is that of most tools. The numbers printed in the paper are
+                `macs+add` for plain networks and closest to `macs+add+gap` with blocks.
 
         Raises:
-            SpecError: if the name is not known.
+            SpecError: if the convention is unknown.
 
         Source:
             Hu et al., arXiv:1709.01507, Table 2, as PAPERS section 2.2 resolves it.
@@ -142,17 +142,17 @@ CONVENTIONS: Mapping[str, Callable[[Cost], int]] = {
     "macs+add+gap": lambda c: c.macs + c.add + c.se.pool,
     "macs+add+gap+scale": lambda c: c.macs + c.add + c.se.pool + c.se.scale,
 }
-"""What to count as operations: `gap` and `scale` are those of the SE blocks, one for every element they gate."""
+"""What counts as an operation: `gap` and `scale` are the pooled and the scaled elements of the SE blocks."""
 
 
 @by_name
 def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost:
     """Count the parameters and multiply-adds of a model, and the share of its SE blocks.
 
-    A multiply-add counts once; pools, gates, residual sums and the memory of training stand beside it. Blocks of
-    other libraries count as `senet.surgery.find` recognises them. A copy runs, so forward hooks of yours see nothing.
-    It runs on shapes alone; one that asks for values, as detectors do, runs on images of zeros, and what follows from
-    values, as the boxes that a detector proposes, is counted as it comes out on these.
+    A multiply-add counts once; pools, gates, residual sums and training memory are separate counts. Blocks of other
+    libraries are those that `senet.surgery.find` recognises. A copy of the model runs, so your own forward hooks are
+    not triggered. It runs on shapes alone; models that need values, such as detectors, run on images of zeros, and
+    operations that depend on values, such as those on the boxes that a detector proposes, are counted for zeros.
 
     Args:
         model: any network; it is not changed.
@@ -160,7 +160,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
             counted for n images and divided by n.
 
     Returns:
-        Totals, the part inside SE blocks, and every block.
+        The totals, the counts inside SE blocks, and the counts of every block.
 
     Raises:
         SpecError: if the model is not a network, or does not accept `shape`.
@@ -177,7 +177,7 @@ def cost(model: nn.Module, *, shape: tuple[int, ...] = (1, 3, 224, 224)) -> Cost
         or len(shape) < 2
         or not all(isinstance(size, int) and size > 0 for size in shape)
     ):
-        raise SpecError(f"shape = {shape} is no input; give whole numbers above 0 as (n, c, h, w).")
+        raise SpecError(f"shape = {shape} is not a valid input shape; give whole numbers above 0 as (n, c, h, w).")
     found = find(model)
     known = {name: one for one in found for name in one.modules}
     flow = _recorded(model, shape)
@@ -223,7 +223,7 @@ def _recorded(model: nn.Module, shape: tuple[int, ...]) -> Flow:
         return tried(model, image(model, shape), keep=True)
     except UnrehearsableError:
         raise
-    except Exception as error:  # whatever a foreign network raises
+    except Exception as error:  # other libraries' networks may raise any error
         raise _misfit(model, shape, error) from error
 
 
@@ -246,12 +246,12 @@ def _first(model: nn.Module) -> tuple[str, nn.Module | None]:
 
 
 def _is_misfit(first: nn.Module | None, shape: tuple[int, ...]) -> TypeGuard[nn.Conv1d | nn.Conv2d | nn.Conv3d]:
-    """Return whether a network begins with a convolution that takes other channels, or another number of sizes."""
+    """Return whether the first layer is a convolution for other channels, or for another number of dimensions."""
     return isinstance(first, CONVS) and (shape[1] != first.in_channels or len(shape) != 2 + len(first.kernel_size))
 
 
 def _counted(flow: Flow, known: Mapping[str, Found]) -> defaultdict[Found | None, Counter[str]]:
-    """Count what ran in each block, and under None what ran in no block."""
+    """Return the counts by block; operations outside of blocks are counted under None."""
     counts: defaultdict[Found | None, Counter[str]] = defaultdict(Counter)
     for op in (*flow.ops, *flow.constants):
         block = _block(op.calls, known)
@@ -283,7 +283,7 @@ def _repeats(part: object, elements: int) -> bool:
 
 
 def _pooled(op: Op) -> int:
-    """Count the elements that enter averages and maxima over space."""
+    """Return how many elements enter an average or a maximum over space in this operation."""
     if not op.args or not isinstance(op.args[0], Tensor) or not any(value.touched for value in op.reads):
         return 0
     shape, window = op.reads[0].shape, op.args[1] if len(op.args) > 1 else None

@@ -1,4 +1,4 @@
-"""How much memory this process may use: that of the machine, of its container, or what its shell allows."""
+"""Determine how much memory this process may use, by the machine, the container and the resource limits."""
 
 import os
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from pathlib import Path
 __all__ = ["memory_bytes"]
 
 CGROUPS = Path("/sys/fs/cgroup")
-LIMITS = ("memory.max", "memory.limit_in_bytes")  # of the second and the first version of control groups
+LIMITS = ("memory.max", "memory.limit_in_bytes")  # of version 2 and version 1 of control groups
 
 
 def memory_bytes(*, cgroups: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return the smallest of the limits that hold for this process [bytes]; None where none is known.
+    """Return the smallest memory limit of this process [bytes], or None if none is known.
 
     Args:
-        cgroups: where the control groups lie.
-        membership: says to which of them this process belongs.
+        cgroups: root folder of the control groups.
+        membership: file that lists the control groups of this process.
     """
     return min((*_of_machine(), *_of_shell(), *_of_container(cgroups, membership)), default=None)
 
 
 def _of_machine() -> Iterator[int]:
-    with suppress(AttributeError, ValueError, OSError):  # a system that does not say it
+    with suppress(AttributeError, ValueError, OSError):  # not available on every system
         yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -37,7 +37,7 @@ def _of_shell() -> Iterator[int]:
 
 
 def _of_container(cgroups: Path, membership: Path) -> Iterator[int]:
-    """Yield the limits of the group of this process and of all groups that it lies in."""
+    """Yield the limits of the control group of this process and of all enclosing groups."""
     with suppress(OSError, ValueError):
         for line in membership.read_text().splitlines():
             controllers, place = line.split(":", 2)[1:]
@@ -52,5 +52,5 @@ def _of_container(cgroups: Path, membership: Path) -> Iterator[int]:
 
 def _limits(group: Path) -> Iterator[int]:
     for name in LIMITS:
-        with suppress(OSError, ValueError):  # "max" is none
+        with suppress(OSError, ValueError):  # "max" means no limit
             yield int((group / name).read_text())

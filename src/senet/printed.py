@@ -1,4 +1,4 @@
-"""Results as people read them: the same text in a terminal and in a notebook."""
+"""Show results as the same text in a terminal and in a notebook."""
 
 from html import escape
 
@@ -6,9 +6,9 @@ __all__ = ["Printed"]
 
 
 class Printed:
-    """A result whose text is its representation too, so that a notebook or a prompt shows the text.
+    """Base class of results whose `repr` is their `str`, so that a notebook or a prompt shows the text.
 
-    A class inherits from it and defines `__str__`; a dataclass adds `repr=False`.
+    Subclasses define `__str__`; dataclasses also set `repr=False`.
     """
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The design of a squeeze-and-excitation block as values: `SESpec`. No torch here.
+"""Define the design of a squeeze-and-excitation block as values, `SESpec`, without importing torch.
 
 An excitation is a sequence of widths, and every variation of the papers is a point in that space. With `C`
 channels and ratio `r`: `h = max(1, C // r)` and `m`, the wider of the two slow layers, by `slow_rule`.
@@ -33,7 +33,7 @@ Squeezes = Literal["avg", "max", "none"]
 Gating = Literal["sigmoid", "tanh", "relu", "hard_sigmoid", "unit_sigmoid", "unit_tanh", "residual_sigmoid"]
 Activations = Literal["relu", "silu", "gelu", "leaky_relu", "hard_swish", "none"]
 Slots = Literal["standard", "pre", "post", "identity", "inner"]
-if TYPE_CHECKING:  # editors complete the names; at run time the spec refuses a wrong one and names the nearest
+if TYPE_CHECKING:  # for completion in editors; at run time the spec checks the names itself
     Variant: TypeAlias = Variants
     Squeeze: TypeAlias = Squeezes
     Gate: TypeAlias = Gating
@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # editors complete the names; at run time the spec refuses a 
     Slot: TypeAlias = Slots
 
     class Function(Protocol):
-        """What stands in the place of a name; it may be compared with one."""
+        """A function in place of a name; it can be compared with a name."""
 
         def __call__(self, *args: Any, **kwargs: Any) -> object: ...
 
@@ -65,7 +65,7 @@ VARIANTS: Mapping[str, Widths] = {
     "bump_conv": lambda C, h, m: (C, h, h, C),
 }
 MAP_KERNELS: Mapping[str, tuple[int, ...]] = {"bump_conv": (1, 3)}
-"""Kernel sizes of the first layers where they act on the map, before the squeeze: Figure 1's reading of bump."""
+"""Kernel sizes of the leading layers that act on the map, before the squeeze (bump as Figure 1 draws it)."""
 
 SLOW_RULES: Mapping[str, Callable[[int, int, int], int]] = {
     "half_ratio": lambda C, h, r: C // max(1, r // 2),
@@ -93,30 +93,33 @@ def _at_least_nine_tenths(width: int) -> int:
 @by_name
 @dataclass(frozen=True, kw_only=True)
 class SESpec:
-    """One design of a squeeze-and-excitation block and where it sits: values only, hashable, checked when made.
+    """The design of a squeeze-and-excitation block and its place in a network: hashable values, checked on creation.
 
     A callable in place of a name (`variant`, `squeeze`, `gate`, `activation`) is used as it is; such a spec works
-    in Python and cannot be written to a study.
+    in Python but cannot be written to a study.
 
     Attributes:
         variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`, e.g. `lambda C, h, m: (C, h, C)`.
-        reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`. In the place of a stage's
-            ratio may stand those of its blocks, in the order of its units: `((8, 8, 4), 2, 16)`.
+        reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`. Instead of one ratio a stage
+            can have one for each of its blocks, in the order of its units: `((8, 8, 4), 2, 16)`.
         squeeze: `avg`, `max`, or `none` (the excitation then acts at every position), or `x -> descriptor`.
         gate: a name of `GATE_NAMES`; the `unit_` gates are exactly 1 at 0, `residual_sigmoid` is 1 + sigmoid
             (x + x*s). Or a function of the logits.
-        activation: between the layers of the excitation; `none` makes two neighbours one linear map.
+        activation: activation between the layers of the excitation; with `none` successive layers are one linear map.
         bias: whether the layers have biases. The official weights, timm and torchvision have them, the papers'
             ablations do not.
-        slot: where in a residual unit: `standard`, `pre`, `post`, `identity`, or `inner` (after the spatial
+        slot: position in a residual unit: `standard`, `pre`, `post`, `identity`, or `inner` (after the spatial
             convolution).
-        stages: stages that get a block, counted from 1 (the paper's conv2_x is 1); empty is all.
+        stages: stages that get a block, counted from 1 (the paper's conv2_x is 1); empty means all.
         slow_rule: width `m` of the slow variants: `half_ratio` C // (r // 2), `half_size` C // 2, `geometric`
             sqrt(C * h), `midpoint` (C + h) // 2.
-        rounding: `exact` max(1, C // r), or the multiples of 8 of `timm` and `mmlab`.
+        rounding: `exact` max(1, C // r), or multiples of 8 as in `timm` and `mmlab`.
+
+    Raises:
+        SpecError: if a name is unknown or a value is out of range.
 
     Source:
-        Hu et al., arXiv:1709.01507; variations: Mahendran, arXiv:2304.06502, read as PAPERS section 5 resolves.
+        Hu et al., arXiv:1709.01507; variations: Mahendran, arXiv:2304.06502, as interpreted in PAPERS section 5.
 
     Example:
         >>> SESpec(variant="slow_both", reduction=16).widths(64)
@@ -156,14 +159,14 @@ class SESpec:
 
     @classmethod
     def parse(cls, text: str) -> "SESpec":
-        """Read a design in words, as the command line takes it or as a spec prints itself.
+        """Parse a design in words, in the notation of the command line or of `str(spec)`.
 
         Args:
             text: `standard`, `slow_both:reduction=8,bias=false`, or `slow_both r=8 no-bias`. Ratios of stages are
                 joined by dashes and those of the blocks of a stage by dots: `standard:reduction=8.8.4-2-16`.
 
         Raises:
-            SpecError: if a name or a value does not fit.
+            SpecError: if a name is unknown or a value is not valid.
 
         Example:
             >>> SESpec.parse("slow_both:reduction=8-2,bias=false")
@@ -175,21 +178,21 @@ bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact'
         return cls(**cast("dict[str, Any]", read_words(text, fields=[field.name for field in fields(cls)])))
 
     def widths(self, channels: int, *, stage: int = 1, unit: int = 1) -> tuple[int, ...]:
-        """Give the widths of the excitation for a map of `channels` channels.
+        """Return the widths of the excitation for a map of `channels` channels.
 
         Args:
             channels: channels of the map that is gated, at least 1.
-            stage: which of several ratios holds, from 1.
-            unit: likewise, of those of the stage.
+            stage: stage whose ratio applies if there is one for each stage, from 1.
+            unit: unit whose ratio applies if the stage has one for each block, from 1.
 
         Returns:
             `(channels, hidden, ..., channels)`, every width at least 1.
 
         Raises:
-            SpecError: if there is no ratio for the place, or a custom variant gives widths that do not fit.
+            SpecError: if the stage or unit has no ratio, or a custom variant returns invalid widths.
         """
         if not isinstance(channels, int) or channels < 1:
-            raise SpecError(f"channels = {channels!r} is no channel count; give at least 1.")
+            raise SpecError(f"channels = {channels!r} is not a number of channels; give at least 1.")
         r = self.ratio(stage, unit)
         h = max(1, ROUNDINGS[self.rounding](channels, r))
         m = max(1, SLOW_RULES[self.slow_rule](channels, h, r))
@@ -208,7 +211,11 @@ bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact'
         return widths
 
     def ratio(self, stage: int, unit: int = 1) -> int:
-        """Give the reduction ratio of one unit of one stage, both counted from 1."""
+        """Return the reduction ratio of a unit of a stage, both counted from 1.
+
+        Raises:
+            SpecError: if the stage or unit has no ratio.
+        """
         if isinstance(self.reduction, int):
             return self.reduction
         if not 1 <= stage <= len(self.reduction):
@@ -232,11 +239,11 @@ bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact'
         return MAP_KERNELS.get(self.variant, ()) if isinstance(self.variant, str) else ()
 
     def but(self, **changes: object) -> "SESpec":
-        """Copy this spec with some fields changed, checked again."""
+        """Return a copy of this spec with some fields changed, which are checked again."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        """Say what differs from the default: `standard r=16`, `slow_both r=8-2-16 no-bias`, `standard r=8.8.4-2-16`."""
+        """Return the variant, the ratio and what differs from the defaults, e.g. `slow_both r=8-2-16 no-bias`."""
         words = [_name(self.variant), f"r={ratio_word(self.reduction)}"]
         for field, default in (("squeeze", "avg"), ("gate", "sigmoid"), ("activation", "relu"), ("slot", "standard")):
             value = _name(getattr(self, field))
@@ -291,14 +298,17 @@ def _stages(value: object) -> tuple[int, ...]:
 
 
 def designs(se: object) -> Any:
-    """Read designs in words wherever they stand for blocks; anything else passes as it is.
+    """Parse designs in words in an `se` argument; other values are returned unchanged.
 
     Args:
         se: `"standard"`, `"standard:reduction=8+standard:slot=pre"`, `"plain"`, True for the default design, False for
-            none, or a list with words in it.
+            none, or a list with designs in words.
 
     Returns:
-        What a network takes as `se`: None, specs, or a function of the site.
+        The `se` argument of a network: None, specs, or a function of the site.
+
+    Raises:
+        SpecError: if a design in words is not valid.
 
     Example:
         >>> [str(spec) for spec in designs("standard:reduction=8+bump:slot=pre")]

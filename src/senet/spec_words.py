@@ -1,6 +1,6 @@
-"""Designs in words: `slow_both:reduction=8-2,bias=false` of a user, `slow_both r=8-2 no-bias` of a spec.
+"""Parse and format designs in words: `slow_both:reduction=8-2,bias=false` (input), `slow_both r=8-2 no-bias` (both).
 
-Ratios of stages are joined by dashes and those of the blocks of a stage by dots; a dash or a dot at the end says that
+Ratios of stages are joined by dashes and those of the blocks of a stage by dots; a dash or a dot at the end means that
 there is one stage, or one block: `8-`, `8.-2`.
 """
 
@@ -15,14 +15,17 @@ BOOLEANS = {"true": True, "false": False}
 
 
 def read_words(text: str, *, fields: Sequence[str]) -> dict[str, object]:
-    """Read the fields of one design; their values are checked by the design itself.
+    """Parse the fields of one design; `SESpec` checks their values.
 
     Args:
         text: `variant:name=value,...` or `variant name=value ...`.
-        fields: the names that are allowed.
+        fields: the allowed names.
+
+    Returns:
+        The values by field.
 
     Raises:
-        SpecError: if a part is not an assignment, a name is not known or is there twice.
+        SpecError: if a part is not an assignment, or a name is unknown or repeated.
 
     Example:
         >>> read_words("slow_both r=8-2-16 no-bias", fields=("variant", "reduction", "bias"))
@@ -44,7 +47,7 @@ def read_words(text: str, *, fields: Sequence[str]) -> dict[str, object]:
 
 
 def ratio_word(ratios: int | Sequence[int | Sequence[int]]) -> str:
-    """Write ratios as one word.
+    """Return ratios as one word.
 
     Example:
         >>> [ratio_word(ratios) for ratios in (8, (8,), (8, 2), ((8, 4), 2), ((8,), 2))]
@@ -73,5 +76,5 @@ def _stage(text: str) -> object:
 
 
 def _number(text: str) -> object:
-    """Read a whole number as people write it; anything else is left for the design to refuse."""
+    """Return the whole number that a text holds, or else the text itself, which `SESpec` then refuses."""
     return int(text) if text.lstrip("-").isdecimal() and text.isascii() and len(text) < 20 else text

@@ -6,13 +6,13 @@ from torch import nn
 import senet
 
 MISTAKES = {
-    "senet.SqueezeExcite('a')": "channels = 'a' is no channel count; give at least 1.",
-    "senet.SqueezeExcite(2.5)": "channels = 2.5 is no channel count",
+    "senet.SqueezeExcite('a')": "channels = 'a' is not a number of channels; give at least 1.",
+    "senet.SqueezeExcite(2.5)": "channels = 2.5 is not a number of channels",
     "senet.SqueezeExcite(64, SESpec(variant=lambda C, h, m: nn.Linear(1, 1)))": "variant gives a Linear; a function "
     "(C, h, m) returns the widths, e.g. (C, h, C).",
-    "senet.cost('resnet20')": "model = 'resnet20' is no network; give a torch.nn.Module",
-    "senet.cost(nn.Linear(1, 1), shape=5)": "shape = 5 is no input",
-    "senet.find(5)": "model = 5 is no network; give a torch.nn.Module, e.g. create_model('resnet20').",
+    "senet.cost('resnet20')": "model = 'resnet20' is not a network; give a torch.nn.Module",
+    "senet.cost(nn.Linear(1, 1), shape=5)": "shape = 5 is not a valid input shape",
+    "senet.find(5)": "model = 5 is not a network; give a torch.nn.Module, e.g. create_model('resnet20').",
     "senet.create_model(5)": "model = 5 is not known.",
     "senet.create_model('resnet20', weights=5)": "weights = 5 is not a path; pass a file",
     "senet.create_model('resnet20', num_classes='a')": "num_classes = 'a'",

@@ -469,7 +469,7 @@ def test_the_type_checker_of_the_tests_is_on() -> None:
 
 
 def test_channels_and_dimensions_that_make_no_block_are_refused() -> None:
-    with pytest.raises(SpecError, match="channels = 0 is no channel count"):
+    with pytest.raises(SpecError, match="channels = 0 is not a number of channels"):
         SqueezeExcite(0)
     with pytest.raises(SpecError, match="stage 3 is asked for"):
         SqueezeExcite(16, SESpec(reduction=(4, 8)), stage=3)

@@ -1,1 +1,1 @@
-"""The data flow of one forward pass, recorded without changing the network."""
+"""Record the data flow of one forward pass without changing the network."""

@@ -9,19 +9,19 @@ __all__ = ["channel_axis"]
 
 VIEWS = ("view", "reshape", "unsafe_view", "unsqueeze", "squeeze")
 GONE = ("select", "mean", "sum", "amax", "max", "unbind")
-"""Operations that lose the axes they name, unless told to keep them."""
+"""Operations that remove the axes they are given, unless called with `keepdim`."""
 
 SPLIT = -1
 
 
 def channel_axis(kind: str, args: Sequence[object], inputs: Sequence[Value], shape: tuple[int, ...]) -> int | None:
-    """Return the axis of the channels of what an operation gives out; None where it is not known.
+    """Return the channel axis of the output of an operation; None if unknown, -1 if the channels are split.
 
     Args:
         kind: name of the operation, `Op.kind`.
         args: its arguments.
-        inputs: the values of the image among them; the first one whose channels are known is followed.
-        shape: of the output.
+        inputs: the arguments that depend on the image; the first one with a known channel axis is followed.
+        shape: shape of the output.
     """
     if kind == "convolution":
         return 1
@@ -50,7 +50,7 @@ def channel_axis(kind: str, args: Sequence[object], inputs: Sequence[Value], sha
 
 
 def _same_place(before: tuple[int, ...], axis: int, shape: tuple[int, ...]) -> int | None:
-    """Find an axis again after a view: as long as it was, with as many numbers in the axes before it."""
+    """Return the axis of a view with the same size and the same number of elements in the axes before it."""
     ways = [
         new for new in range(1, len(shape)) if shape[new] == before[axis] and prod(shape[:new]) == prod(before[:axis])
     ]
@@ -58,7 +58,7 @@ def _same_place(before: tuple[int, ...], axis: int, shape: tuple[int, ...]) -> i
 
 
 def _as_it_was(value: Value, shape: tuple[int, ...]) -> int | None:
-    """Find an axis that a view had merged with others, where a later view has the images and channels from before."""
+    """Return the channel axis that a view merged with others, if a later view restores the images and channels."""
     while value.axis is None and value.op is not None and len(value.op.inputs) == 1:
         value = value.op.inputs[0]
     kept = value.channels and len(value.shape) == len(shape) and value.shape[0] == shape[0]
@@ -66,13 +66,13 @@ def _as_it_was(value: Value, shape: tuple[int, ...]) -> int | None:
 
 
 def _dims(args: Sequence[object]) -> list[int]:
-    """Return the axes that an operation names; none stands for all."""
+    """Return the axes that an operation is given; an empty list means all."""
     given = args[1] if len(args) > 1 else None
     return [given] if isinstance(given, int) else list(given) if isinstance(given, list | tuple) else []
 
 
 def _joined(kind: str, before: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
-    """Follow channels that are split in groups, as channel shuffle and split attention do."""
+    """Return the channel axis after channels were split in groups, as in channel shuffle and split attention."""
     if len(shape) == len(before):
         return SPLIT
     together = kind in VIEWS and shape[1:] == (before[1] * before[2], *before[3:])

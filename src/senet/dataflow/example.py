@@ -1,4 +1,4 @@
-"""The input on which a network is tried, and the data flow it gives."""
+"""Choose an example input for a network and record the data flow on it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,15 +15,15 @@ __all__ = ["guesses", "image", "observe", "tried"]
 
 SIDES = (224, 32, 299, 64, 28)
 CUBES = (64, 32, 112)
-"""Sides to try where a network does not say its own [pixels]."""
+"""Sides to try if the network does not declare its input size [pixels]."""
 
 
 def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
-    """Run a network once, without data where it can, and record what it does.
+    """Run a network once, on meta tensors if possible, and record its data flow.
 
     Args:
         model: any network that takes one image tensor; it is not changed.
-        shape: of the input, `(n, c, ...)`; None tries what the network says itself and then usual sizes.
+        shape: shape of the input, `(n, c, ...)`; None tries the network's own metadata and then common sizes.
 
     Raises:
         SpecError: if it runs on none of the shapes, or cannot be copied for a trial run.
@@ -35,7 +35,7 @@ def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
             return tried(model, image(model, one))
         except UnrehearsableError:
             raise
-        except Exception as error:  # whatever a foreign network raises
+        except Exception as error:  # other libraries' networks may raise any error
             reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     title = type(model).__name__
     given = " and ".join(map(str, shapes))
@@ -57,22 +57,30 @@ def guesses(model: nn.Module) -> list[tuple[int, ...]]:
 
 
 def image(model: nn.Module, shape: tuple[int, ...], device: torch.device | str | None = None) -> Tensor:
-    """Return zeros of the type of a network, on its device unless another one is given; they take no memory."""
+    """Return a batch of zeros of the dtype of a network, expanded from one element so that it takes no memory.
+
+    Args:
+        model: the network.
+        shape: shape of the batch.
+        device: device of the batch; None uses that of the network.
+    """
     first = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0, device="cpu"))
     return torch.zeros((), device=device or first.device, dtype=first.dtype).expand(shape)
 
 
 def tried(model: nn.Module, x: Tensor, *, keep: bool = False) -> Flow:
-    """Record a network on the shape of `x`, and on `x` itself if it asks for values; see `record`.
+    """Record the data flow of a network on the shape of `x`, or on `x` itself if the network needs values.
+
+    See `record`.
 
     Raises:
-        Exception: whatever the network raises on `x`.
+        Exception: the error that the network raises on `x`, of any type.
     """
     if not x.is_meta:
         try:
             return record(model, x.to("meta"), keep=keep)
         except UnrehearsableError:
             raise
-        except Exception:  # whatever a foreign network raises without values; `x` shows what is wrong
+        except Exception:  # any error may be due to missing values; the run on `x` raises the real ones
             pass
     return record(model, x, keep=keep)

@@ -1,7 +1,7 @@
-"""The record of one forward pass: the values, the operations that make and read them, and the calls of modules.
+"""Represent one forward pass: values, the operations that compute and read them, and the calls of modules.
 
-What follows works on the values, never on the names of classes: insertion finds the units in them, `find` the blocks,
-`fold` the layers beside a block, and `cost` counts the operations.
+Other modules work on this record instead of class names: insertion finds units in it, `find` the blocks, `fold` the
+layers next to a block, and `cost` counts the operations.
 """
 
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 __all__ = ["ACTIVATIONS", "WEIGHTED", "Call", "Flow", "Op", "Value"]
 
 WEIGHTED = frozenset({"convolution", "addmm", "mm"})
-"""Operations with a weight, when one of their inputs is no value of the image."""
+"""Operations that have a weight if one of their arguments does not depend on the image."""
 
 ACTIVATIONS = frozenset({
     *("relu", "relu6", "hardtanh", "hardswish", "hardsigmoid", "silu", "mish", "gelu", "elu", "celu", "selu"),
@@ -21,18 +21,20 @@ ACTIVATIONS = frozenset({
 
 @dataclass(eq=False)
 class Value:
-    """The content of a tensor at one moment: an in-place operation makes a new one.
+    """The content of a tensor at one moment: an in-place operation creates a new value.
+
+    A value of the image is the image itself or was computed from it; other values are weights and constants.
 
     Attributes:
         shape: its sizes.
-        index: its number among the values of the image, in the order of making; -1 for weights and constants.
-        ancestors: bits of the values of the image it depends on, its own included; 0 for weights and constants.
-        axis: the axis that holds channels; None where that is not known, -1 where they are split over axes 1 and 2.
-        op: what made it; None for the image, weights and constants.
+        index: its number among the values of the image, in order of creation; -1 for weights and constants.
+        ancestors: bit set of the values of the image it depends on, including itself; 0 for weights and constants.
+        axis: the channel axis; None if unknown, -1 if the channels are split over axes 1 and 2.
+        op: the operation that computed it; None for the image, weights and constants.
         users: the operations that read it, each once.
         parameter: name of the parameter that it is; else empty.
-        touched: whether its memory holds numbers of the image, also those written through another view.
-        clear: whether it is known what it holds; False after a write through another view of its memory.
+        touched: whether its memory holds data of the image, including data written through another view.
+        clear: whether its content is known; False after a write through another view of its memory.
     """
 
     shape: tuple[int, ...]
@@ -47,12 +49,12 @@ class Value:
 
     @property
     def channels(self) -> int:
-        """Channels of the map; 0 where no axis is known to hold them."""
+        """Channels of the map; 0 if the channel axis is unknown."""
         return 0 if self.axis is None or self.axis < 0 else self.shape[self.axis]
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Sizes of the map without images and channels [pixels]."""
+        """Spatial sizes of the map [pixels]."""
         return tuple(size for axis, size in enumerate(self.shape) if axis not in (0, self.axis))
 
     def needs(self, other: "Value") -> bool:
@@ -62,7 +64,7 @@ class Value:
 
 @dataclass(eq=False)
 class Call:
-    """One call of a module: what it was given first and what it gave out; None where that is no value of the image."""
+    """One call of a module: its first argument and its output, None where these are not values of the image."""
 
     name: str
     input: Value | None
@@ -74,14 +76,14 @@ class Op:
     """One operation.
 
     Attributes:
-        index: its number in the list of its flow, in the order of running.
-        kind: its name without leading underscores and that of in-place forms: `add`, `convolution`, `cat`.
-        args: its positional arguments as they were.
+        index: its number in the list of its flow, in order of execution.
+        kind: its aten name without leading and trailing underscores: `add`, `convolution`, `cat`.
+        args: its positional arguments.
         kwargs: its keyword arguments.
         calls: the calls of modules in which it ran, the outermost first.
-        reads: the values of all tensors among its arguments, once for every reading.
-        inputs: those that depend on the image, each once.
-        output: the first value it makes.
+        reads: the values of all tensors among its arguments, once for every occurrence.
+        inputs: those of them that depend on the image, each once.
+        output: the first value it computes.
         macs: multiply-adds of a convolution, a matrix product or an attention [MAC].
     """
 
@@ -97,38 +99,38 @@ class Op:
 
     @property
     def module(self) -> str:
-        """Path of the innermost module in whose forward it ran."""
+        """Path of the innermost module in whose forward pass it ran."""
         return self.calls[-1].name if self.calls else ""
 
     @property
     def weighted(self) -> bool:
-        """Return whether it is a convolution or a linear map of one value of the image."""
+        """Whether it is a convolution or a linear map of one value of the image."""
         return self.kind in WEIGHTED and len(self.inputs) == 1
 
     @property
     def kernel(self) -> tuple[int, ...]:
-        """Sizes of a convolution's window; empty otherwise."""
+        """Kernel size of a convolution; empty for other operations."""
         return self.reads[1].shape[2:] if self.kind == "convolution" else ()
 
     @property
     def depthwise(self) -> bool:
-        """Whether a convolution has one input channel a group, and more than one group."""
+        """Whether it is a convolution with one input channel in each group and more than one group."""
         return self.kind == "convolution" and self.reads[1].shape[1] == 1 and self.inputs[0].channels > 1
 
 
 @dataclass(eq=False, kw_only=True)
 class Flow:
-    """What a forward pass did.
+    """The record of one forward pass.
 
     Attributes:
-        shape: of the input.
-        ops: operations on values of the image, in the order in which they ran.
+        shape: shape of the input.
+        ops: operations on values of the image, in order of execution.
         constants: operations on weights and constants alone.
-        values: values of the image in the order of making; the first is the image.
-        outputs: those that the network gives out.
+        values: values of the image in order of creation; the first is the image.
+        outputs: values that the network returns.
         calls: calls of modules in the order in which they ended.
-        times: how often each module was called.
-        kept: what autograd keeps for the backward pass, each storage once: in which calls, and how much [bytes].
+        times: number of calls of each module by its name.
+        kept: storages that autograd saves for the backward pass, each once: the enclosing calls, and the size [bytes].
     """
 
     shape: tuple[int, ...]
@@ -141,20 +143,20 @@ class Flow:
     kept: list[tuple[tuple[Call, ...], int]]
 
     def inside(self, name: str) -> Iterable[Op]:
-        """Yield the operations that ran in the calls of a module, those on weights alone too."""
+        """Yield the operations that ran in the calls of a module, including those on weights alone."""
         return (op for op in (*self.ops, *self.constants) if any(call.name == name for call in op.calls))
 
     def readings(self, value: Value) -> int:
-        """Return how often a value is read, as the output of the network too."""
+        """Return how often a value is read; being an output of the network counts as one more reading."""
         return sum(op.reads.count(value) for op in value.users) + (value in self.outputs)
 
     def is_final(self, value: Value) -> bool:
-        """Return whether no layer reads a value or what is computed from it."""
+        """Return whether no layer with weights depends on a value."""
         first = 0 if value.op is None else value.op.index + 1
         return not any(op.weighted and op.inputs[0].needs(value) for op in self.ops[first:])
 
     def between(self, start: Value, end: Value) -> list[Op]:
-        """Return the operations on the ways from one value to a later one."""
+        """Return the operations on all paths from one value to a later one."""
         if end.op is None:
             return []
         first = 0 if start.op is None else start.op.index + 1

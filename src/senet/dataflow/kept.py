@@ -1,4 +1,4 @@
-"""What autograd keeps of a forward pass for the backward pass."""
+"""Observe which tensors autograd saves in a forward pass for the backward pass."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ __all__ = ["keeping"]
 
 @contextmanager
 def keeping(note: Callable[[torch.UntypedStorage], None]) -> Iterator[None]:
-    """Call `note` with the storage of everything that autograd keeps meanwhile, with each storage once."""
-    seen: dict[int, torch.UntypedStorage] = {}  # held, so that no other storage gets its id
+    """Call `note` once for each storage that autograd saves inside the context."""
+    seen: dict[int, torch.UntypedStorage] = {}  # keeps the storages alive, so that ids stay unique
 
     def pack(saved: Tensor) -> Tensor:
         storage = saved.untyped_storage()

@@ -1,6 +1,6 @@
-"""Record what a network computes from what, by running its twin once: on shapes alone where that is possible.
+"""Record the data flow of a network by running its twin once, on meta tensors if possible.
 
-Control flow, functional operations and blocks in blocks need no tracing: every operation that reaches aten is seen.
+The record holds every operation that reaches aten, so control flow, functional calls and nested blocks need no tracing.
 """
 
 from collections import Counter
@@ -22,16 +22,16 @@ __all__ = ["record"]
 
 @torch.inference_mode(False)
 def record(model: nn.Module, x: Tensor, *, axis: int = 1, keep: bool = False) -> Flow:
-    """Run the twin of a network once and record what it did.
+    """Run the twin of a network once and record its data flow.
 
     Args:
         model: any network that takes one tensor; it is not changed.
         x: the image; on the meta device nothing is computed.
-        axis: of the channels in the image.
-        keep: run with gradients, and note what autograd keeps for the backward pass.
+        axis: channel axis of the image.
+        keep: whether to run with gradients and record what autograd saves for the backward pass.
 
     Raises:
-        UnrehearsableError: if no twin of the network can be made.
+        UnrehearsableError: if the network cannot be copied.
     """
     x = x.clone()  # the network may write into it
     recorder = _Recorder({module: name for name, module in model.named_modules()})
@@ -57,9 +57,9 @@ def record(model: nn.Module, x: Tensor, *, axis: int = 1, keep: bool = False) ->
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class has no types
-    """Bind every tensor to a value, and remember who made and who read it.
+    """Map every tensor to its current value, and record the operations that compute and read the values.
 
-    Tensors are told apart by their identity. Those that share memory are kept together, as a write into one of them
+    Tensors are distinguished by identity. Tensors that share memory are grouped, since a write into one of them
     changes the others.
     """
 
@@ -74,8 +74,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         self.kept: list[tuple[tuple[Call, ...], int]] = []
         self.open: list[Call] = []
         self.current: dict[int, Value] = {}
-        self.views: dict[int, tuple[object, dict[int, Tensor]]] = {}  # all stay alive, so that no id is given twice
-        self.touched: set[int] = set()  # memory with numbers of the image
+        self.views: dict[int, tuple[object, dict[int, Tensor]]] = {}  # all stay alive, so that ids stay unique
+        self.touched: set[int] = set()  # ids of memory that holds data of the image
 
     def bind(self, tensor: Tensor, value: Value) -> None:
         memory = _memory(tensor)
@@ -117,15 +117,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
     ) -> object:
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if any(tensor.is_meta for tensor in tensors):  # constants that are neither weights nor buffers come along
+        if any(tensor.is_meta for tensor in tensors):  # moves constants that are neither weights nor buffers
             args, kwargs = tree_map_only(Tensor, _without_data, (args, kwargs))
         result = func(*args, **kwargs)
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         kind = func._overloadpacket.__name__.strip("_")
         if kind == "native_batch_norm" and not args[5]:
-            del outputs[1:]  # statistics, which evaluation takes from the buffers
+            del outputs[1:]  # batch statistics, which evaluation mode does not compute
         reads = tuple(map(self.value, tensors))
-        writes = func._schema.is_mutable and "batch_norm" not in kind  # whose statistics stay in evaluation
+        writes = func._schema.is_mutable and "batch_norm" not in kind  # which keeps its statistics in evaluation mode
         if writes and any(value.touched for value in reads):
             self.touched.add(id(_memory(tensors[0])))
             reads[0].touched = True
@@ -176,7 +176,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
             self.bind(output, value)
 
     def cover(self, written: Tensor) -> None:
-        """Mark that other views of a tensor's memory hold something else now."""
+        """Mark the other views of the memory of a tensor as overwritten."""
         memory = _memory(written)
         for tensor in self.views[id(memory)][1].values():
             value = self.current[id(tensor)]

@@ -1,4 +1,4 @@
-"""Run a network without consequences: its twin runs, in evaluation mode, and the network itself stays as it is."""
+"""Run a twin of a network in evaluation mode, so that the network itself does not change."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ Leave = Callable[[nn.Module, object, object], None]
 def rehearsal(model: nn.Module, x: Tensor, enter: Enter, leave: Leave) -> Iterator[nn.Module]:
     """Yield the twin of a network, to be run on `x` in its place.
 
-    Random numbers that the pass draws are given back.
+    The states of the random number generators are restored afterwards.
 
     Args:
         model: any network; it is neither run nor changed.
@@ -29,7 +29,8 @@ def rehearsal(model: nn.Module, x: Tensor, enter: Enter, leave: Leave) -> Iterat
         leave: called after every module, before the module's own hooks.
 
     Raises:
-        UnrehearsableError: if no twin of the network can be made.
+        UnrehearsableError: if the network cannot be copied.
+        RuntimeError: if a tensor of the network itself was replaced or written to.
     """
     with _untouched(model), _same_random_numbers(x):
         double = twin(model, data=not x.is_meta)
@@ -56,7 +57,7 @@ def _same_random_numbers(x: Tensor) -> Iterator[None]:
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """Check that a model has the tensors it had, and that nothing was written into them."""
+    """Check that the tensors of a model are neither replaced nor written to inside the context."""
     before = _marks(model)
     try:
         yield

@@ -1,4 +1,4 @@
-"""A twin of a network: it runs in the network's place, with tensors, state and helper objects of its own."""
+"""Copy a network to a twin with its own tensors, state and helper objects, which runs in its place."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,29 +20,29 @@ from senet.errors import SpecError
 __all__ = ["UnrehearsableError", "refuse_lazy", "stand_in", "twin"]
 
 PLAIN = (type, BuiltinFunctionType, str, bytes, int, float, complex, bool, range, torch.dtype, torch.device)
-"""What no copy is made of anyway."""
+"""Types that `deepcopy` does not copy."""
 
 OUTSIDE = (DataLoader, Dataset, Optimizer, ModuleType, Thread)
-"""What a network may hold and a forward pass does not change; too large to copy."""
+"""Types that a network may refer to, that a forward pass does not change, and that are too large to copy."""
 
 Finish = Callable[[], None]
 
 
 class UnrehearsableError(SpecError):
-    """A network of which no twin can be made."""
+    """Raised for a network that cannot be copied to a twin."""
 
 
 def twin(model: nn.Module, *, data: bool) -> nn.Module:
-    """Copy a network for one forward pass that must leave no trace in it.
+    """Return a copy of a network for one forward pass that must not change the network.
 
-    Copied are the modules with their hooks, tensors that are attributes, containers and helper objects, and what
-    functions among them hold in closures, defaults and global containers. Shared are data loaders, optimizers, and
-    objects that cannot be copied, such as locks and open files.
+    Modules with their hooks, tensor attributes, containers and helper objects are copied, and so are the closures,
+    defaults and global containers of functions among them. Data loaders, optimizers, and objects that cannot be
+    copied, such as locks and open files, are shared.
 
     Args:
-        model: any network; what it shares under several names, its twin shares too.
-        data: whether parameters and buffers keep their values, zeros if they have none; without, they are on torch's
-            meta device.
+        model: any network; its twin shares the same tensors and modules under several names as the network does.
+        data: whether parameters and buffers keep their values (zeros if they are on the meta device); if False, they
+            are on the meta device.
 
     Returns:
         A network of the same classes and names, in evaluation mode.
@@ -75,7 +75,7 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
 
 
 def refuse_lazy(model: nn.Module) -> None:
-    """Refuse a network that has not seen its first batch.
+    """Refuse a network with lazy layers that have not been initialized by a first batch.
 
     Raises:
         UnrehearsableError: if a parameter or buffer has no shape yet.
@@ -103,10 +103,10 @@ def _with_grad(copy: Tensor, like: Tensor) -> Tensor:
 
 
 def _prepare(model: nn.Module, memo: dict[int, object]) -> list[Finish]:
-    """Put into a memo of `deepcopy` what that function would refuse, or leave shared with the network.
+    """Add to a memo of `deepcopy` the copies of objects that `deepcopy` cannot copy, or would share with the network.
 
     Returns:
-        What is to be done when the copy is made.
+        Functions to call after the copy, which complete it.
     """
     own = set(model.modules())
     finish: list[Finish] = []
@@ -118,7 +118,7 @@ def _prepare(model: nn.Module, memo: dict[int, object]) -> list[Finish]:
         if id(thing) in memo or id(thing) in seen or thing is None or isinstance(thing, PLAIN):
             continue
         seen.add(id(thing))
-        if isinstance(thing, Tensor):  # one that is not a leaf, as a normalised weight, cannot be copied by torch
+        if isinstance(thing, Tensor):  # torch cannot copy tensors that are not leaves, such as normalised weights
             memo[id(thing)] = _with_grad(thing.detach().clone(), thing)
         elif isinstance(thing, OUTSIDE):
             memo[id(thing)] = thing
@@ -135,7 +135,7 @@ def _prepare(model: nn.Module, memo: dict[int, object]) -> list[Finish]:
 
 
 def _parts(thing: object, memo: dict[int, object]) -> Iterable[object]:
-    """Return what an object holds; one that cannot be copied is shared, and holds nothing."""
+    """Return the objects that an object refers to; an object that cannot be copied is shared and returns none."""
     if isinstance(thing, nn.Module):
         return list(vars(thing).values())
     if isinstance(thing, MethodType):
@@ -150,14 +150,14 @@ def _parts(thing: object, memo: dict[int, object]) -> Iterable[object]:
         return list(getattr(thing, "__dict__", {}).values())
     try:
         reduced = thing.__reduce_ex__(4)
-    except Exception:  # whatever a foreign class raises: locks, files, streams, generators
+    except Exception:  # other classes may raise any error: locks, files, streams, generators
         memo[id(thing)] = _Unusable(thing) if isinstance(thing, Iterator) else thing
         return []
     return list(reduced[1:3]) if isinstance(reduced, tuple) else []
 
 
 class _Unusable:
-    """In place of an iterator that cannot be copied: a trial run that took its next value would take it away."""
+    """Placeholder for an iterator that cannot be copied, since a trial run would consume its next value."""
 
     def __init__(self, thing: object) -> None:
         self.title = type(thing).__name__
@@ -176,7 +176,7 @@ def _referent(reference: "ref[object]", memo: dict[int, object]) -> object:
 def _function(
     old: FunctionType, own: set[nn.Module], memo: dict[int, object], cells: dict[int, CellType], finish: list[Finish]
 ) -> FunctionType:
-    """Copy a function that holds something: in its closure, its defaults, or in global containers it names."""
+    """Return a copy of a function that has a closure, defaults, or global containers; other functions unchanged."""
     held = _held(old, own)
     if not held and not old.__closure__ and not old.__defaults__ and not old.__kwdefaults__:
         return old
@@ -200,7 +200,7 @@ def _function(
 
 
 def _held(function: FunctionType, own: set[nn.Module]) -> dict[str, object]:
-    """Return the containers and modules of the network that a function reaches by global names."""
+    """Return the containers, and modules of the network, that a function refers to by global names."""
     found = {name: function.__globals__.get(name) for name in _names(function.__code__)}
     return {
         name: value

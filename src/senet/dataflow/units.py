@@ -1,4 +1,4 @@
-"""Find the units of a network in its data flow: residual ones by their additions, else concatenations, else layers."""
+"""Find the units of a network in its data flow: residual units by their additions, else concatenations, else layers."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ FLAT = frozenset({
     *("upsample_linear1d", "upsample_nearest1d", "pixel_shuffle", "view", "reshape", "unsafe_view", "permute"),
     *("mean", "squeeze", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
 })  # fmt: skip
-"""Operations on what a network gives out that do not make features of it: squashed, resized or reordered."""
+"""Operations after the last layer that compute no new features: they squash, resize or reorder the output."""
 
 GATES = frozenset({"sigmoid", "hardsigmoid", "softmax"})
 GATE = "what it gives is the input of a gate"
@@ -31,11 +31,11 @@ class Unit:
     Attributes:
         name: path of the innermost module that holds all of it; empty for the network itself.
         kind: `residual`, `concat` or `layer`.
-        end: the operation that ends it: the addition, the concatenation, the convolution.
+        end: its last operation: the addition, the concatenation, or the last operation of the layer.
         branch: the value at the end of its branch, which the slot `standard` gates.
         body: the operations of the branch, in order.
-        fork: what the branch and the shortcut are computed from; None in units without a shortcut.
-        shortcut: the other value of the addition; None in units without a shortcut.
+        fork: the value from which branch and shortcut are computed; None in units without a shortcut.
+        shortcut: the other summand of the addition; None in units without a shortcut.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """A place that gets no block, and why."""
+    """A place without a block, and the reason."""
 
     name: str
     reason: str
 
 
 def inside(module: str, names: Collection[str]) -> bool:
-    """Return whether a module is one of `names` or lies in one."""
+    """Return whether a module is one of `names` or a submodule of one."""
     parts = module.split(".")
     return any(".".join(parts[:end]) in names for end in range(len(parts) + 1))
 
@@ -67,12 +67,12 @@ def find_units(
     """Find the units of a network: its residual units, or its concatenations, or its convolutional layers.
 
     Args:
-        flow: its forward pass.
-        blocks: names of the SE blocks it has already; what runs in them is no part of a unit.
-        chains: names of modules that can hold no block as a child; a unit is what is around them.
+        flow: the record of its forward pass.
+        blocks: names of its existing SE blocks; operations in them do not belong to a unit.
+        chains: names of modules that cannot hold a block as a child; the enclosing module is then the unit.
 
     Returns:
-        The units in the order in which they end, and what looked like one and is none.
+        The units in the order in which they end, and the places that were rejected, with reasons.
     """
     skipped: list[Skipped] = []
     units = (
@@ -100,9 +100,9 @@ def _residual_units(flow: Flow, blocks: Collection[str], skipped: list[Skipped])
 
 
 def _decoder(unit: Unit, ends: Collection[Op]) -> list[Op]:
-    """Return what an encoder-decoder unit does behind the units that it holds, at higher resolutions.
+    """Return the operations of an encoder-decoder unit after the last unit inside it, at a higher resolution.
 
-    Nothing for other units, and for one that adds no layer of its own there, as in a feature pyramid.
+    The list is empty for other units, and for a unit without layers of its own there, as in a feature pyramid.
     """
     last = max(op.index for op in unit.body if op in ends)
     tail = [op for op in unit.body if op.index > last]
@@ -132,7 +132,7 @@ def _residual_unit(flow: Flow, end: Op, blocks: Collection[str]) -> Unit | Skipp
     if not carried and not 0 < fork.channels <= end.output.channels:
         return None  # parts of one map are mixed, as in Res2Net
     if not any(map(_bends, sides[1][1])):
-        return None  # linear maps side by side, as in RepVGG: one convolution in other words
+        return None  # parallel linear maps, as in RepVGG, are equivalent to one convolution
     name = _home([end, *sides[1][1]])
     if any(map(_attends, body)):
         return Skipped(name=name, reason=ATTENTION)
@@ -141,7 +141,7 @@ def _residual_unit(flow: Flow, end: Op, blocks: Collection[str]) -> Unit | Skipp
     image = not any(op.weighted and fork.needs(op.output) for op in flow.ops)
     wider = any(op.output.channels > fork.channels for op in body if op.weighted)
     if image and wider and _is_bare(flow, branch, end.output):
-        return Skipped(name=name, reason=OUTPUT)  # as in VDSR and DnCNN: what is added to the image itself
+        return Skipped(name=name, reason=OUTPUT)  # a residual of the image itself, as in VDSR and DnCNN
     return Unit(name=name, kind="residual", end=end, branch=branch, body=tuple(body), fork=fork, shortcut=shortcut)
 
 
@@ -164,7 +164,7 @@ def _concat_units(flow: Flow, blocks: Collection[str], chains: Collection[str], 
         kept = [value for value, way in ways if not any(part.weighted or "pool" in part.kind for part in way)]
         own = [(value, way) for value, way in grown if inside(_home(way), {home})]
         if kept and len(grown) == len(own) == 1 and any(map(_bends, own[0][1])) and _is_own(own[0][0], fork):
-            branch, body = own[0]  # as in ShuffleNet v2: the rest of the map passes by
+            branch, body = own[0]  # as in ShuffleNet v2: the other channels are not processed
         elif _is_map(out):
             branch, body = out, flow.between(fork, out)
         else:
@@ -183,7 +183,7 @@ def _concat_units(flow: Flow, blocks: Collection[str], chains: Collection[str], 
 
 
 def _is_own(branch: Value, fork: Value) -> bool:
-    """Distinguish a branch from a map of elsewhere that a gate of this branch scales, as in an attention U-Net."""
+    """Return whether a value is not another branch's map, scaled by a gate of this branch as in an attention U-Net."""
     op = branch.op
     return op is None or op.kind != "mul" or all(value.needs(fork) for value in op.inputs)
 
@@ -207,7 +207,7 @@ def _layers(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list
             skipped.append(Skipped(name=op.module, reason=OUTPUT))
         elif _gates(value):
             skipped.append(Skipped(name=op.module, reason=GATE))
-        elif value not in units:  # parallel convolutions whose sum goes on are one layer, as in RepVGG
+        elif value not in units:  # parallel convolutions that are added are one layer, as in RepVGG
             units[value] = Unit(name=_home(body), kind="layer", end=body[-1], branch=value, body=tuple(body))
     return list(units.values())
 
@@ -218,7 +218,7 @@ def _follows(op: Op) -> bool:
 
 
 def _is_bare(flow: Flow, branch: Value, out: Value) -> bool:
-    """Return whether a value is what a network gives out, right from a convolution: logits, an image, a residual."""
+    """Return whether a value is a network output directly from a convolution: logits, an image, a residual."""
     if not flow.is_final(out):
         return False
     ahead = [out]
@@ -235,7 +235,7 @@ def _is_bare(flow: Flow, branch: Value, out: Value) -> bool:
 
 
 def _gates(value: Value) -> bool:
-    """Return whether a value does nothing but make a gate: one way to a sigmoid, and from there to a product."""
+    """Return whether a value is only used for a gate: a single path to a sigmoid, and from there to products."""
     squashed = value.op is not None and value.op.kind in GATES
     while len(value.users) == 1 and len(value.users[0].inputs) == 1:
         value = value.users[0].output
@@ -244,7 +244,7 @@ def _gates(value: Value) -> bool:
 
 
 def _is_map(value: Value) -> bool:
-    """Return whether a value is a map of several channels over positions; a sequence of tokens is none."""
+    """Return whether a value is a map of several channels over positions, and not a sequence of tokens."""
     return value.channels > 1 and (len(value.shape) > 3 or (len(value.shape) == 3 and value.axis == 1))
 
 
@@ -254,9 +254,9 @@ def _bends(op: Op) -> bool:
 
 
 def _attends(op: Op) -> bool:
-    """Return whether an operation is part of an attention: a product of two matrices that come from the image.
+    """Return whether an operation is part of an attention: a product of two matrices computed from the image.
 
-    One that ends in a single column weighs positions, as a global context does.
+    Products with a single row or column do not count: they weight positions, as global context blocks do.
     """
     product = "bmm" in op.kind and min(op.output.shape[-2:]) > 1
     return (product or "attention" in op.kind) and len(op.inputs) > 1
@@ -270,7 +270,7 @@ def _common(values: Sequence[Value]) -> int:
 
 
 def _home(ops: Iterable[Op]) -> str:
-    """Give the innermost module in which all operations run."""
+    """Return the innermost module in which all operations run."""
     paths = [op.module.split(".") for op in ops]
     together = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
     return ".".join(parts[0] for parts in together)

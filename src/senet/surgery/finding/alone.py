@@ -1,4 +1,4 @@
-"""Run a part of a network alone, on tensors without data, to see whether it squeezes and excites."""
+"""Run parts of a network on meta tensors to determine whether they compute squeeze-and-excitation."""
 
 from collections.abc import Iterator
 
@@ -14,14 +14,14 @@ from senet.surgery.finding.squeezes import Squeeze, squeezes
 __all__ = ["Alone"]
 
 BLOCK = (6, 5, 7)
-"""Sizes of the map for a block [positions]: all different, so that no axis is taken for another."""
+"""Sizes of the map for a block [pixels]: all different, so that axes cannot be confused."""
 
 PART = (32, 32, 32)
-"""Sizes of the map for a part with convolutions that stride [pixels]."""
+"""Sizes of the map for a part that may hold strided convolutions [pixels]."""
 
 
 class Alone:
-    """Trials of the parts of a network; parts that print alike are tried once.
+    """Trial runs of the parts of a network; parts of the same class and `repr` run once.
 
     Args:
         model: the network.
@@ -33,19 +33,19 @@ class Alone:
         self.flow: tuple[Squeeze, ...] | None = None
 
     def is_block(self, module: nn.Module) -> bool:
-        """Return whether a module whose layers are all 1x1 gives its own input back, squeezed and excited."""
+        """Return whether a module whose layers are all 1x1 returns its input multiplied by a gate computed from it."""
         return any(one.product.output.shape == one.gated.shape for one in self._try(module, BLOCK)[1])
 
     def inside(self, module: nn.Module) -> tuple[bool, tuple[Squeeze, ...]]:
-        """Return whether a part of the network runs alone, and what squeezes in it."""
+        """Return whether a part of the network runs alone, and the squeeze-and-excitations in it."""
         return self._try(module, PART)
 
     def whole(self) -> tuple[Squeeze, ...]:
-        """Return what squeezes in the network as a whole, if it runs on one of the usual shapes."""
+        """Return the squeeze-and-excitations in the whole network, none if it runs on none of the common shapes."""
         if self.flow is None:
             try:
                 self.flow = tuple(squeezes(observe(self.model, None)))
-            except Exception:  # whatever a foreign network raises
+            except Exception:  # other libraries' networks may raise any error
                 self.flow = ()
         return self.flow
 
@@ -60,7 +60,7 @@ class Alone:
         for shape, axis in _shapes(module, sizes):
             try:
                 flow: Flow = record(module, image(module, shape, "meta"), axis=axis)
-            except Exception:  # whatever a foreign module raises, one that wants another input above all
+            except Exception:  # modules may raise any error, mostly because they need another input
                 continue
             ran = True
             if found := tuple(squeezes(flow)):
@@ -69,7 +69,7 @@ class Alone:
 
 
 def _shapes(module: nn.Module, sizes: tuple[int, ...]) -> list[tuple[tuple[int, ...], int]]:
-    """Return shapes that may fit a module, each with the axis of the channels."""
+    """Return candidate input shapes for a module, each with its channel axis."""
     layers = [layer for layer in module.modules() if isinstance(layer, LAYERS)]
     conv = next((layer for layer in layers if isinstance(layer, CONVS)), None)
     first = layers[0]

@@ -1,4 +1,4 @@
-"""Find the squeeze-and-excitation blocks of a network, ours and foreign ones, without importing other libraries."""
+"""Find the squeeze-and-excitation blocks of a network, of any library, without importing other libraries."""
 
 import re
 from collections.abc import Iterator
@@ -35,12 +35,12 @@ class Found:
     """One block of a network.
 
     Attributes:
-        name: path of the block in the network, as `model.get_submodule` takes it; empty for the network itself. Of an
+        name: path of the block in the network, as for `model.get_submodule`; empty for the network itself. For an
             inline block, path of the module in whose forward pass it runs.
         channels: channels of the map it gates.
         widths: widths of its excitation, `(channels, hidden, ..., channels)`.
-        kind: the library its class comes from; copies and classes of your own are `other`.
-        module_class: its class; of an inline block, that of the module named.
+        kind: the library that defines its class; copies and your own classes are `other`.
+        module_class: its class; for an inline block, the class of the module `name`.
         parts: paths of the layers of an inline block, which has no module of its own; else empty.
     """
 
@@ -53,19 +53,19 @@ class Found:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """Paths of the modules that make it up: itself, or the layers of an inline block."""
+        """Paths of its modules: the block itself, or the layers of an inline block."""
         return self.parts or (self.name,)
 
     @property
     def left(self) -> str:
-        """Why what works on modules leaves it alone; empty for a block that is one."""
+        """The reason why functions that need a module skip an inline block; empty for other blocks."""
         if not self.parts:
             return ""
         return f"it is not a module of its own: {' and '.join(self.parts)} run in the forward pass of {self.name}"
 
 
 class Blocks(Printed, tuple[Found, ...]):
-    """The blocks of a network, as a tuple that prints as a table."""
+    """The blocks of a network: a tuple that is printed as a table."""
 
     __slots__ = ()
 
@@ -82,17 +82,18 @@ class Blocks(Printed, tuple[Found, ...]):
 def find(model: nn.Module) -> Blocks:
     """Find the squeeze-and-excitation blocks of any network.
 
-    A block is ours, or a module whose only layers are 1x1 convolutions or linear maps from C channels over one or more
-    hidden widths back to C, and which is one by its name (the words SE or squeeze-excite, as in timm, torchvision,
-    MONAI, transformers and the usual copies) or by what it does: run alone on tensors without data, it averages its
-    input over all positions, computes a gate from that, and multiplies. "Effective" SE has one layer from C to C and
-    counts by its name. A residual unit that is called SEBlock has other layers, so the block inside it is found.
+    A block is a `SqueezeExcite`, or a module whose only layers are 1x1 convolutions or linear maps from C channels
+    over one or more hidden widths back to C, and which is recognised by its name (the words SE or squeeze-excite, as
+    in timm, torchvision, MONAI, transformers and common copies) or by its data flow: run alone on meta tensors, it
+    averages its input over all positions, computes a gate from the average, and multiplies. "Effective" SE has one
+    layer from C to C and is recognised by its name. A residual unit named SEBlock has other layers, so the block
+    inside it is found.
 
     The same steps in the forward pass of a larger module are an inline block (lukemelas' and MONAI's EfficientNet):
-    it is found where layers that follow each other lead from C channels back to C, and the module around them, or
-    the network, runs on an input that is guessed from its layers.
+    it is found if successive layers lead from C channels back to C, and the enclosing module, or the network, runs on
+    an input that is guessed from its layers.
 
-    Other gates do not count, since their cost and their descriptor are not those of Eq. 2-4: the attentions of CBAM
+    Other gates are not blocks, since their cost and their descriptor are not those of Eq. 2-4: the attentions of CBAM
     (its channel branch runs the excitation twice), BAM, ECA, gather-excite, global context, coordinate, split and
     spatial attention, layer scale.
 
@@ -100,11 +101,11 @@ def find(model: nn.Module) -> Blocks:
         model: any network; it is not changed.
 
     Returns:
-        A tuple of the blocks in the order of the module tree, a shared one once; inline ones come last. Of nested
-        candidates the innermost counts.
+        The blocks in the order of the module tree, shared ones once, inline blocks last. Of nested candidates the
+        innermost is returned.
 
     Raises:
-        SpecError: if `model` is no module.
+        SpecError: if `model` is not a module.
 
     Source:
         Hu et al., arXiv:1709.01507, Eq. 2-4; effective SE: Lee and Park, arXiv:1911.06667; CBAM: arXiv:1807.06521.
@@ -114,7 +115,7 @@ def find(model: nn.Module) -> Blocks:
         [(64, 4, 64)]
     """
     if not isinstance(model, nn.Module):
-        raise SpecError(f"model = {model!r} is no network; give a torch.nn.Module, e.g. create_model('resnet20').")
+        raise SpecError(f"model = {model!r} is not a network; give a torch.nn.Module, e.g. create_model('resnet20').")
     alone = Alone(model)
     blocks = tuple(_walk(model, "", set(), alone))
     chains = chains_of(model, [block.name for block in blocks])
@@ -125,7 +126,7 @@ def _walk(module: nn.Module, name: str, seen: set[nn.Module], alone: Alone) -> I
     if module in seen:
         return
     seen.add(module)
-    if isinstance(module, SqueezeExcite):  # not searched further: an excitation of your own may hold anything
+    if isinstance(module, SqueezeExcite):  # not searched further: a custom excitation may hold any modules
         yield _found(module, name, module.widths, "senet")
         return
     prefix = f"{name}." if name else ""
@@ -157,7 +158,7 @@ def _origin(module: nn.Module) -> Kind:
 
 
 def _widths(module: nn.Module, alone: Alone) -> tuple[int, ...] | None:
-    """Return the widths of a foreign block; None if the module is none by its layers, or by name and flow."""
+    """Return the widths of another library's block; None if layers, name and data flow are not those of a block."""
     if isinstance(module, LAYERS) or type(module) in CONTAINERS:
         return None
     layers = [layer for layer in module.modules() if isinstance(layer, LAYERS)]

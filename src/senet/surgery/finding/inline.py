@@ -1,4 +1,4 @@
-"""Blocks without a module of their own: layers that a larger module uses to squeeze and excite in its forward pass."""
+"""Find inline blocks: layers that a larger module uses for squeeze-and-excitation in its own forward pass."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from senet.surgery.finding.squeezes import Squeeze
 __all__ = ["Chain", "chains_of", "confirmed"]
 
 LONGEST = 4  # layers of an excitation
-LARGEST = 24  # layers of a part that is tried alone; beyond, the whole network is as cheap
-UPWARD = 3  # modules around the layers that are tried
+LARGEST = 24  # layers of a part that runs alone; for larger parts the whole network is run instead
+UPWARD = 3  # enclosing modules of the layers that are tried
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """Layers that lead from C channels over fewer back to C.
+    """Successive layers from C channels over fewer channels back to C.
 
     Attributes:
-        names: their paths.
-        widths: `(channels, hidden, ..., channels)`.
+        names: paths of the layers.
+        widths: their widths, `(channels, hidden, ..., channels)`.
     """
 
     names: tuple[str, ...]
@@ -31,9 +31,9 @@ class Chain:
 
 
 def chains_of(model: nn.Module, blocks: Collection[str]) -> list[Chain]:
-    """Return the chains of 1x1 layers that follow each other in the module tree, outside of blocks that are known.
+    """Return the chains of successive 1x1 layers in the module tree, outside of known blocks.
 
-    The layers of a bottleneck do not: a spatial convolution lies between them.
+    The 1x1 layers of a bottleneck unit are not a chain, since a spatial convolution is between them.
     """
     layers = [
         (name, module)
@@ -55,7 +55,7 @@ def chains_of(model: nn.Module, blocks: Collection[str]) -> list[Chain]:
 
 
 def confirmed(model: nn.Module, chains: list[Chain], alone: Alone) -> Iterator[tuple[str, Chain]]:
-    """Yield the chains that squeeze and excite, each with the module in whose forward pass it does."""
+    """Yield the chains that compute squeeze-and-excitation, each with the module in whose forward pass they run."""
     for chain in chains:
         ran = True
         for home in _around(model, chain):
@@ -83,7 +83,7 @@ def _matches(squeeze: Squeeze, home: str, chain: Chain) -> bool:
 
 
 def _around(model: nn.Module, chain: Chain) -> Iterator[str]:
-    """Yield the innermost modules that hold a chain and have a forward pass of their own."""
+    """Yield the innermost modules that contain a chain and have their own forward pass, from the inside out."""
     parts = [name.split(".") for name in chain.names]
     depth = next(
         (level for level, names in enumerate(zip(*parts, strict=False)) if len(set(names)) > 1),

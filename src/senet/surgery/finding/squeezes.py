@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation in a data flow: an average over positions, layers back to C, a gate, and the product."""
+"""Find squeeze-and-excitation in a data flow: an average over positions, layers, a gate, and the product."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ SAME = frozenset({
     *("view", "reshape", "unsafe_view", "unsqueeze", "squeeze", "permute", "transpose", "t"),
     *("clone", "alias", "detach", "to_copy", "contiguous"),
 })  # fmt: skip
-"""Operations that give the numbers they take, in another shape or order."""
+"""Operations that only change the shape or order of their input."""
 
 PLAIN = SAME | {"div", "mul", "expand", "select"}
-"""What else may stand beside the average: a sum is divided, axes are dropped."""
+"""Operations that may also precede the layers: a sum is divided, axes are removed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Squeeze:
-    """One squeeze-and-excitation that ran.
+    """One squeeze-and-excitation in a data flow.
 
     Attributes:
-        ops: the average, the layers and the gate, in order.
+        ops: the operations of the average, the layers and the gate, in order.
         layers: those of them that have weights.
-        product: gate times map.
+        product: the product of gate and map.
         gated: the map.
-        widths: `(channels, hidden, ..., channels)`.
+        widths: widths of the layers, `(channels, hidden, ..., channels)`.
     """
 
     ops: tuple[Op, ...]
@@ -40,16 +40,16 @@ class Squeeze:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """Paths of the modules that hold its layers."""
+        """Paths of the modules in which its layers run."""
         return tuple(op.module for op in self.layers)
 
 
 def squeezes(flow: Flow) -> Iterator[Squeeze]:
-    """Find what in a forward pass does what the paper's block does.
+    """Yield the squeeze-and-excitations of a forward pass.
 
-    The gate of a map is computed from the average of this very map over all positions, one step after the other:
-    gates that add two descriptors (CBAM), weigh positions (global context) or keep some (coordinate attention) are
-    others.
+    The gate of a map must be computed from the average of the same map over all positions by a single chain of
+    operations, which excludes gates that add two descriptors (CBAM), weight positions (global context) or keep one
+    spatial axis (coordinate attention).
 
     Source:
         Hu et al., arXiv:1709.01507, Eq. 2-4.
@@ -87,7 +87,7 @@ def _excitation(product: Op, gate: Value, gated: Value) -> Squeeze | None:
 
 
 def _source(value: Value) -> Value:
-    """Go back to the value that holds the same numbers."""
+    """Return the earliest value with the same elements, before changes of shape or order."""
     while value.op is not None and value.op.kind in SAME and len(value.op.inputs) == 1:
         value = value.op.inputs[0]
     return value
