@@ -1,1 +1,1 @@
-"""Fold blocks whose gates hardly depend on the image into the layers beside them."""
+"""Fold blocks whose gates hardly depend on the image into adjacent layers."""

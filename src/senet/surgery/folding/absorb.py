@@ -1,4 +1,4 @@
-"""Where a constant for every channel can go so that the network computes the same: before the block or after it."""
+"""Find layers before or after a block into which one constant for each channel can be multiplied exactly."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from senet.surgery.folding.constants import scaled_
 
 __all__ = ["Absorber", "Refusal", "absorbers"]
 
-# operations on each channel by itself, f(c * x) = c * f(x): for every c, and for c >= 0 only
+# channelwise operations with f(c * x) = c * f(x): for every c, and for c >= 0 only
 LINEAR = {
     "mean",
     *("avg_pool1d", "avg_pool2d", "avg_pool3d"),
@@ -30,21 +30,21 @@ LINEAR_MAPS = {"addmm": 1, "mm": 0}  # which argument is the map
 
 
 class Refusal(Exception):  # noqa: N818 (it never leaves the package)
-    """The constant cannot go this way; the text says why."""
+    """Raised when a layer cannot take the constants; the message is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Absorber:
-    """A layer that can take a part of the constants.
+    """A layer that can take some of the constants.
 
     Attributes:
         layer: its path in the network.
-        side: `out` multiplies what it gives (weight and bias), `into` what it reads (weight only).
+        side: `out` scales its output (weight and bias), `into` scales its input (weight only).
         tensors: names of the parameters that change.
-        start: first of the constants that are its own.
-        stop: behind the last one.
-        groups: of a convolution that reads.
-        positive: whether a ReLU or a maximum lies between, so that no constant may be negative.
+        start: index of its first constant.
+        stop: index after its last constant.
+        groups: groups of a convolution whose input is scaled.
+        positive: whether a ReLU or a maximum is in between, so that no constant may be negative.
     """
 
     layer: str
@@ -63,18 +63,19 @@ class Absorber:
 
 
 def absorbers(flow: Flow, name: str, constant: Float64[Tensor, " c"]) -> tuple[Absorber, ...]:
-    """Find the layers that can take the constants of a block, the nearest way first.
+    """Return the layers that can take the constants of a block.
 
-    A norm or convolution right before the block, then the layers right behind it, then those before it through a
-    ReLU, a sum or a concatenation. A way counts only if nothing else sees what would change.
+    First choice is a norm or convolution directly before the block, then the layers directly after it, then layers
+    before it through a ReLU, a sum or a concatenation. Layers qualify only if no other operation reads a value that
+    would change.
 
     Args:
-        flow: a recorded pass.
-        name: the scale that stands in the place of the block.
-        constant: one factor a channel.
+        flow: the record of a forward pass.
+        name: path of the scale that replaces the block.
+        constant: factors of the channels `(c,)`.
 
     Raises:
-        Refusal: if there is no exact way.
+        Refusal: if no layers can take the constants exactly.
     """
     (call,) = (call for call in flow.calls if call.name == name)
     before, after = call.input, call.output
@@ -101,7 +102,11 @@ def absorbers(flow: Flow, name: str, constant: Float64[Tensor, " c"]) -> tuple[A
 
 
 def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) -> list[Absorber]:
-    """Find who can multiply a value by constants where it is made."""
+    """Return the layers before a value whose output can be multiplied by the constants.
+
+    Raises:
+        Refusal: if there are none.
+    """
     if not value.clear or value.op is None:
         raise Refusal("it is not known where its input comes from")
     if flow.readings(value) != 1:
@@ -130,7 +135,11 @@ def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) 
 
 
 def _after(flow: Flow, value: Value, channels: int, *, positive: bool) -> list[Absorber]:
-    """Find who reads a value and can multiply it by constants while reading; all readers must."""
+    """Return the layers after a value whose input can be multiplied by the constants.
+
+    Raises:
+        Refusal: if not every operation that reads the value leads to such layers.
+    """
     if not value.clear or not flow.readings(value):
         raise Refusal("it is not known where its output goes")
     found: list[Absorber] = []
@@ -174,7 +183,7 @@ def _absorber(
 
 
 def _acts_alone(op: Op, value: Value) -> bool:
-    """Return whether an operation of the tables works on each channel by itself, as it was called."""
+    """Return whether an operation of `LINEAR` or `POSITIVE` is channelwise with the arguments of this call."""
     source, result = op.reads[0].shape, op.output.shape
     if op.kind in ("mean", "amax"):
         dims = op.args[1] if len(op.args) > 1 else None

@@ -1,4 +1,4 @@
-"""What a network says to a set of images, kept for comparison. Letters in shapes: n images, k outputs."""
+"""Collect and compare the outputs of a network on a set of images. Letters in shapes: n images, k outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, shar
 
 __all__ = ["Answers", "answers", "compare"]
 
-MAIN = ("logits", "out")  # what Hugging Face and torchvision call the answer among their outputs
+MAIN = ("logits", "out")  # names of the main output in Hugging Face and torchvision
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Outputs by batch, and labels where the batches have them.
+    """The outputs of a network by batch, and the labels if there are any.
 
     Attributes:
-        outputs: of every batch, on the CPU; logits `(n, k)` where the network classifies.
-        labels: of all images; None if they are not known.
-        notes: why labels that were given are not used.
+        outputs: output of every batch, on the CPU; logits `(n, k)` if the network is a classifier.
+        labels: labels of all images `(n,)`; None if unknown.
+        notes: reasons why given labels are not used.
     """
 
     outputs: tuple[Tensor, ...]
@@ -33,35 +33,35 @@ class Answers:
 
     @property
     def images(self) -> int:
-        """Images seen."""
+        """Number of images."""
         return sum(len(part) for part in self.outputs)
 
     @property
     def measure(self) -> Measure:
-        """What can be compared."""
+        """The measure by which these outputs can be compared, see `Folded.measure`."""
         if any(part.ndim != 2 or part.shape[1] < 2 for part in self.outputs):
             return "output"
         return "answers" if self.labels is None else "accuracy"
 
     def choices(self) -> Tensor:
-        """Give the class of the highest logit of every image."""
+        """Return the class with the highest logit for every image `(n,)`."""
         return torch.cat([part.argmax(1) for part in self.outputs])
 
     def right(self) -> Bool[Tensor, " n"]:
-        """Tell which images are answered right."""
+        """Return which images are classified correctly."""
         assert self.labels is not None
         return self.choices() == self.labels
 
 
 @torch.no_grad()
 def answers(model: nn.Module, batches: Batches, *, place: str = "batches") -> Answers:
-    """Run a network over all batches; the batches are moved to where its parameters are, and are not changed.
+    """Run a network over all batches, on the device of its parameters; the batches are not changed.
 
     Args:
-        model: in the mode in which it is to answer.
-        batches: as `senet.surgery.folding.batches.parts_of` takes them apart; `Passes` must be the same every
-            time.
-        place: what they are called in errors.
+        model: the network, in the mode in which it runs.
+        batches: batches in a form that `senet.surgery.folding.batches.parts_of` accepts; `Passes` also checks that
+            they are the same in every pass.
+        place: name of the batches in errors.
 
     Raises:
         NumericError: if an output is not finite.
@@ -116,7 +116,7 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def _main(out: object) -> object:
-    """Return the tensor that is compared: under the usual names, or the first one."""
+    """Return the output that is compared: one of the names in `MAIN`, or the first one."""
     if isinstance(out, Mapping):
         parts = [out[name] for name in MAIN if name in out] or list(out.values())
     elif isinstance(out, list | tuple):
@@ -127,7 +127,7 @@ def _main(out: object) -> object:
 
 
 def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:
-    """Hold the answers of a changed network against those of the original."""
+    """Compare the outputs of a changed network with those of the original."""
     apart = [_apart(a, b) for a, b in zip(before.outputs, after.outputs, strict=True)]
     lost, whole = (sum(float(part[i]) for part in apart) for i in (0, 1))
     error = sqrt(lost / whole) if whole else 0.0
@@ -160,7 +160,7 @@ def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: 
 
 
 def _apart(a: Float[Tensor, "n *k"], b: Float[Tensor, "n *k"]) -> tuple[Tensor, Tensor]:
-    """Give squared difference and squared size; what all logits of an image share changes no answer."""
+    """Return squared difference and squared norm; of logits without their mean, which does not affect the class."""
     a, b = a.double(), b.double()
     if a.ndim == 2 and a.shape[1] > 1:
         a, b = (part - part.mean(1, keepdim=True) for part in (a, b))

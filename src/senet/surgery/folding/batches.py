@@ -1,4 +1,4 @@
-"""Batches of images that are gone through several times: taken apart, and held to be the same in every pass.
+"""Iterate over batches of images several times, and check that every pass gives the same images.
 
 Letters in shapes: n images, k outputs.
 """
@@ -17,28 +17,28 @@ from senet.errors import SpecError
 __all__ = ["Batches", "Passes", "labels_of", "parts_of"]
 
 Batches = Iterable[Any]
-"""Something to go through again and again, a list or a DataLoader, of images `(n, c, ...)` or of images with labels."""
+"""A repeatable iterable, such as a list or a DataLoader, of images `(n, c, ...)` or of images with labels."""
 
 IMAGES = ("image", "images", "img", "imgs", "pixel_values", "x", "input", "inputs", "data", "pixels")
 LABELS = ("label", "labels", "target", "targets", "y", "class", "classes", "fine_label", "coarse_label", "label_ids")
-ROUNDED = 1e-2  # how far the shares of a soft label may be from 1 together
-WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # bits of an element as a whole number
+ROUNDED = 1e-2  # tolerance for the sum of the shares of a soft label, which should be 1
+WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integer type by element size [bytes]
 
 
 class Passes:
-    """Batches that give the same images in the same order every time they are gone through.
+    """Batches with the same images in the same order in every pass.
 
-    Answers before and after a change are compared image by image, so that a loader that shuffles, samples or augments
-    would compare the answers to different images. The first pass leaves a digest of every image; later ones are held
-    against it.
+    Outputs before and after a change are compared image by image, which would be wrong with a loader that shuffles,
+    samples or augments. The first pass therefore stores a digest of every image, and later passes are compared with
+    these digests.
 
     Args:
-        source: a list of batches, a DataLoader, or anything else that can be iterated again and again.
-        place: what the source is called in errors.
+        source: a list of batches, a DataLoader, or another iterable that can be iterated several times.
+        place: name of the source in errors.
 
     Raises:
-        SpecError: if the source can be gone through once only, or is not a collection of batches; while iterating, if a
-            batch is none, or a pass differs from the first one.
+        SpecError: if the source can be iterated only once, or is not a collection of batches; while iterating, if a
+            batch is not valid, or a pass differs from the first one.
     """
 
     def __init__(self, source: Batches, *, place: str) -> None:
@@ -67,11 +67,11 @@ class Passes:
             raise self._differs(first, found)
 
     def __len__(self) -> int:
-        """Count the images of the first pass; 0 before it."""
+        """Return the number of images in the first pass, 0 before it."""
         return 0 if self.digests is None else len(self.digests)
 
     def shared(self, other: "Passes") -> int:
-        """Count the images that another collection has too, both gone through once."""
+        """Return how many images another collection has too; both need one complete pass before."""
         assert self.digests is not None
         assert other.digests is not None
         return int(torch.isin(self.digests, other.digests).sum())
@@ -94,18 +94,18 @@ class Passes:
 
 
 def parts_of(batch: object, *, place: str = "batches") -> tuple[Tensor, object]:
-    """Take a batch apart into images and what is given as their labels.
+    """Split a batch into images and labels.
 
     Args:
         batch: images; images and labels, as a tuple, a list or a named tuple; or a mapping or a dataclass with names
             such as `image` and `label`, or `pixel_values` and `labels`.
-        place: where it comes from, for errors.
+        place: name of its source in errors.
 
     Returns:
-        The images and the labels as they are, see `labels_of`; None if there are none.
+        The images `(n, c, ...)`, and the labels unchanged (see `labels_of`) or None.
 
     Raises:
-        SpecError: if no images are in it.
+        SpecError: if the batch contains no images, or is a single image.
     """
     named = _named(batch)
     if named is not None:
@@ -133,7 +133,7 @@ def parts_of(batch: object, *, place: str = "batches") -> tuple[Tensor, object]:
 
 
 def labels_of(given: object, images: int, outputs: int) -> Int64[Tensor, " n"] | str:
-    """Read labels as one class for each image.
+    """Convert labels to one class for each image.
 
     Args:
         given: whole numbers `(n,)` or `(n, 1)` as a tensor, an array or a list, of any type; or a row of `k` shares
@@ -142,7 +142,7 @@ def labels_of(given: object, images: int, outputs: int) -> Int64[Tensor, " n"] |
         outputs: k, the classes of the network.
 
     Returns:
-        The classes; or what keeps the labels from being read, as the end of a sentence.
+        The classes; or the reason why the labels are not valid, as the end of a sentence.
     """
     try:
         labels = torch.as_tensor(given).detach().cpu()
@@ -188,7 +188,7 @@ def _refuse_what_is_no_collection(source: object, place: str) -> None:
 
 
 def _named(batch: object) -> Mapping[str, object] | None:
-    """Return the parts of a batch that have names."""
+    """Return the parts of a batch by name, or None if they have no names."""
     if isinstance(batch, Mapping):
         return batch
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
@@ -200,7 +200,7 @@ def _named(batch: object) -> Mapping[str, object] | None:
 
 
 def _up_to(rest: Iterator[object], images: int, place: str) -> Iterator[Tensor]:
-    """Go on through a pass that differs, but not for ever, to see how it differs."""
+    """Yield the rest of a pass that differs from the first one, up to about as many images as the first one had."""
     while images > 0 and (batch := next(rest, None)) is not None:
         found = _digests(parts_of(batch, place=place)[0])
         images -= len(found)
@@ -208,10 +208,10 @@ def _up_to(rest: Iterator[object], images: int, place: str) -> Iterator[Tensor]:
 
 
 def _digests(x: Tensor) -> Int64[Tensor, " n"]:
-    """Return a number for each image that depends on all its bits, computed where the images are.
+    """Return a digest of each image `(n,)`, computed on the device of the images.
 
-    Sums of the bits, read as whole numbers, times odd random numbers, modulo 2^64: two different images have the same
-    one by a chance of less than 1 in 2^32.
+    It is the sum of the elements, reinterpreted as integers, times odd random numbers, modulo 2^64; two different
+    images have the same digest with a probability below 2^-32.
     """
     kept = x.detach().contiguous()
     words = kept.view(WORDS.get(x.element_size(), torch.uint8)).flatten(1)

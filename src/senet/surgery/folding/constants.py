@@ -1,4 +1,4 @@
-"""What may stand in the place of a block: a constant for every channel, or nothing.
+"""Replace a block by a constant for every channel, or remove it from the network.
 
 Letters in shapes: n images, c channels, *s sizes.
 """
@@ -15,15 +15,15 @@ __all__ = ["ChannelScale", "put", "take_out"]
 
 
 class ChannelScale(nn.Module):
-    """Multiply every channel by a constant: what is left of a block whose gate does not depend on the image.
+    """Multiply every channel by a constant; replaces a block whose gate hardly depends on the image.
 
     Args:
-        scale: the constants.
-        dim: where the channels are: 1, or -1 for maps with the channels last.
-        inplace: whether to write into the map, as the block did: the network may read it under its old name.
+        scale: the constants `(c,)`.
+        dim: channel axis of the map: 1, or -1 for channels last.
+        inplace: whether to write into the map, if the block did so, since the network may use the same tensor again.
     """
 
-    inplace = False  # for networks that were pickled before there was a choice
+    inplace = False  # default for networks that were pickled before this attribute existed
 
     def __init__(self, scale: Float[Tensor, " c"], *, dim: int = 1, inplace: bool = False) -> None:
         super().__init__()
@@ -32,38 +32,38 @@ class ChannelScale(nn.Module):
         self.inplace = inplace
 
     def forward(self, x: Float[Tensor, "n *s"]) -> Float[Tensor, "n *s"]:
-        """Scale."""
+        """Return the map with every channel multiplied by its constant."""
         shape = [1] * x.ndim
         shape[self.dim] = len(self.scale)
         scale = self.scale.to(x.dtype).view(shape)
         return x.mul_(scale) if self.inplace else x * scale
 
     def extra_repr(self) -> str:
-        """Show how many channels."""
+        """Return the number of channels for `repr`."""
         return f"{len(self.scale)}" + ("" if self.dim == 1 else f", dim={self.dim}")
 
 
 def put(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Put a module in the place of another one, under every name that the other one has.
+    """Replace a module by another one, under every name that it has.
 
     Args:
         model: the network; changed in place.
-        name: path of what is replaced.
-        module: what comes there.
+        name: path of the module that is replaced.
+        module: the new module.
     """
     old = model.get_submodule(name)
     places = [(parent, child) for parent in model.modules() for child, part in parent._modules.items() if part is old]
     for parent, child in places:
-        parent._modules[child] = module  # `setattr` would look at the class, `_modules` is what `forward` sees
+        parent._modules[child] = module  # `setattr` would honour properties of the class; `forward` uses `_modules`
     assert places
 
 
 def take_out(model: nn.Module, name: str) -> None:
-    """Take a module out that gives back what it gets; the names of all others stay.
+    """Remove a module that returns its input unchanged, without renaming other modules.
 
-    An inserted block goes with its hook, a slot of our residual units becomes empty and a named part of a sequence
-    goes, as in the network that never had it. Anywhere else an `nn.Identity` stays, which has no tensors: positions in
-    a sequence are names too.
+    An inserted block is removed with its hook, a slot of senet's residual units becomes empty, and a named part of a
+    sequence is deleted, as if the network had been built without it. Elsewhere an `nn.Identity` without tensors takes
+    its place, since the positions in a sequence are names too.
 
     Args:
         model: the network; changed in place.
@@ -88,10 +88,10 @@ def scaled_(weight: Tensor, factors: Float[Tensor, " c"], *, dim: int, groups: i
     """Multiply the slices of a tensor by factors, in place, computed in float64.
 
     Args:
-        weight: of a norm, a convolution or a linear map.
-        factors: one for each output channel (`dim` 0), or for each input channel (`dim` 1) of all groups.
-        dim: which side.
-        groups: of the convolution.
+        weight: weight of a norm, a convolution or a linear map.
+        factors: one factor for each output channel (`dim` 0), or for each input channel (`dim` 1) of all groups.
+        dim: axis of the weight that is scaled: 0 for output channels, 1 for input channels.
+        groups: groups of the convolution.
     """
     wide = weight.double()
     factors = factors.double().to(weight.device)

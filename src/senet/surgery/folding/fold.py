@@ -1,4 +1,4 @@
-"""Fold blocks whose gate hardly depends on the image into the layers beside them."""
+"""Fold blocks whose gates hardly depend on the image into adjacent layers."""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -21,7 +21,7 @@ from senet.surgery.insertion.watch import repair
 __all__ = ["fold", "skeleton"]
 
 
-@torch.inference_mode(False)  # in it no flow can be recorded, and no tensor made that could be trained
+@torch.inference_mode(False)  # inference mode prevents recording a flow and creating trainable tensors
 @by_name
 def fold(
     model: nn.Module,
@@ -37,35 +37,38 @@ def fold(
     dry_run: bool = False,
     watch: Watch | None = None,
 ) -> Folded:
-    """Replace the gates that hardly depend on the image by constants, and fold those into the layers beside.
+    """Replace gates that hardly depend on the image by constants, and fold the constants into adjacent layers.
 
     One pass measures every gate; the constant of a channel is the one that minimises the squared error of the
-    block's output. One pass for each block measures what its constant alone does to the network's output: that is
-    the order of removal. Then blocks go one after the other, each step measured on `test`, until the tolerance or
-    the budget ends it. The order is not measured again on the way: that would square the number of passes.
+    block's output. One pass for each block measures the error of the network's output with a constant in this block
+    alone, which determines the order of removal. Blocks are then replaced one after the other, each step measured on
+    `test`, until the tolerance or the budget is reached. The order is not measured again between the steps, which
+    would square the number of passes.
 
-    A constant goes exactly into the norm or convolution right before the block, or into all layers right behind
-    it, or through ReLU, sums and concatenations before it; each fold is checked by running. Where there is no such
-    way, a `ChannelScale` with C parameters stays. Ours and foreign blocks; the blocks' own keys go, all others stay.
+    A constant is folded exactly into the norm or convolution directly before the block, or into all layers directly
+    after it, or through ReLU, sums and concatenations into layers before it; each fold is checked by running the
+    network. If no layer can take it, a `ChannelScale` with C parameters remains. Blocks of other libraries are folded
+    too. The keys of folded blocks disappear from the state dict, all other keys remain.
 
     Args:
-        model: any network with blocks that `find` knows; changed in place. It is measured in evaluation mode and
-            gets its modes back.
+        model: any network with blocks that `find` recognises; changed in place. It is measured in evaluation mode,
+            and the modes of its modules are restored.
         batches: representative images for the statistics, alone or with labels, see
             `senet.surgery.folding.batches.parts_of`: a list of batches, or a DataLoader that neither
-            shuffles nor augments. They are gone through several times, and have to be the same every time.
-        test: the images on which steps are measured; None takes `batches` (then the order was chosen on them).
+            shuffles nor augments. They are iterated several times and must be the same in every pass.
+        test: the images on which steps are measured; None uses `batches`, on which the order was chosen too.
         tolerance: largest loss, see `Folded.measure` [percentage points]; None for no bound.
-        sure: hold the upper end of the loss's 95 % interval against the tolerance, not the loss as measured.
-        blocks: remove at most so many; None for no bound.
-        params: stop as soon as so many parameters are freed; None for no bound.
+        sure: whether the upper end of the loss's 95 % interval is compared with the tolerance, not the measured loss.
+        blocks: largest number of blocks to remove; None for no bound.
+        params: number of freed parameters after which removal stops; None for no bound.
         per: rank by output error of a block, or by its square divided by the parameters, multiply-adds or time freed.
-        at: pattern of the names that may go, with `*` and `?`.
-        dry_run: measure the whole curve and leave the network as it is.
-        watch: is told how it goes.
+        at: pattern of the names of blocks that may be removed, with `*` and `?`.
+        dry_run: whether to measure the whole curve without changing the network.
+        watch: function that is called with the progress, see `Watch`.
 
     Returns:
-        What was measured, what was removed, and where it went. Nothing that can be folded is no error.
+        The measurements, the removed blocks and the layers that took their constants. A network without blocks that
+        can be folded does not cause an error.
 
     Raises:
         SpecError: if an argument does not fit, the network is wrapped or compiled or cannot be copied for a trial run,
@@ -126,13 +129,13 @@ def fold(
 
 @torch.inference_mode(False)
 def skeleton(model: nn.Module, removed: Sequence[str], *, scaled: Sequence[str] = ()) -> None:
-    """Give a network the layers of its folded twin, so that the twin's state dict fits.
+    """Change the layers of a network to those of its folded version, so that the state dict of that version fits.
 
     Args:
-        model: built as the network was before it was folded; changed in place. Its weights mean nothing afterwards
-            until those of the folded one are loaded.
-        removed: the blocks that went, `Folded.removed`.
-        scaled: those of them that left a `ChannelScale`, `Folded.scaled`.
+        model: the network as it was before folding; changed in place. Its weights are meaningless until those of the
+            folded network are loaded.
+        removed: the removed blocks, `Folded.removed`.
+        scaled: those of them that were replaced by a `ChannelScale`, `Folded.scaled`.
 
     Raises:
         SpecError: if the network does not have these blocks.
@@ -182,7 +185,7 @@ def _notes(steps: Sequence[Step], chosen: int, bounds: Bounds, removal: Removal)
 
 
 def _floor(measure: str, images: int) -> float:
-    """Give the upper end of the interval if nothing at all changes."""
+    """Return the upper end of the interval of the loss if no output changes."""
     if measure == "accuracy":
         return paired_interval(0, 0, images)[2]
     return share_interval(0, images)[2] if measure == "answers" else 0.0

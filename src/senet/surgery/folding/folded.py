@@ -1,4 +1,4 @@
-"""What `fold` reports: the blocks, the curve of their removal, and where their constants went."""
+"""Report of `fold`: the blocks, the curve of their removal, and the layers that took their constants."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,32 +12,33 @@ from senet.printed import Printed
 __all__ = ["Bounds", "Folded", "FoldedBlock", "Measure", "Step", "paired_interval", "share_interval"]
 
 Measure = Literal["accuracy", "answers", "output"]
-ROUNDING = 1e-6  # relative error of outputs that float32 makes by itself
+ROUNDING = 1e-6  # relative error of outputs due to float32 alone
 Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldedBlock:
-    """One block and what a constant in its place does.
+    """One block, and the measured effect of replacing it by constants.
 
     Attributes:
         name: path of the block in the network.
         channels: channels of the map it gates.
         gate_mean: mean of its gate over images and channels [1].
         gate_sd: standard deviation of its gate over images, root mean square over channels [1].
-        variation: what the nearest constant loses: relative error of the block's output, root mean square over all
-            maps, so that strong channels count for more [1].
-        spatial: the part of it that differs by position; 0 where one number scales the whole map [1].
+        variation: relative error of the block's output with the best constants, root mean square over all maps, so
+            that channels with large values have more weight [1].
+        spatial: the part of `variation` that differs by position; 0 if one number scales the whole map [1].
         error: relative error of the network's output with a constant in this block alone [1]; None if not measured.
         params: parameters of the block [1].
         macs: multiply-adds of its layers for one image [MAC].
-        map_elements: elements of the map that it pools and scales for one image [1]: its traffic is three times this.
-        time_percent: share of the network's time that is spent in it, roughly, here and now [%].
-        rank: place in the order of removal, from 1; None if it cannot be replaced.
+        map_elements: elements of the map that it pools and scales for one image [1]; it reads or writes three times
+            as many.
+        time_percent: rough share of the network's running time on this machine [%].
+        rank: position in the order of removal, from 1; None if it cannot be replaced.
         removed: whether it is among the blocks to remove.
-        where: where its constants went: `bn2 (before)`, `conv3 (after)`, `kept as ChannelScale`; empty if it stays.
-            After a dry run where they would go, for every block that can be replaced.
-        reason: why it stays, or why no layer could take its constants; empty if there is nothing to say.
+        where: layer that took its constants: `bn2 (before)`, `conv3 (after)`, `kept as ChannelScale`; empty if it is
+            not removed. After a dry run, the layer that would take them, for every block that can be replaced.
+        reason: why it is not removed, or why no layer could take its constants; else empty.
     """
 
     name: str
@@ -59,20 +60,21 @@ class FoldedBlock:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The network with the first blocks of the order replaced, against the original on the same images.
+    """The network with the first blocks of the order replaced, compared with the original on the same images.
 
     Attributes:
-        blocks: blocks replaced so far; 0 is the original.
-        name: the last one of them.
-        params: parameters freed so far, before any that a `ChannelScale` keeps [1].
-        correct: images answered right; None without labels.
-        changed: images whose answer is not the original's; None where outputs are no logits `(n, classes)`.
-        worse: images that were right and are wrong now; None without labels.
-        better: images that were wrong and are right now; None without labels.
-        loss: what is compared with the tolerance [percentage points; percent for `output`], see `Folded.measure`.
+        blocks: number of blocks replaced so far; 0 is the original.
+        name: name of the last replaced block.
+        params: parameters freed so far, not reduced by those of a `ChannelScale` [1].
+        correct: images classified correctly [1]; None without labels.
+        changed: images with another class than the original's [1]; None if the outputs are not logits `(n, classes)`.
+        worse: images classified correctly by the original only [1]; None without labels.
+        better: images classified correctly by the changed network only [1]; None without labels.
+        loss: the loss that is compared with the tolerance [percentage points; percent for `output`], see
+            `Folded.measure`.
         low: lower end of its 95 % interval.
-        high: upper end.
-        error: relative error of the outputs [1]; of logits without what all classes share.
+        high: upper end of its 95 % interval.
+        error: relative error of the outputs [1]; of logits without their mean over classes.
     """
 
     blocks: int
@@ -90,13 +92,13 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """How far a removal may go.
+    """Limits of a removal.
 
     Attributes:
         tolerance: largest loss [percentage points]; None for no bound.
-        sure: hold the upper end of the interval against it, not the loss as measured.
-        blocks: most blocks to remove; None for no bound.
-        params: parameters after which it is enough; None for no bound.
+        sure: whether the upper end of the interval is compared with it, not the measured loss.
+        blocks: largest number of blocks to remove; None for no bound.
+        params: number of freed parameters after which removal stops; None for no bound.
     """
 
     tolerance: float | None = 0.5
@@ -105,7 +107,7 @@ class Bounds:
     params: int | None = None
 
     def allow(self, step: "Step", last: "Step") -> bool:
-        """Return whether a step may follow the last one; outputs that only round differently always may."""
+        """Return whether a step may follow the last one; always true if outputs differ by rounding only."""
         if self.blocks is not None and step.blocks > self.blocks:
             return False
         if self.params is not None and last.params >= self.params:
@@ -114,7 +116,7 @@ class Bounds:
         return self.tolerance is None or loss <= self.tolerance or step.error <= ROUNDING
 
     def longest(self, steps: "Sequence[Step]") -> int:
-        """Count the steps from the start that are allowed without a gap."""
+        """Return how many steps from the start are allowed in a row."""
         return sum(1 for _ in takewhile(lambda pair: self.allow(pair[1], pair[0]), pairwise(steps)))
 
 
@@ -124,19 +126,19 @@ class Folded(Printed):
 
     Attributes:
         blocks: all blocks found, in the order of the network.
-        steps: the curve, from the original on; it ends where the tolerance or the budget stopped it, and goes to the
-            last block in a dry run.
-        chosen: blocks removed: the step `steps[chosen]` is the network now.
-        measure: what `loss` is. `accuracy`: top-1 accuracy lost [percentage points], its interval paired (Bonett and
-            Price). `answers`: images whose answer changed [percent of them], Wilson's interval; never less than
-            the accuracy lost. `output`: relative error of the outputs [percent], a normal interval over batches.
-        statistics_images: images that the constants and the order come from.
-        test_images: images that the steps are measured on.
-        separate: whether none of these is among those.
+        steps: the curve, starting with the original; it ends where the tolerance or the budget was reached, or with
+            the last block in a dry run.
+        chosen: number of removed blocks; `steps[chosen]` is the changed network.
+        measure: meaning of `loss`. `accuracy`: top-1 accuracy lost [percentage points], with a paired interval (Bonett
+            and Price). `answers`: images whose class changed [percent of images], with Wilson's interval; never less
+            than the accuracy lost. `output`: relative error of the outputs [percent], normal interval over batches.
+        statistics_images: images on which constants and order were measured [1].
+        test_images: images on which the steps were measured [1].
+        separate: whether the two sets of images are disjoint.
         bounds: tolerance and budget, as given.
-        rounding: largest relative difference between folded and constant-gated network, seen on one image [1].
-        dry_run: whether the network was left as it was.
-        notes: what a reader should know, one sentence each.
+        rounding: largest relative difference between folded and constant-gated network, measured on one image [1].
+        dry_run: whether the network was left unchanged.
+        notes: warnings and remarks, one sentence each.
     """
 
     blocks: tuple[FoldedBlock, ...]
@@ -158,12 +160,12 @@ class Folded(Printed):
 
     @property
     def scaled(self) -> tuple[str, ...]:
-        """Names of those of them that left a `ChannelScale`."""
+        """Names of the removed blocks that were replaced by a `ChannelScale`."""
         return tuple(block.name for block in self.blocks if block.removed and block.where.startswith("kept"))
 
     @property
     def params_freed(self) -> int:
-        """Parameters that went, less those that a `ChannelScale` keeps [1]."""
+        """Parameters removed, less those of each `ChannelScale` [1]."""
         kept = sum(block.channels for block in self.blocks if block.name in self.scaled)
         return sum(block.params for block in self.blocks if block.removed) - kept
 
@@ -174,7 +176,7 @@ class Folded(Printed):
         return tuple(block for _, block in sorted(ranked, key=lambda pair: pair[0]))
 
     def __str__(self) -> str:
-        """Describe what went, what it cost, and what a reader should know; one fact a line."""
+        """Return a summary: removed blocks, loss and notes, one fact for each line."""
         step = self.steps[self.chosen] if self.steps else None
         verb = "could go" if self.dry_run else "went"
         cost = "" if step is None else f"; {self.measure}: {step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}] lost"
@@ -186,7 +188,7 @@ class Folded(Printed):
         return "\n".join(lines)
 
     def as_dict(self) -> Mapping[str, Any]:
-        """Give the values as JSON has them."""
+        """Return the report as values that JSON can represent."""
         return {
             **asdict(self),
             "removed": self.removed,
@@ -196,14 +198,14 @@ class Folded(Printed):
 
 
 def paired_interval(worse: int, better: int, total: int) -> tuple[float, float, float]:
-    """Give the accuracy lost between two networks on the same images, and its 95 % interval.
+    """Return the accuracy lost between two networks on the same images, and its 95 % interval.
 
-    One image is added to each kind of disagreement, so that the interval is sound without any too.
+    One image is added to each kind of disagreement, so that the interval is valid without disagreements too.
 
     Args:
-        worse: images that only the first network has right.
-        better: images that only the second one has right.
-        total: all images.
+        worse: images that only the first network classifies correctly.
+        better: images that only the second network classifies correctly.
+        total: number of images.
 
     Returns:
         Loss, lower and upper end [percentage points].
@@ -217,7 +219,7 @@ def paired_interval(worse: int, better: int, total: int) -> tuple[float, float, 
 
 
 def share_interval(count: int, total: int) -> tuple[float, float, float]:
-    """Give a share and its 95 % interval [percent].
+    """Return a share and its 95 % interval [percent].
 
     Source:
         Wilson, Journal of the American Statistical Association 22 (1927).

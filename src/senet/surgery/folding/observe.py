@@ -1,4 +1,4 @@
-"""How much the gates of a network vary over images: sums that grow with every batch, in float64.
+"""Measure how much the gates of a network vary over images, by sums over batches in float64.
 
 Letters in shapes: n images, c channels, *s the sizes of the map.
 """
@@ -19,24 +19,24 @@ __all__ = ["GateSums", "observing"]
 
 
 class GateSums:
-    """Sums over images that say what the gate of a block does, from its input and output alone.
+    """Sums over images that describe the gate of a block by its input x and output y.
 
-    The gate of an image is the number s that makes `s * x` nearest to the output y of a channel, `<x, y> / <x, x>`:
-    the gate itself wherever one number scales the map, whatever class the block is of. A map that is zero
-    everywhere shows no gate and counts for nothing, as it comes out the same under every gate.
+    The gate of a channel in an image is the least-squares factor between output and input, `<x, y> / <x, x>`, which
+    is the block's own gate if one number scales the map, for every class of block. Maps that are zero everywhere are
+    left out, since their output is the same under every gate.
 
     Attributes:
-        images: images whose map was not zero, for every channel.
+        images: number of images whose map was not zero, for every channel.
         energy: sum of x squared.
-        product: sum of x times y, so that `product / energy` is the constant nearest to the block in L2.
-        fitted: sum of y squared as far as one gate for each image gives it.
+        product: sum of x times y; `product / energy` is the least-squares constant.
+        fitted: part of `output` that one gate for each image explains.
         output: sum of y squared.
         gates: sum of the gates.
-        squares: sum of their squares.
-        calls: how often the block ran.
-        strange: whether it ever gave a map of another shape.
-        inplace: whether it writes its output over its input.
-        dim: where the map has its channels.
+        squares: sum of the squared gates.
+        calls: number of calls of the block.
+        strange: whether an output had another shape than its input.
+        inplace: whether the block overwrites its input.
+        dim: channel axis of the map.
     """
 
     def __init__(self, channels: int, device: torch.device, *, dim: int = 1) -> None:
@@ -53,7 +53,7 @@ class GateSums:
 
     @torch.no_grad()
     def add(self, x: Float[Tensor, "n c *s"], y: Float[Tensor, "n c *s"]) -> None:
-        """Take in the input and the output of a block."""
+        """Add the input and the output of one call of the block."""
         wide, out = x.double().flatten(2), y.double().flatten(2)
         energy, product = wide.square().sum(2), (wide * out).sum(2)
         there = energy > 0
@@ -68,10 +68,10 @@ class GateSums:
         self.calls += 1
 
     def constant(self) -> Float64[Tensor, " c"]:
-        """Give the constant of every channel that minimises the squared error of the block's output.
+        """Return the constant of every channel that minimises the squared error of the block's output.
 
-        It is the mean of the gate weighted by the energy of the map: an image on which the channel is strong counts
-        for more. A channel that was zero in all images gets the mean of the others.
+        It is the mean of the gate weighted by the energy of the map. A channel that was zero in all images gets the
+        mean of the others.
         """
         there = self.energy > 0
         found = self.product[there] / self.energy[there]
@@ -79,24 +79,24 @@ class GateSums:
         return spare.repeat(len(there)).index_put((there,), found)
 
     def mean(self) -> Float64[Tensor, " c"]:
-        """Give the plain mean of the gate over images; NaN where the map was always zero."""
+        """Return the unweighted mean of the gate over images; NaN where the map was always zero."""
         return self.gates / self.images
 
     def sd(self) -> Float64[Tensor, " c"]:
-        """Give the standard deviation of the gate over images (the population's); NaN where the map was zero."""
+        """Return the population standard deviation of the gate over images; NaN where the map was always zero."""
         return (self.squares / self.images - self.mean().square()).clamp(min=0).sqrt()
 
     def variation(self) -> float:
-        """Give what a constant gate loses: the relative error of the block's output, root mean square [1]."""
+        """Return the relative error of the block's output with a constant gate, root mean square [1]."""
         lost = self.output - self.product.square() / self.energy.clamp(min=torch.finfo(torch.float64).tiny)
         return _root_of_share(lost, self.output)
 
     def spatial(self) -> float:
-        """Give the part of that error which no gate of the whole map could mend: it differs by position [1]."""
+        """Return the part of that error that differs by position, so that one gate for the map cannot remove it [1]."""
         return _root_of_share(self.output - self.fitted, self.output)
 
     def into(self, report: FoldedBlock) -> FoldedBlock:
-        """Put mean, deviation and variation of the gate into a report."""
+        """Return a copy of a report with the mean, deviation and variation of the gate."""
         return replace(
             report,
             gate_mean=float(self.mean().nanmean()),
@@ -113,16 +113,16 @@ def _root_of_share(part: Tensor, whole: Tensor) -> float:
 
 @contextmanager
 def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[str, GateSums]]:
-    """Collect what the blocks do while the network runs.
+    """Collect the sums of blocks while the network runs.
 
     Args:
-        blocks: what is watched, by name.
+        blocks: the blocks by name.
 
     Yields:
-        Sums by name, filled as batches go through; a block that never ran is absent.
+        The sums by name, updated by every batch; a block that never ran is absent.
 
     Raises:
-        NumericError: while a batch runs, if a block gives values that are no numbers.
+        NumericError: while a batch runs, if the output of a block is not finite.
     """
     sums: dict[str, GateSums] = {}
     inputs: dict[str, Tensor] = {}
@@ -148,8 +148,7 @@ def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[st
             own.add(x.movedim(own.dim, 1), y.movedim(own.dim, 1))
             if not bool(own.output.isfinite().all()):
                 raise NumericError(
-                    f"{name} gives values that are no finite numbers; test the network on these images before it is "
-                    "folded."
+                    f"{name} gives values that are not finite; test the network on these images before it is folded."
                 )
 
         return hook
@@ -165,5 +164,5 @@ def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[st
 
 
 def _channel_dim(found: Found, x: Tensor) -> int:
-    """Say where a map has its channels: 1, or -1 if they come last."""
+    """Return the channel axis of a map: 1, or -1 for channels last."""
     return -1 if x.shape[1] != found.channels and x.shape[-1] == found.channels else 1

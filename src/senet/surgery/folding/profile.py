@@ -1,6 +1,6 @@
-"""The share of the time that blocks take in a network as it runs here and now.
+"""Estimate the share of a network's running time that its blocks take on this machine.
 
-It is rough: a few passes on whatever the machine does besides.
+The estimate is rough: the median of a few passes, which other load on the machine disturbs.
 """
 
 from collections import defaultdict
@@ -17,12 +17,12 @@ RUNS = 3  # timed passes; the median counts
 
 
 def time_percents(model: nn.Module, blocks: Mapping[str, nn.Module], x: Tensor) -> dict[str, float]:
-    """Run a network a few times and return the share of each block in its time [%].
+    """Run a network a few times and return the share of each block in its running time [%].
 
     Args:
-        model: in evaluation mode.
-        blocks: by name.
-        x: images.
+        model: the network, in evaluation mode.
+        blocks: its blocks by name.
+        x: images `(n, c, h, w)`.
     """
     _times(model, blocks, x)  # warms up
     times: defaultdict[str, list[float]] = defaultdict(list)
@@ -35,7 +35,7 @@ def time_percents(model: nn.Module, blocks: Mapping[str, nn.Module], x: Tensor) 
 
 @torch.no_grad()
 def _times(model: nn.Module, blocks: Mapping[str, nn.Module], x: Tensor) -> tuple[dict[str, float], float]:
-    """Take the seconds of every block and of the network in one pass."""
+    """Return the times of every block and of the network in one pass [s]."""
     spent, started = dict.fromkeys(blocks, 0.0), dict.fromkeys(blocks, 0.0)
 
     def now() -> float:

@@ -1,4 +1,4 @@
-"""The steps of `fold` on one network: watch the gates, rank the blocks, remove them one by one, apply the choice."""
+"""Perform the steps of `fold` on one network: observe the gates, rank the blocks, remove them, apply the choice."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from senet.surgery.folding.profile import time_percents
 __all__ = ["PER", "Removal", "Watch"]
 
 Watch = Callable[[str, int, int], None]
-"""Is told what is done, how many passes over the images are over, and how many there may be."""
+"""A function `(task, done, total)` of the current task, the finished passes and their largest number."""
 
 PER: Mapping[str, Callable[[FoldedBlock], float]] = {
     "block": lambda block: 1.0,
@@ -30,22 +30,22 @@ PER: Mapping[str, Callable[[FoldedBlock], float]] = {
     "macs": lambda block: block.macs,
     "time": lambda block: block.time_percent,
 }
-"""What removing a block gains, by the name of the unit in which its error is counted."""
+"""The savings of removing a block, by the values of the argument `per` of `fold`."""
 
 KEPT = "kept as ChannelScale"
 EXACT = 1e-4  # relative difference of outputs on the probe up to which a fold counts as exact
-COARSE = 4  # in units of the weights' precision, where that is coarser: half-precision weights are rounded again
+COARSE = 4  # the same in units of the weights' precision, if that is coarser: half-precision weights are rounded
 
 
 class Removal:
     """The state of a fold.
 
     Args:
-        model: in evaluation mode.
-        found: the blocks that may go, by name.
+        model: the network, in evaluation mode.
+        found: the blocks that may be removed, by name.
         batches: images for the statistics.
-        test: images for the steps; None takes `batches`.
-        watch: is told how it goes.
+        test: images for the steps; None uses `batches`.
+        watch: function that is called with the progress.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Removal:
         self.before: Answers
 
     def observe(self) -> None:
-        """Go through the images once: statistics of every gate, and the outputs to compare with."""
+        """Run over the images once, to collect the statistics of every gate and the original outputs."""
         with observing({name: (self.found[name], block) for name, block in self.blocks.items()}) as self.sums:
             self.seen = self._answers(self.batches, "gates")
         place = next(self.model.parameters())
@@ -95,7 +95,7 @@ class Removal:
         return ""
 
     def rank(self, per: str) -> None:
-        """Measure what the constant of each block alone does to the outputs, and number them."""
+        """Measure the output error with a constant in each block alone, and rank the blocks by it."""
         for name in self.constants:
             with self.constant([name]):
                 after = self._answers(self.batches, f"without {name}")
@@ -112,16 +112,16 @@ class Removal:
             self.reports[name] = replace(self.reports[name], rank=number)
 
     def order(self) -> list[str]:
-        """Give the names in the order of removal."""
+        """Return the names in the order of removal."""
         ranked = [(block.rank, name) for name, block in self.reports.items() if block.rank is not None]
         return [name for _, name in sorted(ranked)]
 
     def steps(self, bounds: Bounds, *, whole: bool) -> Iterator[Step]:
-        """Yield the curve: the original, then one block less at a time.
+        """Yield the curve: the original, then one more block replaced in each step.
 
         Args:
-            bounds: the step that breaks them is the last one.
-            whole: go on to the last block all the same.
+            bounds: limits; the first step beyond them is the last one.
+            whole: whether to continue to the last block in spite of the limits.
         """
         images = self.batches if self.test is None else self.test
         self.before = self.seen if self.test is None else self._answers(self.test, "original")
@@ -142,7 +142,7 @@ class Removal:
             last = step
 
     def mark(self, number: int) -> list[str]:
-        """Mark the first blocks of the order as removed and give their names."""
+        """Mark the first blocks of the order as removed and return their names."""
         names = self.order()[:number]
         for name in names:
             self.reports[name] = replace(self.reports[name], removed=True)
@@ -150,7 +150,7 @@ class Removal:
 
     @contextmanager
     def constant(self, names: Sequence[str]) -> Iterator[None]:
-        """Let constants stand in the place of blocks for a while."""
+        """Replace blocks by constants inside the context."""
         try:
             for name in names:
                 put(self.model, name, self._scale(name))
@@ -160,10 +160,10 @@ class Removal:
                 put(self.model, name, self.blocks[name])
 
     def apply(self, names: Sequence[str]) -> float:
-        """Remove blocks for good.
+        """Remove blocks permanently.
 
         Returns:
-            Largest relative difference that folding made on the probe [1].
+            Largest relative difference of the outputs on the probe due to folding [1].
         """
         for name in names:
             put(self.model, name, self._scale(name))
@@ -177,7 +177,7 @@ class Removal:
         return rounding
 
     def foresee(self) -> None:
-        """Find out where the constants of every block would go, without changing a weight."""
+        """Record which layers would take the constants of every block, without changing a weight."""
         one = self.probe[:1]
         for name in self.constants:
             with self.constant([name]):
@@ -188,7 +188,7 @@ class Removal:
             self.reports[name] = replace(self.reports[name], where=where, reason=reason)
 
     def _ways(self, name: str, one: Tensor) -> tuple[Absorber, ...]:
-        """Find the layers that take the constants of a block in whose place a `ChannelScale` stands.
+        """Return the layers that can take the constants of a block that a `ChannelScale` replaces.
 
         Raises:
             Refusal: if there are none.
@@ -198,7 +198,7 @@ class Removal:
         return absorbers(tried(self.model, one), name, self.constants[name])
 
     def _absorb(self, name: str, one: Tensor, wanted: Answers) -> tuple[str, str, float]:
-        """Fold one constant, check it by running, and undo it if the outputs are not those they were."""
+        """Fold the constants of one block, check the outputs, and undo the fold if they differ."""
         scale, constant = self.model.get_submodule(name), self.constants[name]
         try:
             ways = self._ways(name, one)

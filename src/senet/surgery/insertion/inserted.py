@@ -54,7 +54,7 @@ class Inserted:
             )
 
     def block(self) -> nn.Module:
-        """Return a new block, or a new `ChannelScale` where there is no spec, with initial weights."""
+        """Return a new block, or a new `ChannelScale` if `spec` is None, with initial weights."""
         if self.spec is None:
             return ChannelScale(torch.ones(self.channels), dim=-1 if self.channels_last else 1)
         return SqueezeExcite(self.channels, self.spec, dims=self.dims)
