@@ -7,7 +7,6 @@ from statistics import fmean
 import torch
 
 from senet.data.dataset import Data
-from senet.errors import SenetError
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.result import Result
 from senet.experiments.run import Run
@@ -50,7 +49,7 @@ def expected_seconds(
         elif setup.device == "cpu" and not setup.gpus and not setup.cluster:
             try:
                 total += timed_seconds(of_it[-1], load(of_it[-1].data, setup), setup) * len(of_it)
-            except (SenetError, RuntimeError):  # the training itself says better what does not fit
+            except Exception:  # the network may be of the user: the training itself describes what does not fit
                 return None
         else:
             return None
