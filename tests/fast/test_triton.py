@@ -11,6 +11,7 @@ COMPARE = """
 import sys, torch
 from senet.fast.kernels import triton_passes
 from senet.fast.kernels.passes import REFERENCE
+from senet.fast.kernels.selfcheck import pass_calls
 from senet.fast.kernels.triton_passes import TRITON
 
 device, shared, names = sys.argv[1], sys.argv[2] == "shared", set()
@@ -25,23 +26,7 @@ for shape in shapes:
             assert (triton_passes._Launch(u).parts > 1) == shared
             matrix, other = torch.randn(2, *shape[:2], device=device)
             row = torch.randn(shape[1], device=device)
-            for name, *words in (
-                ("moments", u),
-                ("apply", u, None, row, row, None, None, True),
-                ("apply", u, r, matrix, other, None, None, True),
-                ("apply", u, r, row, matrix, other, None, False),
-                ("apply", u, None, row, row, None, matrix, True),
-                ("rectified_sum", u, None, row, row),
-                ("rectified_sum", u, r, matrix, row),
-                ("mask", dy, y, u, None),
-                ("mask", dy, y, u, r),
-                ("mask", dy, None, u, None),
-                ("masked_sums", dy, u, row, row, False),
-                ("masked_sums", dy, u, matrix, other, True),
-                ("finish", dy, u, row, None, None, None, None, None),
-                ("finish", dy, u, matrix, row, other, None, None, None),
-                ("finish", dy, u, matrix, row, row, other, row, row),
-            ):
+            for name, *words in pass_calls(u, r, dy, y, row=row, matrix=matrix, other=other):
                 ours, theirs = getattr(TRITON, name)(*words), getattr(REFERENCE, name)(*words)
                 if isinstance(ours, torch.Tensor):
                     ours, theirs = (ours,), (theirs,)

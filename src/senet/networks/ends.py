@@ -25,7 +25,7 @@ def with_channels(model: nn.Module, channels: int) -> nn.Module:
         channels: channels of the input.
 
     Raises:
-        SpecError: if its first layer is no convolution of the whole image.
+        SpecError: if its first layer is not a convolution of the whole image.
     """
     name, old = first_convolution(model) or ("", None)
     if not isinstance(old, nn.Conv2d) or old.groups != 1:

@@ -17,7 +17,7 @@ from senet.fast.kernels.compiled import identity
 from senet.fast.kernels.passes import REFERENCE, Passes
 from senet.files.cache import recall, remember
 
-__all__ = ["apart", "is_sound", "passes_fault", "verdict"]
+__all__ = ["apart", "is_sound", "pass_calls", "passes_fault", "verdict"]
 
 SHAPES = ((2, 5, 3, 7), (3, 33, 9, 5), (1, 3, 37, 31))  # odd sizes, narrower and wider than vectors and tiles
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -92,6 +92,42 @@ def apart(found: Any, expected: Any, dtype: torch.dtype) -> str:
     return "" if fine else f"differs by {error:.2g} where the largest value is {largest:.2g}"
 
 
+def pass_calls(
+    u: Tensor, r: Tensor, dy: Tensor, y: Tensor, *, row: Tensor, matrix: Tensor, other: Tensor
+) -> tuple[tuple[Any, ...], ...]:
+    """List calls of every pass over the maps that together use all of its options.
+
+    Args:
+        u: map before the norm, `(n, c, h, w)`.
+        r: map of the shortcut, like `u`.
+        dy: gradient of the output, like `u`.
+        y: output, like `u`.
+        row: numbers for each channel, `(c,)`.
+        matrix: numbers for each image and channel, `(n, c)`.
+        other: more of them, `(n, c)`.
+
+    Returns:
+        The name of a pass and its arguments, for each call.
+    """
+    return (
+        ("moments", u),
+        ("apply", u, None, row, row, None, None, True),
+        ("apply", u, r, matrix, other, None, None, True),
+        ("apply", u, r, row, matrix, other, None, False),
+        ("apply", u, None, row, row, None, matrix, True),
+        ("rectified_sum", u, None, row, row),
+        ("rectified_sum", u, r, matrix, row),
+        ("mask", dy, y, u, None),
+        ("mask", dy, y, u, r),
+        ("mask", dy, None, u, None),
+        ("masked_sums", dy, u, row, row, False),
+        ("masked_sums", dy, u, matrix, other, True),
+        ("finish", dy, u, row, None, None, None, None, None),
+        ("finish", dy, u, matrix, row, other, None, None, None),
+        ("finish", dy, u, matrix, row, row, other, row, row),
+    )
+
+
 def _maps(device: torch.device) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
     """Yield a title, the name of a pass and its arguments."""
     random = torch.Generator().manual_seed(0)
@@ -103,23 +139,7 @@ def _maps(device: torch.device) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
                 matrix, other = torch.randn(2, *shape[:2], generator=random).to(device)
                 row = torch.randn(shape[1], generator=random).to(device)
                 title = f"{'x'.join(map(str, shape))}, {str(dtype).removeprefix('torch.')}, {layout}"
-                for name, *words in (
-                    ("moments", u),
-                    ("apply", u, None, row, row, None, None, True),
-                    ("apply", u, r, matrix, other, None, None, True),
-                    ("apply", u, r, row, matrix, other, None, False),
-                    ("apply", u, None, row, row, None, matrix, True),
-                    ("rectified_sum", u, None, row, row),
-                    ("rectified_sum", u, r, matrix, row),
-                    ("mask", dy, y, u, None),
-                    ("mask", dy, y, u, r),
-                    ("mask", dy, None, u, None),
-                    ("masked_sums", dy, u, row, row, False),
-                    ("masked_sums", dy, u, matrix, other, True),
-                    ("finish", dy, u, row, None, None, None, None, None),
-                    ("finish", dy, u, matrix, row, other, None, None, None),
-                    ("finish", dy, u, matrix, row, row, other, row, row),
-                ):
+                for name, *words in pass_calls(u, r, dy, y, row=row, matrix=matrix, other=other):
                     yield title, name, tuple(words)
 
 
