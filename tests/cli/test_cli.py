@@ -13,29 +13,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import senet as senet_package
-from senet.cli import main
 from senet.files.atomic import storage_error
 from senet.files.lock import RunLock
 
 TINY = ["data.train_size=200", "data.test_size=100", "threads=1", "--epochs", "1", "--device", "cpu", "-j", "1"]
-
-
-def senet(*words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["senet", *words])
-    with pytest.raises(SystemExit) as left:
-        main()
-    out, err = capsys.readouterr()
-    return int(left.value.code or 0), out, err
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        return senet(*words, capsys=capsys, monkeypatch=monkeypatch)
-
-    return run
 
 
 def test_compare_ends_in_a_table_a_picture_and_results(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

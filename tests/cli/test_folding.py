@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import senet
-from senet.cli import main
 from senet.reports.fold_report import as_markdown, block_rows, draw, sentence, step_rows
 from senet.surgery import Folded, fold, skeleton
 from senet.weights.safe import read_weights
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["senet", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return run
 
 
 def network() -> nn.Module:

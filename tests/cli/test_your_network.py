@@ -3,13 +3,11 @@
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from senet.cli import main
 from senet.weights.writing import write_weights
 
 PAGE = (Path(__file__).parents[2] / "docs" / "your_network.md").read_text(encoding="utf-8")
@@ -17,18 +15,9 @@ SMALL = ("data.train_size=80", "data.test_size=40", "epochs=1", "batch_size=40")
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> object:
-    monkeypatch.chdir(tmp_path)
+def call(call, tmp_path: Path):  # type: ignore[no-untyped-def]
     (tmp_path / "net.py").write_text(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1])  # type: ignore[index]
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["senet", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return run
+    return call
 
 
 def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from senet.cli import main
 from senet.errors import SpecError
 from senet.networks import named
 from senet.networks.preprocessing import ForeignPreprocessing, adjusted
@@ -18,20 +16,6 @@ from senet.networks.preprocessing import preprocessing_of as preprocessing
 
 pytestmark = pytest.mark.parity
 WEIGHTS = "mobilenetv3_small_100_imagenet_timm_fp32.safetensors"
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["senet", *words])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return run
 
 
 @pytest.mark.parametrize(

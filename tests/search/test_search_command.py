@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from senet.cli import main
 from senet.experiments.study import read_study
 from senet.search import trial_runner
 
@@ -31,20 +30,9 @@ FILES = {"report.md", "table.md", "search.json", "pareto.csv", "pareto.png", "ch
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
-    monkeypatch.chdir(tmp_path)
+def call(call, tmp_path: Path):  # type: ignore[no-untyped-def]
     (tmp_path / "tiny.toml").write_text(FILE, encoding="utf-8")
-
-    def senet(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["senet", *words])
-        code = 0
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        return code, *capsys.readouterr()
-
-    return senet
+    return call
 
 
 def test_a_search_ends_in_tables_a_picture_and_a_file_to_go_on_with(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
