@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import encoded
+from conftest import encoded, pixels
 from PIL import Image
 
 from senet.data import DataSpec, load
@@ -127,3 +127,13 @@ def test_batches_of_rows_that_cross_the_border_of_two_row_groups_are_read(tmp_pa
     shutil.copy(tmp_path / "train.parquet", tmp_path / "test.parquet")
     data = load(DataSpec(name="folder", normalize="unit"), root=tmp_path)
     assert (len(data.train), len(data.test)) == (100, 100)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_shards_of_one_split_are_a_folder_without_a_split(split, tmp_path, write_shard):
+    blobs = [encoded(image) for image in pixels(20, 0)]
+    write_shard(tmp_path / f"{split}-00000-of-00001.parquet", blobs, [0, 3] * 10, column="image")
+    data = load(DataSpec(name="folder"), root=tmp_path)
+    assert (len(data.train), len(data.test), data.classes) == (16, 4, ("0", "1", "2", "3"))
+    assert data.test.labels.tolist().count(3) == 2, "the same share of every class"
+    assert f"{tmp_path.name} has no split: a fixed choice of 4 of 20 images is the test set" in data.notes

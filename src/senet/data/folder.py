@@ -166,10 +166,7 @@ def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passe
         raise DataError(
             f"{root}: class '{name}' has {int(counts.min())} images, a split needs {_FEWEST}; add images or a test set."
         )
-    total = len(everything)
-    test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
-    train = rest(test, total)
-    notes = [f"{root.name} has no split: a fixed choice of {len(test)} of {total} images is the test set"]
+    notes = []
     same = deeper[folders[0]]
     if len(same) > 1 and all(inner == same for inner in deeper.values()):
         notes.append(
@@ -177,7 +174,16 @@ def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passe
             "if these are the classes, move them to the top level"
         )
     notes += [*_alike(folders), *passed.notes(root)]
-    return Data(spec, tuple(folders), everything[train], everything[test], notes=tuple(notes))
+    return _split(Data(spec, tuple(folders), everything, everything, notes=tuple(notes)), root.name)
+
+
+def _split(data: Data, name: str) -> Data:
+    """Make a fixed choice of the images of a folder without a split the test set, the same share of every class."""
+    everything = data.loaded[0]
+    total = len(everything)
+    test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
+    notes = (f"{name} has no split: a fixed choice of {len(test)} of {total} images is the test set", *data.notes)
+    return replace(data, train=everything[rest(test, total)], test=everything[test], notes=notes)
 
 
 def _pictures(root: Path, split: Path, classes: list[str], passed: Passed) -> Files:
@@ -201,24 +207,33 @@ def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]
     used = {path for paths in shards.values() for path in paths}
     unknown = [printable(path.name) for path in sorted(place.glob("*.parquet")) if path not in used]
     ignored = listed(unknown, _SHOWN)
-    if "train" not in shards or not there:
+    incomplete = "train" not in shards or not there
+    if incomplete and (unknown or len(shards) > 1):
         hint = f"; {ignored} does not belong to a known split" if unknown else ""
         raise DataError(
             f"{place} has only {', '.join(sorted(shards))} shards{hint}; add the missing ones, train-*.parquet and "
             "validation-*.parquet or test-*.parquet."
         )
+    if incomplete:
+        (paths,) = shards.values()
+        everything, names = read_shards(paths)
+        return _split(Data(spec, names or _numbered(everything, place), everything, everything), printable(place.name))
     train, names = read_shards(shards["train"])
     read = {name: read_shards(shards[name]) for name in there if has_labels(shards[name][0])}
     unfit = {name: "it has no labels" for name in there if name not in read or bool((read[name][0].labels < 0).all())}
     chosen, notes = _test_split(spec, place, there, unfit)
     test, others = read.get(chosen) or read_shards(shards[chosen])
-    # without class names, the largest label determines their number
-    highest = int(train.labels.max()) if len(train) else -1
-    if not names and highest >= MAX_CLASSES:
-        raise DataError(f"{place}: label {highest} implies more than {MAX_CLASSES:,} classes; number them from 0.")
-    classes = names or others or tuple(str(number) for number in range(highest + 1))
+    classes = names or others or _numbered(train, place)
     if others:
         test = replace(test, labels=renumbered(test.labels, others, classes, place=f"{place.name}/{chosen}"))
     check_labels(test.labels, len(classes), place=f"{place}/{chosen}")
     notes += (f"{printable(place.name)}: {ignored} is not used, it does not belong to a known split",) * bool(unknown)
     return Data(spec, classes, train, test, notes=notes)
+
+
+def _numbered(images: Files, place: Path) -> tuple[str, ...]:
+    """Return class names for shards without any: the numbers up to the largest label."""
+    highest = int(images.labels.max()) if len(images) else -1
+    if highest >= MAX_CLASSES:
+        raise DataError(f"{place}: label {highest} implies more than {MAX_CLASSES:,} classes; number them from 0.")
+    return tuple(str(number) for number in range(highest + 1))
