@@ -11,6 +11,7 @@ from senet.experiments.statistics import Difference, paired
 from senet.experiments.summary import Estimate
 from senet.reports.canvas import canvas, legend
 from senet.reports.looks import BLACK, GREY, looks
+from senet.tables import Table
 
 BASES = ("plain", "plain, equal time")
 
@@ -45,19 +46,15 @@ def chapter(found: Mapping[str, Any]) -> Iterator[str]:
         "were set beforehand and not searched.\n"
     )
     yield "![accuracy over CPU time, and paired differences](finetune/finetune.png)\n"
-    yield (
-        "| fine-tuned | steps | CPU time [s] | top-1 [%] | against plain, equal steps | against plain, equal time |\n"
-        "|---|---:|---:|---:|---|---|"
-    )
+    rows = []
     for way in ways(found):
         runs = [each[way]["curve"][-1] for each in found["seeds"].values()]
         seconds = Estimate.of([run["seconds"] for run in runs])
         value = Estimate.of(list(ends(found, way).values()))
-        cells = [difference(found, way, base) for base in BASES]
-        yield (
-            f"| {way} | {runs[0]['step']} | {seconds.mean:.1f} ± {seconds.sd:.1f} | {value.mean:.2f} ± {value.sd:.2f} "
-            f"| {cells[0]} | {cells[1]} |"
-        )
+        numbers = [str(runs[0]["step"]), f"{seconds.mean:.1f} ± {seconds.sd:.1f}", f"{value.mean:.2f} ± {value.sd:.2f}"]
+        rows.append([way, *numbers, *(difference(found, way, base) for base in BASES)])
+    against = ["against plain, equal steps", "against plain, equal time"]
+    yield Table(["fine-tuned", "steps", "CPU time [s]", "top-1 [%]", *against], rows, words=against).markdown().rstrip()
     yield (
         f"\nMean ± standard deviation over {len(found['seeds'])} seeds ({seeds}); differences in percentage points, "
         "paired by seed, with 95 % intervals (Student's t). They are about this one host and these test images. An "

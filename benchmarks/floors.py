@@ -8,6 +8,8 @@ those of `tails.py`; the speed is what a copy reaches on an H100. Nothing here w
 
 from tails import PASSES
 
+from senet.tables import Table
+
 IMAGES, BYTES = 32, 2
 SPEED = 3e12  # bytes a second
 LAUNCHES = 65  # of one fused tail, forward and backward; counted by tests/fast/test_launches.py
@@ -19,7 +21,7 @@ def table() -> str:
     """Return the table as Markdown."""
     moved = {name: sum(map(sum, passes)) for name, passes in PASSES.items()}
     heads = ["tail", "units", "one map", *(f"{name}, {count} maps" for name, count in moved.items()), "launches alone"]
-    rows = [heads, ["---", *["--:"] * (len(heads) - 1)]]
+    rows = []
     total = dict.fromkeys(moved, 0.0)
     for channels, side, units in TAILS:
         size = IMAGES * channels * side * side * BYTES
@@ -30,7 +32,7 @@ def table() -> str:
     count = sum(units for *_, units in TAILS)
     cells = [f"{1e6 * seconds:.0f} µs" for seconds in total.values()]
     rows.append(["all", str(count), "", *cells, f"{_launches(count):.0f} µs"])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return Table(heads, rows).markdown().rstrip()
 
 
 def _launches(units: int) -> float:

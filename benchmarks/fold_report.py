@@ -7,8 +7,10 @@ from typing import Any
 
 from senet.reports.fold_report import as_csv, draw
 from senet.surgery.folding.folded import Bounds, Folded, FoldedBlock, Step
+from senet.tables import Table
 
 NETWORKS = ("mobilenet", "kth")
+LOST = "lost [95 % interval]"
 
 
 def report(folder: Path) -> None:
@@ -45,27 +47,30 @@ def chapter(name: str, values: Mapping[str, Any]) -> Iterator[str]:
         else ".\n"
     )
     yield f"![curve and places](fold/{name}.png)\n"
-    yield "| blocks | replaced | gate varies | output error alone | params freed | top-1 [%] | lost [95 % interval] |"
-    yield "|---:|---|---:|---:|---:|---:|---|"
+    heads = ("blocks", "replaced", "gate varies", "output error alone", "params freed", "top-1 [%]", LOST)
+    rows: list[list[object]] = []
     blocks = {block.name: block for block in folded.blocks}
     for step in folded.steps:
         assert step.correct is not None
         block = blocks.get(step.name)
-        alone = f"{percent(block.variation)} | {percent(block.error or 0.0)}" if step.blocks and block else "|"
+        alone = [percent(block.variation), percent(block.error or 0.0)] if step.blocks and block else ["", ""]
         lost = interval(vars(step)) if step.blocks else ""
         top1 = f"{100 * step.correct / total:.2f}"
-        yield f"| {step.blocks} | {step.name or 'the original'} | {alone} | {step.params:,} | {top1} | {lost} |"
+        rows.append([step.blocks, step.name or "the original", *alone, step.params, top1, lost])
+    yield Table(heads, rows, words=("replaced", LOST)).markdown().rstrip()
     yield f"\nHow many may go, of {len(folded.blocks)}:\n"
-    yield "| tolerance [points] | as measured | surely (end of the interval) |"
-    yield "|---:|---:|---:|"
-    for tolerance in (0.0, 0.5, 1.0, 2.0):
-        counts = [Bounds(tolerance=tolerance, sure=sure).longest(folded.steps) for sure in (False, True)]
-        yield f"| {tolerance} | {counts[0]} | {counts[1]} |"
+    rows = [
+        [tolerance, *(Bounds(tolerance=tolerance, sure=sure).longest(folded.steps) for sure in (False, True))]
+        for tolerance in (0.0, 0.5, 1.0, 2.0)
+    ]
+    yield Table(("tolerance [points]", "as measured", "surely (end of the interval)"), rows).markdown().rstrip()
     yield f"\nOne stage at a time, on the images of the curve ({total:,}):\n"
-    yield "| stage | blocks | params freed | lost [95 % interval] | answers changed |"
-    yield "|---|---:|---:|---|---:|"
-    for stage, step in values["stages"].items():
-        yield f"| {stage} | {step['blocks']} | {step['params']:,} | {interval(step)} | {step['changed']:,} |"
+    rows = [
+        [stage, step["blocks"], step["params"], interval(step), step["changed"]]
+        for stage, step in values["stages"].items()
+    ]
+    heads_of_stages = ("stage", "blocks", "params freed", LOST, "answers changed")
+    yield Table(heads_of_stages, rows, words=(LOST,)).markdown().rstrip()
     last, before = values["last_stage"], values["before"]
     if before["total"] != total:
         yield (
@@ -73,14 +78,14 @@ def chapter(name: str, values: Mapping[str, Any]) -> Iterator[str]:
             f"{last['correct']:,} after, lost {interval(last)} points."
         )
     yield "\nThe constant: the one of least squares against the plain mean of the gate, output error and points:\n"
-    yield "| blocks replaced | least squares | mean |"
-    yield "|---:|---:|---:|"
-    for number, step in values["plain_means"].items():
-        own = folded.steps[int(number)]
-        yield (
-            f"| {number} | {percent(own.error)}, {interval(vars(own))} points | "
-            f"{percent(step['error'])}, {interval(step)} points |"
-        )
+    rows = [
+        [
+            number,
+            *(f"{percent(one['error'])}, {interval(one)} points" for one in (vars(folded.steps[int(number)]), mean)),
+        ]
+        for number, mean in values["plain_means"].items()
+    ]
+    yield Table(("blocks replaced", "least squares", "mean"), rows).markdown().rstrip()
     scaled = [block for block, where in values["where"].items() if "(" not in where]
     sides = [where for where in values["where"].values() if "(" in where]
     before_count = sum("(before)" in where for where in sides)

@@ -26,6 +26,8 @@ from torch import Tensor, nn
 
 import senet
 from senet.errors import SenetError
+from senet.tables import Table
+from senet.text import Markdown
 
 HERE = Path(__file__).parent
 LIMIT = 180  # seconds for one step
@@ -410,12 +412,12 @@ def report(rows: Mapping[str, dict[str, str]], skipped: list[str]) -> str:
         f"{len(rows)} networks, {cells} steps: {cells - len(wrong) - len(refused)} right, "
         f"{len(refused)} refused by name, **{len(wrong)} wrong**.",
         "",
-        f"| network | {' | '.join(STEPS)} |",
-        f"| --- {'| ---: ' * len(STEPS)}|",
     ]
+    marked = []
     for name, row in rows.items():
         short = [text.partition(":")[0] if text[:1] in "Wr" else text for text in (row[step] for step in STEPS)]
-        lines.append(f"| {name} | {' | '.join(f'**{one}**' if one == 'WRONG' else one for one in short)} |")
+        marked.append([name, *(Markdown("**WRONG**") if one == "WRONG" else one for one in short)])
+    lines.append(Table(["network", *STEPS], marked).markdown().rstrip())
     for title, reasons in (("Wrong", wrong), ("Refused", refused)):
         lines += ["", f"## {title}", "", *(f"- {escape(one)}" for one in reasons)] if reasons else []
     missing = [name for name in NETWORKS if name not in rows and name not in skipped]

@@ -21,7 +21,11 @@ import torch
 from torch import nn
 
 import senet
+from senet.tables import Table
+from senet.text import Markdown
 
+CHECKS = ("equal", "keys", "loads", "gradients", "removed")
+HEADS = ("network", "family", "size", "blocks", "own SE", *CHECKS, "seconds", "left out, or the reason")
 SCALES = ("gamma", "gamma_1", "gamma_2", "layer_scale", "skipinit_gain")
 HERE = Path(__file__).parent
 
@@ -209,13 +213,14 @@ def markdown(rows: list[Row]) -> Iterator[str]:
     for title, names in GROUPS.items():
         group = [by_name[name] for name in names if name in by_name]
         yield f"\n## {title[0].upper()}{title[1:]}: {count(group, refused=names is REFUSED)}\n\n"
-        heads = "network|family|size|blocks|own SE|equal|keys|loads|gradients|removed|seconds|left out, or the reason"
-        yield f"| {heads.replace('|', ' | ')} |\n| --- | --- |" + " ---: |" * 3 + " --- |" * 5 + " ---: | --- |\n"
+        rows_of_group = []
         for row in group:
             marks = (row.equal, row.keys, row.loads, row.gradients, row.removed)
-            said = " | ".join({True: "yes", False: "**no**", None: "-"}[mark] for mark in marks)
-            yield f"| {row.name.rpartition(':')[2]} | {row.family} | {row.size or '-'} | {row.blocks} | {row.own} "
-            yield f"| {said} | {row.seconds:.0f} | {row.reason} |\n"
+            said = [{True: "yes", False: Markdown("**no**"), None: "-"}[mark] for mark in marks]
+            counts = (str(row.size or "-"), row.blocks, row.own)
+            name = row.name.rpartition(":")[2]
+            rows_of_group.append((name, row.family, *counts, *said, f"{row.seconds:.0f}", Markdown(row.reason)))
+        yield Table(HEADS, rows_of_group, words=("family", *CHECKS, HEADS[-1])).markdown()
 
 
 def committed(text: str) -> list[Row]:

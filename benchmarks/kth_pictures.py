@@ -11,6 +11,7 @@ where somebody has it, `se_resnet50_cifar10_r8-2-16.safetensors`; a network that
 import argparse
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from senet.data import DataSpec, load
@@ -19,6 +20,7 @@ from senet.models import create_model
 from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.reports.looks import looks
 from senet.spec import SESpec
+from senet.tables import Table
 from senet.training.evaluation import Evaluation, evaluate
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
@@ -44,26 +46,25 @@ def main() -> None:
     if asked.weights is None or asked.data_dir is None:
         parser.error("--weights and --data-dir are missing")
     data = load(DataSpec(name="cifar10", normalize="kth"), root=asked.data_dir)
-    lines, found = [], []
+    rows: list[Sequence[object]] = []
+    found = []
     for label, name, ratios, accuracy, loss in NETWORKS:
         path = asked.weights / f"{name}.safetensors"
         if not path.exists():
-            lines.append(f"| {label} | missing | missing | {accuracy} | missing | {loss} |")
+            rows.append((label, "missing", "missing", accuracy, "missing", loss))
             print(f"{label}: missing, {path.name} is not there")
             continue
         model = create_model("kth_resnet52", se=None if ratios is None else SESpec(reduction=ratios))
         load_weights(model, read_weights(path), origin="kth")
         tested = evaluate(model, data.test, num_classes=10)
         print(f"{label}: {tested.correct:,} of {tested.total:,} right", flush=True)
-        lines.append(
-            f"| {label} | {tested.correct:,} | {with_error(tested)} | {accuracy} | {tested.loss:.4f} | {loss} |"
-        )
+        rows.append((label, tested.correct, with_error(tested), accuracy, f"{tested.loss:.4f}", loss))
         found.append(Answers(label=label, classes=data.classes, confusion=tested.confusion))
     asked.output.mkdir(parents=True, exist_ok=True)
     pictures(found, asked.output)
     write_text(asked.output / "confusion.csv", confusion_csv(found))
     write_text(asked.output / "per_class.csv", class_csv(found))
-    write_text(asked.output / "report.md", report(lines, found))
+    write_text(asked.output / "report.md", report(rows, found))
 
 
 def pictures(found: list[Answers], folder: Path) -> None:
@@ -89,24 +90,22 @@ def with_error(tested: Evaluation) -> str:
     return f"{100 * share:.2f} ± {100 * math.sqrt(share * (1 - share) / tested.total):.2f}"
 
 
-def report(lines: list[str], found: list[Answers]) -> str:
+def report(rows: Sequence[Sequence[object]], found: list[Answers]) -> str:
     """Write the report: table, what the differences mean, pictures."""
     points = {one.label: 100 * one.correct / one.total for one in found}
     first = found[0].label
     differences = "\n".join(
         f"{label} has {points[label] - points[first]:+.2f} points against {first}." for label in list(points)[1:]
     )
-    table = "\n".join(lines)
+    heads = ("network", "right", "top-1 [%] ± standard error", "Table 3", "test loss", "Table 3")
+    table = Table(heads, rows).markdown()
     return f"""# KTH: the authors' own networks, tested here
 
 Source: Holm, Lindqvist and Persson, Investigating the Role of the Reduction Ratio in Squeeze-and-Excitation Networks,
 Table 3; their public weights, loaded by name into `kth_resnet52` (`origin="kth"`) with their preprocessing
 (`data.normalize=kth`), all 10,000 test images of CIFAR-10 once each.
 
-| network | right | top-1 [%] ± standard error | Table 3 | test loss | Table 3 |
-| --- | ---: | ---: | ---: | ---: | ---: |
 {table}
-
 The standard errors are binomial, of one trained network on 10,000 images; that of another training is not in them.
 {differences}
 Our loss is not clipped; Keras clips probabilities at 1e-7, and with that clip `tests/weights/test_kth.py` finds their

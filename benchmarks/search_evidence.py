@@ -23,6 +23,7 @@ from senet.experiments.result import Result
 from senet.search.space import read_space
 from senet.search.strategy import Design
 from senet.spec import SESpec, design_name
+from senet.tables import Table
 
 HERE = Path(__file__).parent
 STUDIES = HERE.parent / "studies"
@@ -269,14 +270,18 @@ def speed() -> Iterator[str]:
         f"{values['machine']}, one thread, CPU time; median [least, most] of {values['repeats']} repeats. Weights are "
         "fresh: they change no time. Every scheme has its norms measured anew.\n"
     )
-    yield "| network | chooses | pixels | images + calibration | schemes | common beginnings once | each alone |"
-    yield "|---|---|---:|---:|---:|---:|---:|"
-    for row in values["rows"]:
-        tree, alone = _range(row["tree"]), _range(row["alone"])
-        yield (
-            f"| {row['network']} | {row['per']} | {row['pixels']} | {row['images']} + {row['calibration']} | "
-            f"{row['schemes']} | {tree} | {alone} |"
-        )
+    heads = ("network", "chooses", "pixels", "images + calibration", "schemes", "common beginnings once", "each alone")
+    rows = [
+        [
+            *(str(row[name]) for name in ("network", "per", "pixels")),
+            f"{row['images']} + {row['calibration']}",
+            str(row["schemes"]),
+            _range(row["tree"]),
+            _range(row["alone"]),
+        ]
+        for row in values["rows"]
+    ]
+    yield Table(heads, rows, words=("chooses",)).markdown().rstrip()
 
 
 def _range(values: Sequence[float]) -> str:

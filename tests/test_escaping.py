@@ -12,7 +12,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "senet"
 FOR_A_TERMINAL = {"one_line", "printable", "dumps"}
-FOR_MARKDOWN = {"markdown", "as_markdown", "code_span", "markdown_table", "bullets"}
+FOR_MARKDOWN = {"markdown", "as_markdown", "code_span", "bullets"}
 NUMBERS = {"len", "counted", "sum", "int", "round"}
 WRITERS = {  # files that write Markdown, with the functions in them that do
     "reports/study_report.py": {"report_text", "_made", "_how_many"},

@@ -8,8 +8,9 @@ import pytest
 from senet.experiments.study import read_study
 from senet.models import list_models
 from senet.networks.count import counted_row
-from senet.reports.study_list import list_studies, studies_markdown
-from senet.reports.zoo_costs import COSTS, markdown_rows, matching, titled
+from senet.reports.study_list import list_studies
+from senet.reports.zoo_costs import COSTS, matching, titled
+from senet.tables import Table
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,7 +19,7 @@ def test_the_zoo_table_is_what_the_command_prints() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- zoo:begin -->\n(.*?)<!-- zoo:end -->", readme, re.DOTALL)
     assert shown
-    assert shown[1] == markdown_rows(titled(matching("*")))
+    assert shown[1] == Table.of_records(titled(matching("*")), code=True).markdown()
     assert list(COSTS) == list_models()
 
 
@@ -41,7 +42,7 @@ def test_the_list_of_studies_is_what_the_command_prints() -> None:
     text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- studies:begin -->\n(.*?)<!-- studies:end -->", text, re.DOTALL)
     assert shown
-    assert shown[1] == studies_markdown(list_studies(ROOT / "studies"))
+    assert shown[1] == Table.of_records(list_studies(ROOT / "studies"), code=True).markdown()
 
 
 def test_the_study_that_the_documents_show_decodes(tmp_path: Path) -> None:

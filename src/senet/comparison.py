@@ -19,7 +19,7 @@ from senet.experiments.study import Row, Study
 from senet.experiments.summary import Line, summarize, summarize_numbers
 from senet.settings import merge
 from senet.spec import SESpec, design_name
-from senet.tables import table
+from senet.tables import Table
 
 __all__ = ["Comparison", "compare"]
 
@@ -47,7 +47,7 @@ class Comparison:
         titles = [head if measured else head.replace("top-1", "accuracy") for head in columns(self.study)]
         by_column = zip(titles, *cells(self.study, self.lines), strict=True)
         heads, *rows = zip(*(one for one in by_column if set(one[1:]) != {MISSING}), strict=True)
-        return "\n".join(line.rstrip() for line in table(heads, rows, spare=SPARE))
+        return str(Table(heads, rows, spare=SPARE))
 
     def __str__(self) -> str:
         """Return the table, the verdicts in words and the notes."""

@@ -1,11 +1,11 @@
-"""Format the counts of a network as text tables that fit the width of the terminal."""
+"""Tables of the counts of a network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from senet.tables import table
+from senet.tables import Table
 
-__all__ = ["block_lines", "count_lines", "giga_lines"]
+__all__ = ["block_table", "count_table", "giga_table"]
 
 Numbers = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ ROWS = (
 )
 
 
-def count_lines(whole: Numbers, inside: Numbers, *, plain: Numbers | None = None) -> list[str]:
+def count_table(whole: Numbers, inside: Numbers, *, plain: Numbers | None = None) -> Table:
     """Return a table of the counts of a network and of its SE blocks.
 
     Args:
@@ -32,17 +32,17 @@ def count_lines(whole: Numbers, inside: Numbers, *, plain: Numbers | None = None
     for label, name in ROWS:
         part, total = inside[name], whole[name]
         counts = [total, part] if plain is None else [plain[name], total, part]
-        rows.append([label, *(f"{count:,}" for count in counts), f"{100 * part / total:.2f} %" if total else "-"])
-    return table(heads, rows, spare=("share", "in blocks"))
+        rows.append([label, *counts, f"{100 * part / total:.2f} %" if total else "-"])
+    return Table(heads, rows, spare=("share", "in blocks"))
 
 
-def giga_lines(giga: Mapping[str, Mapping[str, float]]) -> list[str]:
+def giga_table(giga: Mapping[str, Mapping[str, float]]) -> Table:
     """Return a table of operations by convention, for the plain network and the one with blocks [10^9 operations]."""
     rows = [[name, f"{one['plain']:.4f}", f"{one['gated']:.4f}"] for name, one in giga.items()]
-    return table(["billions of operations by convention", "plain", "with blocks"], rows)
+    return Table(["billions of operations by convention", "plain", "with blocks"], rows)
 
 
-def block_lines(blocks: Sequence[Numbers]) -> list[str]:
+def block_table(blocks: Sequence[Numbers]) -> Table:
     """Return a table with one row for each block."""
     heads = ["block", "widths", "map", "params", "MAC", "scale"]
     rows = [
@@ -50,8 +50,8 @@ def block_lines(blocks: Sequence[Numbers]) -> list[str]:
             block["name"],
             "-".join(map(str, block["widths"])),
             "x".join(map(str, block["resolution"])),
-            *(f"{block[name]:,}" for name in ("params", "macs", "scale")),
+            *(block[name] for name in ("params", "macs", "scale")),
         ]
         for block in blocks
     ]
-    return table(heads, rows, spare=("scale", "map", "MAC"))
+    return Table(heads, rows, spare=("scale", "map", "MAC"))

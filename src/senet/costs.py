@@ -13,7 +13,7 @@ from typing import TypeGuard
 from torch import Tensor, nn
 
 from senet.calls import by_name
-from senet.cost_table import block_lines, count_lines
+from senet.cost_table import block_table, count_table
 from senet.dataflow.example import image, tried
 from senet.dataflow.flow import Call, Flow, Op
 from senet.dataflow.rehearsal import UnrehearsableError
@@ -88,8 +88,8 @@ class Cost(Printed, Counts):
     blocks: tuple[BlockCost, ...]
 
     def __str__(self) -> str:
-        blocks = ["", *block_lines([vars(block) for block in self.blocks])] if self.blocks else []
-        return "\n".join([*count_lines(vars(self), vars(self.se)), *blocks])
+        blocks = f"\n\n{block_table([vars(block) for block in self.blocks])}" if self.blocks else ""
+        return f"{count_table(vars(self), vars(self.se))}{blocks}"
 
     @property
     def params_percent(self) -> float:

@@ -1,17 +1,22 @@
-"""Lay out tables as lines of text that fit the terminal; all commands and printed results use it."""
+"""The one table: lines that fit a terminal, Markdown, CSV. All commands, reports and printed results use it."""
 
+import csv
+import io
+import math
 import os
+import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from senet.text import one_line
+from senet.text import code_span, csv_cell, markdown_inline, one_line
 
-__all__ = ["Layout", "cell_width", "layout", "room", "table", "wrapped"]
+__all__ = ["Layout", "Table", "cell_width", "room", "wrapped"]
 
 NARROWEST = 18  # smallest width that a column of words is wrapped to [letters]
+NUMBER = re.compile(r"[-+]?[\d.,]+( %)?|-|")
 
 
 @dataclass(frozen=True)
@@ -41,51 +46,101 @@ def room() -> int | None:
     return None
 
 
-def table(
-    heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: Collection[str] = (), spare: Sequence[str] = ()
-) -> list[str]:
-    """Return a table as lines that fit the terminal, see `layout`."""
-    width = room()
-    found = layout(heads, rows, words=words, spare=spare, width=width)
-    return [*found.heads, *found.body, *(wrapped(found.note, width) if found.note else ())]
+@dataclass(frozen=True)
+class Table:
+    r"""A table for a terminal, for Markdown and for CSV.
 
-
-def layout(
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    words: Collection[str] = (),
-    spare: Sequence[str] = (),
-    width: int | None = None,
-) -> Layout:
-    """Lay out a table: if it is too wide, leave out spare columns, then wrap words, then make each row a list.
-
-    Args:
-        heads: a heading for each column; one of several words takes two lines.
-        rows: a cell for each column; invisible characters in them are escaped.
+    Attributes:
+        heads: a heading for each column; on a terminal one of several words takes two lines.
+        rows: a cell for each column. Texts are escaped; whole numbers get separators, except in CSV.
         words: headings of columns that are aligned left and may be wrapped, as the first column is; others are
             aligned right.
-        spare: headings of columns that may be left out, the first one first.
-        width: largest width of a line [letters]; None for no limit.
+        spare: headings of columns that a narrow terminal leaves out, the first one first.
+        code: whether Markdown shows the first column as code.
+
+    Example:
+        >>> Table(["name", "images"], [["=a", 1200], ["b", None]]).csv()
+        "name,images\n'=a,1200\nb,\n"
     """
-    body = [[one_line(cell) for cell in row] for row in rows]
-    left = {at for at, head in enumerate(heads) if at == 0 or head in words}
-    shown, gone = list(range(len(heads))), []
-    columns = _Columns(heads, body, left)
-    for head in spare:
-        if width is None or columns.width(shown) <= width:
-            break
-        if head in heads:
-            shown = [at for at in shown if heads[at] != head]
-            gone += [head] if any(row[heads.index(head)] for row in body) else []
-    sizes = columns.sizes(shown, width)
-    if sizes is None:
-        return Layout((), tuple(_lists(heads, body, width or 0)))
-    rule = " " + "─" * (columns.width(shown, sizes) - 1)
-    said = [[part for line in two_lines(heads[at]) for part in wrapped(line, sizes[at])] for at in shown]
-    top = tuple(columns.lines(shown, sizes, said, bottom=True))
-    cells = [[wrapped(row[at], sizes[at]) for at in shown] for row in body]
-    return Layout(top, (rule, *(line for row in cells for line in columns.lines(shown, sizes, row))), tuple(gone))
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    words: Collection[str] = ()
+    spare: Sequence[str] = ()
+    code: bool = False
+
+    @classmethod
+    def of_records(
+        cls, records: Sequence[Mapping[str, object]], *, spare: Sequence[str] = (), code: bool = False
+    ) -> "Table":
+        """Return a table of records with equal fields; a field that is a number in all of them is aligned right."""
+        rows = [list(record.values()) for record in records]
+        columns = {head: [str(_said(row[at])) for row in rows] for at, head in enumerate(records[0])}
+        words = {head for head, column in columns.items() if not all(map(NUMBER.fullmatch, column))}
+        return cls(list(columns), rows, words=words, spare=spare, code=code)
+
+    def __str__(self) -> str:
+        """Return the table as lines that fit the terminal."""
+        width = room()
+        found = self.layout(width)
+        return "\n".join([*found.heads, *found.body, *(wrapped(found.note, width) if found.note else ())])
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        rule = ["---" if self._is_left(at) else "---:" for at in range(len(self.heads))]
+        cells = [[markdown_inline(_said(cell)) for cell in row] for row in (self.heads, *self.rows)]
+        if self.code:
+            cells[1:] = [[code_span(row[0]), *cells[at][1:]] for at, row in enumerate(self.rows, 1)]
+        return "".join("| " + " | ".join(line) + " |\n" for line in (cells[0], rule, *cells[1:]))
+
+    def csv(self, *, form: str = "") -> str:
+        """Return the table as CSV: texts are safe for spreadsheets, cells without a value (None, nan) are empty.
+
+        Args:
+            form: format of floats, such as `.4f`; empty writes all their digits.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.heads)
+        writer.writerows([_csv_value(cell, form) for cell in row] for row in self.rows)
+        return text.getvalue()
+
+    def layout(self, width: int | None) -> Layout:
+        """Lay out the table: if it is too wide, leave out spare columns, then wrap words, then make each row a list.
+
+        Args:
+            width: largest width of a line [letters]; None for no limit.
+        """
+        heads, body = self.heads, [[one_line(_said(cell)) for cell in row] for row in self.rows]
+        shown, gone = list(range(len(heads))), []
+        columns = _Columns(heads, body, {at for at in shown if self._is_left(at)})
+        for head in self.spare:
+            if width is None or columns.width(shown) <= width:
+                break
+            if head in heads:
+                shown = [at for at in shown if heads[at] != head]
+                gone += [head] if any(row[heads.index(head)] for row in body) else []
+        sizes = columns.sizes(shown, width)
+        if sizes is None:
+            return Layout((), tuple(_lists(heads, body, width or 0)))
+        rule = " " + "─" * (columns.width(shown, sizes) - 1)
+        said = [[part for line in two_lines(heads[at]) for part in wrapped(line, sizes[at])] for at in shown]
+        top = tuple(columns.lines(shown, sizes, said, bottom=True))
+        cells = [[wrapped(row[at], sizes[at]) for at in shown] for row in body]
+        return Layout(top, (rule, *(line for row in cells for line in columns.lines(shown, sizes, row))), tuple(gone))
+
+    def _is_left(self, at: int) -> bool:
+        return at == 0 or self.heads[at] in self.words
+
+
+def _said(cell: object) -> object:
+    return "" if cell is None else f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _csv_value(cell: object, form: str) -> object:
+    if isinstance(cell, float):
+        return "" if math.isnan(cell) else format(cell, form) if form else cell
+    return csv_cell(cell) if isinstance(cell, str) else "" if cell is None else cell
 
 
 class _Columns:

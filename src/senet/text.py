@@ -5,28 +5,25 @@ here, so that they are shown as text, without control codes, markup or formulas.
 """
 
 import codecs
-import csv
-import io
-import math
 import re
 import shlex
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 
 __all__ = [
     "PLAIN",
+    "Markdown",
     "bullets",
     "code_span",
     "command_line",
     "counted",
     "csv_cell",
-    "csv_table",
     "duration",
     "file_name",
     "listed",
     "markdown",
-    "markdown_table",
+    "markdown_inline",
     "one_line",
     "printable",
 ]
@@ -89,7 +86,13 @@ def printable(text: object) -> str:
     return "\n".join(map(one_line, str(text).split("\n")))
 
 
-def markdown(text: object) -> str:
+class Markdown(str):
+    """Text that is Markdown already, so that it is not escaped again."""
+
+    __slots__ = ()
+
+
+def markdown(text: object) -> Markdown:
     r"""Return a text as one line of Markdown that shows just this text: no markup, link, image, HTML or row of a table.
 
     Only characters that could be read as markup are escaped, so that usual labels and numbers stay unchanged.
@@ -98,10 +101,13 @@ def markdown(text: object) -> str:
         >>> markdown("SE | r=16 <script> [x](javascript:y) SE_all [+0.1, +0.2]")
         'SE \\| r=16 &lt;script> [x\\](javascript:y) SE_all [+0.1, +0.2]'
     """
-    return _as_paragraph(_inline(text))
+    return text if isinstance(text, Markdown) else Markdown(_as_paragraph(markdown_inline(text)))
 
 
-def _inline(text: object) -> str:
+def markdown_inline(text: object) -> str:
+    """Return a text as `markdown` does, for a place where the beginning of a line has no meaning: a cell of a table."""
+    if isinstance(text, Markdown):
+        return text
     said = one_line(" ".join(str(text).split()))
     said = re.sub(r"([\\`*|])", r"\\\1", said)
     said = re.sub(r"&(?=#|\w+;)", "&amp;", said)
@@ -121,28 +127,12 @@ def _as_paragraph(said: str) -> str:
     return re.sub(r"^(\d{1,9})([.)])(?=\s|$)", r"\1\\\2", said)
 
 
-def code_span(text: object) -> str:
+def code_span(text: object) -> Markdown:
     """Return a text as a code span in Markdown, with a fence that is long enough; valid in a cell of a table, too."""
     said = one_line(" ".join(str(text).split())).replace("|", "\\|")
     fence = "`" * (1 + max(map(len, re.findall("`+", said)), default=0))
     gap = " " if not said or "`" in (said[0], said[-1]) else ""
-    return f"{fence}{gap}{said}{gap}{fence}"
-
-
-def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, code: bool = False) -> str:
-    """Return a table as Markdown; the text of its cells is escaped.
-
-    Args:
-        heads: a heading for each column.
-        rows: a cell for each column.
-        words: number of leading columns that are aligned left; the others are aligned right.
-        code: whether the first column is shown as code.
-    """
-    rule = ["---"] * words + ["---:"] * (len(heads) - words)
-    first = code_span if code else _inline
-    body = ([first(row[0]), *map(_inline, row[1:])] for row in rows)
-    lines = [[_inline(word) for word in heads], rule, *body]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return Markdown(f"{fence}{gap}{said}{gap}{fence}")
 
 
 def bullets(items: Sequence[str], *, sentences: bool = True) -> str:
@@ -155,31 +145,6 @@ def csv_cell(text: str) -> str:
     """Return a text for a cell of a CSV file, quoted if a spreadsheet would read it as a formula."""
     said = one_line(text)
     return f"'{said}" if said[:1] in ("=", "+", "-", "@") else said
-
-
-def csv_table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, form: str = "") -> str:
-    r"""Return a table as CSV: texts are safe for spreadsheets, cells without a value (None, nan) are empty.
-
-    Args:
-        heads: a heading for each column.
-        rows: texts and plain numbers.
-        form: format of its floats, such as `.4f`; empty writes all their digits.
-
-    Example:
-        >>> csv_table(["name", "share"], [["=a", 0.5], ["b", float("nan")]], form=".2f")
-        "name,share\n'=a,0.50\nb,\n"
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([_csv_value(cell, form) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def _csv_value(cell: object, form: str) -> object:
-    if isinstance(cell, float):
-        return "" if math.isnan(cell) else format(cell, form) if form else cell
-    return csv_cell(cell) if isinstance(cell, str) else "" if cell is None else cell
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import senet
-from senet.reports.fold_report import as_markdown, block_rows, draw, sentence, step_rows
+from senet.reports.fold_report import as_markdown, block_table, draw, sentence, step_table
 from senet.surgery import Folded, fold, skeleton
 from senet.weights.safe import read_weights
 
@@ -131,11 +131,9 @@ def reports() -> list[Folded]:
 
 def test_every_measure_has_its_table_and_figure(tmp_path: Path) -> None:
     for report in reports():
-        heads, rows = step_rows(report)
-        assert all(len(row) == len(heads) for row in rows)
-        heads, rows = block_rows(report)
-        assert all(len(row) == len(heads) for row in rows)
-        assert len(rows) == len(report.blocks)
+        steps, blocks = step_table(report), block_table(report)
+        assert all(len(row) == len(table.heads) for table in (steps, blocks) for row in table.rows)
+        assert len(blocks.rows) == len(report.blocks)
         assert sentence(report).endswith(".")
         assert "# net: blocks folded" in as_markdown(report, title="net", command="senet fold")
         if report.steps:

@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from senet.reports.console import say_written, show_records, show_rows
+from senet.reports.console import say_written, show
 from senet.reports.fold_report import SPARE
 from senet.reports.fold_report import TEXT_COLUMNS as WORDS_OF_FOLD
+from senet.tables import Table
 
 
 def test_cells_are_printed_as_they_are_and_none_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    show_rows(["design", "note"], [["[bold]wide[/bold]", "x" * 150]])
+    show(Table(["design", "note"], [["[bold]wide[/bold]", "x" * 150]]))
     out = capsys.readouterr().out
     assert "[bold]wide[/bold]" in out
     assert "x" * 150 in out
 
 
 def test_a_heading_breaks_before_its_unit_or_in_the_middle(capsys: pytest.CaptureFixture[str]) -> None:
-    show_rows(["a", "top-1 error [%]", "constants went to"], [["1", "2", "3"]], title="Title")
+    show(Table(["a", "top-1 error [%]", "constants went to"], [["1", "2", "3"]]), title="Title")
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     assert lines[0].strip() == "Title"
     assert lines[1].split() == ["top-1", "error", "constants"]
@@ -29,13 +30,13 @@ def test_a_heading_breaks_before_its_unit_or_in_the_middle(capsys: pytest.Captur
 
 
 def test_words_stand_left_with_a_gap_and_numbers_right(capsys: pytest.CaptureFixture[str]) -> None:
-    show_rows(["n", "size", "place"], [["1", "5", "here"], ["2", "500", "nowhere"]], words={"place"})
+    show(Table(["n", "size", "place"], [["1", "5", "here"], ["2", "500", "nowhere"]], words={"place"}))
     rows = [line for line in capsys.readouterr().out.splitlines() if "here" in line]
     assert [row.rstrip() for row in rows] == [" 1    5  here", " 2  500  nowhere"]
 
 
 def test_records_are_a_line_each_with_separators(capsys: pytest.CaptureFixture[str]) -> None:
-    show_records([{"network": "a", "params": 1234567}, {"network": "b", "params": 5}])
+    show(Table.of_records([{"network": "a", "params": 1234567}, {"network": "b", "params": 5}]))
     out = capsys.readouterr().out
     assert "1,234,567" in out
     assert len([line for line in out.splitlines() if line.strip()]) == 4
@@ -55,9 +56,9 @@ def test_a_table_is_never_wider_than_the_terminal(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    show_rows(HEADS, ROWS, title="A title", spare=("s/run", "MACs", "p"))
-    show_rows(["study", "rows", "full scale", "quick scale"], WORDS, words={"rows", "full scale", "quick scale"})
-    show_records([{"network": "resnet20" * 3, "params": 10**9, "MMAC": 1.5, "blocks": 9}])
+    show(Table(HEADS, ROWS, spare=("s/run", "MACs", "p")), title="A title")
+    show(Table(["study", "rows", "full scale", "quick scale"], WORDS, words={"rows", "full scale", "quick scale"}))
+    show(Table.of_records([{"network": "resnet20" * 3, "params": 10**9, "MMAC": 1.5, "blocks": 9}]))
     out = capsys.readouterr().out
     assert max(cell_len(line) for line in out.splitlines()) <= columns
     flat = " ".join(out.split())
@@ -69,8 +70,9 @@ def test_a_table_is_never_wider_than_the_terminal(
 def test_the_width_is_that_of_now_and_not_of_the_import(at_import: str) -> None:
     """A width in the environment of the first import must not stay, and without one a pipe has no width."""
     code = (
-        "import os, senet.reports.console as c; del os.environ['COLUMNS']; c.show_rows(['a', 'b'], [['1', 'x' * 200]]);"
-        "os.environ['COLUMNS'] = '60'; c.show_rows(['a', 'b'], [['1', 'y' * 200]], words={'b'})"
+        "import os, senet.reports.console as c; from senet.tables import Table; del os.environ['COLUMNS'];"
+        "c.show(Table(['a', 'b'], [['1', 'x' * 200]]));"
+        "os.environ['COLUMNS'] = '60'; c.show(Table(['a', 'b'], [['1', 'y' * 200]], words={'b'}))"
     )
     environment = os.environ | {"COLUMNS": at_import}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
@@ -82,13 +84,13 @@ def test_columns_that_are_left_out_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "92")
-    show_rows(HEADS, ROWS, spare=("s/run", "MACs", "p"))
+    show(Table(HEADS, ROWS, spare=("s/run", "MACs", "p")))
     assert "not shown, as the terminal is too narrow: s/run, MACs" in capsys.readouterr().out
 
 
 def test_a_pipe_gets_the_whole_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
-    show_rows(HEADS, ROWS, spare=("s/run", "MACs", "p"))
+    show(Table(HEADS, ROWS, spare=("s/run", "MACs", "p")))
     out = capsys.readouterr().out
     assert "0.75 M" in out
     assert len([line for line in out.splitlines() if "0.042" in line and "29.00" in line]) == 2
@@ -108,9 +110,8 @@ def test_a_fold_of_many_blocks_is_a_table_at_80_columns(
     heads = ["block", "C", "gate", "sd", "varies", "output error", "params", "kMAC", "time", "order"]
     row = ["blocks.3.0.se", "120", "0.619", "0.000", "5.6e-06 %", "3.4e-05 %", "7,832", "7.7", "2.6 %", "2"]
     monkeypatch.setenv("COLUMNS", "80")
-    show_rows(
-        [*heads, "constants went to"], [[*row, "blocks.3.0.conv_pwl (after)"]] * 9, words=WORDS_OF_FOLD, spare=SPARE
-    )
+    rows = [[*row, "blocks.3.0.conv_pwl (after)"]] * 9
+    show(Table([*heads, "constants went to"], rows, words=WORDS_OF_FOLD, spare=SPARE))
     out = capsys.readouterr().out
     assert len([line for line in out.splitlines() if "blocks.3.0.se" in line and "conv_pwl" in line]) == 9
     assert "not shown, as the terminal is too narrow: kMAC, sd" in out

@@ -18,9 +18,10 @@ from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import summarize
-from senet.reports.console import Board, say, say_written, show_rows, show_table
+from senet.reports.console import Board, say, say_written, show, show_table
 from senet.reports.study_report import write_report
 from senet.spec import SESpec
+from senet.tables import Table
 from senet.text import (
     PLAIN,
     bullets,
@@ -28,9 +29,7 @@ from senet.text import (
     command_line,
     counted,
     csv_cell,
-    csv_table,
     markdown,
-    markdown_table,
     one_line,
 )
 
@@ -75,7 +74,7 @@ def test_a_payload_is_plain_text_in_markdown(texts: list[str]) -> None:
 @pytest.mark.parametrize("texts", CHUNKS, ids=range(len(CHUNKS)))
 def test_a_payload_fills_one_cell_of_a_table_and_one_span_of_code(texts: list[str]) -> None:
     for text in texts:
-        tokens = kinds(markdown_table(["name", text], [["a", text], [text, "b"]]))
+        tokens = kinds(Table(["name", text], [["a", text], [text, "b"]]).markdown())
         assert (tokens.count("tr_open"), tokens.count("th_open"), tokens.count("td_open")) == (3, 2, 4)
         assert not {"html_inline", "html_block", "link_open", "image", "heading_open"} & set(tokens)
         assert set(kinds(f"Command: {code_span(text)}, then more")) <= TEXT_ONLY
@@ -148,7 +147,7 @@ def test_a_report_of_payloads_holds_only_its_own_headings_rows_and_pictures(
 
     capsys.readouterr()
     show_table(study, summarize(study, made))
-    show_rows(["name", "text"], [[text, text] for text in texts], title=texts[0], words={"text"})
+    show(Table(["name", "text"], [[text, text] for text in texts], words={"text"}), title=texts[0])
     for text in texts:
         say(f"- {text}")
         Board(1).note(text)
@@ -226,4 +225,4 @@ def test_a_number_has_its_word(number: int, word: str, said: str) -> None:
     ],
 )
 def test_a_cell_of_csv_is_text_or_a_plain_number(cell: object, form: str, written: str) -> None:
-    assert csv_table(["a", "b"], [[cell, 1]], form=form) == f"a,b\n{written},1\n"
+    assert Table(["a", "b"], [[cell, 1]]).csv(form=form) == f"a,b\n{written},1\n"

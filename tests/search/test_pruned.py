@@ -18,7 +18,7 @@ from senet.experiments.run import Run
 from senet.experiments.setup import Setup
 from senet.reports.console import Board
 from senet.reports.search_report import findings_dict, write_report
-from senet.reports.search_table import cells, csv_text, notes, walk
+from senet.reports.search_table import csv_text, notes, table, walk
 from senet.search.driver import search
 from senet.search.findings import Findings
 from senet.search.outcome import SearchOutcome
@@ -102,8 +102,8 @@ def test_optuna_is_told_and_asks_no_more_for_it() -> None:
 
 def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
     outcome, _ = found()
-    last = cells(outcome, {})[-1]
-    assert last == [design_name(BAD), "grid", f"{params(BAD):,}", "pruned at epoch 2 of 8: 99.90 < 99.95", "-", ""]
+    last = table(outcome, {}).rows[-1]
+    assert last == [design_name(BAD), "grid", params(BAD), "pruned at epoch 2 of 8: 99.90 < 99.95", "-", ""]
     (row,) = [row for row in csv.DictReader(io.StringIO(csv_text(outcome, {}))) if row["pruned_epoch"]]
     assert (row["design"], row["accuracy"], row["pruned_epoch"], row["pruned_accuracy"]) == (
         design_name(BAD),

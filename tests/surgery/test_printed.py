@@ -8,7 +8,7 @@ from hosts import Basic, conv, host, resnet
 from torch import nn
 
 import senet
-from senet.cost_table import count_lines, giga_lines
+from senet.cost_table import count_table, giga_table
 from senet.fast.inference.optimized import Report
 from senet.spec import SESpec
 from senet.surgery.insertion.drawing import insertion_text
@@ -96,8 +96,8 @@ def test_a_result_is_never_wider_than_the_terminal(columns, deep, printed, monke
         insertion_text(replace(planned, blocks=tuple(blocks)), title="timm:network", network=(10**9, 10**12)),
         str(printed["find"]),
         str(printed["cost"]),
-        "\n".join(count_lines(vars(printed["cost"]), vars(printed["cost"].se), plain=vars(printed["cost"]))),
-        "\n".join(giga_lines({"macs+add+gap+scale": {"plain": 1234.5678, "gated": 1234.5678}})),
+        str(count_table(vars(printed["cost"]), vars(printed["cost"].se), plain=vars(printed["cost"]))),
+        str(giga_table({"macs+add+gap+scale": {"plain": 1234.5678, "gated": 1234.5678}})),
     ]
     assert max(cell_width(line) for text in texts for line in text.splitlines()) <= columns
     assert texts[0].count("■") == deep

@@ -20,8 +20,9 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
-    from senet.reports.console import show_records
-    from senet.reports.zoo_costs import markdown_rows, matching, titled
+    from senet.reports.console import show
+    from senet.reports.zoo_costs import matching, titled
+    from senet.tables import Table
 
     records = matching(pattern)
     if not records:
@@ -29,8 +30,8 @@ def models(
     if as_json:
         print_json(records)
         return
-    rows = titled(records)
+    table = Table.of_records(titled(records), spare=("MMAC with SE", "input", "params with SE", "MMAC"), code=True)
     if as_markdown:
-        print(printable(markdown_rows(rows)), end="")
-        return
-    show_records(rows, spare=("MMAC with SE", "input", "params with SE", "MMAC"))
+        print(printable(table.markdown()), end="")
+    else:
+        show(table)

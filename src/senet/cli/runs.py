@@ -44,7 +44,8 @@ def runs(
     """
     from senet.execution.status import runs_in, status
     from senet.execution.store import Store
-    from senet.reports.console import show_rows
+    from senet.reports.console import show
+    from senet.tables import Table
 
     if clear is not None and clear not in CLEARED:
         raise unknown("--clear", clear, CLEARED, error=UsageError)
@@ -55,9 +56,8 @@ def runs(
     sizes = {one.run.id: _size(folder / one.run.id) for one in found}
     rows = [[*_names(one), f"{sizes[one.run.id]:.1f}"] for one in found]
     if rows and not as_json:
-        show_rows(
-            ("run", "network", "design", "seed", "data", "state", "MiB"), rows, words=("network", "design", "state")
-        )
+        heads = ("run", "network", "design", "seed", "data", "state", "MiB")
+        show(Table(heads, rows, words=("network", "design", "state")))
     total = f"{len(found)} runs, {sum(sizes.values()):.1f} MiB, in {folder}"
     removed: list[str] = []
     if clear is not None and found:

@@ -31,7 +31,8 @@ def status(
     from senet.execution.status import STATES, runs_in
     from senet.execution.status import status as look
     from senet.execution.store import Store
-    from senet.reports.console import show_rows
+    from senet.reports.console import show
+    from senet.tables import Table
 
     if study_file is None:
         found = look(runs_in(runs), Store(runs))
@@ -46,7 +47,8 @@ def status(
         return
     for setting in dict.fromkeys(map(_setting, found)):
         rows = [_row(one) for one in found if _setting(one) == setting]
-        show_rows(HEADS, rows, title=setting, words=("design", "state", "where"), spare=("left [s]", "where"))
+        table = Table(HEADS, rows, words=("design", "state", "where"), spare=("left [s]", "where"))
+        show(table, title=setting)
     for one in found:
         if one.why:
             print(one_line(f"- {one.run.id}: {one.why}"))

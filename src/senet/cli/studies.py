@@ -20,13 +20,14 @@ def studies(
     as_json: Json = False,
 ) -> None:
     """List the studies, with their cost at full and at quick scale."""
-    from senet.reports.console import show_records
-    from senet.reports.study_list import list_studies, studies_markdown
+    from senet.reports.console import show
+    from senet.reports.study_list import list_studies
+    from senet.tables import Table
 
     rows = list_studies(folder)
     if as_json:
         print_json(rows)
     elif as_markdown:
-        print(printable(studies_markdown(rows)), end="")
+        print(printable(Table.of_records(rows, code=True).markdown()), end="")
     else:
-        show_records([{name: value for name, value in row.items() if name != "shows"} for row in rows])
+        show(Table.of_records([{name: value for name, value in row.items() if name != "shows"} for row in rows]))

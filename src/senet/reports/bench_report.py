@@ -8,20 +8,21 @@ from pathlib import Path
 from senet.experiments.environment import environment
 from senet.files.atomic import write_text
 from senet.reports.canvas import beside, canvas, no_figures, short
-from senet.reports.console import say, show_rows
+from senet.reports.console import say, show
 from senet.reports.looks import BLACK, looks
 from senet.speed import Bench
-from senet.text import code_span, markdown_table
+from senet.tables import Table
+from senet.text import code_span
 from senet.text import markdown as as_markdown
 
-__all__ = ["block_cells", "cells", "markdown", "save", "show_bench"]
+__all__ = ["block_table", "line_table", "markdown", "save", "show_bench"]
 
 HEADS = ("variant", "ms", "ratio", "quartiles", "images/s", "saved MB", "peak MB", "of copy bound")
 
 
-def cells(bench: Bench) -> list[list[str]]:
-    """Return the rows of the table, whose headings are `HEADS`."""
-    return [
+def line_table(bench: Bench) -> Table:
+    """Return a row for each variant."""
+    rows = [
         [
             line.name,
             f"{line.milliseconds:.1f}",
@@ -34,26 +35,22 @@ def cells(bench: Bench) -> list[list[str]]:
         ]
         for line in bench.lines
     ]
+    return Table(HEADS, rows)
 
 
-def block_cells(bench: Bench) -> list[list[str]]:
-    """Return the rows of the table of units, with its headings first."""
-    if not bench.blocks:
-        return []
+def block_table(bench: Bench) -> Table:
+    """Return a row for each unit that was timed alone."""
     others = list(bench.blocks[0].ratios)
-    head = ["unit", "input", f"{bench.lines[0].name} ms", *others]
-    return [
-        head,
-        *[
-            [
-                block.name,
-                "x".join(map(str, block.shape)),
-                f"{block.milliseconds:.2f}",
-                *[f"{block.ratios[other]:.2f}" for other in others],
-            ]
-            for block in bench.blocks
-        ],
+    rows = [
+        [
+            block.name,
+            "x".join(map(str, block.shape)),
+            f"{block.milliseconds:.2f}",
+            *[f"{block.ratios[other]:.2f}" for other in others],
+        ]
+        for block in bench.blocks
     ]
+    return Table(["unit", "input", f"{bench.lines[0].name} ms", *others], rows)
 
 
 def caption(bench: Bench) -> str:
@@ -72,10 +69,9 @@ def caption(bench: Bench) -> str:
 
 def show_bench(bench: Bench) -> None:
     """Print the table, that of single units if they were timed, and the caption."""
-    show_rows(HEADS, cells(bench))
+    show(line_table(bench))
     if bench.blocks:
-        head, *rows = block_cells(bench)
-        show_rows(head, rows)
+        show(block_table(bench))
     say(caption(bench))
 
 
@@ -87,12 +83,10 @@ def markdown(bench: Bench, *, command: str) -> str:
         code_span(command),
         as_markdown(f"{made}."),
         as_markdown(caption(bench)),
-        markdown_table(HEADS, cells(bench)).rstrip(),
+        line_table(bench).markdown().rstrip(),
     ]
     if bench.blocks:
-        parts.append("Residual units alone, as ratios:")
-        heads, *rows = block_cells(bench)
-        parts.append(markdown_table(heads, rows).rstrip())
+        parts += ["Residual units alone, as ratios:", block_table(bench).markdown().rstrip()]
     return "\n\n".join(parts) + "\n"
 
 

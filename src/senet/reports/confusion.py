@@ -8,7 +8,7 @@ from pathlib import Path
 from senet.experiments.confusion import ConfusionCounts, Matrix
 from senet.reports.canvas import canvas, legend, short
 from senet.reports.looks import Look, looks
-from senet.text import csv_table
+from senet.tables import Table
 
 __all__ = ["Answers", "class_csv", "confusion_csv", "draw_classes", "draw_confusion"]
 
@@ -92,22 +92,22 @@ def draw_classes(answers: Sequence[Answers], path: Path, *, styles: Sequence[Loo
 
 def confusion_csv(answers: Sequence[Answers]) -> str:
     """Return one line for every network, true class and answer."""
-    rows = (
+    rows = [
         (one.label, true, answer, count)
         for one in answers
         for true, row in zip(one.classes, one.confusion, strict=True)
         for answer, count in zip(one.classes, row, strict=True)
-    )
-    return csv_table(("network", "class", "answer", "images"), rows)
+    ]
+    return Table(("network", "class", "answer", "images"), rows).csv()
 
 
 def class_csv(answers: Sequence[Answers]) -> str:
     """Return one line for every network and class."""
-    rows = (
+    rows = [
         (one.label, name, sum(row), row[label], accuracy, error)
         for one in answers
         for label, (name, row, accuracy, error) in enumerate(
             zip(one.classes, one.confusion, one.class_accuracy, one.class_error, strict=True)
         )
-    )
-    return csv_table(("network", "class", "images", "correct", "accuracy", "standard_error"), rows, form=".4f")
+    ]
+    return Table(("network", "class", "images", "correct", "accuracy", "standard_error"), rows).csv(form=".4f")

@@ -5,10 +5,9 @@ Untrusted text is escaped by `senet.text.one_line`.
 
 import math
 import os
-import re
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,10 +23,10 @@ from senet.experiments.study import Study
 from senet.experiments.summary import Line
 from senet.reports.study_notes import footnotes, verdict_heading, verdicts
 from senet.reports.study_table import SPARE, cells, columns
-from senet.tables import cell_width, layout, room
+from senet.tables import Table, cell_width, room
 from senet.text import one_line
 
-__all__ = ["Board", "Passing", "console", "say", "say_written", "show_records", "show_rows", "show_table"]
+__all__ = ["Board", "Passing", "console", "say", "say_written", "show", "show_table"]
 
 
 def console() -> Console:
@@ -178,7 +177,7 @@ class Passing:
 
 def show_table(study: Study, lines: list[Line]) -> None:
     """Print the table of a study with its footnotes."""
-    show_rows(columns(study), cells(study, lines), title=study.title, spare=SPARE)
+    show(Table(columns(study), cells(study, lines), spare=SPARE), title=study.title)
     if sentences := verdicts(study, lines):
         say(verdict_heading(study), dim=False)
     for sentence in sentences:
@@ -194,48 +193,17 @@ def show_table(study: Study, lines: list[Line]) -> None:
             say(f"- {deviation}")
 
 
-def show_records(records: Sequence[Mapping[str, object]], *, spare: Sequence[str] = ()) -> None:
-    """Print records with equal fields as a table; whole numbers get separators.
+def show(table: Table, *, title: str | None = None) -> None:
+    """Print a table, fitted to the width of the terminal, or of `COLUMNS`; files and pipes get all columns.
 
     Args:
-        records: values by heading.
-        spare: headings of fields that may be left out on a narrow terminal, the first one first.
-    """
-    rows = [[f"{v:,}" if isinstance(v, int) else str(v) for v in record.values()] for record in records]
-    heads = list(records[0])
-    words = {head for head, *column in zip(heads, *rows, strict=True) if not all(map(_is_number, column))}
-    show_rows(heads, rows, words=words, spare=spare)
-
-
-def _is_number(word: str) -> bool:
-    return re.fullmatch(r"[-+]?[\d.,]+( %)?|-|", word) is not None
-
-
-def show_rows(
-    heads: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    title: str | None = None,
-    words: Collection[str] = (),
-    spare: Sequence[str] = (),
-) -> None:
-    """Print a table.
-
-    On a terminal, and if `COLUMNS` is set, it is fitted to the width: spare columns are left out, words are wrapped
-    within their column, and if that is not enough, every row becomes a list of its cells. Files and pipes get all
-    columns.
-
-    Args:
-        heads: a heading for each column; one of several words takes two lines.
-        rows: a cell for each column; nothing in them is markup.
+        table: the table; nothing in its cells is markup.
         title: printed above the table.
-        words: headings of columns that are aligned left, as the first column is; others are aligned right.
-        spare: headings of columns that may be left out, the first one first.
     """
     if title is not None:
         print()
         console().print(Text(one_line(title), style="bold"))
-    found = layout(heads, [*rows], words=words, spare=spare, width=room())
+    found = table.layout(room())
     screen = Console(highlight=False, width=max((cell_width(line) for line in (*found.heads, *found.body)), default=1))
     for line in found.heads:
         screen.print(Text(one_line(line), style="bold"))

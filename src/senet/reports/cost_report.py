@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from senet.cost_table import block_lines, count_lines, giga_lines
+from senet.cost_table import block_table, count_table, giga_table
 from senet.costs import CONVENTIONS
 from senet.networks.count import CountedDesign
 from senet.tables import room, wrapped
@@ -24,11 +24,9 @@ def cost_text(counted: CountedDesign, *, blocks: bool = False) -> str:
     values = cost_values(counted)
     plain, gated = values["plain"], values["gated"]
     title = f"{counted.model}, {counted.design}, one image of {counted.image_size} pixels"
-    lines = [*wrapped(one_line(title), room()), ""]
-    lines += count_lines(gated, gated["se"], plain=plain)
-    lines += ["", *giga_lines(values["giga"])]
-    if blocks and gated["blocks"]:
-        lines += ["", *block_lines(gated["blocks"])]
-    elif gated["blocks"]:
-        lines += ["", f"{len(gated['blocks'])} blocks; --blocks lists them"]
-    return "\n".join(lines)
+    parts = ["\n".join(wrapped(one_line(title), room()))]
+    parts += [str(count_table(gated, gated["se"], plain=plain)), str(giga_table(values["giga"]))]
+    if gated["blocks"]:
+        few = f"{len(gated['blocks'])} blocks; --blocks lists them"
+        parts.append(str(block_table(gated["blocks"])) if blocks else few)
+    return "\n\n".join(parts)

@@ -5,70 +5,59 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from senet.reports.canvas import canvas, legend, short
-from senet.reports.console import say, say_written, show_rows
+from senet.reports.console import say, say_written, show
 from senet.reports.looks import BLACK, COLORS, GREY
 from senet.surgery import Folded
 from senet.surgery.folding.folded import FoldedBlock
-from senet.text import code_span, csv_table, markdown, markdown_table, one_line
+from senet.tables import Table
+from senet.text import code_span, markdown, one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["again", "as_csv", "as_markdown", "block_rows", "draw", "remarks", "sentence", "show_fold", "step_rows"]
+__all__ = ["again", "as_csv", "as_markdown", "block_table", "draw", "remarks", "sentence", "show_fold", "step_table"]
 
 TEXT_COLUMNS = {"replaced", "constants went to", ""}
 SPARE = ("kMAC", "sd", "time", "params", "C", "gate")  # columns that a narrow terminal leaves out first
 WORDS = {"accuracy": "top-1 lost", "answers": "answers changed", "output": "output error"}
 
 
-def step_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the rows of the curve, one for each step."""
+def step_table(folded: Folded) -> Table:
+    """Return the curve, one row for each step."""
     heads = ["blocks", "replaced", "params freed", f"{WORDS[folded.measure]} [95 % interval]", "answers changed", ""]
     if folded.measure == "accuracy":
         heads.insert(3, "top-1 [%]")
     rows = []
     for step in folded.steps:
-        row = [str(step.blocks), step.name or "none: the original", f"{step.params:,}"]
+        row: list[object] = [step.blocks, step.name or "none: the original", step.params]
         if step.correct is not None:
             row.append(f"{100 * step.correct / folded.test_images:.2f}")
         loss = f"{step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}]" if step.blocks else ""
         changed = "" if step.changed is None else f"{step.changed:,} of {folded.test_images:,}"
         rows.append([*row, loss, changed, "<- kept" if step.blocks == folded.chosen and not folded.dry_run else ""])
-    return heads, rows
+    return Table(heads, rows, words=TEXT_COLUMNS, spare=SPARE)
 
 
-def block_rows(folded: Folded) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the rows of the blocks, in the order of the network."""
-    heads = [
-        "block",
-        "C",
-        "gate",
-        "sd",
-        "varies",
-        "output error",
-        "params",
-        "kMAC",
-        "time",
-        "order",
-        "constants went to",
-    ]
+def block_table(folded: Folded) -> Table:
+    """Return the blocks, in the order of the network."""
+    heads = ["block", "C", "gate", "sd", "varies", "output error", "params", "kMAC", "time", "order"]
     rows = [
         [
             block.name or "(the network)",
-            str(block.channels),
+            block.channels,
             f"{block.gate_mean:.3f}",
             f"{block.gate_sd:.3f}",
             f"{100 * block.variation:.2g} %",
             "" if block.error is None else f"{100 * block.error:.2g} %",
-            f"{block.params:,}",
+            block.params,
             f"{block.macs / 1e3:.1f}",
             f"{block.time_percent:.1f} %",
-            "" if block.rank is None else str(block.rank),
+            block.rank,
             _whither(block),
         ]
         for block in folded.blocks
     ]
-    return heads, rows
+    return Table([*heads, "constants went to"], rows, words=TEXT_COLUMNS, spare=SPARE)
 
 
 def _whither(block: FoldedBlock) -> str:
@@ -127,7 +116,7 @@ def as_csv(folded: Folded) -> str:
         block = blocks.get(step.name) if step.blocks else None
         values = [getattr(step, name) for name in names] + [folded.test_images]
         rows.append([*values, *(getattr(block, name, None) for name in own)])
-    return csv_table([*names, "images", *(f"block_{name}" for name in own)], rows, form=".6g")
+    return Table([*names, "images", *(f"block_{name}" for name in own)], rows).csv(form=".6g")
 
 
 def as_markdown(
@@ -144,8 +133,8 @@ def as_markdown(
         f"{images} those. Made by {code_span(command)}.",
         "",
         *(["![curve of the removal, and where the blocks sit](figure.png)", ""] if figure else []),
-        markdown_table(*step_rows(folded), words=len(step_rows(folded)[0])),
-        markdown_table(*block_rows(folded), words=len(block_rows(folded)[0])),
+        step_table(folded).markdown(),
+        block_table(folded).markdown(),
         *(f"- {markdown(note)}" for note in (*remarks(folded), *notes)),
     ]
     if loading:
@@ -252,9 +241,9 @@ def show_fold(folded: Folded, title: str, notes: Sequence[str], files: Sequence[
         files: the files that were written.
         folder: folder of the folded network.
     """
-    for heads, rows in (block_rows(folded), step_rows(folded)):
-        if rows:
-            show_rows(heads, rows, words=TEXT_COLUMNS, spare=SPARE)
+    for table in (block_table(folded), step_table(folded)):
+        if table.rows:
+            show(table)
     for note in (*remarks(folded), *notes):
         say(f"- {note}")
     print(one_line(sentence(folded)))

@@ -8,7 +8,7 @@ from typing import Any
 from senet.execution.store import write_results
 from senet.experiments.summary import summarize
 from senet.files.atomic import ensure_writable, write_json, write_text
-from senet.reports import search_table as table
+from senet.reports import search_table
 from senet.reports.answer import answer
 from senet.reports.canvas import no_figures
 from senet.reports.search_figure import draw
@@ -20,6 +20,7 @@ from senet.search.findings import Findings
 from senet.search.outcome import SearchOutcome
 from senet.search.pareto import front
 from senet.spec import design_name
+from senet.tables import Table
 from senet.text import bullets, code_span, counted
 from senet.text import markdown as as_markdown
 
@@ -43,9 +44,9 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
     outcome = found.outcome
     names = ["report.md", "table.md", "search.json", "pareto.csv", "results.jsonl"]
     write_json(folder / "search.json", findings_dict(found))
-    heads, rows = table.columns(outcome, found.tests), table.cells(outcome, found.tests)
-    write_text(folder / "table.md", table.markdown(heads, rows))
-    write_text(folder / "pareto.csv", table.csv_text(outcome, found.tests))
+    table = search_table.table(outcome, found.tests).markdown()
+    write_text(folder / "table.md", table)
+    write_text(folder / "pareto.csv", search_table.csv_text(outcome, found.tests))
     trained = [result for trial in outcome.trials.values() for result in trial.results.values()]
     write_results(folder / "results.jsonl", [*trained, *found.results.values()])
     if outcome.pruned:
@@ -60,7 +61,7 @@ def write_report(found: Findings, folder: Path, *, command: str, again: str = ""
         study = found.study or confirmation(outcome.space, [outcome.chosen])
         write_text(folder / "chosen.toml", study_text(study, outcome.space.final(outcome.chosen)))
         names.append("chosen.toml")
-    write_text(folder / "report.md", _text(found, table.markdown(heads, rows), command, again))
+    write_text(folder / "report.md", _text(found, table, command, again))
     for left in {"pruned.jsonl", "pareto.png", "chosen.toml"} - set(names):  # of another search that wrote here before
         (folder / left).unlink(missing_ok=True)
     return [folder / file for file in names]
@@ -155,7 +156,7 @@ def _numbers(values: dict[str, Any]) -> dict[str, Any]:
 def _agreement(found: Findings) -> list[tuple[str, Any]]:
     assert found.shared is not None
     pool = found.pool or found.outcome.trials
-    return table.agreement(found.shared.scores, {design: trial.score for design, trial in pool.items()})
+    return search_table.agreement(found.shared.scores, {design: trial.score for design, trial in pool.items()})
 
 
 def _text(found: Findings, rows: str, command: str, again: str) -> str:
@@ -170,10 +171,10 @@ def _text(found: Findings, rows: str, command: str, again: str) -> str:
         f"{counted(space.size, 'design')}.\n",
         "## What was tried\n",
         rows,
-        bullets(table.notes(outcome, found.tests)),
+        bullets(search_table.notes(outcome, found.tests)),
         "![held-out accuracy against parameters](pareto.png)\n" if outcome.trials and not no_figures() else "",
         "## The walk\n",
-        bullets(table.walk(outcome)),
+        bullets(search_table.walk(outcome)),
         *_shared(found),
         *_claimed(found),
         *_confirmed(found),
@@ -188,7 +189,7 @@ def _choice(outcome: SearchOutcome) -> str:
     if outcome.chosen is None:
         return "Chosen: nothing: no design was trained."
     chosen = f"**{as_markdown(design_name(outcome.chosen))}**"
-    if not table.plain_wins(outcome):
+    if not search_table.plain_wins(outcome):
         return f"Chosen: {chosen}."
     score, plain = outcome.scores.get(outcome.chosen), outcome.scores[()]
     held_out = f", {score.accuracy:.2f} %" if score is not None else ""
@@ -252,7 +253,7 @@ def _claimed(found: Findings) -> list[str]:
     gain = "gain" if reference is None else f"gain over {design_name(reference)}"
     return [
         "## What selecting on the test set would have claimed\n",
-        table.markdown(["way", "design", "test top-1 [%]", gain], rows),
+        Table(["way", "design", "test top-1 [%]", gain], rows, words={"design"}).markdown(),
         bullets(
             [
                 f"the same trainings, {counted(seeds, 'seed')} each; the second row takes the largest of "
@@ -295,10 +296,6 @@ def _made(found: Findings, command: str, again: str) -> list[str]:
     results = [r for trial in found.outcome.trials.values() for r in trial.results.values()] + [*found.results.values()]
     places = {(r.environment.device, r.environment.threads, r.environment.commit, r.environment.torch) for r in results}
     return made + [
-        as_markdown(
-            as_markdown(
-                f"Made on {device}, {counted(threads, 'thread')} a run, commit {commit or 'unknown'}, torch {torch}"
-            )
-        )
-        for device, threads, commit, torch in sorted(places)
+        as_markdown(f"Made on {device}, {counted(n, 'thread')} a run, commit {commit or 'unknown'}, torch {torch}")
+        for device, n, commit, torch in sorted(places)
     ]

@@ -1,7 +1,7 @@
 """A search as tables of words: what was tried, the walk, the agreement of the shared network with real trainings."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 
 from senet.experiments.rank_correlation import Correlation, kendall, spearman
@@ -9,51 +9,38 @@ from senet.search.outcome import SearchOutcome
 from senet.search.pareto import front
 from senet.search.strategy import Design, Score
 from senet.spec import design_name
-from senet.text import counted, csv_table, markdown_table
+from senet.tables import Table
+from senet.text import counted
 
-__all__ = ["agreement", "cells", "columns", "csv_text", "markdown", "notes", "plain_wins", "walk"]
+__all__ = ["agreement", "csv_text", "notes", "plain_wins", "table", "walk"]
 
 Tests = Mapping[Design, Mapping[int, float]]
 
 
-def columns(outcome: SearchOutcome, tests: Tests) -> list[str]:
-    """Return the headings."""
+def table(outcome: SearchOutcome, tests: Tests) -> Table:
+    """Return a row for every trial, best first, then for trials that were stopped early, which have no rank."""
+    best = front(outcome.searched, outcome.space.objectives)
     heads = ["design", "asked for in", "params", "held-out top-1 [%]", "held-out loss"]
     heads += ["test top-1 [%]"] if tests else []
     heads += ["latency [ms]"] if "latency_ms" in outcome.space.objectives else []
-    return [*heads, "front"]
-
-
-def cells(outcome: SearchOutcome, tests: Tests) -> list[list[str]]:
-    """Return the cells of every trial, best first, then of trials that were stopped early, which have no rank."""
-    best = front(outcome.searched, outcome.space.objectives)
-    rows = []
+    rows: list[list[object]] = []
     for design, trial in sorted(outcome.trials.items(), key=lambda pair: -pair[1].score.accuracy):
         score = trial.score
-        row = [
-            design_name(design) + (" (chosen)" if design == outcome.chosen else ""),
-            trial.phase,
-            f"{score.params:,}",
-        ]
-        row += [f"{score.accuracy:.2f} ± {trial.spread:.2f}", f"{score.loss:.4f}"]
+        name = design_name(design) + (" (chosen)" if design == outcome.chosen else "")
+        row = [name, trial.phase, score.params, f"{score.accuracy:.2f} ± {trial.spread:.2f}", f"{score.loss:.4f}"]
         if tests:
             row.append(f"{fmean(tests[design].values()):.2f}" if tests.get(design) else "-")
         if "latency_ms" in outcome.space.objectives:
             row.append(f"{score.latency_ms:.2f}")
         rows.append([*row, "yes" if design in best else ""])
-    missing = ["-"] * (len(columns(outcome, tests)) - 5)
+    missing = ["-"] * (len(heads) - 4)
     for stopped in sorted(outcome.pruned, key=lambda stopped: (-stopped.pruned.epoch, design_name(stopped.design))):
         epoch, epochs = stopped.pruned.epoch, stopped.pruned.run.recipe.epochs
         stopped_at = f"pruned at epoch {epoch} of {epochs}: {stopped.pruned.accuracy:.2f}"
         if outcome.space.objectives[0] != "loss":
             stopped_at += f" < {stopped.pruned.threshold.level:.2f}"
-        rows.append([design_name(stopped.design), stopped.phase, f"{stopped.params:,}", stopped_at, *missing, ""])
-    return rows
-
-
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as Markdown, with two columns of words before the numbers."""
-    return markdown_table(heads, rows, words=2)
+        rows.append([design_name(stopped.design), stopped.phase, stopped.params, stopped_at, *missing, ""])
+    return Table([*heads, "front"], rows, words={"asked for in"})
 
 
 def csv_text(outcome: SearchOutcome, tests: Tests) -> str:
@@ -69,7 +56,7 @@ def csv_text(outcome: SearchOutcome, tests: Tests) -> str:
     for stopped in outcome.pruned:
         row = [stopped.params, *[None] * 6, 0, 0, stopped.pruned.epoch, stopped.pruned.accuracy]
         rows.append([design_name(stopped.design), *row])
-    return csv_table(["design", *numbers, "front", "chosen", "pruned_epoch", "pruned_accuracy"], rows)
+    return Table(["design", *numbers, "front", "chosen", "pruned_epoch", "pruned_accuracy"], rows).csv()
 
 
 def plain_wins(outcome: SearchOutcome) -> bool:

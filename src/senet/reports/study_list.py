@@ -5,9 +5,8 @@ from pathlib import Path
 from senet import settings
 from senet.errors import DataError
 from senet.experiments.study import Study, read_study
-from senet.text import markdown_table
 
-__all__ = ["list_studies", "studies_markdown"]
+__all__ = ["list_studies"]
 
 
 def list_studies(folder: Path) -> list[dict[str, str]]:
@@ -20,11 +19,6 @@ def list_studies(folder: Path) -> list[dict[str, str]]:
     if not files:
         raise DataError(f"{folder} has no study; pass the folder of the TOML files, studies/ in a checkout of senet.")
     return [_row(path) for path in files]
-
-
-def studies_markdown(rows: list[dict[str, str]]) -> str:
-    """Return the list as a Markdown table, names as code."""
-    return markdown_table(list(rows[0]), [list(row.values()) for row in rows], words=len(rows[0]), code=True)
 
 
 def _row(path: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ from senet.experiments.metrics import METRICS
 from senet.experiments.statistics import Difference
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import MEASURED, Estimate, Line
-from senet.text import csv_table, markdown_table
+from senet.tables import Table
 
 __all__ = ["MISSING", "SPARE", "cells", "columns", "csv_text", "markdown", "paper_difference"]
 
@@ -92,7 +92,7 @@ def paper_difference(study: Study, row: Row) -> float | None:
 
 def markdown(study: Study, lines: Sequence[Line]) -> str:
     """Return the table as Markdown."""
-    return markdown_table(columns(study), cells(study, lines))
+    return Table(columns(study), cells(study, lines)).markdown()
 
 
 def csv_text(study: Study, lines: Sequence[Line]) -> str:
@@ -112,7 +112,7 @@ def csv_text(study: Study, lines: Sequence[Line]) -> str:
         cells += [paper_difference(study, row), d.visible if d else None]
         cells += [study.margin, line.verdict.word] if line.verdict else [None, None]
         rows.append([*cells, line.seconds])
-    return csv_table(["id", "label", "design", "params", "macs", "n", *stats, *tests, "seconds"], rows)
+    return Table(["id", "label", "design", "params", "macs", "n", *stats, *tests, "seconds"], rows).csv()
 
 
 def _paper(paper: Mapping[str, float], name: str) -> str:

@@ -6,9 +6,7 @@ loads no torch. `senet.networks.count.counted_row` counts a row again.
 
 from fnmatch import fnmatch
 
-from senet.text import markdown_table
-
-__all__ = ["COSTS", "markdown_rows", "matching", "titled"]
+__all__ = ["COSTS", "matching", "titled"]
 
 Numbers = tuple[int, int, int, int, int, int]
 
@@ -100,9 +98,3 @@ def titled(records: list[dict[str, object]]) -> list[dict[str, object]]:
 def _millions(macs: object) -> float:
     assert isinstance(macs, int)
     return round(macs / 1e6, 2)
-
-
-def markdown_rows(rows: list[dict[str, object]]) -> str:
-    """Return rows as a Markdown table, names as code and numbers aligned right."""
-    cells = [[f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()] for row in rows]
-    return markdown_table(list(rows[0]), cells, code=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from senet.experiments.result import Result
 from senet.files.atomic import write_json, write_text
 from senet.files.documents import DocumentError, read_text
-from senet.text import code_span, markdown
+from senet.tables import Table
+from senet.text import Markdown, code_span, markdown
 from senet.weights.config import Config
 from senet.weights.source import CONFIG
 
@@ -118,7 +119,9 @@ def _training(result: Result) -> str:
 
 
 def _table(rows: Mapping[str, object]) -> str:
-    return "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+    """Return facts as a table without headings; the texts of their values are escaped already."""
+    cells = [(name, Markdown(value) if isinstance(value, str) else value) for name, value in rows.items()]
+    return Table(("", " "), cells, words={" "}).markdown()
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

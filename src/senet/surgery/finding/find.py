@@ -13,7 +13,7 @@ from senet.nn.pointwise import CONTAINERS, LAYERS, widths
 from senet.printed import Printed
 from senet.surgery.finding.alone import Alone
 from senet.surgery.finding.inline import Chain, chains_of, confirmed
-from senet.tables import table
+from senet.tables import Table
 
 __all__ = ["Blocks", "Found", "Kind", "find"]
 
@@ -76,7 +76,7 @@ class Blocks(Printed, tuple[Found, ...]):
         for one in self:
             name = f"{one.name}: {' + '.join(one.parts)}" if one.parts else one.name or "the network itself"
             rows.append((name, "-".join(map(str, one.widths)), one.kind, one.module_class.__name__))
-        return "\n".join(table(("block", "widths", "kind", "class"), rows, words=("kind", "class"), spare=("kind",)))
+        return str(Table(("block", "widths", "kind", "class"), rows, words=("kind", "class"), spare=("kind",)))
 
 
 def find(model: nn.Module) -> Blocks:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from senet.tables import room, table, wrapped
+from senet.tables import Table, room, wrapped
 from senet.text import one_line
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def insertion_text(done: "Insertion", *, title: str = "", network: tuple[int, in
     number = f"{len(done)} block{'' if len(done) == 1 else 's'}"
     lines = [f"{title + ', ' if title else ''}input {size}: {number}", ""]
     if done.blocks:
-        lines += [*_drawing(done), "", *table(HEADS, [_row(block) for block in done], words=("slot",), spare=SPARE)]
-        lines += ["", *_totals(done, network)]
+        table = Table(HEADS, [_row(block) for block in done], words=("slot",), spare=SPARE)
+        lines += [*_drawing(done), "", *str(table).splitlines(), "", *_totals(done, network)]
     lines.append(_covered(done))
     if done.skipped:
         lines += ["", "left out"]
