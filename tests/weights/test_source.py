@@ -248,6 +248,32 @@ def test_what_the_hub_says_while_it_tries_again_is_not_shown(
     assert logger.level == before
 
 
+@pytest.mark.parametrize("weights", ["hf:owner/name", "timm:resnet18.a1_in1k"])
+def test_a_hub_whose_address_is_unknown_is_asked_once(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from huggingface_hub import constants
+
+    from senet.networks.starting_weights import read_start
+
+    asked = []
+
+    def resolve(host: str, *_: object) -> None:
+        asked.append(host)
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("senet.weights.source.getproxies", dict)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match=f"^(the weights )?{weights}:? can") as told:
+        read_start(weights)
+    assert "\n" not in str(told.value)
+    assert asked == ["huggingface.co"]
+    assert not caplog.records
+    assert constants.HF_HUB_OFFLINE is False
+
+
 def test_a_name_that_is_none_is_one_line() -> None:
     with pytest.raises(CheckpointError, match=r"^hf:a/b/c: cannot get model.safetensors: ") as told:
         small(weights="hf:a/b/c")

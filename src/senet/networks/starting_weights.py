@@ -16,7 +16,7 @@ from senet.weights.difference import shapes_differ
 from senet.weights.numbers import check_values
 from senet.weights.prefix import without_prefix
 from senet.weights.safe import read_weights
-from senet.weights.source import locate
+from senet.weights.source import hub_calls, locate
 
 __all__ = ["Fitted", "ensure_alike", "fit", "library_weights", "load_fitted", "own_weights", "read_start"]
 
@@ -69,7 +69,8 @@ def library_weights(found: Named) -> dict[str, Tensor]:
         if found.library == "timm":
             import timm
 
-            model: nn.Module = timm.create_model(found.name, pretrained=True)
+            with hub_calls():
+                model: nn.Module = timm.create_model(found.name, pretrained=True)
             return dict(model.state_dict())
         from torchvision import models
 

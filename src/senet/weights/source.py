@@ -1,13 +1,16 @@
 """Locations of weights: a file, a folder, or a repository of the Hugging Face Hub as `hf:owner/name`."""
 
 import logging
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from senet.errors import CheckpointError, not_installed
 
-__all__ = ["CONFIG", "HUB", "WEIGHTS", "beside", "locate"]
+__all__ = ["CONFIG", "HUB", "WEIGHTS", "beside", "hub_calls", "locate"]
 
 HUB = "hf:"
 CONFIG = "config.json"
@@ -65,7 +68,7 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
     name, _, revision = repository.partition("@")
     for file in names:
         try:
-            with _quiet(logging.getLogger("huggingface_hub")):
+            with hub_calls():
                 return Path(huggingface_hub.hf_hub_download(name, file, revision=revision or None))
         except LocalEntryNotFoundError as error:
             reason = "the Hub cannot be reached or is disabled, and the file is not in the cache"
@@ -79,14 +82,32 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
 
 
 @contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Suppress a library's warnings about retries; the caller reports the outcome."""
-    before = logger.level
+def hub_calls() -> Iterator[None]:
+    """Suppress the Hub's warnings about retries, and do not retry where its address cannot be resolved.
+
+    Then only its cache is used, and the caller reports the outcome.
+    """
+    from huggingface_hub import constants
+
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level, constants.HF_HUB_OFFLINE
     logger.setLevel(logging.ERROR)
     try:
+        constants.HF_HUB_OFFLINE = before[1] or not _resolves(constants.ENDPOINT)
         yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(before[0])
+        constants.HF_HUB_OFFLINE = before[1]
+
+
+def _resolves(address: str) -> bool:
+    """Return whether the host of an address is known here, or a proxy may know it."""
+    if getproxies():
+        return True
+    try:
+        return bool(socket.getaddrinfo(urlsplit(address).hostname, None))
+    except OSError:
+        return False
 
 
 def _sentence(repository: str, file: str, reason: str) -> str:
