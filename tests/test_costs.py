@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from torch_state import forward_hooks, global_hooks, writes
 
 from senet.costs import Cost, cost
 from senet.errors import SpecError
@@ -392,21 +393,16 @@ def test_the_model_keeps_its_attributes_modes_buffers_and_weights():
     model = nn.Sequential(Counting(), nn.utils.spectral_norm(nn.Conv2d(4, 4, 1)), nn.Dropout())
     model[1].eval()
     before = {name: dict(vars(module)) for name, module in model.named_modules()}
-    tensors = {name: (id(t), t.clone(), t._version) for name, t in model.state_dict(keep_vars=True).items()}
+    tensors = {name: (id(t), t.clone(), writes(t)) for name, t in model.state_dict(keep_vars=True).items()}
     random = torch.get_rng_state()
     cost(model, shape=(2, 3, 5, 5))
     assert [dict(vars(module)) for module in model.modules()] == list(before.values())
     for name, tensor in model.state_dict(keep_vars=True).items():
         identity, values, version = tensors[name]
-        assert (id(tensor), tensor._version) == (identity, version)
+        assert (id(tensor), writes(tensor)) == (identity, version)
         assert torch.equal(tensor, values)
     assert torch.equal(torch.get_rng_state(), random)
     assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def is_hooked() -> bool:
-    modules = torch.nn.modules.module
-    return bool(modules._global_forward_hooks or modules._global_forward_pre_hooks)
 
 
 def test_nothing_stays_behind_after_a_failure():
@@ -414,7 +410,7 @@ def test_nothing_stays_behind_after_a_failure():
     weight = model.fc.weight
     with pytest.raises(SpecError):
         cost(model, shape=(1, 4, 32, 32))
-    assert not is_hooked()
+    assert not global_hooks()
     assert model.training
     assert model.fc.weight is weight
     assert not weight.is_meta
@@ -426,7 +422,7 @@ def test_the_hooks_of_the_model_run_so_inserted_blocks_count():
     model[0].register_forward_hook(lambda module, args, out: module.se(out))
     found = cost(model, shape=(1, 3, 4, 4))
     assert (found.se.macs, found.se.scale) == (64, 128)
-    assert len(model[0]._forward_hooks) == 1
+    assert len(forward_hooks(model[0])) == 1
 
 
 def test_constants_that_are_no_buffers_come_along():

@@ -16,11 +16,11 @@ from scipy import io as matlab
 from support.mutations import as_file, judge, mutants
 
 from senet.data import DataSpec, load
-from senet.data.cifar import _binary_batch
+from senet.data.cifar import read_binary_batch, read_python_batch
 from senet.data.cifar_files import CIFARS
 from senet.data.image_decoding import UnreadableImage, decode, quiet
 from senet.data.parquet import find_shards, read_shards
-from senet.data.svhn import _read as read_mat
+from senet.data.svhn import read_split as read_mat
 from senet.data.unpickle import read_pickle
 from senet.errors import DataError
 
@@ -68,7 +68,7 @@ READERS: dict[str, tuple[Callable[[], bytes], Callable[[Path], object]]] = {
     "pickle of protocol 5": (lambda: batch(5), read_pickle),
     "binary": (
         lambda: pixels(1, 0, side=40).tobytes()[: 3073 * 1],
-        lambda path: _binary_batch(CIFARS["cifar10"], path),
+        lambda path: read_binary_batch(CIFARS["cifar10"], path),
     ),
     "parquet": (shard, lambda path: read_shards([path])),
     "parquet with zstd": (lambda: shard(compression="zstd"), lambda path: read_shards([path])),
@@ -189,9 +189,7 @@ def bombs() -> dict[str, tuple[bytes, Callable[[Path], object]]]:
         return pickle.dumps({"data": rows, "labels": value}, protocol=2)
 
     def from_pickle(path: Path) -> object:
-        from senet.data.cifar import _python_batch
-
-        return _python_batch(CIFARS["cifar10"], path)
+        return read_python_batch(CIFARS["cifar10"], path)
 
     return {
         "nested key": (b"\x80\x02}(" + b")" + b"2\x86" * 26 + b"K\x01u.", read_pickle),

@@ -18,10 +18,10 @@ SPEC = DataSpec(name="folder", size=24)
 def looked(tree, tmp_path, monkeypatch):
     """A folder that has been read, with files that are old enough to be believed, and a list of what is read again."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(image_checks, "_SETTLED", -(10**18))
+    monkeypatch.setattr(image_checks, "SETTLED", -(10**18))
     again: list[str] = []
-    look = image_checks._look
-    monkeypatch.setattr(image_checks, "_look", lambda item, whole: again.append(Path(item).name) or look(item, whole))
+    look = image_checks.examine
+    monkeypatch.setattr(image_checks, "examine", lambda item, whole: again.append(Path(item).name) or look(item, whole))
     first = load(SPEC, root=tree)
     assert len(again) == 24
     again.clear()
@@ -70,8 +70,8 @@ def test_a_file_that_has_just_changed_is_not_believed(tree, tmp_path, monkeypatc
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     load(SPEC, root=tree)
     again: list[object] = []
-    look = image_checks._look
-    monkeypatch.setattr(image_checks, "_look", lambda item, whole: again.append(item) or look(item, whole))
+    look = image_checks.examine
+    monkeypatch.setattr(image_checks, "examine", lambda item, whole: again.append(item) or look(item, whole))
     load(SPEC, root=tree)
     assert len(again) == 24
 

@@ -135,8 +135,8 @@ def test_subsets_of_files_are_balanced(tree):
 def test_very_large_sets_have_their_headers_checked_only_unless_skipping(tree, monkeypatch):
     from senet.data import loading
 
-    monkeypatch.setattr(loading, "_FULL_CHECK", 3)
-    monkeypatch.setattr(loading, "_MEASURED", 4)
+    monkeypatch.setattr(loading, "FULL_CHECK", 3)
+    monkeypatch.setattr(loading, "MEASURED", 4)
     broken = tree / "val" / "dog" / "0.jpg"
     broken.write_bytes(broken.read_bytes()[:-200])
     data = load(LARGE, root=tree)

@@ -104,7 +104,7 @@ def small_pictures(root: Path) -> Path:
 def test_a_folder_has_the_same_batches_whether_it_fits_into_memory_or_not(tmp_path, monkeypatch, augment):
     root = small_pictures(tmp_path)
     kept = load(DataSpec(name="folder"), root=root)
-    monkeypatch.setattr(loading, "_SMALL_SET", 0)
+    monkeypatch.setattr(loading, "SMALL_SET", 0)
     on_disk = load(DataSpec(name="folder"), root=root)
     assert isinstance(kept.train, Tensors)
     assert isinstance(on_disk.train, Files)

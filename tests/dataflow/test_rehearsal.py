@@ -12,6 +12,7 @@ import torch
 from hosts import Basic, conv, host
 from torch import nn
 from torch.nn.utils import parametrizations, prune
+from torch_state import writes
 
 import senet
 from senet.errors import SpecError
@@ -34,7 +35,7 @@ def look(request):
 
 def marks(model):
     tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
-    return {name: (id(tensor), tensor.data_ptr(), tensor._version, tensor.is_meta) for name, tensor in tensors}
+    return {name: (id(tensor), tensor.data_ptr(), writes(tensor), tensor.is_meta) for name, tensor in tensors}
 
 
 class Body(nn.Module):

@@ -58,7 +58,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def compilations(monkeypatch: pytest.MonkeyPatch, libraries: dict[str, bytes]) -> list[Path]:
     """One entry for each compilation, which takes no time."""
     seen: list[Path] = []
-    monkeypatch.setattr(compiled, "_compiled", lambda source: (seen.append(source), libraries["good"])[1])
+    monkeypatch.setattr(compiled, "compile_library", lambda source: (seen.append(source), libraries["good"])[1])
     return seen
 
 

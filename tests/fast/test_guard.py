@@ -87,18 +87,18 @@ def test_other_errors_stay_what_they_are(error: Exception) -> None:
 def test_without_triton_a_gpu_trains_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cuda", 0)
     monkeypatch.setitem(sys.modules, "senet.fast.kernels.triton_passes", None)  # as if `import triton` failed
-    for cached in (backends.triton, backends._is_usable):
+    for cached in (backends.triton, backends.is_usable):
         cached.cache_clear()  # type: ignore[attr-defined]
     try:
         with pytest.warns(UserWarning, match=r"needs Triton .*pip install triton\.; using plain torch") as seen:
             found = [backends.live(SimpleNamespace(device=device)) for _ in range(3)]  # type: ignore[arg-type]
         assert found == [REFERENCE] * 3
         assert len(seen) == 1
-        monkeypatch.setattr(accelerating, "_device", lambda model: device)
+        monkeypatch.setattr(accelerating, "device_of", lambda model: device)
         with pytest.warns(UserWarning, match=r"the network is not accelerated: .* needs Triton"):
             assert accelerating.accelerate(nn.Sequential(nn.Conv2d(3, 4, 1))).backend == ""
         with pytest.raises(BackendError, match=r"needs Triton"):
             accelerating.accelerate(nn.Sequential(nn.Conv2d(3, 4, 1)), backend="triton")
     finally:
-        for cached in (backends.triton, backends._is_usable):
+        for cached in (backends.triton, backends.is_usable):
             cached.cache_clear()  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ class Watch(TorchDispatchMode):
         self.launches, self.host = 0, []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func._schema.name.removeprefix("aten::")
+        name = func.name().removeprefix("aten::").partition(".")[0]
         moved = name == "_to_copy" and (kwargs or {}).get("device") is not None
         if name in HOST or moved:
             self.host.append(name)

@@ -31,7 +31,7 @@ needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ 
 def forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cache of its own, and nothing known from before."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    known = (native.native, ends.library, winograd.library, convolution.is_available, backends._is_usable)
+    known = (native.native, ends.library, winograd.library, convolution.is_available, backends.is_usable)
     for each in known:
         each.cache_clear()
     yield

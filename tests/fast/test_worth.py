@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Another processor, where nothing was measured."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(worth, "_processor", lambda: "Intel(R) Xeon(R)")
+    monkeypatch.setattr(worth, "processor_name", lambda: "Intel(R) Xeon(R)")
     worth.left_to_torch.cache_clear()
     yield
     worth.left_to_torch.cache_clear()
@@ -67,7 +67,7 @@ def test_without_a_cache_and_on_the_processor_of_the_limits_nothing_is_measured(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert again() == frozenset()
     monkeypatch.undo()
-    monkeypatch.setattr(worth, "_processor", lambda: "AMD EPYC 9654 96-Core Processor")
+    monkeypatch.setattr(worth, "processor_name", lambda: "AMD EPYC 9654 96-Core Processor")
     assert again() == frozenset()
     assert not seen
 

@@ -146,7 +146,7 @@ def test_a_map_of_the_expected_side_is_not_resized():
 def test_the_notation_of_branches():
     module, channels = mixed("1x1 8 | 1x1 4, 1x7 6, 7x1 10/2V | max/2V | avg, 1x1 3", 5)
     assert channels == 8 + 10 + 5 + 3
-    assert list(module._modules) == ["branch1", "branch2", "branch3", "branch4"]
+    assert [name for name, _ in module.named_children()] == ["branch1", "branch2", "branch3", "branch4"]
     middle = module.branch2.layer2.conv
     assert (middle.kernel_size, middle.padding, middle.stride) == ((1, 7), (0, 3), (1, 1))
     last = module.branch2.layer3.conv

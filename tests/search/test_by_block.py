@@ -22,7 +22,7 @@ from senet.search.strategies.exhaustive import MOST, grid, random_search
 from senet.search.strategies.greedy import greedy
 from senet.search.strategies.shared import scored_designs, shared
 from senet.search.strategy import Batch, Design, Score
-from senet.search.supernet import _id, shared_network
+from senet.search.supernet import shared_id, shared_network
 from senet.search.supernet_scores import score_schemes
 from senet.spec import SESpec
 
@@ -208,4 +208,4 @@ def test_a_nested_block_has_the_ratio_of_its_place() -> None:
 
 def test_a_shared_network_by_block_is_another_and_one_by_stage_the_same_as_ever() -> None:
     by_stage = replace(LARGE, choices=Choices(reduction=((2, 4, 8),) * 3))
-    assert _id(LARGE, 2) != _id(by_stage, 2) == "32d196165d13"
+    assert shared_id(LARGE, 2) != shared_id(by_stage, 2) == "32d196165d13"

@@ -16,11 +16,11 @@ from senet.data import DataSpec, load
 from senet.data.dataset import Data
 from senet.errors import CheckpointError, UsageError
 from senet.execution.store import Store
-from senet.experiments.early_stopping import Pruned, Rule, Threshold
+from senet.experiments.early_stopping import Pruned, Rule, Threshold, read_pruned_list
 from senet.experiments.recipe import Recipe
 from senet.experiments.result import Epoch
 from senet.experiments.run import Run
-from senet.search.reread import _stopped, reread
+from senet.search.reread import reread
 from senet.search.saved_search import read_saved_search
 from senet.search.space import Space, read_space
 from senet.search.supernet import SharedTraining, shared_network
@@ -62,8 +62,9 @@ def test_a_damaged_list_of_what_was_pruned_is_a_right_record_or_one_line(count: 
     lines = [json.dumps(one.as_dict()) for one in (first, replace(first, run=replace(run, seed=1)))]
     content = "".join(f"{line}\n" for line in lines).encode()
     (tmp_path / "pruned.jsonl").write_bytes(content)
-    assert len(_stopped(tmp_path / "pruned.jsonl")) == 2
-    verdict = judge(as_file(_stopped, tmp_path / "pruned.jsonl"), mutants(content, count=count, seed=3, tokens=TOKENS))
+    assert len(read_pruned_list(tmp_path / "pruned.jsonl")) == 2
+    read = as_file(read_pruned_list, tmp_path / "pruned.jsonl")
+    verdict = judge(read, mutants(content, count=count, seed=3, tokens=TOKENS))
     assert not verdict.faults, verdict
 
 

@@ -127,8 +127,8 @@ def test_a_run_is_judged_by_those_that_the_search_asked_for_before_it(tmp_path: 
     with Board(0, quiet=True) as board:
         trial_runner = TrialRunner(store=Store(tmp_path), setup=Setup(), display=board, rule=EARLY.stop_early)
         first, second = EARLY.design((2, 2)), EARLY.design((4, 2))
-        trial_runner._pruner([EARLY.run((), 0), EARLY.run(first, 0), EARLY.run(first, 1)])
-        pruner = trial_runner._pruner([EARLY.run(first, 0), EARLY.run(second, 0)])
+        trial_runner.pruner([EARLY.run((), 0), EARLY.run(first, 0), EARLY.run(first, 1)])
+        pruner = trial_runner.pruner([EARLY.run(first, 0), EARLY.run(second, 0)])
     assert pruner.order == {0: (EARLY.run(first, 0).id, EARLY.run(second, 0).id), 1: (EARLY.run(first, 1).id,)}
     assert pruner.root == tmp_path
 

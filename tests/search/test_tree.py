@@ -128,11 +128,11 @@ def test_the_widest_learns_labels_and_the_others_the_widest() -> None:
 
 def test_every_training_step_has_the_widest_and_the_narrowest() -> None:
     for seed in range(5):
-        wide, narrow, middle = supernet._sampled(SPACE, seed)
+        wide, narrow, middle = supernet.sampled_specs(SPACE, seed)
         assert wide.reduction == (2, 2, 4)
         assert narrow.reduction == (8, 8, 16)
         assert middle in SPECS
-    assert len({supernet._sampled(SPACE, seed)[2] for seed in range(40)}) > 3
+    assert len({supernet.sampled_specs(SPACE, seed)[2] for seed in range(40)}) > 3
 
 
 def test_select_reaches_every_block() -> None:

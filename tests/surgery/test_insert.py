@@ -23,6 +23,7 @@ from hosts import (
     resnet,
 )
 from torch import nn
+from torch_state import forward_hooks, pre_hooks
 
 import senet
 from senet.errors import SpecError
@@ -117,7 +118,7 @@ def test_removing_is_the_exact_inverse(case):
     assert torch.equal(model(x), before)
     assert list(model.state_dict()) == keys
     assert {name: set(vars(module)) for name, module in model.named_modules()} == attributes
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not any(forward_hooks(module) or pre_hooks(module) for module in model.modules())
 
 
 def test_planning_says_what_inserting_does_and_touches_nothing(case):

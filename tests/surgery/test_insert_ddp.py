@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
+from torch_state import forward_hooks
 
 from senet import SESpec, insert, remove
 from senet.training.process_group import joined
@@ -141,4 +142,4 @@ def test_blocks_in_converted_norms_run_and_go_away() -> None:
     remove(plain)
     assert torch.equal(plain(x), before)
     assert list(plain.state_dict()) == names
-    assert not any(module._forward_hooks for module in plain.modules())
+    assert not any(forward_hooks(module) for module in plain.modules())

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hosts import resnet
 from torch import nn
+from torch_state import forward_hooks, pre_hooks
 
 import senet
 from senet.errors import SpecError
@@ -74,7 +75,7 @@ def test_blocks_move_to_converted_norms(how):
     part = getattr(converted, "net", converted)
     blocks = len(senet.find(part))
     assert len(senet.remove(part)) == blocks
-    assert not part._forward_pre_hooks
+    assert not pre_hooks(part)
     assert not torch.allclose(converted(X), before)
 
 
@@ -125,7 +126,7 @@ def test_blocks_that_went_with_their_host_are_named_once(how, passes):
         warnings.simplefilter("error")
         model(X)
         senet.remove(model)
-    assert not model._forward_pre_hooks
+    assert not pre_hooks(model)
 
 
 def test_what_is_taken_out_on_purpose_is_no_fault():
@@ -140,7 +141,7 @@ def test_what_is_taken_out_on_purpose_is_no_fault():
         model(X)
         senet.fold(model, [X], tolerance=None)
         model(X)
-        assert not model._forward_pre_hooks
+        assert not pre_hooks(model)
         assert not senet.find(model)
         assert list(model.state_dict()) == list(resnet().state_dict())
 
@@ -172,7 +173,7 @@ def test_what_reads_a_converted_network_sees_its_blocks(use):
 def test_looking_costs_less_than_a_hundredth_of_a_step():
     model = gated()
     model(X)
-    (look,) = model._forward_pre_hooks.values()
+    (look,) = pre_hooks(model).values()
     times = []
     for work in (lambda: model(X).sum().backward(), lambda: look(model, (X,))):
         marks = [perf_counter()]
@@ -185,7 +186,7 @@ def test_looking_costs_less_than_a_hundredth_of_a_step():
 
 def test_a_hook_whose_block_is_gone_says_so():
     model = gated()
-    model.unit1.conv1._forward_hooks.update(model.unit1.bn2._forward_hooks)  # as torch's fuse_modules moves them
+    forward_hooks(model.unit1.conv1).update(forward_hooks(model.unit1.bn2))  # as torch's fuse_modules moves them
     with pytest.raises(SpecError, match=r"the block 'se' of a Conv2d is gone and its hook is not"):
         model(X)
 

@@ -159,11 +159,11 @@ def test_channels_are_summed_and_repeated_as_timm_does_it(own: Path) -> None:
 @pytest.mark.parity
 def test_first_convolutions_are_those_of_timm_for_every_number_of_channels() -> None:
     adapt = pytest.importorskip("timm.models").adapt_input_conv
-    from senet.networks.starting_weights import _of_channels
+    from senet.networks.starting_weights import for_channels
 
     weight = torch.rand(4, 3, 3, 3)
     for channels in (1, 2, 4, 5, 7):
-        torch.testing.assert_close(_of_channels(weight, channels), adapt(channels, weight))
+        torch.testing.assert_close(for_channels(weight, channels), adapt(channels, weight))
 
 
 def test_the_id_counts_the_source_of_a_builder_and_the_content_of_weights(own: Path) -> None:

@@ -426,7 +426,7 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(
 
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, **contents(1))
-    read = module._read
+    read = module.read_checkpoint
 
     def overtaken(path: Path) -> Checkpoint:
         if path.name == "step-00000001.pt":
@@ -434,7 +434,7 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(
             path.unlink()
         return read(path)
 
-    monkeypatch.setattr(module, "_read", overtaken)
+    monkeypatch.setattr(module, "read_checkpoint", overtaken)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_whole(checkpoints.latest(), 2)

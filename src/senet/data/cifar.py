@@ -22,7 +22,7 @@ from senet.data.unpickle import read_pickle
 from senet.errors import DataError
 from senet.experiments.data_spec import DataSpec
 
-__all__ = ["read_cifar"]
+__all__ = ["read_binary_batch", "read_cifar", "read_python_batch"]
 
 _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE
@@ -88,13 +88,13 @@ def _read_python(cifar: Cifar, folder: Path) -> Found:
         if isinstance(names, list):
             names = [name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name for name in names]
         classes = _checked(cifar, names, folder)
-    train, test = (_rows(cifar, folder, files, _python_batch) for files in (cifar.train, cifar.test))
+    train, test = (_rows(cifar, folder, files, read_python_batch) for files in (cifar.train, cifar.test))
     return classes, train, test, differing(folder, cifar.md5)
 
 
 def _read_binary(cifar: Cifar, folder: Path) -> Found:
     _complete(cifar, folder, (*cifar.binary_train, *cifar.binary_test))
-    train, test = (_rows(cifar, folder, files, _binary_batch) for files in (cifar.binary_train, cifar.binary_test))
+    train, test = (_rows(cifar, folder, files, read_binary_batch) for files in (cifar.binary_train, cifar.binary_test))
     return cifar.classes, train, test, ()
 
 
@@ -146,7 +146,16 @@ def _rows(cifar: Cifar, folder: Path, files: tuple[str, ...], read: Callable[[Ci
     return Tensors(torch.from_numpy(np.concatenate(pixels)).view(-1, 3, _SIDE, _SIDE), torch.cat(labels))
 
 
-def _python_batch(cifar: Cifar, path: Path) -> Rows:
+def read_python_batch(cifar: Cifar, path: Path) -> Rows:
+    """Read one pickled batch: rows of pixels, and labels.
+
+    Args:
+        cifar: names of the data set's fields.
+        path: the file.
+
+    Raises:
+        DataError: if it is not such a batch.
+    """
     batch = read_pickle(path)
     data, labels = batch.get("data"), batch.get(cifar.label)
     if (
@@ -164,7 +173,16 @@ def _python_batch(cifar: Cifar, path: Path) -> Rows:
     return data, whole_numbers(labels, place=str(path))
 
 
-def _binary_batch(cifar: Cifar, path: Path) -> Rows:
+def read_binary_batch(cifar: Cifar, path: Path) -> Rows:
+    """Read one binary batch: rows of pixels, and labels.
+
+    Args:
+        cifar: gives the number of label bytes of a row.
+        path: the file.
+
+    Raises:
+        DataError: if it does not consist of whole rows.
+    """
     row = cifar.label_bytes + _PIXELS
     size = ensure_plain(path)
     if size == 0 or size % row:

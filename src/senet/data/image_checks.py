@@ -27,7 +27,7 @@ from senet.errors import DataError, unknown
 from senet.files import cache
 from senet.text import listed
 
-__all__ = ["ON_BAD_IMAGE", "Look", "UnreadableImages", "decode_all", "look_at", "statistics"]
+__all__ = ["ON_BAD_IMAGE", "Look", "UnreadableImages", "decode_all", "examine", "look_at", "statistics"]
 
 ON_BAD_IMAGE = ("error", "skip")
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 _SHOWN = 3  # names in a message
 _SMALL = 8192  # bytes; on smaller images threads wait for each other: 32x32 pixels took 2.6 times as long
 _CHUNK = 64  # images per task: a million tasks of one image would take a gigabyte
-_SETTLED = 2 * 10**9  # ns; a file changed less than this before it was read may change again with the same time stamp
+SETTLED = 2 * 10**9  # ns; a file changed less than this before it was read may change again with the same time stamp
 
 
 @dataclass
@@ -112,7 +112,7 @@ def look_at(parts: Sequence[Files], *, place: Path, whole: bool) -> list[list[Lo
         def one(i: int, part: Files = part, before: list[Look | None] = before) -> Look:
             stamp = _stamp(part.items[i])
             old = before[i]
-            return old if old and stamp and old.stamp == stamp and old.whole >= whole else _look(part.items[i], whole)
+            return old if old and stamp and old.stamp == stamp and old.whole >= whole else examine(part.items[i], whole)
 
         seen = list(_each(one, part, quick=all(before)))
         news |= any(new is not old for new, old in zip(seen, before, strict=True))
@@ -130,7 +130,13 @@ def _recall(name: str) -> dict[str, Look]:
     return {}
 
 
-def _look(item: Path | bytes, whole: bool) -> Look:
+def examine(item: Path | bytes, whole: bool) -> Look:
+    """Check one image: a file, or its content in memory.
+
+    Args:
+        item: the image.
+        whole: decode it completely; otherwise only its header.
+    """
     stamp, digest, size, problem = _stamp(item), "", (0, 0), ""
     try:
         header(item)  # before the content: only a plain file has one
@@ -159,7 +165,7 @@ def _stamp(item: Path | bytes) -> str:
 def _lasts(look: Look, now: int) -> bool:
     """Return whether a check may be reused later."""
     times = look.stamp.split()[1:]
-    return bool(look.stamp) and all(now - int(time) > _SETTLED for time in times)
+    return bool(look.stamp) and all(now - int(time) > SETTLED for time in times)
 
 
 def statistics(sample: Tensors | Files) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -27,9 +27,9 @@ from senet.text import listed
 __all__ = ["load", "load_for"]
 
 _SMALL_SIDE = 64
-_SMALL_SET = 2**30  # bytes in memory
-_FULL_CHECK = 50_000  # pictures; about a minute on two cores
-_MEASURED = 1024  # pictures that give mean and deviation of a folder
+SMALL_SET = 2**30  # bytes in memory
+FULL_CHECK = 50_000  # pictures; about a minute on two cores
+MEASURED = 1024  # pictures that give mean and deviation of a folder
 _SHOWN = 5
 
 
@@ -110,7 +110,7 @@ def _framed(data: Data) -> Data:
 def _looked_at(data: Data, root: Path, bad: UnreadableImages) -> Data:
     """Check the images of a folder, leave out the unreadable ones, and set the frame of the others."""
     parts = [part for part in (data.train, data.test) if isinstance(part, Files)]
-    whole = bad.policy == "skip" or sum(map(len, parts)) <= _FULL_CHECK
+    whole = bad.policy == "skip" or sum(map(len, parts)) <= FULL_CHECK
     looks = look_at(parts, place=root, whole=whole)
     for part, seen in zip(parts, looks, strict=True):
         bad.found |= {name: look.problem for name, look in zip(part.names, seen, strict=True) if look.problem}
@@ -128,7 +128,7 @@ def _looked_at(data: Data, root: Path, bad: UnreadableImages) -> Data:
     notes = data.notes
     if not data.spec.size and frame.short:
         notes += (f"data.size is not set: images are resized to {frame.short} and cropped to {frame.height} pixels",)
-    if not frame.short and 3 * frame.height * frame.width * sum(map(len, sound)) < _SMALL_SET:
+    if not frame.short and 3 * frame.height * frame.width * sum(map(len, sound)) < SMALL_SET:
         return replace(data, train=decode_all(sound[0], bad=bad), test=decode_all(sound[1], bad=bad), notes=notes)
     return replace(data, train=sound[0], test=sound[1], notes=notes)
 
@@ -140,7 +140,7 @@ def _finished(data: Data) -> Data:
     _check_normalization(spec, train)
     mean, std = spec.mean, spec.std
     if not mean:
-        number = min(len(train), _MEASURED) if spec.name == "folder" else len(train)
+        number = min(len(train), MEASURED) if spec.name == "folder" else len(train)
         mean, std = statistics(train if number == len(train) else train[balanced(train.labels, number, seed=0)])
         if number < len(train):
             notes += (f"mean and deviation were measured on {number} of {len(train)} training images",)

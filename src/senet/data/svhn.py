@@ -15,7 +15,7 @@ from senet.data.tensor_split import Tensors
 from senet.errors import DataError
 from senet.experiments.data_spec import DataSpec
 
-__all__ = ["SVHN_FILES", "read_svhn"]
+__all__ = ["SVHN_FILES", "read_split", "read_svhn"]
 
 _ADDRESS = "https://ufldl.stanford.edu/housenumbers"
 SVHN_FILES: Mapping[str, str] = {
@@ -54,11 +54,16 @@ def read_svhn(spec: DataSpec, root: Path | None, *, download: bool) -> Data:
         )
     elif absent:
         raise DataError(f"{folder} is an incomplete SVHN: {absent[0]} is missing; get {_ADDRESS}/{absent[0]}.")
-    train, test = (_read(folder / file) for file in SVHN_FILES)
+    train, test = (read_split(folder / file) for file in SVHN_FILES)
     return Data(spec, tuple(str(digit) for digit in range(10)), train, test, notes=differing(folder, SVHN_FILES))
 
 
-def _read(path: Path) -> Tensors:
+def read_split(path: Path) -> Tensors:
+    """Read one of the two files.
+
+    Raises:
+        DataError: if it is damaged or of another format.
+    """
     content = read_matrices(read_bytes(path), ("X", "y"), place=str(path))
     images, labels = content.get("X"), content.get("y")
     if (

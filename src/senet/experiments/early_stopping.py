@@ -24,7 +24,18 @@ from senet.experiments.result import MOST_IMAGES, Epoch, check_curve, decode_abo
 from senet.experiments.run import Run
 from senet.files.documents import DocumentError, parse_json, read_text
 
-__all__ = ["FILE", "RULES", "Pruned", "Pruner", "Rule", "Threshold", "curve_of", "decode_pruned", "read_pruned"]
+__all__ = [
+    "FILE",
+    "RULES",
+    "Pruned",
+    "Pruner",
+    "Rule",
+    "Threshold",
+    "curve_of",
+    "decode_pruned",
+    "read_pruned",
+    "read_pruned_list",
+]
 
 RULES = ("off", "median")
 FILE = "pruned.json"
@@ -195,6 +206,17 @@ def read_pruned(folder: Path) -> Pruned | None:
     path = folder / FILE
     text = read_about_run(path)
     return None if text is None or _current(text) is None else decode_pruned(text, place=str(path))
+
+
+def read_pruned_list(path: Path) -> dict[str, Pruned]:
+    """Read the records of a report, by the id of their runs; without a file, as in older reports, there are none.
+
+    Raises:
+        CheckpointError: if a line is not a valid record.
+    """
+    lines = enumerate((read_about_run(path) or "").splitlines(), 1)
+    found = [decode_pruned(line, place=f"{path}:{number}") for number, line in lines]
+    return {pruned.run.id: pruned for pruned in found}
 
 
 def decode_pruned(text: str, *, place: str) -> Pruned:

@@ -18,7 +18,16 @@ from senet.weights.prefix import without_prefix
 from senet.weights.safe import read_weights
 from senet.weights.source import hub_calls, locate
 
-__all__ = ["Fitted", "ensure_alike", "fit", "library_weights", "load_fitted", "own_weights", "read_start"]
+__all__ = [
+    "Fitted",
+    "ensure_alike",
+    "fit",
+    "for_channels",
+    "library_weights",
+    "load_fitted",
+    "own_weights",
+    "read_start",
+]
 
 AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
 """Tensors of further classifiers, which torchvision's networks only use in training."""
@@ -107,7 +116,7 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, *, num_classes: int | N
     if first is not None and (name := f"{first[0]}.weight") in found:
         given, wanted = found[name], own[name]
         if given.ndim == wanted.ndim and given.shape[1] != wanted.shape[1] and first[1].groups == 1:
-            found[name] = _of_channels(given, wanted.shape[1])
+            found[name] = for_channels(given, wanted.shape[1])
             how = "summed" if wanted.shape[1] == 1 else "repeated"
             notes += (f"{name} takes {given.shape[1]} channels in the weights: {how} for {wanted.shape[1]}",)
     fresh: set[str] = set()
@@ -178,7 +187,7 @@ def _classifiers(tensors: Mapping[str, Tensor], model: nn.Module, num_classes: i
     return found
 
 
-def _of_channels(weight: Tensor, channels: int) -> Tensor:
+def for_channels(weight: Tensor, channels: int) -> Tensor:
     """Turn the weight of a first convolution into one for another number of channels."""
     if channels == 1:
         return weight.float().sum(1, keepdim=True).to(weight.dtype)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from senet.experiments.environment import environment
 from senet.files.atomic import write_text
+from senet.processor import processor_name
 from senet.reports.canvas import beside, canvas, no_figures, short
 from senet.reports.console import say, show
 from senet.reports.looks import BLACK, looks
@@ -78,7 +79,8 @@ def show_bench(bench: Bench) -> None:
 def markdown(bench: Bench, *, command: str) -> str:
     """Return the report as Markdown: command, machine, tables."""
     where = environment(bench.device)
-    made = f"{date.today().isoformat()}, senet {where.commit or where.senet}, torch {where.torch}, {_processor()}"
+    processor = processor_name() or platform.machine()
+    made = f"{date.today().isoformat()}, senet {where.commit or where.senet}, torch {where.torch}, {processor}"
     parts = [
         code_span(command),
         as_markdown(f"{made}."),
@@ -133,9 +135,3 @@ def draw(bench: Bench, path: Path) -> None:
         for axes in more:
             axes.set_xlabel("kept for the backward pass [MB]")
             axes.set_xlim(left=0)
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from senet.errors import CheckpointError, UsageError
 from senet.execution.store import Store
-from senet.experiments.early_stopping import Pruned, decode_pruned, read_pruned
-from senet.experiments.result import Result, read_about_run
+from senet.experiments.early_stopping import Pruned, read_pruned, read_pruned_list
+from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.networks.count import count
 from senet.search.confirmation import confirmation
@@ -57,7 +57,7 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
     said = read_saved_search(folder)
     if (said.space, said.strategy) != (space.name, strategy):
         raise UsageError(f"{folder} holds the search {said.strategy} in {said.space}; name that one.")
-    stopped = _stopped(folder / "pruned.jsonl")
+    stopped = read_pruned_list(folder / "pruned.jsonl")
     scored = _scored(space, said.shared)
     if scored is None:
         walk = STRATEGIES[strategy](space)
@@ -85,13 +85,6 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
         study=study,
         results={run: found for run in study.runs() if (found := store.get(run))} if study else {},
     )
-
-
-def _stopped(path: Path) -> dict[str, Pruned]:
-    """Read the pruned trainings of a report; older reports and those without any have no such file."""
-    lines = enumerate((read_about_run(path) or "").splitlines(), 1)
-    found = [decode_pruned(line, place=f"{path}:{number}") for number, line in lines]
-    return {pruned.run.id: pruned for pruned in found}
 
 
 def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> Iterator[Result | Pruned]:

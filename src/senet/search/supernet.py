@@ -37,7 +37,16 @@ from senet.training.learner import Learner
 from senet.training.order import epoch_plan
 from senet.training.progress import Progress
 
-__all__ = ["SharedScores", "SharedTraining", "sandwich", "score_space", "shared_network", "train_shared"]
+__all__ = [
+    "SharedScores",
+    "SharedTraining",
+    "sampled_specs",
+    "sandwich",
+    "score_space",
+    "shared_id",
+    "shared_network",
+    "train_shared",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +163,7 @@ def train_shared(
     _check_recipe(space)
     epochs = space.shared.epochs or space.base.recipe.epochs
     shared = SharedTraining(space, data, shared_network(space, data).to(device), epochs)
-    home = folder / f"shared-{_id(space, epochs)}"
+    home = folder / f"shared-{shared_id(space, epochs)}"
     ensure_writable(home)
     with waited(home):  # another command may train the same network
         return shared.network, shared.train(home, watch)
@@ -221,7 +230,7 @@ class SharedTraining:
         for step, ((_, noise), (x, y)) in enumerate(zip(plan, batches, strict=True)):
             position = epoch + step / len(plan)
             lr = recipe.optim.lr * recipe.schedule.factor(position, epochs=self.epochs, step=1 / len(plan))
-            self.specs = _sampled(self.space, mix(self.seed, "schemes", epoch, step))
+            self.specs = sampled_specs(self.space, mix(self.seed, "schemes", epoch, step))
             loss = self.learner.step(x, y, lr=lr, total=len(x), seed=noise).item()
             yield position, (step + 1) * recipe.batch_size / max(1e-9, time.monotonic() - began), loss
 
@@ -266,7 +275,7 @@ def score_space(
     return SharedScores(scores=scores, train_seconds=train_seconds, score_seconds=seconds)
 
 
-def _sampled(space: Space, seed: int) -> list[SESpec]:
+def sampled_specs(space: Space, seed: int) -> list[SESpec]:
     """Return the widest, the narrowest and some random designs of a space."""
     ratios = [place.ratios for place in space.choices.dimensions]
     draw = random.Random(seed)
@@ -275,7 +284,8 @@ def _sampled(space: Space, seed: int) -> list[SESpec]:
     return [space.design(scheme)[0] for scheme in schemes]
 
 
-def _id(space: Space, epochs: int) -> str:
+def shared_id(space: Space, epochs: int) -> str:
+    """Return the id of a shared network: a hash of everything that its training depends on."""
     run = space.run((space.template,), space.seeds[0])
     values = {
         "run": replace(run, recipe=replace(run.recipe, epochs=epochs)).id,

@@ -67,7 +67,7 @@ class TrialRunner:
             RunFailed: at the end, if runs failed by themselves.
         """
         self.display.total = max(self.display.total, self.display.done + len(set(runs)))
-        pruner = self._pruner(runs) if self.rule else None
+        pruner = self.pruner(runs) if self.rule else None
         stopped: list[Pruned] = []
         failed: list[Failed] = []
         for ended in execute(
@@ -90,7 +90,8 @@ class TrialRunner:
         if failed:
             raise failures(failed, len(runs))
 
-    def _pruner(self, runs: Sequence[Run]) -> Pruner:
+    def pruner(self, runs: Sequence[Run]) -> Pruner:
+        """Return what stops trainings early, given the runs asked for so far and these after them."""
         for run in runs:
             asked = self.order.setdefault(run.seed, [])
             if run.se and run.id not in asked:

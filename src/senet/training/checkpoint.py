@@ -22,7 +22,7 @@ from senet.files.documents import read_bytes
 from senet.training.earlier_checkpoints import read_earlier
 from senet.training.packing import pack, unpack
 
-__all__ = ["FAILPOINTS", "Checkpoint", "CheckpointWarning", "Checkpoints", "restoring"]
+__all__ = ["FAILPOINTS", "Checkpoint", "CheckpointWarning", "Checkpoints", "read_checkpoint", "restoring"]
 
 FORMAT = 2  # 1 was a folder of three files: `earlier_checkpoints.py`
 
@@ -127,7 +127,7 @@ class Checkpoints:
             if path is None:
                 break
             try:
-                return _read(path) if path.suffix else Checkpoint(**read_earlier(path), path=path)
+                return read_checkpoint(path) if path.suffix else Checkpoint(**read_earlier(path), path=path)
             except (CheckpointError, OSError) as error:
                 if path.exists():  # otherwise the run has removed it: search again
                     damaged[path] = str(error)
@@ -173,7 +173,12 @@ class Checkpoints:
         return sorted(found, reverse=True)
 
 
-def _read(path: Path) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read one checkpoint.
+
+    Raises:
+        CheckpointError: if it is damaged, of another format, or not the file of its step.
+    """
     try:
         found = unpack(read_bytes(path))
         if found["format"] == FORMAT and path.name == f"step-{found['step']:08d}.pt":

@@ -11,7 +11,6 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from senet.fast.convolution.winograd import LAST, SOURCE, convolved, transformed, turned, weight_gradient
 from senet.fast.kernels.compiled import identity
 from senet.files.cache import folder, recall, settle
+from senet.processor import processor_name
 
 __all__ = ["Class", "class_of", "described", "left_to_torch", "measured"]
 
@@ -39,7 +39,7 @@ def class_of(channels: int, *, constant: bool) -> Class:
 @cache
 def left_to_torch() -> frozenset[Class]:
     """Return the classes for which torch's convolution is faster on this machine."""
-    if _processor().startswith(MEASURED_ON) or folder() is None:
+    if processor_name().startswith(MEASURED_ON) or folder() is None:
         return frozenset()
     name = f"worth-{identity(SOURCE)}-{torch.__version__}"
     kept = recall(name)
@@ -95,11 +95,3 @@ def _ratio(one: Callable[[], None], other: Callable[[], None]) -> float:
             run()
             best[at] = min(best[at], time.perf_counter() - began)
     return best[0] / best[1]
-
-
-@cache
-def _processor() -> str:
-    """Return the name of the processor; empty if the system does not provide it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

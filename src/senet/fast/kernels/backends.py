@@ -16,7 +16,7 @@ from senet.fast.kernels.native import SOURCE, TYPES, native
 from senet.fast.kernels.passes import REFERENCE, Passes
 from senet.fast.kernels.selfcheck import passes_fault, verdict
 
-__all__ = ["BACKENDS", "backend_for", "is_suited", "live", "obstacle", "passes"]
+__all__ = ["BACKENDS", "backend_for", "is_suited", "is_usable", "live", "obstacle", "passes"]
 
 # values of a map below which several torch operators cost less than the Python overhead of a fused one (docs/speed.md)
 SMALL, SMALL_GATED = 2**19, 2**16
@@ -109,7 +109,7 @@ def _described(backend: str, device: torch.device) -> tuple[str, ...]:
 
 
 @cache
-def _is_usable(backend: str, device: torch.device) -> bool:
+def is_usable(backend: str, device: torch.device) -> bool:
     """Return whether a backend can run on a device; warn once if it cannot."""
     why = obstacle(backend, device)
     if why:
@@ -120,7 +120,7 @@ def _is_usable(backend: str, device: torch.device) -> bool:
 def live(u: Tensor) -> Passes:
     """Return the passes for a map of a compiled network: those of its device's backend, otherwise the reference."""
     backend = SUITED.get(u.device.type, "")
-    return BACKENDS[backend]() if backend and _is_usable(backend, u.device) else REFERENCE
+    return BACKENDS[backend]() if backend and is_usable(backend, u.device) else REFERENCE
 
 
 def is_suited(backend: str, u: Any, *, gated: bool) -> bool:
@@ -142,4 +142,4 @@ def is_suited(backend: str, u: Any, *, gated: bool) -> bool:
         fits = u.device.type == "cuda" and u.dtype in (*TYPES, torch.float16)
     else:
         return True
-    return fits and (compiling or _is_usable(backend, u.device))
+    return fits and (compiling or is_usable(backend, u.device))

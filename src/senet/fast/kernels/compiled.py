@@ -10,20 +10,19 @@ import contextlib
 import ctypes
 import hashlib
 import os
-import platform
 import shlex
 import shutil
 import stat
 import subprocess
 import tempfile
 import time
-from functools import cache
 from pathlib import Path
 
 from senet.errors import BackendError
 from senet.files.cache import folder, is_private, recall, remember
+from senet.processor import processor_features
 
-__all__ = ["compiler", "identity", "load"]
+__all__ = ["compile_library", "compiler", "identity", "load"]
 
 HEADER = Path(__file__).with_name("lanes.h")  # included by all sources
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-Wno-psabi")
@@ -64,7 +63,7 @@ def load(source: Path) -> ctypes.CDLL:
     with contextlib.suppress(OSError):  # e.g. a system library that it links to was removed
         if (content := _cached(name)) is not None:
             return _opened(content, name)
-    content = _compiled(source)
+    content = compile_library(source)
     _keep(name, content)
     try:
         return _opened(content, name)
@@ -81,7 +80,7 @@ def identity(source: Path) -> str:
         BackendError: if no compiler is found.
     """
     # `-march=native` depends on the machine, and machines may share the user's folder
-    text = "\n".join((source.read_text(), HEADER.read_text(), *_command(), *FLAGS, *_processor()))
+    text = "\n".join((source.read_text(), HEADER.read_text(), *_command(), *FLAGS, *processor_features()))
     return f"{source.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
@@ -93,14 +92,6 @@ def _command() -> tuple[str, ...]:
             "the backend 'reference'."
         )
     return found
-
-
-@cache
-def _processor() -> tuple[str, ...]:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return platform.machine(), platform.processor(), flags
 
 
 def _cached(name: str) -> bytes | None:
@@ -139,8 +130,12 @@ def _keep(name: str, content: bytes) -> None:
         remember(name, hashlib.sha256(content).hexdigest())
 
 
-def _compiled(source: Path) -> bytes:
-    """Compile a source in a folder that only this user can write; return the library."""
+def compile_library(source: Path) -> bytes:
+    """Compile a source in a folder that only this user can write; return the library.
+
+    Raises:
+        BackendError: if no compiler is found, or compilation fails.
+    """
     found = _command()
     place = folder()
     if place is not None:

@@ -21,7 +21,7 @@ from senet.surgery.insertion.hooks import insertions
 from senet.text import listed
 from senet.torch_internals import become
 
-__all__ = ["Accelerated", "accelerate", "decelerate"]
+__all__ = ["Accelerated", "accelerate", "decelerate", "device_of"]
 
 FUSED: dict[type[nn.Module], type[nn.Module]] = {Residual: FusedResidual, nn.Sequential: FusedSequential}
 ORDINARY: dict[type[nn.Module], type[nn.Module]] = {fused: ordinary for ordinary, fused in FUSED.items()}
@@ -92,7 +92,7 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
             return Accelerated(fused=(), left=tuple(_everything(model, "no backend is available")), backend="")
         backend = chosen
     passes(backend)  # compiles
-    if why := obstacle(backend, _device(model)):
+    if why := obstacle(backend, device_of(model)):
         raise BackendError(f"{why}; choose the backend 'reference', or omit it.")
     tiled = backend == "native" and is_available()
     for module in model.modules():
@@ -126,7 +126,7 @@ def decelerate(model: nn.Module) -> None:
 
 def _automatic(model: nn.Module) -> str | None:
     """Return the backend for the device of a network; None, with a warning, if there is none."""
-    device = _device(model)
+    device = device_of(model)
     try:
         if (backend := backend_for(device)) is not None:
             return backend
@@ -137,7 +137,8 @@ def _automatic(model: nn.Module) -> str | None:
     return None
 
 
-def _device(model: nn.Module) -> torch.device:
+def device_of(model: nn.Module) -> torch.device:
+    """Return the device of the parameters of a network; the CPU if it has none."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
