@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from senet.cli.completion import complete_data, complete_design, complete_model, complete_recipe
+from senet.cli.study_files import complete_study, find_study
 
 # panels of the help, in this order
 NETWORK, DATA, TRAINING, MACHINE, OUTPUT = "Network", "Data", "Training", "Machine", "Output"
@@ -135,11 +136,20 @@ Rate = Annotated[
     float | None,
     typer.Option("--lr", metavar="RATE", rich_help_panel=TRAINING, help="Learning rate before the schedule."),
 ]
-Study = Annotated[Path, typer.Argument(metavar="STUDY", help="A TOML file, e.g. studies/variations_table1_quick.toml.")]
+Study = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STUDY", callback=find_study, autocompletion=complete_study,
+        help="A name of senet studies, e.g. variations_table1, or a TOML file.",
+    ),
+]  # fmt: skip
 MaybeStudy = Annotated[
     Path | None,
-    typer.Argument(metavar="STUDY", help="A TOML file of a study, to list only its runs. Default: all runs."),
-]
+    typer.Argument(
+        metavar="STUDY", callback=find_study, autocompletion=complete_study,
+        help="A study, to list only its runs. Default: all runs.",
+    ),
+]  # fmt: skip
 Quick = Annotated[
     bool, typer.Option("--quick", help="Use the quick scale of the study, which a laptop trains in minutes to hours.")
 ]

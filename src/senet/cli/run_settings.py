@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from senet.cli.study_files import reports_beside
+
 if TYPE_CHECKING:
     from senet.experiments.run import Run
     from senet.experiments.study import Study
@@ -33,4 +35,4 @@ def stated_run(run: "Run") -> "Run":
 
 def report_folder(study_file: Path, study: "Study") -> Path:
     """Return the folder of a study's committed report."""
-    return study_file.parent / "reports" / study.name
+    return reports_beside(study_file) / study.name

@@ -15,6 +15,7 @@ from senet.cli.options import DataDir, Device, Gpus, Jobs, Json, Output, Runs
 from senet.cli.printing import print_files, print_json, warn_without_figures
 from senet.cli.run_settings import stated_run
 from senet.cli.settings_words import StudySettings
+from senet.cli.study_files import find_study
 from senet.cli.study_output import folder_for_report
 from senet.cli.train_runs import announce
 from senet.text import command_line
@@ -25,7 +26,8 @@ __all__ = ["search"]
 @unfolded
 def search(
     space_file: Annotated[
-        Path, typer.Argument(metavar="SPACE", help="A TOML file, e.g. studies/spaces/search_resnet20.toml.")
+        Path,
+        typer.Argument(metavar="SPACE", callback=find_study, help="A space such as search_resnet20, or a TOML file."),
     ],
     words: Annotated[
         list[str] | None,

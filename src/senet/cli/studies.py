@@ -7,13 +7,16 @@ import typer
 
 from senet.cli.options import OUTPUT, Json
 from senet.cli.printing import print_json
+from senet.cli.study_files import studies_folder
 from senet.text import printable
 
 __all__ = ["studies"]
 
 
 def studies(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the TOML files.")] = Path("studies"),
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="A folder of TOML files. Default: studies, or senet's own.")
+    ] = None,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", rich_help_panel=OUTPUT, help="Print a Markdown table, as in docs/studies.md.")
     ] = False,
@@ -24,7 +27,7 @@ def studies(
     from senet.reports.study_list import list_studies
     from senet.tables import Table
 
-    rows = list_studies(folder)
+    rows = list_studies(folder or studies_folder())
     if as_json:
         print_json(rows)
     elif as_markdown:

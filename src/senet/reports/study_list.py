@@ -17,7 +17,7 @@ def list_studies(folder: Path) -> list[dict[str, str]]:
     """
     files = [path for path in sorted(folder.glob("*.toml")) if not path.stem.endswith("_quick")]
     if not files:
-        raise DataError(f"{folder} has no study; pass the folder of the TOML files, studies/ in a checkout of senet.")
+        raise DataError(f"{folder} has no study; pass the folder of the TOML files.")
     return [_row(path) for path in files]
 
 
