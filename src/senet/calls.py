@@ -46,8 +46,8 @@ reduction=8), one of: reduction.
     def called(*args: Any, **kwargs: Any) -> Any:
         if len(args) - own > places and not more:
             raise _by_position(target.__name__, args[own + places], options, first=not places)
-        if not others and (strange := kwargs.keys() - names):
-            raise unknown(f"{target.__name__}: the argument", min(strange), names, error=CallError)
+        if not others and (unknown_names := kwargs.keys() - names):
+            raise unknown(f"{target.__name__}: the argument", min(unknown_names), names, error=CallError)
         return function(*args, **kwargs)
 
     if isinstance(target, type):

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from senet.calls import by_name
 from senet.cost_table import block_table, count_table
+from senet.dataflow.dry_run import UncopyableError
 from senet.dataflow.example import image, tried
 from senet.dataflow.flow import Call, Flow, Op
-from senet.dataflow.rehearsal import UnrehearsableError
 from senet.errors import SpecError, unknown
 from senet.nn.pointwise import CONVS, LAYERS
 from senet.printed import Printed
@@ -221,7 +221,7 @@ def _percent(part: int, whole: int) -> float:
 def _recorded(model: nn.Module, shape: tuple[int, ...]) -> Flow:
     try:
         return tried(model, image(model, shape), keep=True)
-    except UnrehearsableError:
+    except UncopyableError:
         raise
     except Exception as error:  # other libraries' networks may raise any error
         raise _misfit(model, shape, error) from error

@@ -77,14 +77,14 @@ def test_a_wrong_argument_is_one_line_and_builds_nothing(name: str, arguments: d
     assert time.process_time() - start < 2
 
 
-def test_a_rehearsal_changes_no_weight_and_no_random_number() -> None:
+def test_a_dry_run_changes_no_weight_and_no_random_number() -> None:
     torch.manual_seed(3)
     plain = senet.create_model("resnet8")
     after = torch.rand(1)
     torch.manual_seed(3)
-    rehearsed = senet.create_model("resnet8", options={"shortcut": "A"})
+    checked = senet.create_model("resnet8", options={"shortcut": "A"})
     assert torch.equal(torch.rand(1), after)
-    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), rehearsed.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), checked.parameters(), strict=True))
 
 
 def test_a_large_network_may_be_built_without_memory() -> None:

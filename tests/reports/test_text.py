@@ -18,7 +18,7 @@ from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import summarize
-from senet.reports.console import Board, say, say_written, show, show_table
+from senet.reports.console import RunProgress, say, say_written, show, show_table
 from senet.reports.study_report import write_report
 from senet.spec import SESpec
 from senet.tables import Table
@@ -150,7 +150,7 @@ def test_a_report_of_payloads_holds_only_its_own_headings_rows_and_pictures(
     show(Table(["name", "text"], [[text, text] for text in texts], words={"text"}), title=texts[0])
     for text in texts:
         say(f"- {text}")
-        Board(1).note(text)
+        RunProgress(1).note(text)
     say_written([Path(f"a{text}b".replace("\0", "")) for text in texts])
     printed = capsys.readouterr()
     assert not HIDDEN.search(printed.out + printed.err)

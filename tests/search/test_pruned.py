@@ -16,9 +16,9 @@ from senet.experiments.early_stopping import Pruned, Rule, Threshold, decode_pru
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
-from senet.reports.console import Board
+from senet.reports.console import RunProgress
 from senet.reports.search_report import findings_dict, write_report
-from senet.reports.search_table import csv_text, notes, table, walk
+from senet.reports.search_table import csv_text, notes, phases_in_words, table
 from senet.search.driver import search
 from senet.search.findings import Findings
 from senet.search.outcome import SearchOutcome
@@ -114,7 +114,7 @@ def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
     said = " ".join(notes(outcome, {}))
     assert "pruned: 1 of 5 designs" in said
     assert "they had 2 of their 8 epochs, whose 1.0 minutes are in the cost; they have no rank" in said
-    assert "4 new, 1 of them pruned, best standard r=2-2" in walk(outcome)[1]
+    assert "4 new, 1 of them pruned, best standard r=2-2" in phases_in_words(outcome)[1]
     write_report(Findings(outcome=outcome), tmp_path, command="senet search")
     assert "8 trainings and 1 that were pruned" in (tmp_path / "report.md").read_text()
     (line,) = (tmp_path / "pruned.jsonl").read_text().splitlines()
@@ -124,8 +124,8 @@ def test_a_report_shows_it_last_with_epoch_and_value(tmp_path: Path) -> None:
 
 
 def test_a_run_is_judged_by_those_that_the_search_asked_for_before_it(tmp_path: Path) -> None:
-    with Board(0, quiet=True) as board:
-        trial_runner = TrialRunner(store=Store(tmp_path), setup=Setup(), display=board, rule=EARLY.stop_early)
+    with RunProgress(0, quiet=True) as progress:
+        trial_runner = TrialRunner(store=Store(tmp_path), setup=Setup(), display=progress, rule=EARLY.stop_early)
         first, second = EARLY.design((2, 2)), EARLY.design((4, 2))
         trial_runner.pruner([EARLY.run((), 0), EARLY.run(first, 0), EARLY.run(first, 1)])
         pruner = trial_runner.pruner([EARLY.run(first, 0), EARLY.run(second, 0)])

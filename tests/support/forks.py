@@ -35,6 +35,7 @@ from senet.execution import processes
 from senet.experiments.recipe import Optim, Recipe, Schedule
 from senet.experiments.result import Result
 from senet.experiments.run import Run
+from senet.experiments.setup import Setup
 from senet.training.train import train
 
 torch.set_num_threads(1)
@@ -125,6 +126,8 @@ def train_digits(
     stop_at: int = 0,
     stop_at_test: int = 0,
     company: int = 0,
+    save_every: float = 60.0,
+    tensorboard: bool = False,
     **kw: Any,
 ) -> Result:
     """Train on watched digits."""
@@ -132,7 +135,7 @@ def train_digits(
         "train": Watched(data.train, log, seconds, stop_at, company),
         "test": Watched(data.test, None, test_seconds, stop_at_test),
     }
-    return train(run, replace(data, **parts), folder, **kw)
+    return train(run, replace(data, **parts), folder, Setup(save_every=save_every, tensorboard=tensorboard), **kw)
 
 
 def drawn(log: Path) -> list[tuple[float, list[int]]]:

@@ -14,6 +14,7 @@ from forks import DATA, RECIPE, RUN, digest, train_digits
 
 from senet.errors import CheckpointError, Interrupted, SenetError, StorageError
 from senet.experiments.environment import environment
+from senet.experiments.setup import Setup
 from senet.training.packing import pack, unpack
 from senet.training.run_folder import RunFolder, read_result
 from senet.training.train import train
@@ -49,7 +50,7 @@ def test_a_run_whose_folder_goes_ends_and_makes_no_new_one(tmp_path: Path, moved
                 (folder / "run.lock").touch()
 
     with pytest.raises(StorageError, match="was moved, removed or replaced"):
-        train(SHORT, DATA, folder, watch=move, save_every=0.0)
+        train(SHORT, DATA, folder, Setup(save_every=0.0), watch=move)
     assert folder.exists() is ("anew" in moved)
     if "anew" in moved:
         assert [path.name for path in folder.iterdir()] == ["run.lock"]

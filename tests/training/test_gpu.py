@@ -12,6 +12,7 @@ from senet.data import DataSpec, load
 from senet.errors import Interrupted, SenetError
 from senet.experiments.recipe import RECIPES, Optim, Recipe
 from senet.experiments.run import Run
+from senet.experiments.setup import Setup
 from senet.models import create_model
 from senet.spec import SESpec
 from senet.training.cuda_graph import WARM_UP
@@ -32,15 +33,15 @@ def run(**changes: object) -> Run:
 def test_float32_on_the_gpu_learns_what_the_cpu_learns(tmp_path: Path) -> None:
     data = load(DATA)
     cpu = train(run(), data, tmp_path / "cpu")
-    gpu = train(run(), data, tmp_path / "gpu", device="cuda")
+    gpu = train(run(), data, tmp_path / "gpu", Setup(device="cuda"))
     assert gpu.curve[0].train_loss == pytest.approx(cpu.curve[0].train_loss, rel=2e-2)
     assert gpu.accuracy == pytest.approx(cpu.accuracy, abs=6)
 
 
 def test_bfloat16_on_the_gpu_learns_what_float32_learns(tmp_path: Path) -> None:
     data = load(DATA)
-    full = train(run(), data, tmp_path / "full", device="cuda")
-    half = train(run(amp="bf16"), data, tmp_path / "half", device="cuda")
+    full = train(run(), data, tmp_path / "full", Setup(device="cuda"))
+    half = train(run(amp="bf16"), data, tmp_path / "half", Setup(device="cuda"))
     assert half.curve[0].train_loss == pytest.approx(full.curve[0].train_loss, rel=5e-2)
     assert half.accuracy == pytest.approx(full.accuracy, abs=6)
 
@@ -116,14 +117,14 @@ def goes_on_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     torch.use_deterministic_algorithms(True)
     try:
         data = load(DATA)
-        straight = train(run(), data, tmp_path / "straight", device="cuda", graph=graph)
+        straight = train(run(), data, tmp_path / "straight", Setup(device="cuda", graph=graph))
 
         def stop(progress: Progress) -> None:
             raise Interrupted("stopped by the test")
 
         with pytest.raises(Interrupted):
-            train(run(), data, tmp_path / "resumed", device="cuda", graph=graph, watch=stop)
-        resumed = train(run(), data, tmp_path / "resumed", device="cuda", graph=graph)
+            train(run(), data, tmp_path / "resumed", Setup(device="cuda", graph=graph), watch=stop)
+        resumed = train(run(), data, tmp_path / "resumed", Setup(device="cuda", graph=graph))
     finally:
         torch.use_deterministic_algorithms(False)
     assert [e.test_loss for e in resumed.curve] == [e.test_loss for e in straight.curve]

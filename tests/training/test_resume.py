@@ -15,6 +15,7 @@ from senet.errors import Interrupted
 from senet.experiments.environment import environment
 from senet.experiments.recipe import Optim, Schedule
 from senet.experiments.run import Run
+from senet.experiments.setup import Setup
 from senet.training import evaluation as testing
 from senet.training.checkpoint import Checkpoints
 from senet.training.train import train
@@ -112,7 +113,7 @@ def test_a_stop_during_a_test_saves_the_trained_weights_not_the_averaged(
 
 
 def test_a_checkpoint_at_the_end_of_an_epoch_goes_on_with_the_next(tmp_path: Path) -> None:
-    train(RUN, DATA, tmp_path / "undisturbed", save_every=0.0)
+    train(RUN, DATA, tmp_path / "undisturbed", Setup(save_every=0.0))
     with pytest.raises(Interrupted):
         train_digits(RUN, tmp_path / "stopped", stop_at=STEPS, save_every=0.0)
     stop_and_go_on(RUN, tmp_path / "stopped", STEPS, save_every=0.0)

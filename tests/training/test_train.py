@@ -28,6 +28,7 @@ from senet.experiments.run import Run
 from senet.experiments.setup import Setup
 from senet.networks import from_pretrained
 from senet.training.checkpoint import Checkpoints
+from senet.training.evaluate_saved import evaluate_folder
 from senet.training.evaluation import evaluate
 from senet.training.initial_network import build
 from senet.training.learner import Learner
@@ -35,7 +36,6 @@ from senet.training.order import epoch_plan
 from senet.training.process_group import Group
 from senet.training.progress import Progress
 from senet.training.run_folder import read_result
-from senet.training.testing import evaluate_folder
 from senet.training.train import train
 
 
@@ -270,7 +270,7 @@ def test_a_readme_and_a_config_of_the_user_stay_in_the_folder_of_a_run(content: 
 
 def test_a_finished_run_leaves_weights_curve_and_result_and_is_read_not_trained(tmp_path: Path) -> None:
     said: list[Progress] = []
-    result = train(RUN, DATA, tmp_path, watch=said.append, save_every=0.0)
+    result = train(RUN, DATA, tmp_path, Setup(save_every=0.0), watch=said.append)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "README.md", "config.json", "metrics.jsonl", "model.safetensors", "result.json", "run.json", "run.lock"
     ]  # fmt: skip
@@ -300,7 +300,7 @@ def test_tensorboard_has_a_point_for_each_epoch_also_after_a_resume(tmp_path: Pa
 
     with pytest.raises(Exception, match="stopped and saved"):
         train_digits(RUN, tmp_path, tensorboard=True, stop_at=15)
-    result = train(RUN, DATA, tmp_path, tensorboard=True)
+    result = train(RUN, DATA, tmp_path, Setup(tensorboard=True))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert set(events.Tags()["scalars"]) == {"lr", "train_loss", "test_loss", "test_accuracy", "test_accuracy5"}
     assert [(e.step, e.value) for e in events.Scalars("train_loss")] == [
@@ -382,7 +382,7 @@ def test_weights_that_overflow_while_the_loss_is_finite_are_not_saved(
 
     monkeypatch.setattr(Learner, "step", overflow)
     with pytest.raises(NumericError, match="weights of epoch 1 are not finite"):
-        train(RUN, DATA, tmp_path, save_every=0.0)
+        train(RUN, DATA, tmp_path, Setup(save_every=0.0))
     assert Checkpoints(tmp_path / "checkpoints").latest() is None
 
 

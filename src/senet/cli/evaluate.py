@@ -71,7 +71,13 @@ def evaluate(
     """
     from senet.experiments import decoding
     from senet.networks import Named, is_network, named, origin_of
-    from senet.training.testing import evaluate_folder, evaluate_foreign, evaluate_run, evaluate_weights, read_run
+    from senet.training.evaluate_saved import (
+        evaluate_folder,
+        evaluate_foreign,
+        evaluate_run,
+        evaluate_weights,
+        read_run,
+    )
 
     words = list(words or [])
     folder = Path(words.pop(0)) if words and "=" not in words[0] else None

@@ -85,7 +85,7 @@ def fold(
     from senet.experiments import decoding
     from senet.files.atomic import ensure_writable
     from senet.networks import named
-    from senet.reports.console import Passing
+    from senet.reports.console import PassProgress
     from senet.reports.fold_files import finite, write_fold
     from senet.reports.fold_report import show_fold
     from senet.surgery import fold as fold_blocks
@@ -106,7 +106,7 @@ def fold(
         weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=settings.statistics,
         builder=builder,
     )  # fmt: skip
-    with Passing(quiet=as_json) as passing:
+    with PassProgress(quiet=as_json) as passing:
         folded = fold_blocks(
             opened.model,
             opened.statistics,

@@ -68,7 +68,7 @@ def search(
     from senet.execution.store import Store
     from senet.experiments import decoding
     from senet.files.atomic import ensure_writable
-    from senet.reports.console import Board
+    from senet.reports.console import RunProgress
     from senet.reports.search_report import findings_dict, write_report
     from senet.reports.search_terminal import show_search
     from senet.search.reread import lists_beside, reread
@@ -99,7 +99,7 @@ def search(
             retry_failed=settings.retry_failed,
             lists=lists,
             announce=None if as_json else lambda run, most: announce([run], setup, load_cached, at_most=most),
-            open_display=partial(Board, quiet=as_json),
+            open_display=partial(RunProgress, quiet=as_json),
         )
         command, again = command_line(typed), ""
     if not as_json:

@@ -54,7 +54,7 @@ def train_all(
     from senet.experiments.failed_run import Failed
     from senet.experiments.result import Result
     from senet.files.atomic import ensure_writable
-    from senet.reports.console import Board
+    from senet.reports.console import RunProgress
 
     ensure_writable(runs)
     wanted, store = [run for run in study.runs() if run not in known], Store(runs, lists=lists)
@@ -64,9 +64,9 @@ def train_all(
     if left := [run for run, found in before.items() if found is None]:
         there = [found for found in (*known.values(), *before.values()) if isinstance(found, Result)]
         announce(left, setup, load_cached, finished=there)
-    with Board(len(wanted), quiet=quiet) as board:
-        for ended in execute(wanted, store, setup, watch=board.watch, say=board.note, retry_failed=retry_failed):
-            board.end(ended)
+    with RunProgress(len(wanted), quiet=quiet) as progress:
+        for ended in execute(wanted, store, setup, watch=progress.watch, say=progress.note, retry_failed=retry_failed):
+            progress.end(ended)
             if isinstance(ended, Result):
                 results[ended.run] = ended
             elif isinstance(ended, Failed):
@@ -86,7 +86,7 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, quiet: bool) -> "
     """
     from senet.execution.executors import RunTrainer, load_cached
     from senet.files.atomic import ensure_writable
-    from senet.reports.console import Board
+    from senet.reports.console import RunProgress
     from senet.signals import stoppable
     from senet.training.run_folder import read_result
 
@@ -95,9 +95,9 @@ def train_one(planned: "Run", folder: Path, setup: "Setup", *, quiet: bool) -> "
     load_cached(planned.data, setup)  # where Ctrl-C still ends at once
     if leads and not quiet and read_result(folder) is None:
         announce([planned], setup, load_cached)
-    with Board(1, quiet=quiet) as board, stoppable(announce=leads):
-        result = RunTrainer(setup, retry_failed=True, say=board.note)(planned, folder, board.watch)
-        board.end(result)
+    with RunProgress(1, quiet=quiet) as progress, stoppable(announce=leads):
+        result = RunTrainer(setup, retry_failed=True, say=progress.note)(planned, folder, progress.watch)
+        progress.end(result)
     if leads:
         _warn_of_guesses([result])
     return result

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from senet.dataflow.dry_run import UncopyableError
 from senet.dataflow.flow import Flow
 from senet.dataflow.recording import record
-from senet.dataflow.rehearsal import UnrehearsableError
 from senet.errors import SpecError
 from senet.nn.pointwise import CONVS
 
@@ -33,7 +33,7 @@ def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
     for one in shapes:
         try:
             return tried(model, image(model, one))
-        except UnrehearsableError:
+        except UncopyableError:
             raise
         except Exception as error:  # other libraries' networks may raise any error
             reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
@@ -79,7 +79,7 @@ def tried(model: nn.Module, x: Tensor, *, keep: bool = False) -> Flow:
     if not x.is_meta:
         try:
             return record(model, x.to("meta"), keep=keep)
-        except UnrehearsableError:
+        except UncopyableError:
             raise
         except Exception:  # any error may be due to missing values; the run on `x` raises the real ones
             pass

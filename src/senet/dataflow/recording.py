@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 
 from senet.dataflow.axes import channel_axis
+from senet.dataflow.dry_run import dry_run
 from senet.dataflow.flow import Call, Flow, Op, Value
 from senet.dataflow.kept import keeping
-from senet.dataflow.rehearsal import rehearsal
 from senet.torch_internals import TorchDispatchMode, tree_leaves, tree_map_only
 
 __all__ = ["record"]
@@ -31,14 +31,14 @@ def record(model: nn.Module, x: Tensor, *, axis: int = 1, keep: bool = False) ->
         keep: whether to run with gradients and record what autograd saves for the backward pass.
 
     Raises:
-        UnrehearsableError: if the network cannot be copied.
+        UncopyableError: if the network cannot be copied.
     """
     x = x.clone()  # the network may write into it
     recorder = _Recorder({module: name for name, module in model.named_modules()})
     recorder.bind(x, Value(tuple(x.shape), 0, 1, axis))
     recorder.values.append(recorder.current[id(x)])
     noting = keeping(recorder.keep) if keep else nullcontext()
-    with rehearsal(model, x, recorder.enter, recorder.leave) as double:
+    with dry_run(model, x, recorder.enter, recorder.leave) as double:
         for name, parameter in double.named_parameters():
             recorder.bind(parameter, Value(tuple(parameter.shape), parameter=name, touched=False))
         with torch.set_grad_enabled(keep), noting, recorder:

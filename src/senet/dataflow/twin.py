@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from senet.errors import SpecError
 
-__all__ = ["UnrehearsableError", "refuse_lazy", "stand_in", "twin"]
+__all__ = ["UncopyableError", "refuse_lazy", "stand_in", "twin"]
 
 PLAIN = (type, BuiltinFunctionType, str, bytes, int, float, complex, bool, range, torch.dtype, torch.device)
 """Types that `deepcopy` does not copy."""
@@ -28,7 +28,7 @@ OUTSIDE = (DataLoader, Dataset, Optimizer, ModuleType, Thread)
 Finish = Callable[[], None]
 
 
-class UnrehearsableError(SpecError):
+class UncopyableError(SpecError):
     """Raised for a network that cannot be copied to a twin."""
 
 
@@ -48,7 +48,7 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
         A network of the same classes and names, in evaluation mode.
 
     Raises:
-        UnrehearsableError: if a layer has no shape yet, or something cannot be copied.
+        UncopyableError: if a layer has no shape yet, or something cannot be copied.
     """
     refuse_lazy(model)
     title = type(model).__name__
@@ -63,7 +63,7 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
             step()
     except Exception as error:
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-        raise UnrehearsableError(
+        raise UncopyableError(
             f"{title} cannot be copied for a trial run: {reason}; take what cannot be copied out of the network."
         ) from error
     for module in made.modules():
@@ -78,11 +78,11 @@ def refuse_lazy(model: nn.Module) -> None:
     """Refuse a network with lazy layers that have not been initialized by a first batch.
 
     Raises:
-        UnrehearsableError: if a parameter or buffer has no shape yet.
+        UncopyableError: if a parameter or buffer has no shape yet.
     """
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(tensor):
-            raise UnrehearsableError(
+            raise UncopyableError(
                 f"{name} of {type(model).__name__} has no shape before its first batch; run the network on one first."
             )
 

@@ -109,8 +109,8 @@ class Study:
         for kind, rows in self.pictures:
             if kind not in PICTURES:
                 raise unknown(f"{self.name}: pictures", kind, PICTURES)
-            if strange := set(rows) - known:
-                raise unknown(f"{self.name}: pictures.{kind}", min(strange), ids)
+            if unknown_names := set(rows) - known:
+                raise unknown(f"{self.name}: pictures.{kind}", min(unknown_names), ids)
 
     def reference(self, row: Row) -> str | None:
         """Return the id of the row that a row is compared with; None for a baseline and for a quoted row."""
@@ -266,8 +266,8 @@ def _row(
 ) -> Row:
     own = {name: row[name] for name in _Head.__dataclass_fields__ if name in row}
     head = settings.record(_Head, own, place=place)
-    if strange := set(head.paper) - set(METRICS):
-        raise unknown(f"{place}.paper", min(strange), METRICS)
+    if unknown_names := set(head.paper) - set(METRICS):
+        raise unknown(f"{place}.paper", min(unknown_names), METRICS)
     if quick:
         over = settings.merge(decoding.tables(over, place=place), decoding.tables(head.quick, place=place))
     run = _run({name: value for name, value in row.items() if name not in own}, base, over, changes, place)

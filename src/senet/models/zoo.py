@@ -156,7 +156,7 @@ def create_model(
         check_arguments(arguments, defaults={p.name: p.default for p in known.values()})
         arguments = {key: value for key, value in arguments.items() if value is not None and key in known}
         if is_large(arguments):
-            twin = _rehearsed(family, arguments, None if callable(se) else se)
+            twin = _on_meta(family, arguments, None if callable(se) else se)
             if builds_on_host():
                 ensure_memory(twin, name=name)
         with _one_warning_of_ratios():
@@ -181,7 +181,7 @@ def _one_warning_of_ratios() -> Iterator[None]:
         warnings.warn(f"{ratios[0].message}{more}", RatioWarning, stacklevel=5)
 
 
-def _rehearsed(family: Callable[..., Network], arguments: Mapping[str, object], se: object) -> Network:
+def _on_meta(family: Callable[..., Network], arguments: Mapping[str, object], se: object) -> Network:
     """Build a network on the meta device; turn torch's exceptions into a SpecError."""
     try:
         with torch.device("meta"), warnings.catch_warnings():

@@ -43,9 +43,9 @@ class Residual(nn.Module):
     ) -> None:
         super().__init__()
         gates = gates or {}
-        if strange := set(gates) - set(RESIDUAL_SLOTS):
+        if unknown_names := set(gates) - set(RESIDUAL_SLOTS):
             raise SpecError(
-                f"gates = {sorted(strange)} is not a slot of a residual unit; choose from {RESIDUAL_SLOTS}."
+                f"gates = {sorted(unknown_names)} is not a slot of a residual unit; choose from {RESIDUAL_SLOTS}."
             )
         self.head = head
         self.se_pre = gates.get("pre")

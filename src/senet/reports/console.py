@@ -26,7 +26,7 @@ from senet.reports.study_table import SPARE, cells, columns
 from senet.tables import Table, cell_width, room
 from senet.text import one_line
 
-__all__ = ["Board", "Passing", "console", "say", "say_written", "show", "show_table"]
+__all__ = ["PassProgress", "RunProgress", "console", "say", "say_written", "show", "show_table"]
 
 
 def console() -> Console:
@@ -37,41 +37,63 @@ def console() -> Console:
     return Console(highlight=False)
 
 
-class Board:
-    """Progress of many runs. Use it as a context and pass its methods to `execute`.
+class _Display:
+    """A display of progress on standard error: bars on a terminal, lines elsewhere. Use it as a context.
 
     Args:
-        total: runs in all.
+        note: the column of text after the bar.
         quiet: print nothing, as for `--json`; processes of a group other than the first never print.
     """
 
-    def __init__(self, total: int, *, quiet: bool = False) -> None:
-        self.total = total
+    def __init__(self, note: str, *, quiet: bool) -> None:
         self.quiet = quiet or os.environ.get("RANK", "0") != "0"
-        self.done = 0
-        self.trained = 0
-        self.began = math.inf  # the first training
         self.live = not self.quiet and sys.stderr.isatty()
         self.bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}", markup=False),
+            TextColumn(note, markup=False),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not self.live,
             refresh_per_second=4,
         )
-        self.tasks: dict[str, TaskID] = {}
-        self.parts: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self.bars.start()
-        self.all = self.bars.add_task("all runs", total=self.total, note=f"0 of {self.total}")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.bars.stop()
+
+    def note(self, text: str) -> None:
+        """Print a remark on a line of its own."""
+        if self.live:
+            self.bars.console.print(Text(one_line(text), style="dim"))
+        elif not self.quiet:
+            print(one_line(text), file=sys.stderr, flush=True)
+
+
+class RunProgress(_Display):
+    """Progress of many runs. Pass its methods to `execute`.
+
+    Args:
+        total: runs in all.
+        quiet: print nothing.
+    """
+
+    def __init__(self, total: int, *, quiet: bool = False) -> None:
+        super().__init__("{task.fields[note]}", quiet=quiet)
+        self.total = total
+        self.done = 0
+        self.trained = 0
+        self.began = math.inf  # the first training
+        self.tasks: dict[str, TaskID] = {}
+        self.parts: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self.all = self.bars.add_task("all runs", total=self.total, note=f"0 of {self.total}")
+        return super().__enter__()
 
     def watch(self, progress: object) -> None:
         """Show the progress of a run, a `senet.training.train.Progress`."""
@@ -110,13 +132,6 @@ class Board:
         trained, left = self.trained + sum(self.parts.values()), self.total - self.done - sum(self.parts.values())
         return f", about {(time.monotonic() - self.began) / trained * left:.0f} s left" if left > 0 else ""
 
-    def note(self, text: str) -> None:
-        """Print a remark on a line of its own."""
-        if self.live:
-            self.bars.console.print(Text(one_line(text), style="dim"))
-        elif not self.quiet:
-            print(one_line(text), file=sys.stderr, flush=True)
-
 
 def say(text: str, *, dim: bool = True) -> None:
     """Print a remark, wrapped between words if it is longer than a line."""
@@ -129,33 +144,16 @@ def say_written(files: Sequence[Path]) -> None:
         print(f"written: {one_line(file)}")
 
 
-class Passing:
-    """Progress of work that makes several passes over the images. Use it as a context and pass `watch` to the work.
+class PassProgress(_Display):
+    """Progress of work that makes several passes over the images. Pass `watch` to the work.
 
     Args:
-        quiet: print nothing, as for `--json`.
+        quiet: print nothing.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self.quiet, self.started = quiet, time.monotonic()
-        self.live = not quiet and sys.stderr.isatty()
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f} of at most {task.total:.0f} passes", markup=False),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not self.live,
-            refresh_per_second=4,
-        )
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.bar.stop()
+        super().__init__("{task.completed:.0f} of at most {task.total:.0f} passes", quiet=quiet)
+        self.started = time.monotonic()
 
     def watch(self, what: str, done: int, planned: int) -> None:
         """Show the start of a pass.
@@ -166,13 +164,13 @@ class Passing:
             planned: largest number of passes.
         """
         if self.live:
-            if not self.bar.tasks:
-                self.bar.add_task(one_line(what), total=planned)
-            self.bar.update(self.bar.tasks[0].id, description=one_line(what), completed=done, total=planned)
-        elif not self.quiet:
+            if not self.bars.tasks:
+                self.bars.add_task(one_line(what), total=planned)
+            self.bars.update(self.bars.tasks[0].id, description=one_line(what), completed=done, total=planned)
+        else:
             left = (time.monotonic() - self.started) / done * (planned - done) if done else math.nan
             eta = "" if math.isnan(left) else f", at most {left:.0f} s left"
-            print(one_line(f"pass {done + 1} of at most {planned}: {what}{eta}"), file=sys.stderr, flush=True)
+            self.note(f"pass {done + 1} of at most {planned}: {what}{eta}")
 
 
 def show_table(study: Study, lines: list[Line]) -> None:

@@ -53,14 +53,14 @@ def block_table(folded: Folded) -> Table:
             f"{block.macs / 1e3:.1f}",
             f"{block.time_percent:.1f} %",
             block.rank,
-            _whither(block),
+            _destination(block),
         ]
         for block in folded.blocks
     ]
     return Table([*heads, "constants went to"], rows, words=TEXT_COLUMNS, spare=SPARE)
 
 
-def _whither(block: FoldedBlock) -> str:
+def _destination(block: FoldedBlock) -> str:
     if not block.removed and block.where:  # a dry run
         return f"stays; else {block.where}"
     if not block.removed:

@@ -173,8 +173,8 @@ def _text(found: Findings, rows: str, command: str, again: str) -> str:
         rows,
         bullets(search_table.notes(outcome, found.tests)),
         "![held-out accuracy against parameters](pareto.png)\n" if outcome.trials and not no_figures() else "",
-        "## The walk\n",
-        bullets(search_table.walk(outcome)),
+        "## The phases\n",
+        bullets(search_table.phases_in_words(outcome)),
         *_shared(found),
         *_claimed(found),
         *_confirmed(found),
@@ -217,8 +217,8 @@ def _shared(found: Findings) -> list[str]:
                 "minute, norms measured anew for each and common beginnings run once",
                 *_rank_of_choice(found),
                 *(f"{label}: {value} (95 % interval)" for label, value in _agreement(found)),
-                "both scores are of the same held-out images, so they share the luck of those; the intervals hold for "
-                "designs drawn at random, these were picked by searches",
+                "both scores are of the same held-out images, so their errors are not independent; the intervals hold "
+                "for designs drawn at random, these were picked by searches",
             ]
         ),
     ]

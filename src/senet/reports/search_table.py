@@ -1,4 +1,4 @@
-"""A search as tables of words: what was tried, the walk, the agreement of the shared network with real trainings."""
+"""A search as tables of words: what was tried, the phases, the agreement of the shared network with real trainings."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from senet.spec import design_name
 from senet.tables import Table
 from senet.text import counted
 
-__all__ = ["agreement", "csv_text", "notes", "plain_wins", "table", "walk"]
+__all__ = ["agreement", "csv_text", "notes", "phases_in_words", "plain_wins", "table"]
 
 Tests = Mapping[Design, Mapping[int, float]]
 
@@ -65,7 +65,7 @@ def plain_wins(outcome: SearchOutcome) -> bool:
     return () in outcome.trials and outcome.scores[()].accuracy > best
 
 
-def walk(outcome: SearchOutcome) -> list[str]:
+def phases_in_words(outcome: SearchOutcome) -> list[str]:
     """Return the phases in words."""
     lines = []
     for phase in outcome.phases:

@@ -23,7 +23,7 @@ def search(
     *,
     name: str,
     count: Callable[[Design], int],
-    latency: Callable[[Design], float] | None = None,
+    latency: Callable[[Design], float] = lambda design: math.nan,
     chunk: int = 1,
 ) -> SearchOutcome:
     """Run a strategy until it ends or the budget is spent.
@@ -37,7 +37,7 @@ def search(
         evaluate: trains runs.
         name: name of the strategy.
         count: returns the parameters of the network with a design.
-        latency: returns the time of one image with a design [ms]; None if no objective needs it.
+        latency: returns the time of one image with a design [ms]; called only if it is an objective.
         chunk: number of designs passed to `evaluate` at once if the budget has minutes, which are checked in between.
     """
     driver = _Driver(space, evaluate, count, latency, chunk)
@@ -74,7 +74,7 @@ class _Driver:
         space: Space,
         evaluate: Evaluator,
         count: Callable[[Design], int],
-        latency: Callable[[Design], float] | None,
+        latency: Callable[[Design], float],
         chunk: int,
     ) -> None:
         self.space, self.evaluate, self.count, self.latency, self.chunk = space, evaluate, count, latency, chunk
@@ -95,9 +95,9 @@ class _Driver:
             group = new[: self._room(len(new))]
             new = new[len(group) :]
             for design, results in self._trained(group, phase=batch.phase).items():
-                self.trials[design] = Trial(
-                    design=design, phase=batch.phase, results=results, score=score_of(results, self._latency(design))
-                )
+                latency = self.latency(design) if "latency_ms" in self.space.objectives else math.nan
+                score = score_of(results, latency)
+                self.trials[design] = Trial(design=design, phase=batch.phase, results=results, score=score)
         finished = [design for design in batch.designs if design in self.trials]
         self.phases.append(
             Phase(
@@ -167,6 +167,3 @@ class _Driver:
                     results=found.pop(design),
                 )
         return found
-
-    def _latency(self, design: Design) -> float:
-        return math.nan if self.latency is None else self.latency(design)

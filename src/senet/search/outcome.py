@@ -98,7 +98,7 @@ class SearchOutcome:
         space: where it looked.
         strategy: how.
         trials: what was trained to the end, in that order.
-        phases: the walk.
+        phases: the batches of the strategy, in order.
         chosen: the design it takes: the strategy's own choice, or the best one with blocks; None if there is none.
         ended: why it ended; empty if the strategy had no more to ask.
         seconds: of training, as the results say.

@@ -11,10 +11,9 @@ from senet.experiments.run import Run
 from senet.networks.count import count
 from senet.search.confirmation import confirmation
 from senet.search.driver import search
-from senet.search.final_test import selections
 from senet.search.findings import Findings
 from senet.search.network_blocks import additive_count
-from senet.search.run_search import STRATEGIES, pool, ready
+from senet.search.run_search import STRATEGIES, concluded, ready
 from senet.search.saved_search import SavedDesign, SavedShared, read_saved_search
 from senet.search.space import Space
 from senet.search.strategies.shared import scored_designs, shared
@@ -69,22 +68,13 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
         lambda runs: _found(runs, store, stopped),
         name=strategy,
         count=lambda design: said.listed(design_name(design)).params,
-        latency=(lambda design: _measured(said.listed(design_name(design))))
-        if "latency_ms" in space.objectives
-        else None,
+        latency=lambda design: _measured(said.listed(design_name(design))),
     )
     listed = {one.design: one for one in said.trials}
     tests = {design: one.test for design in outcome.trials if (one := listed.get(design_name(design))) and one.test}
     study = confirmation(space, [outcome.chosen]) if space.confirm_seeds and outcome.chosen is not None else None
-    return Findings(
-        outcome=outcome,
-        tests=tests,
-        selections=selections(outcome, tests),
-        shared=scored,
-        pool=pool(outcome, store) if scored else {},
-        study=study,
-        results={run: found for run in study.runs() if (found := store.get(run))} if study else {},
-    )
+    results = {run: found for run in study.runs() if (found := store.get(run))} if study else {}
+    return concluded(outcome, store, tests=tests, scored=scored, study=study, results=results)
 
 
 def _found(runs: Sequence[Run], store: Store, stopped: Mapping[str, Pruned]) -> Iterator[Result | Pruned]:
@@ -112,8 +102,8 @@ def _scored(space: Space, said: SavedShared | None) -> SharedScores | None:
     if said is None:
         return None
     designs = {design_name(design): design for design in scored_designs(space)}
-    if strange := [word for word in said.scores if word not in designs]:
-        raise UsageError(f"search.json scores {strange[0]}, which is not a design of {space.name}; name its own space.")
+    if foreign := [word for word in said.scores if word not in designs]:
+        raise UsageError(f"search.json scores {foreign[0]}, which is not a design of {space.name}; name its own space.")
 
     def params(design: Design) -> int:
         return count(space.base.model, design).params

@@ -12,6 +12,7 @@ from senet.execution.store import Store
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
+from senet.experiments.study import Study
 from senet.networks.count import count
 from senet.networks.outline import outline_of
 from senet.search.confirmation import confirmation
@@ -30,7 +31,7 @@ from senet.search.strategy import Design, Score, Strategy, merit
 from senet.search.supernet import SharedScores, score_space, train_shared
 from senet.search.trial_runner import OpenDisplay, TrialRunner
 
-__all__ = ["STRATEGIES", "check_strategy", "pool", "ready", "run_search"]
+__all__ = ["STRATEGIES", "check_strategy", "concluded", "ready", "run_search"]
 
 STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
     "greedy": lambda space: greedy(space, merit=merit(space.objectives)),
@@ -115,7 +116,7 @@ def run_search(
             trial_runner,
             name=strategy,
             count=params,
-            latency=latency if "latency_ms" in space.objectives else None,
+            latency=latency,
             chunk=max(1, setup.jobs // len(space.seeds)),
         )
     tests = test_accuracies(outcome, store, setup)
@@ -125,12 +126,25 @@ def run_search(
             known = Store(store.root, lists=lists)
             trial_runner = TrialRunner(store=known, setup=setup, display=display, retry_failed=retry_failed)
             results = {found.run: found for found in trial_runner(study.runs()) if isinstance(found, Result)}
+    return concluded(outcome, store, tests=tests, scored=scored, study=study, results=results)
+
+
+def concluded(
+    outcome: SearchOutcome,
+    store: Store,
+    *,
+    tests: Mapping[Design, Mapping[int, float]],
+    scored: SharedScores | None,
+    study: Study | None,
+    results: Mapping[Run, Result],
+) -> Findings:
+    """Return the findings of a search that has ended, with what its test accuracies would have claimed."""
     return Findings(
         outcome=outcome,
         tests=tests,
         selections=selections(outcome, tests),
         shared=scored,
-        pool=pool(outcome, store) if scored else {},
+        pool=_pool(outcome, store) if scored else {},
         study=study,
         results=results,
     )
@@ -198,7 +212,7 @@ def _affordable(scores: Mapping[Design, Score], space: Space) -> dict[Design, Sc
     return fitting
 
 
-def pool(outcome: SearchOutcome, store: Store) -> dict[Design, Trial]:
+def _pool(outcome: SearchOutcome, store: Store) -> dict[Design, Trial]:
     """Return the trials of a search and those of other searches in the same folder of runs, with all seeds."""
     space = outcome.space
     known = {design: trial for design, trial in outcome.trials.items() if design}

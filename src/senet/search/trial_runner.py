@@ -19,7 +19,7 @@ __all__ = ["OpenDisplay", "ProgressDisplay", "TrialRunner"]
 
 @runtime_checkable
 class ProgressDisplay(Protocol):
-    """The display of progress that a search needs; `senet.reports.console.Board` is one."""
+    """The display of progress that a search needs; `senet.reports.console.RunProgress` is one."""
 
     total: int
     done: int

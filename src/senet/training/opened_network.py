@@ -17,8 +17,8 @@ from senet.experiments.setup import Setup
 from senet.networks import create, from_pretrained, made_of, named, origin_of, preprocessing_of
 from senet.networks.ends import num_outputs
 from senet.networks.own_images import see
+from senet.training.evaluate_saved import finished
 from senet.training.initial_network import build
-from senet.training.testing import finished
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 from senet.weights.source import locate

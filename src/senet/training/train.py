@@ -13,7 +13,6 @@ from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +27,7 @@ from senet.experiments.early_stopping import Pruned, Pruner, read_pruned
 from senet.experiments.environment import Environment, changes, environment
 from senet.experiments.result import NETWORK_NOTE, Epoch, Result
 from senet.experiments.run import Run
+from senet.experiments.setup import Setup
 from senet.files.lock import InUse, holder
 from senet.signals import Stop, stoppable
 from senet.training.allocator import keep_memory
@@ -54,13 +54,8 @@ def train(
     run: Run,
     data: Data,
     folder: Path,
+    setup: Setup | None = None,
     *,
-    device: str = "cpu",
-    workers: int = 0,
-    save_every: float = 60.0,
-    tensorboard: bool = False,
-    fused: bool = True,
-    graph: bool = False,
     watch: Callable[[Progress], None] | None = None,
     pruner: Pruner | None = None,
     retry_failed: bool = True,
@@ -74,12 +69,7 @@ def train(
         run: the run to train.
         data: the loaded data set of the run.
         folder: of this run alone.
-        device: `cpu`, `cuda`, `cuda:1`.
-        workers: number of processes that decode image files.
-        save_every: seconds between two checkpoints, the most that a kill can lose.
-        tensorboard: also write the curve for TensorBoard (needs the extra `track`).
-        fused: run norms and blocks as one where that pays off (`senet.accelerate`).
-        graph: record the step of a full batch as a CUDA graph, for small networks that are limited by Python.
+        setup: device, processes, checkpoints; None is the CPU.
         watch: receives progress, at most four times a second.
         pruner: may stop the training after an epoch; None, as in every study, trains to the end.
         retry_failed: train a run that is known to fail.
@@ -96,7 +86,8 @@ def train(
         UsageError: if the batch does not fit the images, the processes or the memory, or the step cannot be recorded.
     """
     keep_memory()
-    where, home = torch.device(device), RunFolder(folder, run)
+    setup = setup or Setup()
+    where, home = torch.device(setup.device), RunFolder(folder, run)
     with ExitStack() as stack:
         group = stack.enter_context(joined(where))
         if (finished := group.share(home.result)) is not None:
@@ -112,9 +103,8 @@ def train(
         if (finished := group.share(home.result)) is not None:  # by another process, since the last look
             refuse_changed_images(folder, finished.data, data.fingerprint)
             return finished
-        options: dict[str, Any] = {"workers": workers, "save_every": save_every, "watch": watch, "pruner": pruner}
-        trainer = _Trainer(run, data, home, where, group, stop, fused=fused, graph=graph, **options)
-        if tensorboard and group.leads:
+        trainer = _Trainer(run, data, home, setup, where, group, stop, watch=watch, pruner=pruner)
+        if setup.tensorboard and group.leads:
             board = open_board(folder, epoch=trainer.position.epoch, images=len(data.test))
             trainer.report = stack.enter_context(board)
         return trainer.finish(trainer.run_epochs())
@@ -155,20 +145,16 @@ class _Trainer:
         run: Run,
         data: Data,
         home: RunFolder,
+        setup: Setup,
         device: torch.device,
         group: Group,
         stop: Stop,
         *,
-        workers: int,
-        save_every: float,
-        fused: bool,
-        graph: bool,
         watch: Callable[[Progress], None] | None,
         pruner: Pruner | None,
     ) -> None:
         self.run, self.data, self.home, self.device, self.group, self.stop = run, data, home, device, group, stop
-        self.recipe, self.workers, self.save_every, self.watch = run.recipe, workers, save_every, watch
-        self.pruner = pruner
+        self.recipe, self.setup, self.watch, self.pruner = run.recipe, setup, watch, pruner
         self.report: Callable[[Epoch], None] = lambda epoch: None
         self.train_set, self.test_set = data.train.to(device), data.test.to(device)
         self.steps = len(self._plan(0))
@@ -180,11 +166,11 @@ class _Trainer:
             self.recipe,
             fresh=self.initial.fresh,
             group=group,
-            fused=fused,
-            graph=graph,
+            fused=setup.fused,
+            graph=setup.graph,
         )
         self.position = TrainingPosition()
-        self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=graph)
+        self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=setup.graph)
         self.before: list[Environment] = []  # of the parts that were trained elsewhere
         if (found := group.share(home.checkpoints.latest)) is not None:
             self._restore(found)
@@ -209,21 +195,12 @@ class _Trainer:
 
     def _stop_if_behind(self) -> None:
         """Ask the pruner between two epochs; a training that it stops keeps its checkpoint."""
-        pruner, curve = self.pruner, self._curve()
-        if (
-            pruner is None
-            or (threshold := self.group.share(lambda: pruner(self.run, curve, len(self.test_set)))) is None
-        ):
+        pruner, curve, total = self.pruner, self._curve(), len(self.test_set)
+        if pruner is None or (threshold := self.group.share(lambda: pruner(self.run, curve, total))) is None:
             return
         self._save()
-        pruned = Pruned(
-            run=self.run,
-            rule=pruner.rule,
-            threshold=threshold,
-            curve=curve,
-            total=len(self.test_set),
-            data=self.data.fingerprint,
-        )
+        data = self.data.fingerprint
+        pruned = Pruned(run=self.run, rule=pruner.rule, threshold=threshold, curve=curve, total=total, data=data)
         self.group.share(lambda: self.home.prune(pruned))
         raise StoppedEarly(f"{self.home.path}: {pruned}")
 
@@ -258,7 +235,9 @@ class _Trainer:
     def _train_epoch(self) -> None:
         """Do the remaining steps of the epoch."""
         plan = self._plan(self.position.epoch)[self.position.step :]
-        batches = self.train_set.batches(plan, augment=self.recipe.augment, device=self.device, workers=self.workers)
+        batches = self.train_set.batches(
+            plan, augment=self.recipe.augment, device=self.device, workers=self.setup.workers
+        )
         for (_, seed), (x, y) in zip(plan, batches, strict=True):
             self.loss += self.learner.step(x, y, lr=self._lr(), total=self._batch_size(), seed=seed)
             self.position.step += 1
@@ -298,7 +277,7 @@ class _Trainer:
                 self.test_set,
                 num_classes=self.data.num_classes,
                 device=self.device,
-                workers=self.workers,
+                workers=self.setup.workers,
                 group=self.group,
                 between=partial(self._between, may_save=False),  # the network may hold its averaged weights
             )
@@ -351,7 +330,7 @@ class _Trainer:
 
     def _between(self, *, may_save: bool) -> None:
         """Stop if a process received a signal, and save if it is time; called equally often in all processes."""
-        due = may_save and self.group.leads and time.monotonic() - self._saved > self.save_every
+        due = may_save and self.group.leads and time.monotonic() - self._saved > self.setup.save_every
         self.stop.signal, save = self.group.largest(self.stop.signal, due)
         if self.stop:
             raise self.stop.error(f"{self.home.path}: stopped and saved; the same command goes on from here.")

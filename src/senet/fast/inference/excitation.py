@@ -104,8 +104,8 @@ def _foreign(block: nn.Module) -> Excitation:
         raise LeftAlone(f"its class {type(block).__name__} does not end with the product of the map and its weights")
     weights = next((arg for arg in product.args if arg is not x), None)
     others = [node for node in x.users if node is not product]
-    strange = [node for node in others if not _averages(block, node) and not _asks_size(node)]
-    if not isinstance(weights, fx.Node) or strange:
+    others_left = [node for node in others if not _averages(block, node) and not _asks_size(node)]
+    if not isinstance(weights, fx.Node) or others_left:
         raise LeftAlone(f"the weights of its class {type(block).__name__} depend on more than the average of the map")
     if weights.target == "expand_as":  # weights broadcast without it, for every map size
         weights = weights.args[0]

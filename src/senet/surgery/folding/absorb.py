@@ -151,14 +151,14 @@ def _after(flow: Flow, value: Value, channels: int, *, positive: bool) -> list[A
         elif op.kind in LINEAR_MAPS and op.args[LINEAR_MAPS[op.kind]] is not None and _reads(op, value):
             weight = op.reads[-1].op
             if weight is None or weight.kind != "t" or value.shape[1:] != (channels,):
-                raise Refusal("the linear map behind it has weights of its own kind")
+                raise Refusal("the linear map after it has weights that cannot be scaled")
             found.append(_absorber(flow, op, "into", weight.reads, 0, channels, positive=positive))
         elif op.reads[0] is value and _acts_alone(op, value) and (op.kind in LINEAR or op.kind in POSITIVE):
             found += _after(flow, op.output, channels, positive=positive or op.kind in POSITIVE)
         else:
-            raise Refusal(f"{_spoken(op)} lies behind it")
+            raise Refusal(f"{_spoken(op)} follows it")
     if value in flow.outputs:
-        raise Refusal("the end of the network lies behind it")
+        raise Refusal("its output is an output of the network")
     return found
 
 

@@ -34,7 +34,7 @@ class GateSums:
         gates: sum of the gates.
         squares: sum of the squared gates.
         calls: number of calls of the block.
-        strange: whether an output had another shape than its input.
+        reshaped: whether an output had another shape than its input.
         inplace: whether the block overwrites its input.
         dim: channel axis of the map.
     """
@@ -47,7 +47,7 @@ class GateSums:
         self.energy, self.product, self.fitted, self.output = zeros(), zeros(), zeros(), zeros()
         self.gates, self.squares = zeros(), zeros()
         self.calls = 0
-        self.strange = False
+        self.reshaped = False
         self.inplace = False
         self.dim = dim
 
@@ -142,7 +142,7 @@ def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[st
                 sums[name] = GateSums(found.channels, torch.device("cpu") if x is None else x.device, dim=dim)
             own = sums[name]
             if x is None or not isinstance(y, Tensor) or x.shape != y.shape:
-                own.strange = True
+                own.reshaped = True
                 return
             own.inplace |= y is args[0]
             own.add(x.movedim(own.dim, 1), y.movedim(own.dim, 1))

@@ -90,7 +90,7 @@ class Removal:
     def _why_not(self, name: str, gate: GateSums | None) -> str:
         if not name:
             return "it is the whole network"
-        if gate is None or gate.calls != len(self.seen.outputs) or gate.strange:
+        if gate is None or gate.calls != len(self.seen.outputs) or gate.reshaped:
             return "it does not run exactly once in every pass, from one map to one of the same shape"
         return ""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from senet.errors import SpecError
 
-__all__ = ["attach", "attached", "detach", "free_name", "hang", "insertions"]
+__all__ = ["attach", "attached", "detach", "free_name", "insertions", "register_hook"]
 
 
 def gate_output(module: nn.Module, args: object, output: Tensor, *, child: str, last: bool) -> Tensor:
@@ -70,10 +70,10 @@ def attach(host: nn.Module, child: str, block: nn.Module, *, side: str, last: bo
     """
     host.add_module(child, block)
     block.register_load_state_dict_pre_hook(keep_values)  # type: ignore[no-untyped-call]  # torch has none
-    hang(host, child, side=side, last=last)
+    register_hook(host, child, side=side, last=last)
 
 
-def hang(host: nn.Module, child: str, *, side: str, last: bool) -> None:
+def register_hook(host: nn.Module, child: str, *, side: str, last: bool) -> None:
     """Register the hook with which a module applies a block that is already its child, see `attach`."""
     if side == "output":
         host.register_forward_hook(partial(gate_output, child=child, last=last))

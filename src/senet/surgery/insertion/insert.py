@@ -18,7 +18,7 @@ from senet.surgery.insertion.optimizer import Groups
 from senet.surgery.insertion.plan import plan
 from senet.surgery.insertion.refuse import see_changes
 from senet.surgery.insertion.report import Insertion, PlannedBlock
-from senet.surgery.insertion.watch import Hung, watch
+from senet.surgery.insertion.watch import WatchedBlock, watch
 
 __all__ = ["insert"]
 
@@ -101,7 +101,7 @@ def insert(
         raise
     if groups is not None:
         groups.add(model)
-    watch(model, (Hung(block.name, block.side, block.channels_last) for block in planned))
+    watch(model, (WatchedBlock(block.name, block.side, block.channels_last) for block in planned))
     see_changes()
     _warn_of_narrow(planned)
     return planned

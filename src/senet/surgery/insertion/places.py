@@ -176,8 +176,8 @@ class Placer:
         for call in self.given.get(value, ()):
             if self.stack and made and call.name in self.blocks:
                 host, _, child = call.name.rpartition(".")
-                hung = child in attached(self.modules[host])
-                return Place(host=host if hung else call.name, side="output", value=value)
+                is_attached = child in attached(self.modules[host])
+                return Place(host=host if is_attached else call.name, side="output", value=value)
             if self._may_host(call) and inside(value.op.module, {call.name}) == made:
                 return Place(host=call.name, side="output", value=value)
         return None

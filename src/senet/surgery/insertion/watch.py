@@ -15,14 +15,14 @@ from weakref import WeakKeyDictionary, ref
 import torch
 from torch import nn
 
-from senet.surgery.insertion.hooks import attached, hang
+from senet.surgery.insertion.hooks import attached, register_hook
 
-__all__ = ["Hung", "forget", "repair", "watch"]
+__all__ = ["WatchedBlock", "forget", "repair", "watch"]
 
 SHOWN = 4  # names in a warning
 
 
-class Hung(NamedTuple):
+class WatchedBlock(NamedTuple):
     """The position of an attached block.
 
     Attributes:
@@ -63,7 +63,7 @@ class _Seen(NamedTuple):
 _seen: WeakKeyDictionary[nn.Module, _Seen] = WeakKeyDictionary()
 
 
-def watch(model: nn.Module, blocks: Iterable[Hung]) -> None:
+def watch(model: nn.Module, blocks: Iterable[WatchedBlock]) -> None:
     """Check from now on, before every forward pass of a network, that these blocks are attached to their hosts."""
     _set(model, [*_watched(model), *blocks])
 
@@ -82,7 +82,7 @@ def repair(model: nn.Module) -> None:
         _repair(root)
 
 
-def _look(root: nn.Module, args: object, *, blocks: Sequence[Hung]) -> None:
+def _look(root: nn.Module, args: object, *, blocks: Sequence[WatchedBlock]) -> None:
     """Check the blocks of a watched network, and repair them (a forward pre-hook)."""
     if torch.compiler.is_dynamo_compiling():
         return
@@ -93,8 +93,8 @@ def _look(root: nn.Module, args: object, *, blocks: Sequence[Hung]) -> None:
 
 def _repair(root: nn.Module) -> None:
     seen = _seen.get(root)
-    kept: list[Hung] = []
-    gone: list[Hung] = []
+    kept: list[WatchedBlock] = []
+    gone: list[WatchedBlock] = []
     for one in _watched(root):
         host, child = _host(root, one.name)
         if host is None or host._modules.get(child) is None:
@@ -103,7 +103,7 @@ def _repair(root: nn.Module) -> None:
                 gone.append(one)
             continue
         if child not in attached(host):
-            hang(host, child, side=one.side, last=one.last)
+            register_hook(host, child, side=one.side, last=one.last)
         kept.append(one)
     if gone:
         present = {f"{name}.{child}".lstrip(".") for name, part in root.named_modules() for child in attached(part)}
@@ -119,13 +119,13 @@ def _repair(root: nn.Module) -> None:
         _warn(root, gone)
 
 
-def _warn(root: nn.Module, gone: Sequence[Hung]) -> None:
+def _warn(root: nn.Module, gone: Sequence[WatchedBlock]) -> None:
     names = ", ".join(one.name for one in gone[:SHOWN]) + (", ..." if len(gone) > SHOWN else "")
     path = gone[0].name.rpartition(".")[0]
     host, _ = _host(root, gone[0].name)
     now = f"{path} is a {type(host).__name__} now" if host is not None else f"{path} is gone"
     warnings.warn(
-        f"{len(gone)} inserted blocks of {type(root).__name__} no longer run: {names}; the modules that they hung on "
+        f"{len(gone)} inserted blocks of {type(root).__name__} no longer run: {names}; the modules that held them "
         f"were replaced after the insertion ({now}). Convert and replace modules first, and insert afterwards.",
         stacklevel=2,
     )
@@ -154,12 +154,12 @@ def _roots(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [pair for pair in model.named_modules() if any(map(_is_look, pair[1]._forward_pre_hooks.values()))]
 
 
-def _watched(root: nn.Module) -> list[Hung]:
+def _watched(root: nn.Module) -> list[WatchedBlock]:
     hooks = (hook for hook in root._forward_pre_hooks.values() if _is_look(hook))
     return [one for hook in hooks if isinstance(hook, partial) for one in hook.keywords["blocks"]]
 
 
-def _set(root: nn.Module, blocks: Sequence[Hung]) -> None:
+def _set(root: nn.Module, blocks: Sequence[WatchedBlock]) -> None:
     """Set the watched blocks of a network; without blocks the hook is removed."""
     hooks = root._forward_pre_hooks
     for key in [key for key, hook in hooks.items() if _is_look(hook)]:

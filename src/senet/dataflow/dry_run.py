@@ -7,17 +7,17 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from senet.dataflow.twin import UnrehearsableError, twin
+from senet.dataflow.twin import UncopyableError, twin
 from senet.torch_internals import version_of
 
-__all__ = ["UnrehearsableError", "rehearsal"]
+__all__ = ["UncopyableError", "dry_run"]
 
 Enter = Callable[[nn.Module, tuple[object, ...]], None]
 Leave = Callable[[nn.Module, object, object], None]
 
 
 @contextmanager
-def rehearsal(model: nn.Module, x: Tensor, enter: Enter, leave: Leave) -> Iterator[nn.Module]:
+def dry_run(model: nn.Module, x: Tensor, enter: Enter, leave: Leave) -> Iterator[nn.Module]:
     """Yield the twin of a network, to be run on `x` in its place.
 
     The states of the random number generators are restored afterwards.
@@ -29,7 +29,7 @@ def rehearsal(model: nn.Module, x: Tensor, enter: Enter, leave: Leave) -> Iterat
         leave: called after every module, before the module's own hooks.
 
     Raises:
-        UnrehearsableError: if the network cannot be copied.
+        UncopyableError: if the network cannot be copied.
         RuntimeError: if a tensor of the network itself was replaced or written to.
     """
     with _untouched(model), _same_random_numbers(x):
