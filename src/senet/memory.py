@@ -12,12 +12,7 @@ LIMITS = ("memory.max", "memory.limit_in_bytes")  # of version 2 and version 1 o
 
 
 def memory_bytes(*, cgroups: Path = CGROUPS, membership: Path = Path("/proc/self/cgroup")) -> int | None:
-    """Return the smallest memory limit of this process [bytes], or None if none is known.
-
-    Args:
-        cgroups: root folder of the control groups.
-        membership: file that lists the control groups of this process.
-    """
+    """Return the smallest memory limit of this process [bytes], or None if none is known."""
     return min((*_of_machine(), *_of_shell(), *_of_container(cgroups, membership)), default=None)
 
 

@@ -54,14 +54,6 @@ def finish(
 ) -> None:
     """Print the table and write the report; without any result no report is written.
 
-    Args:
-        study: the study.
-        results: the results that exist.
-        folder: folder of table, figure and report.
-        as_json: print a JSON document instead of the table.
-        command: the command that made the results; None stands for this one.
-        failed: runs that failed.
-
     Raises:
         RunFailed: after everything else, if there are failed runs.
     """

@@ -33,15 +33,6 @@ def train_all(
 ) -> "tuple[dict[Run, Result], list[Failed]]":
     """Train the missing runs of a study; commands on the same folder of runs share the work.
 
-    Args:
-        study: the study.
-        known: results that exist already.
-        runs: folder of the runs.
-        setup: device, processes, paths.
-        quiet: show no progress.
-        lists: files of committed results, read beside those of `runs`.
-        retry_failed: train runs again that failed before.
-
     Returns:
         The results, and the runs that failed.
 
@@ -76,14 +67,7 @@ def train_all(
 
 
 def train_one(planned: "Run", folder: Path, setup: "Setup", *, quiet: bool) -> "Result":
-    """Train one run in a folder, or resume it; a run that failed before is trained again.
-
-    Args:
-        planned: the run.
-        folder: folder of its checkpoints, curve and result.
-        setup: device, processes, paths.
-        quiet: show no progress.
-    """
+    """Train one run in a folder, or resume it; a run that failed before is trained again."""
     from senet.execution.executors import RunTrainer, load_cached
     from senet.files.atomic import ensure_writable
     from senet.reports.console import RunProgress

@@ -36,10 +36,6 @@ def generator(seed: int, index: int = 0) -> Generator:
     """Return the random generator of one batch, or of one image in it.
 
     torch's generator on the CPU uses the low 32 bits of a seed only, so all bits are mixed into those first.
-
-    Args:
-        seed: seed of the batch, any integer.
-        index: index of the image.
     """
     mixed = seed * 0x9E3779B97F4A7C15 + index * 0xD1B54A32D192ED03 & 2**64 - 1
     mixed = (mixed ^ mixed >> 31) * 0xBF58476D1CE4E5B9 & 2**64 - 1

@@ -34,12 +34,6 @@ def read_cifar(spec: DataSpec, root: Path | None, *, bad: UnreadableImages, down
     Any number of rows is accepted, so that a subset works. Python files that differ from the published ones are named
     in a note: they may be a subset, have noisy labels, or be damaged.
 
-    Args:
-        spec: the requested data set; its name is a key of `CIFARS`.
-        root: folder of the files, or its parent.
-        bad: collects unreadable images (of Parquet only).
-        download: download the Python batches if no layout is found.
-
     Raises:
         DataError: if no layout is found, or it is incomplete or damaged.
     """
@@ -149,10 +143,6 @@ def _rows(cifar: Cifar, folder: Path, files: tuple[str, ...], read: Callable[[Ci
 def read_python_batch(cifar: Cifar, path: Path) -> Rows:
     """Read one pickled batch: rows of pixels, and labels.
 
-    Args:
-        cifar: names of the data set's fields.
-        path: the file.
-
     Raises:
         DataError: if it is not such a batch.
     """
@@ -175,10 +165,6 @@ def read_python_batch(cifar: Cifar, path: Path) -> Rows:
 
 def read_binary_batch(cifar: Cifar, path: Path) -> Rows:
     """Read one binary batch: rows of pixels, and labels.
-
-    Args:
-        cifar: gives the number of label bytes of a row.
-        path: the file.
 
     Raises:
         DataError: if it does not consist of whole rows.

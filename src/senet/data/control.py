@@ -47,9 +47,6 @@ def read_control(spec: DataSpec) -> Data:
 
     It is made so that a channel gate helps. It shows that a comparison can find an effect, and nothing about other
     images.
-
-    Args:
-        spec: the requested data set.
     """
     return Data(spec, DIRECTIONS, _split(_TRAIN, seed=0), _split(_TEST, seed=1))
 

@@ -21,9 +21,6 @@ _LONGEST = 60
 def recognise(root: Path) -> str:
     """Return the name of the data set in a folder.
 
-    Args:
-        root: value of `--data-dir`.
-
     Returns:
         A name of `DATASETS`.
 
@@ -56,9 +53,6 @@ def identity(root: Path) -> str:
     """Return an identity of a folder of images: its name, and a digest of the names and sizes of its files.
 
     It does not depend on the path of the folder.
-
-    Args:
-        root: the folder.
 
     Returns:
         `NAME-DIGITS`, for `DataSpec.folder`.

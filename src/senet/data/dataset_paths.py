@@ -40,10 +40,6 @@ def missing(name: str, places: Iterable[Path], layouts: Iterable[str], *, remedy
 def ensure_plain(path: Path, *, largest: int = LARGEST_FILE) -> int:
     """Return the size of a regular file [bytes].
 
-    Args:
-        path: the file.
-        largest: maximum size [bytes].
-
     Raises:
         DataError: if it is a pipe, a socket or a device, is too large, or cannot be read.
     """
@@ -68,12 +64,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def differing(folder: Path, published: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a note on the files that differ from the published ones.
-
-    Args:
-        folder: their folder.
-        published: MD5 by name.
-    """
+    """Return a note on the files that differ from the published ones."""
     others = [file for file, md5 in published.items() if _md5(folder / file) != md5]
     return (f"{folder.name}: not the published files (MD5): {', '.join(others)}",) if others else ()
 
@@ -86,11 +77,6 @@ def _md5(path: Path) -> str:
 
 def need(module: str, *, package: str, purpose: str) -> ModuleType:
     """Import a module of an optional package.
-
-    Args:
-        module: dotted name, e.g. `pyarrow.parquet`.
-        package: name of the package to install.
-        purpose: what needs it, e.g. `reading Parquet`.
 
     Raises:
         UsageError: if the package is not installed.

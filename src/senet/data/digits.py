@@ -18,9 +18,6 @@ _SPLIT_SEED = 0
 def read_digits(spec: DataSpec) -> Data:
     """Read the digits; a fixed stratified choice of 500 is the test set.
 
-    Args:
-        spec: the requested data set.
-
     Raises:
         UsageError: if scikit-learn is not installed.
 

@@ -11,12 +11,6 @@ __all__ = ["fetch", "fetch_archive"]
 def fetch(title: str, url: str, *, md5: str, into: Path) -> None:
     """Download a file.
 
-    Args:
-        title: name of the data set, for messages.
-        url: address of the file.
-        md5: its published digest.
-        into: folder, created if it is missing.
-
     Raises:
         DataError: if the file cannot be downloaded or is not the published one.
         UsageError: if torchvision is not installed.

@@ -16,9 +16,6 @@ _SHOWN = 3
 def fingerprint(*parts: Loaded) -> str:
     """Return a digest of images and labels in their order; images from files count by names and contents.
 
-    Args:
-        parts: the splits.
-
     Returns:
         First 16 hex digits of a SHA-256.
     """
@@ -36,10 +33,6 @@ def fingerprint(*parts: Loaded) -> str:
 
 def duplicates(train: Loaded, test: Loaded) -> tuple[str, ...]:
     """Find test images that are also training images, byte for byte.
-
-    Args:
-        train: training images.
-        test: test images.
 
     Returns:
         A note if there are any.

@@ -130,12 +130,6 @@ def _twins(names: Sequence[str], key: Callable[[str], str]) -> list[tuple[str, s
 def _test_split(spec: DataSpec, root: Path, there: list[str], unfit: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     """Choose the test split: the requested one, or the first that has labels.
 
-    Args:
-        spec: `split` names the requested one.
-        root: for messages and notes.
-        there: the splits found, in order of preference.
-        unfit: reasons why some of them cannot be used.
-
     Returns:
         The split, and notes for readers of the results.
     """

@@ -67,10 +67,6 @@ def _listed(counts: Counter[str]) -> str:
 def class_folders(root: Path, passed: Passed | None = None) -> list[str]:
     """List the folders in a folder that can be classes or splits, in the order of their names.
 
-    Args:
-        root: the folder.
-        passed: counts the images in folders that cannot.
-
     Raises:
         DataError: if the folder cannot be read, a name is not UTF-8, or a link is broken.
     """
@@ -102,10 +98,6 @@ def class_folders(root: Path, passed: Passed | None = None) -> list[str]:
 
 def pictures(folder: Path, passed: Passed) -> Iterator[Path]:
     """Yield the images of a class, also in folders below it, in the order of their names.
-
-    Args:
-        folder: of the class.
-        passed: counts the files that are skipped.
 
     Raises:
         DataError: if a folder cannot be read, or a name is not UTF-8.

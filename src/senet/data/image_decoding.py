@@ -68,9 +68,6 @@ def quiet() -> Iterator[None]:
 def header(item: Path | bytes) -> tuple[int, int]:
     """Read the size of an image without decoding it.
 
-    Args:
-        item: file or its content.
-
     Returns:
         Rows and columns of the upright image [pixels].
 
@@ -98,9 +95,6 @@ def check(item: Path | bytes) -> tuple[int, int]:
 
 def decode(item: Path | bytes) -> Image.Image:
     """Decode an image to RGB.
-
-    Args:
-        item: file or its content.
 
     Returns:
         An upright image of mode `RGB`.

@@ -39,10 +39,6 @@ def is_text(name: str) -> bool:
 def class_names(names: object, *, place: str) -> tuple[str, ...]:
     """Check the class names of a file.
 
-    Args:
-        names: value in the file.
-        place: the file, for messages.
-
     Raises:
         DataError: if they are not a list of different strings.
     """
@@ -58,10 +54,6 @@ def class_names(names: object, *, place: str) -> tuple[str, ...]:
 
 def whole_numbers(values: object, *, place: str) -> Int64[Tensor, " n"]:
     """Check the labels of a file and return them as a tensor.
-
-    Args:
-        values: a list or an array.
-        place: the file, for messages.
 
     Raises:
         DataError: if they are not integers (but booleans, floats, complex numbers), or too large.

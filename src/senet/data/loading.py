@@ -34,12 +34,7 @@ _SHOWN = 5
 
 
 def load_for(setup: Setup, spec: DataSpec) -> Data:
-    """Load a data set with the options of a setup, see `load`.
-
-    Args:
-        setup: folder of the data, policy for unreadable images, whether to download.
-        spec: data set, normalization and size.
-    """
+    """Load a data set with the options of a setup, see `load`."""
     return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
 
 

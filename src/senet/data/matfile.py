@@ -30,11 +30,6 @@ _RATIO, _FREE = 16, 2**24  # a matrix may be so many times as large as its compr
 def read_matrices(content: bytes, names: tuple[str, ...], *, place: str) -> dict[str, Num[np.ndarray, "..."]]:
     """Read the named matrices of a file.
 
-    Args:
-        content: content of the file.
-        names: names of the matrices; others are skipped.
-        place: the file, for messages.
-
     Returns:
         The matrices found, in column order.
 

@@ -38,9 +38,6 @@ class Normalize:
 def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Measure mean and standard deviation of `x / 255` per channel, from exact integer sums.
 
-    Args:
-        images: all training images.
-
     Returns:
         Means and (population) standard deviations, one for each channel [1].
     """

@@ -33,9 +33,6 @@ _NAME = re.compile(r"(?P<split>train|test|validation|val)(?:-(?P<number>\d+)-of-
 def find_shards(folder: Path) -> dict[str, tuple[Path, ...]]:
     """Find the shards of each split.
 
-    Args:
-        folder: may hold `train-*.parquet`, `test-*.parquet`, ...
-
     Returns:
         Files in order, by split: `train`, `test`, `validation`, `val`.
 
@@ -175,14 +172,7 @@ def _read(path: Path) -> tuple[list[bytes], Int64[Tensor, " n"], tuple[str, ...]
 
 
 def _columns(file: Any, leaf: str, label: str, path: Path) -> tuple[list[bytes | None], list[Any]]:
-    """Read two columns in small steps; raise an error if they hold more bytes than allowed.
-
-    Args:
-        file: the open file.
-        leaf: column with the bytes of the images, or its field `bytes`.
-        label: column with the labels.
-        path: of the file, for errors.
-    """
+    """Read two columns in small steps; raise an error if they hold more bytes than allowed."""
     image = leaf.partition(".")[0]
     most, blobs, numbers = _most_bytes(path), list[bytes | None](), list[Any]()
     for batch in file.iter_batches(_AT_ONCE, columns=[leaf, label], use_threads=False):

@@ -17,11 +17,6 @@ def rest(chosen: Int64[Tensor, " m"], total: int) -> Int64[Tensor, " k"]:
 def balanced(labels: Int64[Tensor, " n"], size: int, *, seed: int) -> Int64[Tensor, " m"]:
     """Choose images so that the class sizes are as equal as possible; a smaller choice is part of a larger one.
 
-    Args:
-        labels: class of every image.
-        size: number of images to choose.
-        seed: of the choice.
-
     Returns:
         Indices in ascending order.
     """

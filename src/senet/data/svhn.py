@@ -28,11 +28,6 @@ SVHN_FILES: Mapping[str, str] = {
 def read_svhn(spec: DataSpec, root: Path | None, *, download: bool) -> Data:
     """Read the two files, without the 531,131 extra images.
 
-    Args:
-        spec: the requested data set.
-        root: folder of the files, or its parent.
-        download: download missing files.
-
     Raises:
         DataError: if a file is missing, damaged or of another format.
 

@@ -81,14 +81,7 @@ class Tensors:
 def finish(
     x: UInt8[Tensor, "b c h w"], normalize: Normalize, *, augment: Augment | None, seed: int
 ) -> Float[Tensor, "b c h w"]:
-    """Apply the last steps to the resized and cropped images of a batch: geometric changes, normalization, Cutout.
-
-    Args:
-        x: pixels.
-        normalize: conversion of bytes to floats.
-        augment: random changes; None for none.
-        seed: of this batch.
-    """
+    """Apply the last steps to the resized and cropped images of a batch: geometric changes, normalization, Cutout."""
     if augment is None:
         return normalize(x)
     random = generator(seed)

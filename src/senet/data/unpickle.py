@@ -26,9 +26,6 @@ Arrays = Mapping[str, object]
 def read_pickle(path: Path) -> Arrays:
     """Read a pickled dictionary of arrays, lists and strings.
 
-    Args:
-        path: file written by any version of Python.
-
     Returns:
         The dictionary, its keys as strings.
 

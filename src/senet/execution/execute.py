@@ -37,11 +37,6 @@ PACE = 1.0  # seconds between two checks of what other processes train
 def open_executor(trainer: RunTrainer, wanted: int, root: Path) -> AbstractContextManager[Executor]:
     """Open the executor that the setup asks for: this process, several processes, or a cluster.
 
-    Args:
-        trainer: trains a run.
-        wanted: number of runs to train.
-        root: folder of the runs.
-
     Raises:
         UsageError: if a cluster is asked for and Ray is not installed.
     """

@@ -75,11 +75,6 @@ class RunTrainer:
     def __call__(self, run: Run, folder: Path, watch: Watch | None = None) -> Result:
         """Train or resume a run in this process, or read its result, see `senet.training.train.train`.
 
-        Args:
-            run: what to train.
-            folder: of this run alone.
-            watch: receives the progress.
-
         Raises:
             RunFailed: if another process has found that the run fails.
             SenetError: as `train` does, with a note that names the run.
@@ -125,11 +120,7 @@ def load_cached(spec: DataSpec, setup: Setup) -> Data:
 
 
 class LocalExecutor:
-    """Train one run at a time in this process; `listen` trains it to its end.
-
-    Args:
-        trainer: trains a run.
-    """
+    """Train one run at a time in this process; `listen` trains it to its end."""
 
     def __init__(self, trainer: RunTrainer) -> None:
         self._trainer = trainer

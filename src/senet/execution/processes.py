@@ -92,12 +92,7 @@ class ProcessExecutor:
 
 
 class _Process:
-    """A child process that trains.
-
-    Args:
-        trainer: trains a run.
-        gpu: its `CUDA_VISIBLE_DEVICES`; empty keeps that of this process.
-    """
+    """A child process that trains."""
 
     def __init__(self, trainer: RunTrainer, gpu: str = "") -> None:
         self.gpu = gpu

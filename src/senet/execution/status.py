@@ -56,10 +56,6 @@ def status(runs: Sequence[Run], store: Store) -> list[Status]:
     """Return the present status of runs, in their order.
 
     A run with a result is done, and a locked one is running, whatever other records their folders hold.
-
-    Args:
-        runs: the runs.
-        store: their folders, and lists of results.
     """
     return [_status(run, store) for run in dict.fromkeys(runs)]
 

@@ -48,10 +48,6 @@ def agreement(study: Study, lines: Sequence[Line]) -> Agreement | None:
     Rows that share a network count once, quoted rows not at all. The interval resamples the seeds that all rows
     have, as pairs: it holds our spread only, the paper's single runs have none.
 
-    Args:
-        study: rows with the paper's numbers.
-        lines: what `summarize` made of it.
-
     Returns:
         None if the paper prints no measured metric.
     """

@@ -15,12 +15,7 @@ LAST = 5  # the last epoch is held against the one a fifth of the training befor
 
 
 def cautions(study: Study, lines: Sequence[Line]) -> list[str]:
-    """Return a sentence for each reason to distrust the comparisons of a study.
-
-    Args:
-        study: rows, seeds and margin.
-        lines: what `summarize` made of it.
-    """
+    """Return a sentence for each reason to distrust the comparisons of a study."""
     shown = [line for line in lines if line.results]
     found = [
         *_guesses(shown),

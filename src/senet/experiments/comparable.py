@@ -42,11 +42,6 @@ def refuse_other_images(results: Iterable[Result | Pruned]) -> None:
 def refuse_changed_images(place: Path, before: str, now: str) -> None:
     """Raise an error if a training would be resumed on other images.
 
-    Args:
-        place: the folder or file of the training.
-        before: fingerprint of the images that it was trained on.
-        now: fingerprint of the images that were loaded.
-
     Raises:
         CheckpointError: if they differ.
     """

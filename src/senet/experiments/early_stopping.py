@@ -116,11 +116,6 @@ class Pruner:
     def __call__(self, run: Run, curve: Sequence[Epoch], total: int) -> Threshold | None:
         """Return the level that a training has missed; None if it continues, as it does after its last epoch.
 
-        Args:
-            run: the training.
-            curve: its epochs so far.
-            total: number of held-out images.
-
         Raises:
             SpecError: if the run is tested on the test set, which must not decide anything.
         """
@@ -222,10 +217,6 @@ def read_pruned_list(path: Path) -> dict[str, Pruned]:
 def decode_pruned(text: str, *, place: str) -> Pruned:
     """Read a record from JSON.
 
-    Args:
-        text: `json.dumps(pruned.as_dict())`.
-        place: file and line, for errors.
-
     Raises:
         CheckpointError: if it is not a valid record.
     """
@@ -253,10 +244,6 @@ def curve_of(folder: Path, *, total: int = MOST_IMAGES) -> tuple[Epoch, ...]:
     """Read the finished epochs of a training that may be running; empty if there are none.
 
     A damaged file counts as no epochs, with a warning, because another process wrote it.
-
-    Args:
-        folder: of its run.
-        total: number of images that it is tested on.
     """
     path = folder / "metrics.jsonl"
     try:

@@ -46,14 +46,7 @@ class Environment:
 
 
 def environment(device: str, *, processes: int = 1, fused: str = "", graph: bool = False) -> Environment:
-    """Return the environment of this process.
-
-    Args:
-        device: device of the training, e.g. `cpu` or `cuda:0`.
-        processes: number of processes that train together.
-        fused: backend of the fused norms, blocks and convolutions.
-        graph: whether steps are recorded.
-    """
+    """Return the environment of this process."""
     import torch
 
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()

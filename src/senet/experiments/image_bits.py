@@ -12,9 +12,6 @@ __all__ = ["check_bits", "pack", "unpack"]
 def pack(right: Any) -> str:
     """Return which images were right as text: 10,000 take 1,668 letters.
 
-    Args:
-        right: true or false for each image.
-
     Example:
         >>> pack([True, False, True])
         'oA=='
@@ -38,11 +35,6 @@ def unpack(text: str, total: int) -> Any:
 
 def check_bits(text: str, *, correct: int, total: int) -> None:
     """Refuse a record of right images that contradicts the counts.
-
-    Args:
-        text: as `pack` makes it; empty where it was not recorded.
-        correct: right images.
-        total: all of them.
 
     Raises:
         SpecError: if it is damaged.

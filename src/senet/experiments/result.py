@@ -73,11 +73,6 @@ class Epoch:
 def check_curve(curve: Sequence[Epoch], *, total: int, epochs: int) -> None:
     """Raise an error for an inconsistent training curve.
 
-    Args:
-        curve: one record for each epoch.
-        total: number of images that were tested after each epoch.
-        epochs: number of records.
-
     Raises:
         SpecError: if epochs are missing, duplicate or unordered, or an epoch has more right answers than images.
     """
@@ -200,10 +195,6 @@ class Result(ConfusionCounts):
 def decode_result(text: str, *, place: str) -> Result:
     """Read a result from JSON.
 
-    Args:
-        text: `json.dumps(result.as_dict())`.
-        place: file and line, for errors.
-
     Raises:
         CheckpointError: if it is not a valid result.
     """
@@ -212,13 +203,6 @@ def decode_result(text: str, *, place: str) -> Result:
 
 def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out: str = "") -> T:
     """Read a record with a field `run` from JSON.
-
-    Args:
-        kind: class of the record.
-        text: its values.
-        place: file and line, for errors.
-        what: name of the record, for errors.
-        way_out: what to do if it is not valid, appended to the error.
 
     Raises:
         CheckpointError: if it is not valid.

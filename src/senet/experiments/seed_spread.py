@@ -32,10 +32,6 @@ def spreads(rows: Sequence[Mapping[int, float]], baseline: Mapping[int, float]) 
     freedom for I rows (the baseline among them) and J seeds. Where one row spreads more than the others allow, every
     row has the variance of its own differences, with its number of pairs minus 1.
 
-    Args:
-        rows: values by seed of every row that is compared.
-        baseline: values by seed.
-
     Source:
         R. A. Fisher, Statistical Methods for Research Workers (1925): randomized blocks, here the seeds.
 

@@ -112,10 +112,6 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
 
     Rows with one baseline are compared together; all comparisons of the study share the chance of a wrong interval.
 
-    Args:
-        study: rows and seeds.
-        results: what there is.
-
     Raises:
         CheckpointError: if results of the study saw different images.
     """

@@ -51,11 +51,7 @@ _reached: Counter[str] = Counter()
 
 
 def failpoint(name: str) -> None:
-    """Kill this process if `SENET_FAILPOINT` is `name`, or `name:n` at the n-th call.
-
-    Args:
-        name: name of the failpoint.
-    """
+    """Kill this process if `SENET_FAILPOINT` is `name`, or `name:n` at the n-th call."""
     wanted = os.environ.get("SENET_FAILPOINT")
     if not wanted:
         return
@@ -90,10 +86,6 @@ def storage_error(path: Path, cause: OSError, *, needed: int | None = None) -> S
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write a file atomically; links are followed, and the folder must exist.
-
-    Args:
-        path: the file to create or replace.
-        data: its new content.
 
     Raises:
         StorageError: if it cannot be written; no temporary file remains, and the old content is intact.
@@ -133,10 +125,6 @@ def write_json(path: Path, obj: Any) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append one line to a file, completely or not at all, without syncing it to the disk.
 
-    Args:
-        path: the file, created if it is missing.
-        line: the text without its end of line.
-
     Raises:
         StorageError: if it cannot be written; a partial line is removed.
     """
@@ -162,9 +150,6 @@ def ensure_writable(folder: Path) -> None:
     """Create a folder if it is missing, and check by a temporary file that it can be written.
 
     Permission bits are not reliable: root ignores them, and so does a read-only disk.
-
-    Args:
-        folder: the folder.
 
     Raises:
         StorageError: if it cannot be created or written.

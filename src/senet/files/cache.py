@@ -68,12 +68,7 @@ def _has_own_links(path: Path) -> bool:
 
 
 def remember(name: str, value: Any) -> None:
-    """Store a value for other processes of this user, if there is a cache folder.
-
-    Args:
-        name: name of a file in the cache, without its suffix.
-        value: a JSON value.
-    """
+    """Store a value for other processes of this user, if there is a cache folder."""
     _write(name, value, Path.replace)
 
 

@@ -41,9 +41,6 @@ class RunLock:
 
     The file `run.lock` is kept when the lock is released: otherwise two processes could hold two files of one name.
 
-    Args:
-        folder: the folder of the run; it must exist when the lock is taken.
-
     Raises:
         InUse: on entering, if another process holds the lock.
         StorageError: on entering, if the file cannot be written, or is not a regular file of its own.

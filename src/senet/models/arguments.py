@@ -132,10 +132,6 @@ def is_large(values: Mapping[str, object]) -> bool:
 def ensure_memory(network: nn.Module, *, name: str) -> None:
     """Raise an error if the weights of a network take more than the memory that this process may use.
 
-    Args:
-        network: a network on the meta device.
-        name: name of the network in error messages.
-
     Raises:
         SpecError: with the required and the available memory.
     """

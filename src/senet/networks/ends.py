@@ -20,10 +20,6 @@ def first_convolution(model: nn.Module) -> tuple[str, nn.Conv1d | nn.Conv2d | nn
 def with_channels(model: nn.Module, channels: int) -> nn.Module:
     """Replace the first convolution of a network by one with fresh weights for another number of channels.
 
-    Args:
-        model: the network; changed in place.
-        channels: channels of the input.
-
     Raises:
         SpecError: if its first layer is not a convolution of the whole image.
     """

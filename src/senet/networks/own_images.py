@@ -128,13 +128,7 @@ def _order(data: Data, outputs: tuple[int, ...]) -> str:
 
 @torch.no_grad()
 def _better_normalization(model: nn.Module, pictures: Pictures | Pixels, device: str) -> str:
-    """Return a warning if another normalisation is clearly more accurate on some images; empty otherwise.
-
-    Args:
-        model: the network on the device.
-        pictures: images whose labels are outputs of the network.
-        device: device of the network.
-    """
+    """Return a warning if another normalisation is clearly more accurate on some images; empty otherwise."""
     chosen = torch.linspace(0, len(pictures) - 1, min(TRIED, len(pictures))).long()
     own = pictures.preprocessing
     right: dict[str, int] = {}

@@ -140,12 +140,7 @@ def _from_timm(config: Mapping[str, Any]) -> ForeignPreprocessing:
 
 
 def _from_torchvision(transforms: Any, name: str) -> ForeignPreprocessing:
-    """Read the preprocessing from torchvision's transforms.
-
-    Args:
-        transforms: transforms of the weights.
-        name: name of the weights.
-    """
+    """Read the preprocessing from torchvision's transforms."""
     side = int(transforms.crop_size[0])
     return ForeignPreprocessing(
         size=(side, side),

@@ -184,9 +184,6 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
 def description(source: str | Path) -> tuple[Path, Config | None]:
     """Read the description of a folder's network.
 
-    Args:
-        source: as for `from_pretrained`.
-
     Returns:
         The file, and the description; None for a run folder, whose description `config_of_run` derives.
 
@@ -210,9 +207,6 @@ def description(source: str | Path) -> tuple[Path, Config | None]:
 def origin_of(name: str) -> dict[str, Any]:
     """Return the arguments with which `save_pretrained` saves a network of this name.
 
-    Args:
-        name: a name of the zoo or of a library, or a folder.
-
     Raises:
         SenetError: if the name is not known, or the folder has no valid description.
     """
@@ -227,11 +221,7 @@ def origin_of(name: str) -> dict[str, Any]:
 
 
 def side_of(name: str) -> int | None:
-    """Return the side of the images that a network was made for [pixels]; None if neither name nor folder define it.
-
-    Args:
-        name: as for `origin_of`.
-    """
+    """Return the side of the images that a network was made for [pixels]; None if neither name nor folder define it."""
     made = origin_of(name)
     seen = made.get("preprocessing")
     if seen is not None:

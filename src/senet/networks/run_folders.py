@@ -23,10 +23,6 @@ SIDES = (32, 8, 28, 64, 96, 128, 160, 192, 224, 256, 299)  # sides of images to 
 def config_of_run(path: Path, tensors: Mapping[str, Tensor]) -> Config:
     """Return the description of a run's network.
 
-    Args:
-        path: `run.json` of the run.
-        tensors: weights of the run.
-
     Raises:
         CheckpointError: if `path` is not a valid run, or the weights do not fit it.
     """

@@ -134,12 +134,6 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, *, num_classes: int | N
 def ensure_alike(tensors: Mapping[str, Tensor], model: nn.Module, *, source: object, where: str) -> None:
     """Refuse weights of another network by their names, before anything is built in memory.
 
-    Args:
-        tensors: the weights by their names in the file.
-        model: the network, on any device.
-        source: where the weights come from, for errors.
-        where: name of the network, for errors.
-
     Raises:
         CheckpointError: if the file has less than half of the names of the network.
     """
@@ -154,12 +148,6 @@ def ensure_alike(tensors: Mapping[str, Tensor], model: nn.Module, *, source: obj
 
 def load_fitted(model: nn.Module, fitted: Fitted, *, source: object, where: str) -> None:
     """Load fitted weights strictly.
-
-    Args:
-        model: the network; changed in place.
-        fitted: the weights.
-        source: where they come from, for errors.
-        where: name of the network, for errors.
 
     Raises:
         CheckpointError: if a tensor is missing, superfluous, of another shape, or holds values that are not valid.

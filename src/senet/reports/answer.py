@@ -19,10 +19,6 @@ __all__ = ["answer"]
 def answer(study: Study, lines: Sequence[Line]) -> dict[str, Any]:
     """Return what is known about a study; null stands for what is not known.
 
-    Args:
-        study: rows and seeds.
-        lines: what `summarize` made of it.
-
     Returns:
         `baseline`, `seeds`, `looks`, `margin` [points], `half_done`, what the `intervals` hold, `cautions`, and
         `rows`, each with `id`, `label`, `model`, `design`, `params` [1], `macs` [1], `n` and

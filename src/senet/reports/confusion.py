@@ -62,11 +62,6 @@ def draw_confusion(answers: Sequence[Answers], path: Path) -> None:
 def draw_classes(answers: Sequence[Answers], path: Path, *, styles: Sequence[Look] = ()) -> None:
     """Draw the accuracy of every class, networks side by side, with its binomial standard error.
 
-    Args:
-        answers: of one or more networks on the same classes.
-        styles: a look for each network; none stands for looks by label.
-        path: `.png`, `.svg` or `.pdf`.
-
     Raises:
         UsageError: if matplotlib is not installed.
     """

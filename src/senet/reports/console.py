@@ -75,12 +75,7 @@ class _Display:
 
 
 class RunProgress(_Display):
-    """Progress of many runs. Pass its methods to `execute`.
-
-    Args:
-        total: runs in all.
-        quiet: print nothing.
-    """
+    """Progress of many runs. Pass its methods to `execute`."""
 
     def __init__(self, total: int, *, quiet: bool = False) -> None:
         super().__init__("{task.fields[note]}", quiet=quiet)
@@ -145,24 +140,14 @@ def say_written(files: Sequence[Path]) -> None:
 
 
 class PassProgress(_Display):
-    """Progress of work that makes several passes over the images. Pass `watch` to the work.
-
-    Args:
-        quiet: print nothing.
-    """
+    """Progress of work that makes several passes over the images. Pass `watch` to the work."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         super().__init__("{task.completed:.0f} of at most {task.total:.0f} passes", quiet=quiet)
         self.started = time.monotonic()
 
     def watch(self, what: str, done: int, planned: int) -> None:
-        """Show the start of a pass.
-
-        Args:
-            what: what is done in the pass.
-            done: number of passes before it.
-            planned: largest number of passes.
-        """
+        """Show the start of a pass."""
         if self.live:
             if not self.bars.tasks:
                 self.bars.add_task(one_line(what), total=planned)
@@ -192,12 +177,7 @@ def show_table(study: Study, lines: list[Line]) -> None:
 
 
 def show(table: Table, *, title: str | None = None) -> None:
-    """Print a table, fitted to the width of the terminal, or of `COLUMNS`; files and pipes get all columns.
-
-    Args:
-        table: the table; nothing in its cells is markup.
-        title: printed above the table.
-    """
+    """Print a table, fitted to the width of the terminal, or of `COLUMNS`; files and pipes get all columns."""
     if title is not None:
         print()
         console().print(Text(one_line(title), style="bold"))

@@ -28,11 +28,6 @@ READINGS: tuple[tuple[str, Callable[[Result, Epoch], float]], ...] = (
 def draw_curves(lines: Sequence[Line], path: Path, *, styles: Sequence[Look]) -> None:
     """Draw the curves of rows side by side, one thin line for each seed and a thick one for their mean.
 
-    Args:
-        lines: rows with results.
-        path: `.png`, `.svg` or `.pdf`.
-        styles: a look for each row.
-
     Raises:
         StorageError: if the disk refuses.
         UsageError: if matplotlib is not installed.

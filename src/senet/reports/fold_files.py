@@ -21,12 +21,6 @@ __all__ = ["finite", "write_fold"]
 def write_fold(opened: OpenedNetwork, folded: Folded, folder: Path, *, command: str) -> tuple[Path, ...]:
     """Write the report of a fold, and the network unless it was a dry run.
 
-    Args:
-        opened: the folded network.
-        folded: what the fold changed and measured.
-        folder: folder of the files.
-        command: command that made them, for the report.
-
     Returns:
         Paths of the files.
     """

@@ -76,13 +76,7 @@ def remarks(folded: Folded) -> list[str]:
 
 
 def again(folded: Folded, name: str, folder: Path) -> str:
-    """Return the Python lines by which the folded network is loaded.
-
-    Args:
-        folded: what went.
-        name: of the network before.
-        folder: where the network was written.
-    """
+    """Return the Python lines by which the folded network is loaded."""
     if (folder / "config.json").exists():
         return f"model = senet.from_pretrained({one_line(folder)!r})"
     scaled = f", scaled={list(folded.scaled)}" if folded.scaled else ""
@@ -144,11 +138,6 @@ def as_markdown(
 
 def draw(folded: Folded, path: Path, *, title: str) -> None:
     """Draw the curve of the removal, and the blocks in the order of the network.
-
-    Args:
-        folded: with at least one step.
-        path: `.png`, `.svg` or `.pdf`.
-        title: the network.
 
     Raises:
         UsageError: if matplotlib is not installed.
@@ -232,15 +221,7 @@ def _place(block: FoldedBlock) -> str:
 
 
 def show_fold(folded: Folded, title: str, notes: Sequence[str], files: Sequence[Path], folder: Path) -> None:
-    """Print the tables of a fold, its remarks, and the files that were written.
-
-    Args:
-        folded: the fold.
-        title: name of the network.
-        notes: remarks on the network and its images.
-        files: the files that were written.
-        folder: folder of the folded network.
-    """
+    """Print the tables of a fold, its remarks, and the files that were written."""
     for table in (block_table(folded), step_table(folded)):
         if table.rows:
             show(table)

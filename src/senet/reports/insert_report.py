@@ -12,13 +12,7 @@ __all__ = ["insertion_values"]
 
 
 def insertion_values(name: str, model: nn.Module, done: Insertion) -> dict[str, Any]:
-    """Return an insertion as plain values, with the counts of the network without its blocks.
-
-    Args:
-        name: name of the network.
-        model: the network with its blocks.
-        done: the insertion.
-    """
+    """Return an insertion as plain values, with the counts of the network without its blocks."""
     whole = cost(model, shape=done.shape)
     return {
         "model": name,

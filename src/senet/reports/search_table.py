@@ -122,12 +122,7 @@ def _of_the_pruned(outcome: SearchOutcome) -> str:
 
 
 def agreement(shared: Mapping[Design, Score], real: Mapping[Design, Score]) -> list[tuple[str, Correlation]]:
-    """Compare shared scores with real trainings of the same designs, and with the ranking by parameter count.
-
-    Args:
-        shared: of the shared network.
-        real: of designs that were trained alone; the plain network is passed over.
-    """
+    """Compare shared scores with real trainings of the same designs, and with the ranking by parameter count."""
     both = [design for design in real if design in shared]
     accuracy = [real[d].accuracy for d in both]
     loss = [-real[d].loss for d in both]

@@ -45,13 +45,7 @@ def _fresh(used: Sequence[int]) -> tuple[int, ...]:
 
 
 def against_constants(study: Study, lines: Sequence[Line], chosen: Design | None) -> list[str]:
-    """Describe how the choice does against each constant ratio, seed by seed: the table holds both against plain.
-
-    Args:
-        study: as `confirmation` makes it.
-        lines: what `summarize` made of it.
-        chosen: the design of the search.
-    """
+    """Describe how the choice does against each constant ratio, seed by seed: the table holds both against plain."""
     found_tests = {line.row.run.se: tallies(line.results) for line in lines}
     said = []
     for row in study.rows:
@@ -68,12 +62,7 @@ def _row(run: Run, label: str) -> Row:
 
 
 def study_text(study: Study, chosen: Run) -> str:
-    """Write a study as TOML, every value in full: `senet train` takes its base, `senet run` all of it.
-
-    Args:
-        study: as `confirmation` makes it.
-        chosen: the run that is the base.
-    """
+    """Write a study as TOML, every value in full: `senet train` takes its base, `senet run` all of it."""
     head = {"title": study.title, "seeds": study.seeds, "baseline": study.baseline}
     base = {name: value for name, value in asdict(chosen).items() if name != "seed"}
     lines = [f"{name} = {_value(value)}" for name, value in head.items()]

@@ -37,13 +37,7 @@ class Selection:
 
 
 def test_accuracies(outcome: SearchOutcome, store: Store, setup: Setup) -> Accuracies:
-    """Return the test accuracy of every network that the search trained, from the weights in its folder [%].
-
-    Args:
-        outcome: the trials.
-        store: their folders; a trial without weights is left out.
-        setup: device and paths.
-    """
+    """Return the test accuracy of every network that the search trained, from the weights in its folder [%]."""
     spec = replace(outcome.space.base.data, val_size=0)
     data = load_for(setup, spec)
     found: dict[Design, dict[int, float]] = {}

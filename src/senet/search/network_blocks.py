@@ -26,9 +26,6 @@ __all__ = ["additive_count", "count_blocks", "with_blocks"]
 def count_blocks(run: Run) -> tuple[int, ...]:
     """Count the units that can have a block, stage by stage; the network is built on the meta device.
 
-    Args:
-        run: gives the network, and the patterns of its units.
-
     Example:
         >>> count_blocks(Run(model="resnet20"))
         (3, 3, 3)
@@ -77,10 +74,6 @@ def additive_count(space: Space, count: Callable[[Design], int]) -> Callable[[De
 
     Thousands of designs then need one network for each candidate ratio. The sums are exact, because the weights of a
     block depend on its own ratio only.
-
-    Args:
-        space: space of the designs.
-        count: builds the network of a design and counts its parameters.
     """
 
     @cache

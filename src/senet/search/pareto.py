@@ -12,10 +12,6 @@ def front(scores: Mapping[Design, Score], objectives: tuple[str, ...]) -> list[D
 
     A design is dominated if another is at least as good in every objective and better in one. Scores are noisy means:
     a front of close points is not a ranking.
-
-    Args:
-        scores: scores by design.
-        objectives: names of `OBJECTIVES`.
     """
     maximized = {design: score.maximized(objectives) for design, score in scores.items()}
 

@@ -25,11 +25,7 @@ __all__ = ["lists_beside", "reread"]
 
 
 def lists_beside(folder: Path) -> tuple[Path, ...]:
-    """Return the lists of results of a report and of its siblings, or of all reports below a folder `reports`.
-
-    Args:
-        folder: of the report.
-    """
+    """Return the lists of results of a report and of its siblings, or of all reports below a folder `reports`."""
     folder = folder.absolute()
     reports = next((place for place in folder.parents if place.name == "reports"), None)
     if reports is None:
@@ -41,12 +37,6 @@ def reread(space: Space, strategy: str, store: Store, folder: Path) -> Findings:
     """Repeat a search from its results, and read those of its confirmation.
 
     Shared scores, test accuracies and latencies, which only the search itself can measure, are those of `search.json`.
-
-    Args:
-        space: the space of the search.
-        strategy: the strategy of the search.
-        store: the results: folders of runs, and lists in reports.
-        folder: of the report.
 
     Raises:
         CheckpointError: if `search.json` is damaged.

@@ -145,13 +145,6 @@ def train_shared(
 ) -> tuple[Network, float]:
     """Train the shared network, resume it after its last finished epoch, or read it.
 
-    Args:
-        space: recipe, seed, ratios.
-        data: data of the space's base, without the held-out images.
-        folder: holds a folder for each shared network.
-        device: `cpu`, `cuda`.
-        watch: receives progress.
-
     Returns:
         The network, and the time of its training [s].
 
@@ -247,15 +240,7 @@ def _check_recipe(space: Space) -> None:
 def score_space(
     space: Space, network: Network, data: Data, *, count: Callable[[Design], int], train_seconds: float
 ) -> SharedScores:
-    """Score the designs of a space by a trained shared network, on the held-out images.
-
-    Args:
-        space: its designs are scored, at most `shared.designs` of them.
-        network: the trained shared network.
-        data: calibration images (from the training set, by seed) and held-out images.
-        count: returns the parameters of the network with a design.
-        train_seconds: time to train the network.
-    """
+    """Score the designs of a space by a trained shared network, on the held-out images."""
     device = next(network.parameters()).device
     number = min(space.shared.calibration, len(data.train))
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(mix(space.seeds[0], "calibration")))

@@ -16,10 +16,6 @@ __all__ = ["bandwidth", "moved_bytes", "peak_bytes", "saved_bytes"]
 def saved_bytes(model: nn.Module, x: Tensor) -> int:
     """Return the memory that a forward pass keeps for the backward pass [bytes], without parameters.
 
-    Args:
-        model: a network in training mode; its running statistics are updated.
-        x: the input.
-
     Returns:
         The total size of the saved storages, each counted once [bytes].
     """
@@ -46,11 +42,6 @@ def moved_bytes(model: nn.Module, x: Tensor, *, train: bool) -> int:
 
     Norms, activations, blocks and sums count as zero, as if they were fused into their neighbours. A training step
     counts three times a forward pass: the gradients of inputs and of weights each move as much again.
-
-    Args:
-        model: any network.
-        x: an input.
-        train: count a training step instead of a forward pass.
 
     Returns:
         The bytes read and written [bytes].

@@ -196,11 +196,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def restoring(found: Checkpoint, owner: str, *, way_out: str) -> Iterator[None]:
     """Turn the errors of values that do not fit into one that names the checkpoint.
 
-    Args:
-        found: the checkpoint that the block restores.
-        owner: what it should fit, for the message.
-        way_out: what to do, for the message.
-
     Raises:
         CheckpointError: if the block raises such an error.
     """

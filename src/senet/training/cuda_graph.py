@@ -29,10 +29,6 @@ class Recorded:
     A replay repeats the operations on the device without the Python around them: every value that changes from step to
     step must be in device memory. All batches must have one shape.
 
-    Args:
-        take: the step.
-        record: see `Record`.
-
     Source:
         CUDA graphs; torch's notes on capturing a whole network.
     """
@@ -77,11 +73,6 @@ def capture(take: Step, x: Tensor, y: Tensor) -> tuple[Callable[[], None], Tenso
 
 def refuse_unrecordable(model: nn.Module, device: torch.device, *, processes: int) -> None:
     """Raise an error for a step that cannot be recorded.
-
-    Args:
-        model: the network.
-        device: its device.
-        processes: number of processes that train it together.
 
     Raises:
         UsageError: with the reason.

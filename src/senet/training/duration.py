@@ -30,12 +30,6 @@ def expected_seconds(
 ) -> float | None:
     """Estimate how long runs take one after the other [s].
 
-    Args:
-        runs: those that are left to train.
-        setup: device and threads.
-        load: reads a data set, or has it.
-        there: finished runs; those of equal network, data and recipe count.
-
     Returns:
         None if nothing like them was trained and they are not trained by the CPU of this machine: no step is timed
         on a GPU that the runs will need, or on another machine.
@@ -57,13 +51,7 @@ def expected_seconds(
 
 
 def timed_seconds(run: Run, data: Data, setup: Setup) -> float:
-    """Time two steps of a run and multiply [s]; neither its files nor any random number of a training is touched.
-
-    Args:
-        run: a copy of its network takes the steps.
-        data: its images.
-        setup: threads of the run.
-    """
+    """Time two steps of a run and multiply [s]; neither its files nor any random number of a training is touched."""
     _, height, width = data.shape
     before, threads = torch.get_num_threads(), setup.threads_each()
     with torch.random.fork_rng(devices=[]):

@@ -38,11 +38,6 @@ def read_run(folder: Path) -> Run:
 def evaluate_run(folder: Path, setup: Setup, *, builder: str | None = None) -> Evaluation:
     """Test the weights in the folder of a finished run.
 
-    Args:
-        folder: folder of the run.
-        setup: device and paths.
-        builder: `FILE.py:FUNCTION` that builds the network, for a run of the user's own function.
-
     Raises:
         DataError: if the folder is not a run folder.
         CheckpointError: if the run is not finished, or its files are damaged.
@@ -103,12 +98,6 @@ def finished(folder: Path) -> tuple[Run, Path]:
 def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: str = "senet") -> Evaluation:
     """Test a network with the weights of a file.
 
-    Args:
-        run: network, blocks and data.
-        weights: `.safetensors`, or a file of `torch.save`.
-        setup: device and paths.
-        origin: library whose names the weights have.
-
     Raises:
         NumericError: if the loss is not a finite number.
     """
@@ -149,15 +138,6 @@ def evaluate_foreign(
     class_map: Path | None = None,
 ) -> tuple[Evaluation, Seen]:
     """Test a network of another library with the weights of a file, on all images of a folder without a split.
-
-    Args:
-        name: name of the network, as the user wrote it.
-        found: the same, parsed by `senet.networks.named`.
-        run: its data are used.
-        weights: the network's state dict; None for a folder.
-        setup: device and paths.
-        normalize: see `senet.networks.own_images.see`.
-        class_map: see `senet.networks.own_images.see`.
 
     Raises:
         DataError: if the output of a class is not known.

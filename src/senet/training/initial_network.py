@@ -59,10 +59,6 @@ def initial(run: Run, data: Data) -> Initial:
     equal seeds are paired: they differ in the blocks, the order of images and the noise being equal. With weights to
     start from, new blocks start as the identity, and all designs have the same outputs.
 
-    Args:
-        run: what to build.
-        data: gives the classes, channels and size.
-
     Raises:
         CheckpointError: if the weights do not fit the network, or have changed since the run was made.
         SpecError: if the network or the design does not fit the data.

@@ -99,11 +99,6 @@ def _look(
 def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
     """Raise an error if the images are too small for the network of a run.
 
-    Args:
-        run: its network, augmentation and batch.
-        data: its images.
-        processes: number of processes that share a batch.
-
     Returns:
         The sizes of the maps.
 

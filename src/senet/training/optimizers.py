@@ -81,11 +81,6 @@ def restore_optimizer(optimizer: optim.Optimizer, kept: Mapping[int, Mapping[str
 
     Its numbers stay those of the recipe, and how this device computes the update stays its own.
 
-    Args:
-        optimizer: of `make_optimizer`.
-        kept: the entry `state` of the `state_dict` of another one.
-        values: name and numbers, as they made both.
-
     Raises:
         ValueError, LookupError, TypeError, AttributeError: if the next step would stumble over it.
     """

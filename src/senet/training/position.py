@@ -34,12 +34,6 @@ class TrainingPosition:
 def decode_position(values: Mapping[str, Any], *, at: int, steps: int, images: int) -> TrainingPosition:
     """Decode and check the position in a checkpoint.
 
-    Args:
-        values: `asdict` of a `TrainingPosition`.
-        at: number of finished steps of all epochs.
-        steps: number of steps of an epoch.
-        images: number of images that the training is tested on.
-
     Raises:
         ValueError: if a training cannot have this position.
     """

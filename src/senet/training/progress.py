@@ -36,11 +36,6 @@ class Progress:
 def tensorboard(folder: Path, *, epoch: int, images: int) -> Iterator[Callable[[Epoch], None]]:
     """Open TensorBoard's log of a training and yield a function that adds an epoch to it.
 
-    Args:
-        folder: of the run.
-        epoch: number of finished epochs; later entries of the log are removed.
-        images: number of images that the training is tested on.
-
     Raises:
         UsageError: if TensorBoard is not installed.
     """

@@ -46,12 +46,7 @@ WAY_OUT = "choose another folder or remove this one."
 
 
 class RunFolder:
-    """The folder of one run.
-
-    Args:
-        path: the folder, of this run alone.
-        run: the run.
-    """
+    """The folder of one run."""
 
     def __init__(self, path: Path, run: Run) -> None:
         self.path = path

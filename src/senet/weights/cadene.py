@@ -31,10 +31,6 @@ NAMES: Mapping[str, str] = {
 def their_name(key: str, model: nn.Module) -> str:
     """Return Cadene's name of a tensor.
 
-    Args:
-        key: name in the state dict of senet.
-        model: the network; unused.
-
     Example:
         >>> their_name("stage3.unit36.se.fc2.bias", nn.Identity())
         'layer3.35.se_module.fc2.bias'

@@ -38,13 +38,6 @@ def write_description(
 ) -> None:
     """Write `config.json` and the model card `README.md` into a folder of weights.
 
-    Args:
-        folder: folder of the weights.
-        config: description of the network.
-        params: number of learnable parameters.
-        result: result of its training; None if no training is recorded.
-        keep_others: do not overwrite existing files of these names that senet did not write.
-
     Raises:
         SpecError: if a design or an option cannot be serialized; then nothing is written.
         StorageError: if a file cannot be written.
@@ -67,13 +60,7 @@ def _is_ours(path: Path, mark: str) -> bool:
 
 
 def card(config: Config, *, params: int, result: Result | None) -> str:
-    """Return the model card of a network in Markdown.
-
-    Args:
-        config: description of the network.
-        params: number of learnable parameters.
-        result: result of its training; None if no training is recorded.
-    """
+    """Return the model card of a network in Markdown."""
     inserted = dict.fromkeys(str(one.spec) for one in config.insert if one.spec is not None)
     design = " + ".join([*map(str, config.se), *(f"{spec}, inserted" for spec in inserted)]) or (
         "those of the network itself" if ":" in config.model else "none, the plain network"

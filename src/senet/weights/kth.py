@@ -19,10 +19,6 @@ _PARTS = (
 def their_name(key: str, model: nn.Module) -> str:
     """Return the authors' name of a tensor.
 
-    Args:
-        key: name in the state dict of senet, for any design.
-        model: the network; the number of units in earlier stages determines the index.
-
     Example:
         >>> from senet.models import create_model
         >>> their_name("stage2.unit1.shortcut.conv.weight", create_model("kth_resnet52"))

@@ -22,10 +22,6 @@ NAMES: Mapping[str, str] = {
 def their_name(key: str, model: nn.Module) -> str:
     """Return mmpretrain's name of a tensor.
 
-    Args:
-        key: name in the state dict of senet.
-        model: the network; unused.
-
     Example:
         >>> their_name("stage1.unit1.se.fc1.weight", nn.Identity())
         'backbone.layer1.0.se_layer.conv1.conv.weight'

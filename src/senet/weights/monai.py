@@ -27,10 +27,6 @@ NAMES: Mapping[str, str] = {
 def their_name(key: str, model: nn.Module) -> str:
     """Return MONAI's name of a tensor.
 
-    Args:
-        key: name in the state dict of senet.
-        model: the network; unused.
-
     Example:
         >>> their_name("stage1.unit1.branch.norm2.weight", nn.Identity())
         'layer1.0.conv2.adn.N.weight'

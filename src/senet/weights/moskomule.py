@@ -17,10 +17,6 @@ def their_name(key: str, model: nn.Module) -> str:
 
     The networks for CIFAR have projections: build `resnet20` with the option `shortcut="B"`.
 
-    Args:
-        key: name in the state dict of senet.
-        model: the network; unused.
-
     Example:
         >>> their_name("stage1.unit1.se.fc2.weight", nn.Identity())
         'layer1.0.se.fc.2.weight'

@@ -95,10 +95,6 @@ class Opcodes:
     def check(self, data: bytes, *, count: int) -> None:
         """Check the pickles at the start of some bytes.
 
-        Args:
-            data: the bytes; anything after the pickles is ignored.
-            count: number of pickles.
-
         Raises:
             CheckpointError: if a pickle names globals that weights do not need, has too many opcodes or too deeply
                 nested tuples, or is broken; the message is one clause.

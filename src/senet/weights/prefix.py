@@ -10,10 +10,6 @@ __all__ = ["without_prefix"]
 def without_prefix(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     """Remove the first component of all names if the result matches the names of the network.
 
-    Args:
-        tensors: weights by their names in a file.
-        wanted: names of the network.
-
     Returns:
         The tensors by their short names, or unchanged if those do not match.
 

@@ -46,10 +46,6 @@ def their_name(key: str, model: nn.Module) -> str:
 
     The networks for CIFAR have projections: build `resnet20` with the option `shortcut="B"`.
 
-    Args:
-        key: name in the state dict of senet.
-        model: the network; its class and its stem select one of three naming tables.
-
     Example:
         >>> from senet.models import create_model
         >>> their_name("stage3.unit1.branch.conv2.weight", create_model("resnet20"))

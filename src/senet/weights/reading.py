@@ -48,11 +48,6 @@ def reading(model: nn.Module) -> Reading:
 def check(model: nn.Module, origin: Origin, *, name: str) -> None:
     """Raise an error if a network would compute other outputs than the origin's with the same weights.
 
-    Args:
-        model: a network of the zoo.
-        origin: the library that the weights come from or go to.
-        name: name of the origin in error messages.
-
     Raises:
         CheckpointError: with the conventions of the origin and the name of the network to build instead.
     """

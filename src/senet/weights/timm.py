@@ -25,10 +25,6 @@ def their_name(key: str, model: nn.Module) -> str:
 
     timm rounds the hidden widths of blocks to multiples of 8: build such networks with `SESpec(rounding="timm")`.
 
-    Args:
-        key: name in the state dict of senet.
-        model: the network; unused.
-
     Example:
         >>> their_name("stage1.unit2.se.fc1.weight", nn.Identity())
         'layer1.1.se.fc1.weight'

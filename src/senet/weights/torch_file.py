@@ -48,10 +48,6 @@ PLACEHOLDERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 def read_torch_file(path: Path, size: int) -> dict[Any, Any]:
     """Return the state dict in a file; its tensors take no more memory than the file until they are copied.
 
-    Args:
-        path: the file.
-        size: its length [bytes].
-
     Returns:
         The value of the first of `WRAPPERS` that exists, or the content itself.
 

@@ -24,10 +24,6 @@ NAMES: Mapping[str, str] = {"stem.conv": "conv1", "stem.norm": "bn1", **UNIT_NAM
 def their_name(key: str, model: nn.Module) -> str:
     """Return torchvision's name of a tensor.
 
-    Args:
-        key: name in the state dict of senet.
-        model: the network; unused.
-
     Example:
         >>> their_name("stage4.unit1.shortcut.norm.bias", nn.Identity())
         'layer4.0.downsample.1.bias'

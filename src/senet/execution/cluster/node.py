@@ -145,13 +145,6 @@ class ProgressActor:
 def train(trainer: RunTrainer, run: Run, folder: Path, actor: Any, expected: Expected) -> RunOutcome | Refused:
     """Train or resume a run on this node.
 
-    Args:
-        trainer: trains the run.
-        run: what to train.
-        folder: of the run, on the shared disk.
-        actor: handle of the `ProgressActor`.
-        expected: what this node must share with the driver.
-
     Returns:
         The result, or the error that ended it: Ray would retry an error that is raised.
     """

@@ -104,11 +104,7 @@ class GatedTail(Tail):
 
 
 class PlainTail(Tail):
-    """`relu(u + r)`, in place on `u`.
-
-    Args:
-        rectify: whether the unit ends with a ReLU.
-    """
+    """`relu(u + r)`, in place on `u`."""
 
     def __init__(self, *, rectify: bool) -> None:
         super().__init__(None, rectify=rectify, own=True)

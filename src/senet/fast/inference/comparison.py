@@ -80,11 +80,6 @@ def answers(model: nn.Module, shape: Sequence[int] | None) -> list[Answer]:
 def ensure_alike(model: nn.Module, expected: Sequence[Answer], title: str) -> None:
     """Raise an error if a network's outputs differ from the expected ones; its buffers are restored afterwards.
 
-    Args:
-        model: the network.
-        expected: inputs and expected outputs, from `answers`.
-        title: name of the network in error messages.
-
     Raises:
         SpecError: if an output differs by more than rounding, or the network fails.
     """

@@ -28,11 +28,7 @@ FRESH = (*CONVS, *NORMS, *TAILS)  # modules that return newly allocated memory
 
 
 class Rewriter:
-    """Rewrites one traced network.
-
-    Args:
-        traced: the network; it is modified.
-    """
+    """Rewrites one traced network."""
 
     def __init__(self, traced: fx.GraphModule) -> None:
         self.traced = traced

@@ -78,10 +78,6 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
     The hooks of `senet.insert` are removed from `model`, and their blocks become nodes of the graph. Nodes that read a
     map after an in-place operation read the result of that operation.
 
-    Args:
-        model: the network; it is modified.
-        leaves: names of modules to record as single calls.
-
     Raises:
         SpecError: if the forward pass cannot be traced, needs more than one input, or writes into views of maps; if a
             child has a name that torch.fx reserves.

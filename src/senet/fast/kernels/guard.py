@@ -27,10 +27,6 @@ def guarded(passes: Passes, plain: Passes) -> Passes:
     A pass that writes into its arguments cannot be repeated: it raises FullDeviceError instead. The returned passes
     raise FullDeviceError if the plain pass runs out of memory too, and BackendError if the device is lost, so that
     every later call would fail.
-
-    Args:
-        passes: passes of a GPU backend.
-        plain: passes to fall back to.
     """
     names = [field.name for field in fields(Passes)]
     return Passes(**{name: _guarded(name, getattr(passes, name), getattr(plain, name)) for name in names})

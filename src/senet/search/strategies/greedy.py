@@ -16,10 +16,6 @@ def greedy(space: Space, *, merit: Callable[[Score], tuple[float, ...]]) -> Stra
     the report, variants and slots follow, if the space has several. Of equal designs the current one is kept, then the
     earlier candidate.
 
-    Args:
-        space: its choices hold `constant` and the candidates of every dimension.
-        merit: the key by which designs are ranked.
-
     Source:
         Holm, Lindqvist, Persson, Investigating the Role of the Reduction Ratio in Squeeze-and-Excitation Networks,
         section 5: candidate sets differ from phase to phase there, so they are data here.

@@ -13,10 +13,6 @@ def scored_designs(space: Space, *, seed: int = 0) -> list[Design]:
     """Return the designs that the shared network scores: all, or a random sample of `shared.designs`.
 
     A sample includes the constant ratios and is in the order of the space, in which neighbours share first stages.
-
-    Args:
-        space: the search space.
-        seed: of the sample.
     """
     most = space.shared.designs
     if space.size <= most:
@@ -28,11 +24,6 @@ def scored_designs(space: Space, *, seed: int = 0) -> list[Design]:
 
 def shared(space: Space, scores: Mapping[Design, Score], *, merit: Callable[[Score], tuple[float, ...]]) -> Strategy:
     """Propose the designs that the shared network ranks first, and some evenly over all ranks.
-
-    Args:
-        space: the numbers of designs to propose.
-        scores: scores of the shared network, by design.
-        merit: the key by which designs are ranked.
 
     Returns:
         The best of the designs that were trained alone; shared scores do not decide.

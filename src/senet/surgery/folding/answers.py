@@ -57,12 +57,6 @@ class Answers:
 def answers(model: nn.Module, batches: Batches, *, place: str = "batches") -> Answers:
     """Run a network over all batches, on the device of its parameters; the batches are not changed.
 
-    Args:
-        model: the network, in the mode in which it runs.
-        batches: batches in a form that `senet.surgery.folding.batches.parts_of` accepts; `Passes` also checks that
-            they are the same in every pass.
-        place: name of the batches in errors.
-
     Raises:
         NumericError: if an output is not finite.
         SpecError: if a batch holds no images, its labels are not classes of the network, or an output is not a tensor.

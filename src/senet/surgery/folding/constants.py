@@ -44,13 +44,7 @@ class ChannelScale(nn.Module):
 
 
 def put(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Replace a module by another one, under every name that it has.
-
-    Args:
-        model: the network; changed in place.
-        name: path of the module that is replaced.
-        module: the new module.
-    """
+    """Replace a module by another one, under every name that it has."""
     old = model.get_submodule(name)
     places = [(parent, child) for parent in model.modules() for child, part in parent._modules.items() if part is old]
     for parent, child in places:
@@ -64,10 +58,6 @@ def take_out(model: nn.Module, name: str) -> None:
     An inserted block is removed with its hook, a slot of senet's residual units becomes empty, and a named part of a
     sequence is deleted, as if the network had been built without it. Elsewhere an `nn.Identity` without tensors takes
     its place, since the positions in a sequence are names too.
-
-    Args:
-        model: the network; changed in place.
-        name: path of the module.
     """
     path, _, child = name.rpartition(".")
     parent = model.get_submodule(path)

@@ -115,9 +115,6 @@ def _root_of_share(part: Tensor, whole: Tensor) -> float:
 def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[str, GateSums]]:
     """Collect the sums of blocks while the network runs.
 
-    Args:
-        blocks: the blocks by name.
-
     Yields:
         The sums by name, updated by every batch; a block that never ran is absent.
 

@@ -17,13 +17,7 @@ RUNS = 3  # timed passes; the median counts
 
 
 def time_percents(model: nn.Module, blocks: Mapping[str, nn.Module], x: Tensor) -> dict[str, float]:
-    """Run a network a few times and return the share of each block in its running time [%].
-
-    Args:
-        model: the network, in evaluation mode.
-        blocks: its blocks by name.
-        x: images `(n, c, h, w)`.
-    """
+    """Run a network a few times and return the share of each block in its running time [%]."""
     _times(model, blocks, x)  # warms up
     times: defaultdict[str, list[float]] = defaultdict(list)
     for _ in range(RUNS):

@@ -38,15 +38,7 @@ COARSE = 4  # the same in units of the weights' precision, if that is coarser: h
 
 
 class Removal:
-    """The state of a fold.
-
-    Args:
-        model: the network, in evaluation mode.
-        found: the blocks that may be removed, by name.
-        batches: images for the statistics.
-        test: images for the steps; None uses `batches`.
-        watch: function that is called with the progress.
-    """
+    """The state of a fold."""
 
     def __init__(
         self, model: nn.Module, found: Mapping[str, Found], batches: Batches, test: Batches | None, watch: Watch | None
