@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from senet.comparison import Comparison, compare
     from senet.costs import Cost, cost
     from senet.errors import SenetError, SpecError
+    from senet.explanation import Explanation, explain
     from senet.fast import accelerate, decelerate, optimize
     from senet.models import list_models
     from senet.networks import from_pretrained, save_pretrained
@@ -32,6 +33,7 @@ __all__ = [
     "VARIANTS",
     "Comparison",
     "Cost",
+    "Explanation",
     "Folded",
     "Insertion",
     "SESpec",
@@ -45,6 +47,7 @@ __all__ = [
     "cost",
     "create_model",
     "decelerate",
+    "explain",
     "find",
     "fold",
     "from_pretrained",
@@ -69,6 +72,7 @@ _HOMES = {
     "ORIGINS": "senet.weights",
     "Comparison": "senet.comparison",
     "Cost": "senet.costs",
+    "Explanation": "senet.explanation",
     "Folded": "senet.surgery",
     "Insertion": "senet.surgery",
     "SESpec": "senet.spec",
@@ -83,6 +87,7 @@ _HOMES = {
     "create_model": "senet.networks.zoo_model",
     "decelerate": "senet.fast",
     "find": "senet.surgery",
+    "explain": "senet.explanation",
     "fold": "senet.surgery",
     "insert": "senet.surgery",
     "from_pretrained": "senet.networks",

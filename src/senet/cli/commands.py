@@ -12,6 +12,7 @@ from senet.cli import (
     compare,
     cost,
     evaluate,
+    explain,
     fold,
     insert,
     models,
@@ -50,6 +51,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Existing networks": {
         "insert": insert.insert,
+        "explain": explain.explain,
         "fold": fold.fold,
         "eval": evaluate.evaluate,
         "bench": bench.bench,

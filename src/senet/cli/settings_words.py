@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 from senet.bounds import check_fields
 from senet.errors import UsageError, unknown
 
-__all__ = ["FoldSettings", "ImageSettings", "Settings", "StudySettings", "TrainSettings", "as_words", "taken"]
+__all__ = [
+    "ExplainSettings",
+    "FoldSettings",
+    "ImageSettings",
+    "Settings",
+    "StudySettings",
+    "TrainSettings",
+    "as_words",
+    "taken",
+]
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -74,6 +83,20 @@ class FoldSettings(ImageSettings):
     statistics: int = _setting(1000, "Training images that gates and order are measured on.")
     measured: bool = _setting(False, "Bound the measured loss instead of the upper end of its 95 % interval.")
     per: str = _setting("block", "Order blocks by harm per block, params, macs or time.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExplainSettings(ImageSettings):
+    """Settings of an explanation."""
+
+    images: int = _setting(1000, "Images of each intervention, as many of each class; 0 uses all.")
+    curve: bool = _setting(False, "Measure the accuracy with a share of the channels set to zero, too.")
+    split: str = _setting("test", "test, or train: the images that are measured.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.split not in ("test", "train"):
+            raise unknown("split", self.split, ("test", "train"), error=UsageError)
 
 
 def taken(words: Sequence[str], kind: type[Kind]) -> tuple[Kind, list[str]]:

@@ -1,5 +1,6 @@
 """Evaluation data for a network of another library or a folder: its preprocessing, and labels mapped to its outputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Seen:
         preprocessing: preprocessing of the images.
         unknown: why the labels cannot be mapped to outputs of the network; empty if they can.
         notes: remarks for the report.
+        classes: name of the class of each output that occurs as a label; empty if the labels cannot be mapped.
     """
 
     title: str
@@ -49,6 +51,7 @@ class Seen:
     preprocessing: ForeignPreprocessing
     unknown: str
     notes: tuple[str, ...]
+    classes: Mapping[int, str]
 
 
 def see(
@@ -105,7 +108,8 @@ def see(
         notes += (_order(data, classes),)
     if not unknown and (doubt := _better_normalization(model, test, setup.device)):
         notes += (doubt,)
-    return Seen(title, model, outputs, train, test, wanted, unknown, notes)
+    names = {} if isinstance(classes, str) else dict(zip(classes, data.classes, strict=True))
+    return Seen(title, model, outputs, train, test, wanted, unknown, notes, names)
 
 
 def _seen(split: Split, wanted: ForeignPreprocessing, labels: Int64[Tensor, " n"]) -> Pictures | Pixels:

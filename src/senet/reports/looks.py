@@ -7,7 +7,7 @@ from itertools import count
 from typing import Any
 from zlib import crc32
 
-__all__ = ["BLACK", "COLORS", "GREY", "Look", "looks", "point_name"]
+__all__ = ["BLACK", "COLORS", "GREY", "MARKERS", "Look", "looks", "point_name"]
 
 # Okabe and Ito's colours without their yellow, which is too light on white: colour-blind readers tell them apart
 BLACK = "#000000"

@@ -44,6 +44,22 @@ class Batches:
     size: int = 100
     workers: int = 0
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images; empty if they have none."""
+        names = getattr(getattr(self.split, "split", self.split), "names", ())
+        return tuple(names[index] for index in self.indices.tolist()) if names else ()
+
+    @property
+    def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel that make pixels in [0, 1] the input; empty if unknown."""
+        done = getattr(self.split, "preprocessing", None) or getattr(self.split, "normalize", None)
+        mean, std = getattr(done, "mean", None), getattr(done, "std", None)
+        if mean is None or std is None:
+            return (), ()
+        channels = self.split.shape[0]
+        return tuple(mean) or (0.0,) * channels, tuple(std) or (1.0,) * channels
+
     def __iter__(self) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
         plan = [(part, 0) for part in torch.split(self.indices, self.size)]
         for x, y in self.split.batches(plan, augment=None, device="cpu", workers=self.workers):
@@ -61,6 +77,8 @@ class OpenedNetwork:
         test: test images.
         notes: remarks for the report.
         origin: arguments of `save_pretrained` that tell where the network comes from.
+        classes: name of the class of each label.
+        run: what was trained, for the folder of a run; the data alone for other networks.
     """
 
     title: str
@@ -69,6 +87,8 @@ class OpenedNetwork:
     test: Batches
     notes: tuple[str, ...]
     origin: Mapping[str, Any]
+    classes: Mapping[int, str]
+    run: Run | None
 
 
 def open_network(
@@ -82,6 +102,7 @@ def open_network(
     class_map: Path | None = None,
     builder: str | None = None,
     statistics: int = 1000,
+    whole: bool = False,
 ) -> OpenedNetwork:
     """Build a network, load its weights, and load its images.
 
@@ -96,6 +117,7 @@ def open_network(
             from the class names.
         builder: `FILE.py:FUNCTION` that builds the network of a folder that was made by the user's own code.
         statistics: number of training images for gates and order, balanced over the classes; at most all of them.
+        whole: test on all images of a folder without a split, for networks of other libraries.
 
     Raises:
         UsageError: if weights are missing, or --class-map is given for a network of the zoo.
@@ -109,7 +131,8 @@ def open_network(
     inside = named(builder or str(origin_of(name)["name"])) if who.library == "folder" else who
     if trained is None and inside.is_foreign:
         assert run is not None
-        seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map)
+        seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=whole)
+        classes = seen.classes
         model, title, train, test, labelled, notes, made = (
             seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
         )  # fmt: skip
@@ -135,6 +158,7 @@ def open_network(
             model = create(name, weights=weights, or_classes=data.num_classes, builder=builder)
             title = Path(name).name if who.library == "folder" else str(who)
         model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
+        classes = dict(enumerate(data.classes))
         labelled = num_outputs(model, data.shape, title=title) == data.num_classes
         if not labelled:
             notes += (f"no accuracy: the network has other outputs than the {data.num_classes} classes of the data",)
@@ -149,4 +173,6 @@ def open_network(
         test=Batches(test, torch.arange(len(test)), labelled, workers=setup.workers),
         notes=notes,
         origin=made,
+        classes=classes,
+        run=run,
     )

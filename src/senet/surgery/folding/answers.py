@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from math import sqrt
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from senet.errors import NumericError, SenetError, SpecError
 from senet.surgery.folding.batches import Batches, Passes, labels_of
 from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, share_interval
 
-__all__ = ["Answers", "answers", "compare"]
+__all__ = ["Answers", "answer", "answers", "compare"]
 
 MAIN = ("logits", "out")  # names of the main output in Hugging Face and torchvision
 
@@ -66,24 +66,47 @@ def answers(model: nn.Module, batches: Batches, *, place: str = "batches") -> An
     notes: dict[str, None] = {}
     images = 0
     for x, given in batches if isinstance(batches, Passes) else Passes(batches, place=place):
-        out = _output(model, x)
+        out, found = answer(model, x, given)
         images += len(x)
         outputs.append(out.float().cpu())
-        if given is None:
-            continue
-        found = labels_of(given, len(x), out.shape[1] if out.ndim > 1 else 1)
         if isinstance(found, Tensor):
             labels.append(found)
-        elif out.ndim == 2 and out.shape[1] > 1:
-            raise SpecError(
-                f"labels {found}; give one class for each image, from 0, or images alone: changed answers are then "
-                "counted in place of accuracy."
-            )
-        else:
-            notes[f"labels {found}, so outputs are compared and no accuracy"] = None
+        elif found:
+            notes[found] = None
     if labels and sum(map(len, labels)) != images and not notes:
         raise SpecError("some batches have labels and some have none; give (images, labels) in all, or in none.")
     return Answers(tuple(outputs), torch.cat(labels) if labels and not notes else None, tuple(notes))
+
+
+@torch.no_grad()
+def answer(model: nn.Module, x: Tensor, given: object) -> tuple[Tensor, Int64[Tensor, " n"] | str]:
+    """Run a network on one batch, on the device of its parameters; the batch is not changed.
+
+    Args:
+        model: the network, in the mode in which it runs.
+        x: images.
+        given: their labels, see `labels_of`; None if there are none.
+
+    Returns:
+        The output that is compared; and the classes of the images, or the reason why the labels are not used (empty if
+        there are none).
+
+    Raises:
+        NumericError: if an output is not finite.
+        SpecError: if the labels are not classes of the network, or the output is not a tensor.
+    """
+    out = _output(model, x)
+    if given is None:
+        return out, ""
+    found = labels_of(given, len(x), out.shape[1] if out.ndim > 1 else 1)
+    if isinstance(found, Tensor):
+        return out, found
+    if out.ndim == 2 and out.shape[1] > 1:
+        raise SpecError(
+            f"labels {found}; give one class for each image, from 0, or images alone: changed answers are then "
+            "counted in place of accuracy."
+        )
+    return out, f"labels {found}, so outputs are compared and no accuracy"
 
 
 def _output(model: nn.Module, x: Tensor) -> Tensor:
@@ -101,7 +124,7 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
     out = _main(out)
     if not isinstance(out, Tensor) or out.ndim < 1 or len(out) != len(x):
         raise SpecError(
-            f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; fold compares outputs, so "
+            f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; outputs are compared, so "
             "wrap the network to give one tensor with a row for every image, alone, first, or under 'logits' or 'out'."
         )
     if not bool(out.isfinite().all()):

@@ -3,7 +3,7 @@
 Letters in shapes: n images, c channels, *s the sizes of the map.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from senet.errors import NumericError
 from senet.surgery.finding.find import Found
 from senet.surgery.folding.folded import FoldedBlock
+from senet.surgery.gates.reading import BlockCall, Reading, reading
 
 __all__ = ["GateSums", "observing"]
 
@@ -51,18 +52,20 @@ class GateSums:
         self.inplace = False
         self.dim = dim
 
-    @torch.no_grad()
     def add(self, x: Float[Tensor, "n c *s"], y: Float[Tensor, "n c *s"]) -> None:
         """Add the input and the output of one call of the block."""
-        wide, out = x.double().flatten(2), y.double().flatten(2)
-        energy, product = wide.square().sum(2), (wide * out).sum(2)
-        there = energy > 0
-        gate = torch.where(there, product / energy.where(there, torch.ones_like(energy)), 0.0)
+        self.include(Reading.of(x, y))
+
+    @torch.no_grad()
+    def include(self, read: Reading) -> None:
+        """Add the sums over positions of one call of the block."""
+        there = read.there
+        gate = read.gate.where(there, torch.zeros_like(read.energy))
         self.images += there.sum(0)
-        self.energy += energy.sum(0)
-        self.product += product.sum(0)
-        self.fitted += (gate * product).sum(0)
-        self.output += out.square().sum(2).sum(0)
+        self.energy += read.energy.sum(0)
+        self.product += read.product.sum(0)
+        self.fitted += (gate * read.product).sum(0)
+        self.output += read.output.sum(0)
         self.gates += gate.sum(0)
         self.squares += gate.square().sum(0)
         self.calls += 1
@@ -122,44 +125,21 @@ def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[st
         NumericError: while a batch runs, if the output of a block is not finite.
     """
     sums: dict[str, GateSums] = {}
-    inputs: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Callable[[nn.Module, tuple[object, ...]], None]:
-        def hook(_: nn.Module, args: tuple[object, ...]) -> None:
-            if args and isinstance(args[0], Tensor):
-                inputs[name] = args[0].clone()  # the block may write into its input
+    def add(name: str, call: BlockCall) -> None:
+        if name not in sums:
+            device = torch.device("cpu") if call.x is None else call.x.device
+            sums[name] = GateSums(blocks[name][0].channels, device, dim=call.dim)
+        own = sums[name]
+        if call.x is None or call.y is None:
+            own.reshaped = True
+            return
+        own.inplace |= call.inplace
+        own.add(call.x, call.y)
+        if not bool(own.output.isfinite().all()):
+            raise NumericError(
+                f"{name} gives values that are not finite; test the network on these images before it is folded."
+            )
 
-        return hook
-
-    def add(name: str, found: Found) -> Callable[[nn.Module, tuple[object, ...], object], None]:
-        def hook(_: nn.Module, args: tuple[object, ...], y: object) -> None:
-            x = inputs.pop(name, None)
-            if name not in sums:
-                dim = _channel_dim(found, x) if x is not None else 1
-                sums[name] = GateSums(found.channels, torch.device("cpu") if x is None else x.device, dim=dim)
-            own = sums[name]
-            if x is None or not isinstance(y, Tensor) or x.shape != y.shape:
-                own.reshaped = True
-                return
-            own.inplace |= y is args[0]
-            own.add(x.movedim(own.dim, 1), y.movedim(own.dim, 1))
-            if not bool(own.output.isfinite().all()):
-                raise NumericError(
-                    f"{name} gives values that are not finite; test the network on these images before it is folded."
-                )
-
-        return hook
-
-    handles = []
-    for name, (found, block) in blocks.items():
-        handles += [block.register_forward_pre_hook(keep(name)), block.register_forward_hook(add(name, found))]
-    try:
+    with reading(blocks, add):
         yield sums
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _channel_dim(found: Found, x: Tensor) -> int:
-    """Return the channel axis of a map: 1, or -1 for channels last."""
-    return -1 if x.shape[1] != found.channels and x.shape[-1] == found.channels else 1

@@ -1,0 +1,116 @@
+"""`senet explain`: what the gates of a trained network do, as a table, figures and a page."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from senet.cli.machine import make_setup
+from senet.cli.option_groups import unfolded
+from senet.cli.options import (
+    DATA,
+    NETWORK,
+    OUTPUT,
+    Builder,
+    ClassMap,
+    DataChoice,
+    DataDir,
+    Design,
+    Device,
+    Json,
+    Network,
+    Normalization,
+    Origin,
+    Weights,
+    Words,
+)
+from senet.cli.printing import print_json, warn_without_figures
+from senet.cli.settings_words import ExplainSettings
+from senet.errors import UsageError
+from senet.execution.asked_run import asked_values
+from senet.text import command_line, printable
+
+__all__ = ["explain"]
+
+
+@unfolded
+def explain(
+    model: Network,
+    words: Words = None,
+    weights: Weights = None,
+    se: Design = "standard",
+    origin: Origin = "senet",
+    builder: Builder = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare", metavar="RUN", rich_help_panel=NETWORK,
+            help="The folder of a second run or network, explained on the same images.",
+        ),
+    ] = None,
+    data: DataChoice = None,
+    data_dir: DataDir = None,
+    normalize: Normalization = "auto",
+    class_map: ClassMap = None,
+    by: Annotated[
+        Path | None,
+        typer.Option(
+            "--by", metavar="FILE", rich_help_panel=DATA,
+            help="Conditions of the images: CSV with a line for each image, in their order or with a column 'file'.",
+        ),
+    ] = None,
+    device: Device = "auto",
+    *,
+    settings: ExplainSettings,
+    classes: Annotated[
+        str, typer.Option("--classes", metavar="A,B", rich_help_panel=OUTPUT, help="The classes that the figure shows.")
+    ] = "",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder of the files.")
+    ] = Path("out/explain"),
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Measure what the gates of a trained network do: class shares, saturation, dead units, interventions.
+
+    Example: `senet explain runs/0123456789ab`
+
+    Example: `senet explain timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --normalize half`
+    """
+    from senet.experiments import decoding
+    from senet.explanation.opened import Asked, described, explain_opened
+    from senet.files.atomic import ensure_writable
+    from senet.networks import named
+    from senet.reports.console import Passing, say_written
+    from senet.training.opened_network import open_network
+
+    run = None
+    if not (Path(model) / "run.json").exists():
+        found = named(model)
+        network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
+        run = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
+    elif words or weights is not None:
+        raise UsageError(f"{model} is a run and has its own weights and settings; leave out --weights and NAME=VALUE.")
+    setup = make_setup(settings, data_dir=data_dir, device=device)
+    warn_without_figures()
+    ensure_writable(output)  # before minutes of measuring, not after
+    opened = open_network(
+        model, run, setup,
+        weights=weights, origin=origin, normalize=normalize, class_map=class_map, builder=builder, whole=True,
+    )  # fmt: skip
+    asked = Asked(
+        split=settings.split, images=settings.images, curve=settings.curve, by=by, compare=compare, builder=builder,
+        classes=tuple(part for part in classes.split(",") if part),
+    )  # fmt: skip
+    with Passing(quiet=as_json) as passing:
+        explanation = explain_opened(opened, asked, watch=passing.watch)
+    command = command_line(sys.argv[1:])
+    made = described(opened, asked, weights=weights, folder=Path(model), device=setup.device, command=command)
+    files = explanation.save(output, made=made, classes=asked.classes)
+    if as_json:
+        values = {**explanation.as_dict(), "files": [str(file) for file in files]}
+        del values["images"]  # the thumbnails, which are in explain.json
+        print_json(values)
+    else:
+        print(printable(explanation))
+        say_written(files)

@@ -1,0 +1,97 @@
+"""Read the logits and the hidden units of blocks while a network runs.
+
+Letters in shapes: n images, c channels of the block, h hidden units, *s sizes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor, nn
+
+from senet.nn import SqueezeExcite
+from senet.nn.pointwise import LAYERS
+
+__all__ = ["Excited", "exciting", "layers_of", "logits_of"]
+
+CLOSEST = 1e-6  # of the range: how near to its end a gate may be for its logit to be computed
+
+
+class Excited:
+    """What the layers of a block computed for one batch.
+
+    Attributes:
+        logits: sum of the outputs of the last layer `(n, c)`, averaged over positions; None if the last layer has
+            another width than the block, or did not run.
+        hidden: for each hidden layer, which of its units fire on which image `(n, h)`: those whose activation is
+            positive at some position.
+    """
+
+    def __init__(self) -> None:
+        self.logits: Float64[Tensor, "n c"] | None = None
+        self.hidden: dict[int, Bool[Tensor, "n h"]] = {}
+
+
+def layers_of(block: nn.Module) -> list[nn.Module]:
+    """Return the layers of an excitation in order."""
+    if isinstance(block, SqueezeExcite) and block.excitation is None:
+        return [block.get_submodule(name) for name in block.layers]
+    return [module for module in block.modules() if isinstance(module, LAYERS)]
+
+
+@contextmanager
+def exciting(blocks: Mapping[str, tuple[int, nn.Module]]) -> Iterator[dict[str, Excited]]:
+    """Collect what the layers of blocks compute inside the context.
+
+    Args:
+        blocks: channels and module of each block by name.
+
+    Yields:
+        The values by name. The caller clears the mapping before each batch.
+    """
+    found: dict[str, Excited] = {}
+
+    def enter(name: str, number: int) -> Callable[[nn.Module, tuple[object, ...]], None]:
+        def hook(_: nn.Module, args: tuple[object, ...]) -> None:
+            if args and isinstance(args[0], Tensor) and args[0].ndim > 1:
+                fires = (args[0] > 0).flatten(2).any(2).cpu() if args[0].ndim > 2 else (args[0] > 0).cpu()
+                own = found.setdefault(name, Excited()).hidden
+                same = number in own and own[number].shape == fires.shape  # one layer for two descriptors
+                own[number] = own[number] | fires if same else fires
+
+        return hook
+
+    def leave(name: str, channels: int) -> Callable[[nn.Module, tuple[object, ...], object], None]:
+        def hook(_: nn.Module, args: tuple[object, ...], z: object) -> None:
+            if not isinstance(z, Tensor) or z.ndim < 2:
+                return
+            axis = 1 if z.shape[1] == channels else -1
+            if z.shape[axis] == channels:
+                mean = z.detach().movedim(axis, 1).double().reshape(len(z), channels, -1).mean(2).cpu()
+                own = found.setdefault(name, Excited())
+                own.logits = mean if own.logits is None else own.logits + mean
+
+        return hook
+
+    handles = []
+    for name, (channels, block) in blocks.items():
+        layers = layers_of(block)
+        for number, layer in enumerate(layers[1:]):
+            handles.append(layer.register_forward_pre_hook(enter(name, number)))
+        if layers:
+            handles.append(layers[-1].register_forward_hook(leave(name, channels)))
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def logits_of(gate: Float64[Tensor, "n c"]) -> Float64[Tensor, "n c"]:
+    """Return the logits of gates in (0, 1), for blocks whose own logits cannot be read; other gates as they are."""
+    known = gate[~gate.isnan()]
+    if not len(known) or float(known.min()) < 0 or float(known.max()) > 1:
+        return gate
+    logits: Tensor = torch.special.logit(gate, eps=CLOSEST)
+    return logits

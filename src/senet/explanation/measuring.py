@@ -1,0 +1,362 @@
+"""Explain what the gates of a network do: one pass over the images, and one for each intervention."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, nn
+
+from senet.calls import by_name
+from senet.data.subset import balanced
+from senet.dataflow.example import tried
+from senet.dataflow.twin import refuse_lazy
+from senet.errors import SpecError, unknown
+from senet.explanation.conditions import checked, groups_of
+from senet.explanation.diagnosis import diagnose
+from senet.explanation.explanation import Explanation, Picture
+from senet.explanation.extremes import used
+from senet.explanation.gathering import Gathered, gather
+from senet.explanation.interventions import (
+    INTERVENTIONS,
+    Effect,
+    Gates,
+    ImageGates,
+    Outcome,
+    effect,
+    outcome,
+    replaced,
+    substitutes,
+    zeroed,
+)
+from senet.explanation.summarizing import Place, summarize
+from senet.explanation.thumbnails import thumbnail
+from senet.explanation.values import BlockExplanation, GateCurve
+from senet.nn.evaluated import evaluated
+from senet.surgery.finding.find import Found, find
+from senet.surgery.folding.answers import answer
+from senet.surgery.folding.batches import Batches, Passes
+from senet.surgery.folding.profile import time_percents
+from senet.surgery.folding.removal import Watch
+from senet.surgery.insertion.refuse import refuse_wrapped
+from senet.surgery.insertion.watch import repair
+
+__all__ = ["explain"]
+
+IMAGES = 1000  # images of each intervention
+STEP = 100  # images of one forward pass with an intervention
+CURVE = (0.1, 0.25, 0.5, 0.75, 0.9)  # shares of the channels that the gate curve sets to zero
+THUMBNAILS = 1500
+BYTES = 2_500_000  # of all thumbnails
+
+
+@torch.inference_mode(False)
+@by_name
+def explain(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    classes: Sequence[str] | Mapping[int, str] | None = None,
+    interventions: Sequence[str] = INTERVENTIONS,
+    images: int | None = IMAGES,
+    curve: bool = False,
+    by: Mapping[str, Sequence[object]] | None = None,
+    other: nn.Module | None = None,
+    names: Sequence[str] = (),
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+    watch: Watch | None = None,
+) -> Explanation:
+    """Measure what the gates of a network do: statistics, interventions, and a diagnosis for each block.
+
+    One pass over the images gathers sums in float64, and the gates of single images as far as they fit into 1 GiB (of
+    more images, a random sample), on which quantiles, intervals, permutations and regressions rest. Each intervention
+    is one more pass, in which the gates of one block after the other are replaced and the paired change of loss and
+    top-1 accuracy is measured. Every block that `find` knows is explained, of any library.
+
+    Args:
+        model: any network with blocks that `find` recognises; measured in evaluation mode and not changed.
+        batches: images with labels or alone, see `senet.surgery.folding.batches.parts_of`: a list of batches, or a
+            DataLoader that neither shuffles nor augments. Without labels nothing about classes is known.
+        classes: names of the labels: a list whose i-th name is that of label i, or a mapping. None numbers them.
+        interventions: names among `constant`, `identity`, `shuffle` (the gates of another image) and `class_mean`.
+        images: images of the interventions, as many of each class; None uses all.
+        curve: whether to measure the accuracy with a share of the channels of each image set to zero, in rising,
+            falling and random order of the gates: 15 more forward passes for each block and image.
+        by: further conditions of the images by name, with one value for each image: scanner, site, age.
+        other: a second network, explained on the same images; differences are in `Explanation.other`.
+        names: name of each image, for lists of images; empty numbers them.
+        mean: mean of each input channel that was subtracted from the images, for thumbnails in their own colours.
+        std: standard deviation by which it was divided.
+        watch: function that is called with the progress, see `senet.surgery.folding.removal.Watch`.
+
+    Returns:
+        The explanation: a table, figures, the statistics of each block by name, files.
+
+    Raises:
+        SpecError: if an argument does not fit, the network has no blocks, the images have one class or one image of
+            each class, or batches differ between passes.
+        NumericError: if a value in a block or an output is not finite.
+
+    Source:
+        Hu et al., arXiv:1709.01507, section 7.2: the role of excitation; the definitions are in the docs of `explain`.
+
+    Example:
+        >>> explanation = explain(network, test_images, classes=["cat", "dog"])  # doctest: +SKIP
+        >>> print(explanation["layer4.2.se"].class_share)  # doctest: +SKIP
+    """
+    for kind in interventions:
+        if kind not in INTERVENTIONS:
+            raise unknown("interventions", kind, INTERVENTIONS)
+    if images is not None and images < 2:
+        raise SpecError(f"images = {images} is too few for an interval; give at least 2, or None for all.")
+    passes = Passes(batches, place="batches")
+    plan = _Plan(tuple(interventions), images, curve, by, classes, tuple(names), tuple(mean), tuple(std), watch)
+    first = _explained(model, passes, plan)
+    if other is None:
+        return first
+    return replace(first, other=_explained(other, passes, plan))
+
+
+@dataclass
+class _Plan:
+    """What is asked of an explanation, and how many passes are done."""
+
+    interventions: tuple[str, ...]
+    images: int | None
+    curve: bool
+    by: Mapping[str, Sequence[object]] | None
+    classes: Sequence[str] | Mapping[int, str] | None
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    watch: Watch | None
+    done: int = field(default=0)
+
+    def tell(self, what: str) -> None:
+        if self.watch is not None:
+            self.watch(what, self.done, max(self.done + 1, 2 + len(self.interventions) + self.curve))
+        self.done += 1
+
+
+def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
+    """Explain one network."""
+    refuse_wrapped(model)
+    refuse_lazy(model)
+    repair(model)
+    every = find(model)
+    left = [f"an inline block of {one.name} is left out: {one.left}" for one in every if one.left]
+    found = {one.name: one for one in every if not one.left}
+    if not found:
+        raise SpecError(
+            f"{type(model).__name__} has no squeeze-and-excitation blocks{' that are modules' if left else ''}, so "
+            "there are no gates to explain; senet.find(model) lists what is recognised."
+        )
+    with evaluated(model):
+        plan.tell("gates of all images")
+        seen = gather(model, found, passes)
+        _check_classes(seen)
+        names = _class_names(plan.classes, seen)
+        groups = {name: groups_of(values.tolist()) for name, values in seen.conditions.items()}
+        groups |= {name: groups_of(values) for name, values in checked(plan.by, seen.images).items()}
+        places = _places(model, found, seen, passes)
+        blocks = {name: summarize(name, places[name], seen, groups) for name in found if name in seen.sums}
+        chosen = _chosen(seen, plan.images)
+        if seen.outcomes is not None and plan.interventions:
+            effects = _intervene(model, blocks, seen, passes, chosen, plan)
+            blocks = {name: replace(one, importance=effects[name]) for name, one in blocks.items()}
+        if seen.outcomes is not None and plan.curve:
+            curves = _curves(model, blocks, seen, passes, chosen, plan)
+            blocks = {name: replace(one, gate_curve=curves[name]) for name, one in blocks.items()}
+    strange = [f"{name} is left out: it does not run once in every pass, from one map to one of the same shape"
+               for name in seen.strange]  # fmt: skip
+    if not blocks:
+        raise SpecError(f"no block can be explained: {strange[0]}.")
+    plan.tell("pictures of the extremes")
+    if plan.names and len(plan.names) != seen.images:
+        raise SpecError(f"names has {len(plan.names)} names for {seen.images} images; give one for each image.")
+    return Explanation(
+        title=type(model).__name__,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        classes=names,
+        rows=seen.rows,
+        images=seen.images,
+        sample=len(seen.sample.index),
+        outcomes=seen.outcomes,
+        blocks=tuple(replace(one, diagnosis=diagnose(one, names)) for one in blocks.values()),
+        pictures=_pictures(blocks, seen, passes, plan),
+        notes=(*seen.notes, *left, *strange),
+    )
+
+
+def _check_classes(seen: Gathered) -> None:
+    if not len(seen.labels):
+        return
+    counts = torch.bincount(seen.rows)
+    if len(counts) == 1:
+        raise SpecError(
+            f"all {seen.images} images have the label {seen.of_rows[0]}, and classes are compared; give images of at "
+            "least two classes, or images without labels."
+        )
+    if int(counts.max()) == 1:
+        raise SpecError(
+            f"each of the {len(counts)} classes has one image, so the class cannot be told from the image; give at "
+            "least two images of a class, 50 are a good start."
+        )
+
+
+def _class_names(given: Sequence[str] | Mapping[int, str] | None, seen: Gathered) -> tuple[str, ...]:
+    """Return the names of the rows of the class sums, whose labels are in rising order.
+
+    Raises:
+        SpecError: if a label has no name.
+    """
+    if given is None:
+        return tuple(map(str, seen.of_rows))
+    names = dict(given) if isinstance(given, Mapping) else dict(enumerate(given))
+    missing = [label for label in seen.of_rows if label not in names]
+    if missing:
+        raise SpecError(
+            f"classes has {len(names)} names and none for label {missing[0]}; name every label, from 0 in a list, or "
+            "by a mapping."
+        )
+    return tuple(str(names[label]) for label in seen.of_rows)
+
+
+def _places(model: nn.Module, found: Mapping[str, Found], seen: Gathered, passes: Passes) -> dict[str, Place]:
+    """Return what the blocks are and where they run."""
+    device = next(model.parameters()).device
+    probe = next(iter(passes))[0][:32].to(device, copy=True)
+    blocks = {name: model.get_submodule(name) for name in found}
+    flow, percents = tried(model, probe[:1]), time_percents(model, blocks, probe)
+    sizes = {call.name: prod(call.input.sizes) for call in flow.calls if call.name in found and call.input is not None}
+    stage, last = 0, -1
+    stages = {}
+    for name in sorted(sizes, key=lambda name: next(i for i, call in enumerate(flow.calls) if call.name == name)):
+        stage, last = stage + (sizes[name] != last), sizes[name]
+        stages[name] = stage
+    return {
+        name: Place(
+            one,
+            blocks[name],
+            stage=stages.get(name, 0),
+            macs=sum(op.macs for op in flow.inside(name)),
+            time_percent=percents[name],
+        )
+        for name, one in found.items()
+    }
+
+
+def _chosen(seen: Gathered, images: int | None) -> Int64[Tensor, " m"]:
+    """Return the numbers of the images of the interventions, in rising order."""
+    if images is None or images >= seen.images or not len(seen.labels):
+        return torch.arange(seen.images)
+    return balanced(seen.labels, images, seed=0)
+
+
+def _chunks(passes: Passes, chosen: Int64[Tensor, " m"]) -> Iterator[tuple[Int64[Tensor, " n"], Tensor]]:
+    """Yield the chosen images in chunks, with their numbers."""
+    wanted = torch.zeros(int(chosen.max()) + 1, dtype=torch.bool).index_fill(0, chosen, value=True)
+    numbers: list[Tensor] = []
+    parts: list[Tensor] = []
+    start = 0
+    for x, _ in passes:
+        own = torch.arange(start, start + len(x))
+        take = wanted[own.clamp(max=len(wanted) - 1)] & (own < len(wanted))
+        start += len(x)
+        if bool(take.any()):
+            numbers.append(own[take])
+            parts.append(x[take.to(x.device)])
+        if sum(map(len, parts)) >= STEP:
+            yield torch.cat(numbers), torch.cat(parts)
+            numbers, parts = [], []
+    if parts:
+        yield torch.cat(numbers), torch.cat(parts)
+
+
+def _intervene(
+    model: nn.Module,
+    blocks: Mapping[str, BlockExplanation],
+    seen: Gathered,
+    passes: Passes,
+    chosen: Int64[Tensor, " m"],
+    plan: _Plan,
+) -> dict[str, dict[str, Effect]]:
+    """Return the effect of every intervention on every block."""
+    assert seen.outcomes is not None
+    effects: dict[str, dict[str, Effect]] = {name: {} for name in blocks}
+    gates: dict[str, Mapping[str, Gates]] = {
+        name: substitutes(seen.sample[name], seen.sums[name].fold.constant(), one.class_mean, plan.interventions)
+        for name, one in blocks.items()
+    }
+    for kind in plan.interventions:
+        plan.tell(kind)
+        after: dict[str, list[Outcome]] = {name: [] for name in blocks}
+        for numbers, x in _chunks(passes, chosen):
+            for name in blocks:
+                put = ImageGates(gates[name][kind](numbers, seen.rows[numbers]), dim=seen.dims[name])
+                with replaced(model, name, put):
+                    after[name].append(outcome(answer(model, x, None)[0], seen.labels[numbers]))
+        for name, parts in after.items():
+            effects[name][kind] = effect(seen.outcomes[chosen], _joined(parts))
+    return effects
+
+
+def _curves(
+    model: nn.Module,
+    blocks: Mapping[str, BlockExplanation],
+    seen: Gathered,
+    passes: Passes,
+    chosen: Int64[Tensor, " m"],
+    plan: _Plan,
+) -> dict[str, GateCurve]:
+    """Return the accuracies with a share of the channels of each image set to zero."""
+    plan.tell("gate curve")
+    orders = ("rising", "falling", "random")
+    right = {(name, order, share): 0 for name in blocks for order in orders for share in CURVE}
+    for numbers, x in _chunks(passes, chosen):
+        for name, order, share in right:
+            block = model.get_submodule(name)
+            with replaced(model, name, zeroed(block, blocks[name].channels, share, order, seed=int(numbers[0]))):
+                out, _ = answer(model, x, None)
+            right[name, order, share] += int((out.argmax(1).cpu() == seen.labels[numbers]).sum())
+    return {
+        name: GateCurve(
+            shares=CURVE,
+            images=len(chosen),
+            **{order: tuple(100 * right[name, order, share] / len(chosen) for share in CURVE) for order in orders},
+        )
+        for name in blocks
+    }
+
+
+def _joined(parts: Sequence[Outcome]) -> Outcome:
+    return Outcome(torch.cat([part.loss for part in parts]), torch.cat([part.right for part in parts]))
+
+
+def _pictures(
+    blocks: Mapping[str, BlockExplanation], seen: Gathered, passes: Passes, plan: _Plan
+) -> tuple[Picture, ...]:
+    """Return the images that open or shut a channel most, with thumbnails of those that are used most often."""
+    often = used(one.extremes for one in blocks.values())
+    wanted = set(list(often)[:THUMBNAILS])
+    made: dict[int, str | None] = {}
+    start = 0
+    for x, _ in passes:
+        for number in wanted.intersection(range(start, start + len(x))):
+            made[number] = thumbnail(x[number - start], mean=plan.mean, std=plan.std)
+        start += len(x)
+    pictures, total = [], 0
+    for number in often:
+        shown = made.get(number)
+        total += len(shown or "")
+        pictures.append(
+            Picture(
+                number,
+                int(seen.rows[number]) if len(seen.rows) else None,
+                plan.names[number] if plan.names else None,
+                shown if total <= BYTES else None,
+            )
+        )
+    return tuple(sorted(pictures, key=lambda one: one.index))

@@ -1,0 +1,1 @@
+"""Read the gates of blocks of any library while a network runs."""
