@@ -81,7 +81,7 @@ def explain(
     from senet.explanation.opened import Asked, described, explain_opened
     from senet.files.atomic import ensure_writable
     from senet.networks import named
-    from senet.reports.console import Passing, say_written
+    from senet.reports.console import PassProgress, say_written
     from senet.training.opened_network import open_network
 
     run = None
@@ -102,7 +102,7 @@ def explain(
         split=settings.split, images=settings.images, curve=settings.curve, by=by, compare=compare, builder=builder,
         classes=tuple(part for part in classes.split(",") if part),
     )  # fmt: skip
-    with Passing(quiet=as_json) as passing:
+    with PassProgress(quiet=as_json) as passing:
         explanation = explain_opened(opened, asked, watch=passing.watch)
     command = command_line(sys.argv[1:])
     made = described(opened, asked, weights=weights, folder=Path(model), device=setup.device, command=command)

@@ -13,7 +13,6 @@ from senet.errors import SpecError, unknown
 from senet.explanation.interventions import Outcome
 from senet.explanation.values import BlockExplanation
 from senet.printed import Printed
-from senet.tables import table
 
 if TYPE_CHECKING:
     from senet.explanation.differences import Differences
@@ -120,10 +119,9 @@ class Explanation(Printed):
 
     def table(self) -> str:
         """Return the table of the blocks, the diagnoses and the remarks as text."""
-        from senet.explanation.report import SPARE, TEXT_COLUMNS, block_rows, facts
+        from senet.explanation.report import block_table, facts
 
-        heads, rows = block_rows(self)
-        lines = [*facts(self), "", *table(heads, rows, words=TEXT_COLUMNS, spare=SPARE), ""]
+        lines = [*facts(self), "", str(block_table(self)), ""]
         lines += [f"{block.name}: {one.text}" for block in self.blocks for one in block.diagnosis]
         return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
 

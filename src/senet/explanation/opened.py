@@ -15,8 +15,8 @@ from senet.explanation.explanation import Explanation
 from senet.explanation.measuring import explain
 from senet.networks import from_pretrained, is_network
 from senet.surgery.folding.removal import Watch
+from senet.training.evaluate_saved import finished
 from senet.training.opened_network import Batches, OpenedNetwork
-from senet.training.testing import finished
 from senet.weights.source import locate
 
 __all__ = ["Asked", "described", "explain_opened"]

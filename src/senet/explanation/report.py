@@ -7,11 +7,11 @@ from typing import Any
 
 from senet.explanation.explanation import Explanation
 from senet.explanation.values import BlockExplanation, Statistics
-from senet.text import bullets, code_span, counted, csv_table, listed, markdown, markdown_table
+from senet.tables import Table
+from senet.text import bullets, code_span, counted, listed, markdown
 
-__all__ = ["SPARE", "TEXT_COLUMNS", "as_csv", "as_markdown", "block_rows", "facts"]
+__all__ = ["as_csv", "as_markdown", "block_table", "facts"]
 
-TEXT_COLUMNS = {"block"}
 SPARE = ("params", "stuck", "rank / width", "shut", "open", "half", "C")  # what a narrow terminal leaves out first
 TITLES = {
     "strip": "The blocks in the order of the network, one row each; darker is more.",
@@ -41,15 +41,15 @@ def facts(explanation: Explanation) -> list[str]:
     return lines
 
 
-def block_rows(explanation: Explanation) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and the rows of the blocks, in the order of the network."""
+def block_table(explanation: Explanation) -> Table:
+    """Return the table of the blocks, in the order of the network."""
     heads = ["block", "stage", "C", "class share [95 %]", "p", "varies", "from 1", "open", "shut", "half", "stuck"]
     heads += ["rank / width", "bits", "without: loss [95 %]", "params"]
     rows = [
         [
             block.name or "(the network)",
-            str(block.stage or ""),
-            str(block.channels),
+            block.stage or None,
+            block.channels,
             _with_interval(block.class_share, block.class_share_interval),
             _number(block.class_share_p, ".3f"),
             _percent(block.varies),
@@ -61,11 +61,11 @@ def block_rows(explanation: Explanation) -> tuple[list[str], list[list[str]]]:
             f"{block.used_rank:.1f} / {block.rank_limit}",
             _number(block.information, ".3f"),
             _loss(block),
-            f"{block.parameters:,}",
+            block.parameters,
         ]
         for block in explanation.blocks
     ]
-    return heads, rows
+    return Table(heads, rows, spare=SPARE)
 
 
 def _loss(block: BlockExplanation) -> str:
@@ -104,7 +104,7 @@ def as_csv(explanation: Explanation) -> str:
         rows.append(
             [block.name, block.stage, block.channels, *(getattr(block, name) for name in scalars), low, high, *effects]
         )
-    return csv_table(heads, rows, form=".6g")
+    return Table(heads, rows).csv(form=".6g")
 
 
 def as_markdown(explanation: Explanation, found: Mapping[str, Any], figures: Sequence[str]) -> str:
@@ -117,8 +117,7 @@ def as_markdown(explanation: Explanation, found: Mapping[str, Any], figures: Seq
     """
     made, data = found["made"], found["data"]
     held = {True: "held-out images", False: "images that the network was trained on", None: "images"}[data["held_out"]]
-    heads, rows = block_rows(explanation)
-    conditions, effects = _condition_rows(explanation), _effect_rows(explanation)
+    conditions, effects = _condition_table(explanation), _effect_table(explanation)
     origin = f"senet {made['senet']}" + (f" at {made['commit']}" if made["commit"] else "") + f", torch {made['torch']}"
     lines = [
         f"# {markdown(found['model']['name'])}: what its gates do",
@@ -129,7 +128,7 @@ def as_markdown(explanation: Explanation, found: Mapping[str, Any], figures: Seq
         "",
         "## Blocks",
         "",
-        markdown_table(heads, rows, words=1),
+        block_table(explanation).markdown(),
         "Class share: share of the variance of the gates that the class explains, less its chance level; p by 200 "
         "permutations of the labels. Varies: relative error of the block's output with constant gates. From 1: "
         "distance of the gates from 1. Bits: mutual information of class and gate, mean over channels, about "
@@ -139,15 +138,15 @@ def as_markdown(explanation: Explanation, found: Mapping[str, Any], figures: Seq
         "",
         bullets([f"{block.name}: {one.text}" for block in explanation.blocks for one in block.diagnosis]),
     ]
-    if effects[1]:
+    if effects.rows:
         number = next(iter(explanation.blocks[0].importance.values())).images
-        lines += ["## Interventions", "", markdown_table(*effects, words=2)]
+        lines += ["## Interventions", "", effects.markdown()]
         lines.append(
             f"Paired changes on {number:,} images, with 95 % intervals: normal (loss), Bonett and Price (top-1)."
         )
         lines.append("")
-    if conditions[1]:
-        lines += ["## Conditions", "", markdown_table(*conditions, words=1)]
+    if conditions.rows:
+        lines += ["## Conditions", "", conditions.markdown()]
         lines += [
             "Share of the variance of the gates that each condition explains, less chance (p by permutations).",
             "",
@@ -158,7 +157,7 @@ def as_markdown(explanation: Explanation, found: Mapping[str, Any], figures: Seq
     return "\n".join(lines) + bullets(explanation.notes)
 
 
-def _effect_rows(explanation: Explanation) -> tuple[list[str], list[list[str]]]:
+def _effect_table(explanation: Explanation) -> Table:
     heads = ["block", "gates replaced by", "loss [nats]", "top-1 [points]"]
     words = {"constant": "constants", "identity": "1", "shuffle": "those of another image", "class_mean": "class means"}
     rows = [
@@ -166,10 +165,10 @@ def _effect_rows(explanation: Explanation) -> tuple[list[str], list[list[str]]]:
         for block in explanation.blocks
         for kind, one in block.importance.items()
     ]
-    return heads, rows
+    return Table(heads, rows, words={"gates replaced by"})
 
 
-def _condition_rows(explanation: Explanation) -> tuple[list[str], list[list[str]]]:
+def _condition_table(explanation: Explanation) -> Table:
     names = list(explanation.blocks[0].conditions) if explanation.blocks else []
     rows = []
     for block in explanation.blocks:
@@ -181,4 +180,4 @@ def _condition_rows(explanation: Explanation) -> tuple[list[str], list[list[str]
                 *(f"{_number(one.share, '.3f')} ({_number(one.p, '.3f')})" for one in own),
             ]
         )
-    return ["block", "class", *names], rows if names else []
+    return Table(["block", "class", *names], rows if names else [])
