@@ -355,9 +355,12 @@ def test_norms_and_blocks_of_other_libraries_are_listed_and_the_result_prints_as
     assert left["norm4"] == "it has a hook"
     assert left["se"].startswith("its class SqueezeExcitation is not senet's")
     assert done.backend == ""
-    assert str(done).splitlines()[0] == "norms fused: 0; Winograd convolutions: 0; left: 5"
+    assert str(done).splitlines()[0] == "norms fused: 0; blocks fused: 0; Winograd convolutions: 0; left: 5"
     text = str(accelerate(create_model("resnet50", options={"depths": (1, 1, 1, 1)}), backend="reference"))
-    assert text.splitlines()[0] == "norms fused: 13; Winograd convolutions: 0; left: 4; backend: reference"
+    assert (
+        text.splitlines()[0]
+        == "norms fused: 13; blocks fused: 0; Winograd convolutions: 0; left: 4; backend: reference"
+    )
     assert "stage1.unit1.shortcut.norm and 3 more: left, no ReLU follows it" in text
 
 

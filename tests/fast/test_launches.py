@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from senet import SESpec, SqueezeExcite
 from senet.fast.kernels import operators
+from senet.fast.training.excitation import excite_of
 from senet.fast.training.identity_slot import gated_shortcut, scale_add
-from senet.fast.training.modules import excite_of
 from senet.fast.training.rectified import norm_relu
 from senet.fast.training.tail import fused_tail
 

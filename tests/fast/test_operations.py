@@ -1,5 +1,6 @@
 """The hand-written gradients are those of autograd, in float64, for every operation."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -7,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from senet import SESpec, SqueezeExcite
+from senet.fast.training.excitation import Excite, FromMoments, excite_of
 from senet.fast.training.identity_slot import gated_shortcut, scale_add
-from senet.fast.training.modules import excite_of
 from senet.fast.training.rectified import norm_relu
 from senet.fast.training.tail import fused_tail
 
 SHAPE = (3, 4, 2, 3)
+SPREAD = FromMoments(lambda mean, variance, size: mean + (variance * size + 0.1).sqrt(), spread=True)  # type: ignore[operator]
 
 
 def norm(*, train: bool) -> nn.BatchNorm2d:
@@ -43,6 +45,8 @@ def operations(*, train: bool) -> dict[str, Operation]:
         "norm and relu": (lambda u, r: norm_relu(u, excite=None, **words), [bn]),
         "inner": (lambda u, r: norm_relu(u, excite=excite, **words), [bn, se]),
         "identity": (lambda u, r: gated_shortcut(u, r, excite=excite, **words), [bn, se]),
+        "block alone": (lambda u, r: fused_tail(u, None, excite=excite, relu=False, **words), [bn, se]),
+        "mean and variance": (lambda u, r: fused_tail(u, r, excite=Excite(se, SPREAD), **words), [bn, se]),
         "no norm": (lambda u, r: scale_add(u, r, excite=excite, backend="reference"), [se]),
     }
 
@@ -57,7 +61,7 @@ def test_gradients_pass_gradcheck(name: str, train: bool) -> None:
     def run(u: Tensor, r: Tensor, *_: Tensor) -> Tensor:
         return operation(u, r)
 
-    uses_r = name not in ("norm and relu", "inner")
+    uses_r = name not in ("norm and relu", "inner", "block alone")
     assert torch.autograd.gradcheck(run, (u, r if uses_r else r.detach(), *parameters), atol=1e-6, fast_mode=True)
 
 
@@ -77,3 +81,14 @@ def test_a_frozen_branch_still_gives_the_gradients_of_the_block() -> None:
     grads = [torch.autograd.grad(y.pow(2).sum(), list(se.parameters())) for y in outputs]
     for ours, theirs in zip(*grads, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_squeeze_of_mean_and_variance_is_that_of_the_normalised_map(train: bool) -> None:
+    bn, se = norm(train=train), block()
+    u, r = torch.randn(2, *SHAPE, dtype=torch.float64)
+    words = {"backend": "reference", "excite": Excite(se, SPREAD)}
+    x = copy.deepcopy(bn)(u)
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
+    s = se.excite((mean + (6 * variance + 0.1).sqrt())[:, :, None, None])
+    torch.testing.assert_close(fused_tail(u, r, norm=bn, **words), torch.relu(s * x + r))

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from senet.fast.kernels.backends import passes
+from senet.fast.training.excitation import Excite
 from senet.fast.training.norm_statistics import Norm, normal
-from senet.fast.training.tail import Excite, Group, between, link
+from senet.fast.training.squeeze import Group, between, link
 
 __all__ = ["gated_shortcut", "scale_add"]
 
@@ -117,7 +118,7 @@ def gated_shortcut(u: Map, x: Map, *, norm: Norm, excite: Excite, backend: str) 
     Source:
         The algebra is this project's own (docs/fast.md).
     """
-    gamma, beta, centre, k, a, b, count, _, group = normal(u, norm, backend)
+    gamma, beta, centre, k, a, b, count, _, _, group = normal(u, norm, backend)
     z, *linked = SqueezeMap.apply(x, backend)
     words = u, x, excite(z), gamma, beta, centre, k, a, b, *linked, count, group, backend
     y: Tensor = NormAddGated.apply(*words)

@@ -14,20 +14,18 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from senet.fast.kernels.backends import is_suited
-from senet.fast.listeners import is_plain, is_watched
+from senet.fast.listeners import is_plain
+from senet.fast.training.excitation import Excite, excite_of
 from senet.fast.training.identity_slot import gated_shortcut, scale_add
-from senet.fast.training.norm_statistics import Norm, uses_batch
+from senet.fast.training.norm_statistics import Norm
+from senet.fast.training.norms import end_of, fit, is_norm, is_relu, live_backend
 from senet.fast.training.rectified import norm_relu
-from senet.fast.training.tail import Excite, fused_tail
-from senet.nn import Residual, SqueezeExcite
-from senet.nn.block import without_autocast
-from senet.nn.squeeze import SQUEEZES
+from senet.fast.training.tail import fused_tail
+from senet.nn import Residual
 
-__all__ = ["FusedResidual", "FusedSequential", "excite_of", "is_norm"]
+__all__ = ["FusedResidual", "FusedSequential", "last_norm", "parts"]
 
 FEW_POSITIONS = 1024  # positions of a batch up to which a matrix product beats torch's 1x1 convolution (docs/fast.md)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class FusedSequential(nn.Sequential):
@@ -51,26 +49,28 @@ class FusedResidual(Residual):
         u = _through(self.se_pre, x)
         steps: list[nn.Module] = [self.branch]
         norm: Norm | None = None
+        hung: Excite | None = None
         backend = live_backend(self)
         if backend and type(self.branch) in (nn.Sequential, FusedSequential) and is_plain(self.branch):
             steps = parts(self.branch)
-            if steps and is_norm(last := steps[-1]):
-                norm = last
+            norm, hung = last_norm(self, steps)
+            if norm is not None:
                 steps.pop()
         u = run(steps, u, backend)
         r = _through(self.shortcut, x)
-        return _through(self.se_post, self._end(u, r, norm, backend))
+        return _through(self.se_post, self._end(u, r, norm, hung, backend))
 
-    def _end(self, u: Tensor, r: Tensor, norm: Norm | None, backend: str) -> Tensor:
+    def _end(self, u: Tensor, r: Tensor, norm: Norm | None, hung: Excite | None, backend: str) -> Tensor:
         """Apply everything after the branch, in as few passes as its parts allow."""
-        standard, identity = excite_of(self.se), excite_of(self.se_identity)
+        standard = hung or excite_of(self.se, spread=norm is not None)
+        identity = excite_of(self.se_identity)
         gated = standard is not None or identity is not None
         fits = u.shape == r.shape and u.dtype == r.dtype and fit(u, norm, backend, gated=gated)
         rectified = is_relu(self.act)
         if fits and norm is not None and rectified:
             if self.se_identity is None and (self.se is None or standard):
                 return fused_tail(u, r, norm=norm, excite=standard, backend=backend)
-            if self.se is None and identity:
+            if self.se is None and hung is None and identity:
                 return gated_shortcut(u, r, norm=norm, excite=identity, backend=backend)
         if fits and norm is None and self.act is None and standard and self.se_identity is None:
             return scale_add(u, r, excite=standard, backend=backend)
@@ -78,9 +78,24 @@ class FusedResidual(Residual):
         return _through(self.act, y)
 
 
-def live_backend(module: FusedSequential | FusedResidual) -> str:
-    """Return the backend that may run now; empty for none."""
-    return "" if is_watched() else module.fused_backend
+def last_norm(unit: Residual, steps: Sequence[nn.Module]) -> tuple[Norm | None, Excite | None]:
+    """Return the norm that ends the branch of a unit, and the excitation of a block that is attached to it.
+
+    Args:
+        unit: the unit.
+        steps: the modules of its branch.
+
+    Returns:
+        None and None if the branch does not end in a norm that can be fused with the addition.
+    """
+    last = steps[-1] if steps else None
+    if is_norm(last):
+        return last, None
+    end = end_of(last) if isinstance(last, nn.BatchNorm2d) and unit.se is None else None
+    if end is None or end.relu:
+        return None, None
+    assert isinstance(last, nn.BatchNorm2d)
+    return last, end.excite
 
 
 def parts(sequence: nn.Module) -> list[nn.Module]:
@@ -132,60 +147,9 @@ def as_product(module: nn.Conv2d, x: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1), module.weight.flatten(1), module.bias).permute(0, 3, 1, 2)
 
 
-def is_relu(module: nn.Module | None) -> TypeGuard[nn.ReLU]:
-    """Return whether a module is a ReLU without hooks."""
-    return type(module) is nn.ReLU and is_plain(module)
-
-
 def is_pool(module: nn.Module | None) -> TypeGuard[nn.MaxPool2d]:
     """Return whether a module is a max pool without hooks that does not return indices."""
     return type(module) is nn.MaxPool2d and not module.return_indices and is_plain(module)
-
-
-def fit(u: Any, norm: Norm | None, backend: str, *, gated: bool) -> bool:
-    """Return whether the passes support a map; inputs that are not valid are left to torch, which raises the error."""
-    if not backend or not is_suited(backend, u, gated=gated):
-        return False
-    if norm is None:
-        return True
-    return u.shape[1] == norm.num_features and not (uses_batch(norm) and u.numel() == u.shape[1])
-
-
-def is_norm(module: nn.Module | None) -> TypeGuard[Norm]:
-    """Return whether a module is a batch norm that the passes support."""
-    if type(module) not in NORMS or module is None or not is_plain(module):
-        return False
-    counts = module.num_batches_tracked is not None or module.running_mean is None
-    return module.weight is not None and module.bias is not None and counts
-
-
-def excite_of(block: nn.Module | None) -> Excite | None:
-    """Return a function from the squeeze of a block to its weights; None if the block needs the whole map.
-
-    It runs the excitation of the block; only the squeeze is computed in another way.
-    """
-    if type(block) is not SqueezeExcite or block.spec.squeeze != "avg" or block.num_map_layers or not is_plain(block):
-        return None
-    if block.squeeze is not SQUEEZES["avg"]:  # replaced after construction
-        return None
-
-    def excite(z: Tensor) -> Tensor:
-        parameter = next(block.parameters(), None)
-        w = z if parameter is None else z.to(parameter.dtype)
-        with without_autocast(z):
-            if block.excitation is not None:  # takes maps, and may return a broadcastable shape
-                return block.excite(w[:, :, None, None])[:, :, 0, 0].to(z.dtype).expand_as(z)
-            return block.excite(w, layer=dense).to(z.dtype)
-
-    return excite
-
-
-def dense(layer: nn.Module, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
-    """Apply a 1x1 convolution to a descriptor as a matrix product, which is faster for a single position."""
-    if type(layer) is nn.Conv2d and is_plain(layer):
-        return F.linear(z, layer.weight.flatten(1), layer.bias)
-    mapped: Tensor = layer(z[:, :, None, None])
-    return mapped[:, :, 0, 0]
 
 
 def _through(module: nn.Module | None, x: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class Normal(NamedTuple):
         b: offset.
         values: values of a channel in the statistics; 0 for running statistics, which do not depend on u.
         mean: mean of every image and channel; None if not requested.
+        variance: biased variance of every image and channel; None if not requested.
         group: processes that share the statistics; None for this process only.
     """
 
@@ -42,6 +43,7 @@ class Normal(NamedTuple):
     b: Tensor
     values: int
     mean: Tensor | None
+    variance: Tensor | None
     group: "dist.ProcessGroup | None"
 
 
@@ -52,7 +54,7 @@ def normal(u: Float[Tensor, "n c h w"], norm: Norm, backend: str, *, squeeze: bo
         u: the map.
         norm: a batch norm with weights.
         backend: backend of the pass over the map.
-        squeeze: compute the mean of every image and channel in evaluation mode too.
+        squeeze: compute the moments of every image and channel in evaluation mode too.
     """
     assert norm.weight is not None
     assert norm.bias is not None
@@ -65,13 +67,13 @@ def normal(u: Float[Tensor, "n c h w"], norm: Norm, backend: str, *, squeeze: bo
             running, momentum = _running(norm)
             words = mean, variance, gamma, beta, running, momentum, norm.eps, u.shape[2] * u.shape[3]
             found = combine(*words, group) if group is not None else passes(backend).combine(*words)
-            return Normal(gamma, beta, *found, mean, group)
+            return Normal(gamma, beta, *found, mean, variance, group)
         assert norm.running_mean is not None
         assert norm.running_var is not None
         centre, k = norm.running_mean.to(precise), torch.rsqrt(norm.running_var.to(precise) + norm.eps)
         a = gamma * k
-        seen = passes(backend).moments(u)[0] if squeeze else None
-        return Normal(gamma, beta, centre, k, a, beta - a * centre, 0, seen, None)
+        moments = passes(backend).moments(u) if squeeze else (None, None)
+        return Normal(gamma, beta, centre, k, a, beta - a * centre, 0, moments[0], moments[1], None)
 
 
 def uses_batch(norm: Norm) -> bool:

@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from senet.fast.kernels.backends import passes
+from senet.fast.training.excitation import Excite
 from senet.fast.training.norm_statistics import Norm, normal
-from senet.fast.training.tail import Excite, Group, between, link
+from senet.fast.training.squeeze import Group, between, link
 
 __all__ = ["norm_relu"]
 
@@ -121,13 +122,13 @@ def norm_relu(u: Map, *, norm: Norm, excite: Excite | None, backend: str) -> Map
     Args:
         u: input of the norm.
         norm: a batch norm with weights.
-        excite: maps a descriptor `(n, c)` to channel weights; None without a block.
+        excite: the excitation of the block; None without a block.
         backend: backend of the passes over the maps.
 
     Source:
         The algebra is this project's own (docs/fast.md).
     """
-    gamma, beta, centre, k, a, b, count, _, group = normal(u, norm, backend)
+    gamma, beta, centre, k, a, b, count, _, _, group = normal(u, norm, backend)
     words = u, gamma, beta, centre, k, a, b, count, group, backend
     if excite is None:
         y: Tensor = NormReLU.apply(*words)
