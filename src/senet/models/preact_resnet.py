@@ -35,15 +35,7 @@ def preact_basic(
 ) -> Residual:
     """Build a basic unit: two 3x3 convolutions, each after a norm and a ReLU.
 
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        stride: 2 in the first unit of later stages.
-        stage: from 1.
-        unit: unit within the stage, from 1.
-        gates: function that returns the blocks of a site.
-        shared: apply the first norm and ReLU before the shortcut as well.
-        shortcut: builds the shortcut.
+    `shared` applies the first norm and ReLU before the shortcut as well. Other arguments: `senet.models.stages.Unit`.
 
     Source:
         He et al., arXiv:1603.05027, Figure 4(e) and appendix.

@@ -59,16 +59,8 @@ def bottleneck(
 ) -> Residual:
     """Build the unit of ResNet-50 and deeper, 1x1 - 3x3 - 1x1; with groups, that of ResNeXt.
 
-    Args:
-        inputs: channels of the input.
-        outputs: channels of the output.
-        stride: 2 in the first unit of stages 2 to 4.
-        stage: from 1.
-        unit: unit within the stage, from 1.
-        gates: function that returns the blocks of a site.
-        widths: channels between the 1x1 convolutions, for every stage.
-        groups: cardinality of the 3x3 convolution.
-        stride_in: convolution with the stride: `1x1` in the Caffe original, `3x3` in ResNeXt and torchvision (v1.5).
+    `widths` are the channels between the 1x1 convolutions, for every stage; `stride_in` is the convolution with the
+    stride: `1x1` in the Caffe original, `3x3` in ResNeXt and torchvision (v1.5).
 
     Source:
         He et al., arXiv:1512.03385, Figure 5 right; Xie et al., arXiv:1611.05431, Figure 3(c).

@@ -49,19 +49,7 @@ def plain(
     builder: Builder | str | None = None,
     hint: str = "",
 ) -> Plain:
-    """Build a network by name and load the weights that it starts from.
-
-    Args:
-        where: as for `create`, with the other arguments of that name.
-        num_classes: outputs; a classifier of other weights is then replaced by a fresh one. None means the default of
-            the network or the folder, and the weights must have it too.
-        or_classes: number of outputs to try if the weights do not fit the network with `num_classes`.
-        in_chans: channels of the input.
-        image_size: side of the input [pixels].
-        options: further arguments of the family, the library or the builder.
-        weights: where the network starts; None keeps fresh weights, or those of the folder.
-        builder: of a folder's network, or in place of the function that `where` names.
-        hint: note added to the error if the weights belong to another network.
+    """Build a network by name and load the weights that it starts from; arguments as for `create`.
 
     Raises:
         SpecError: if the name is not known, or the network cannot be built.

@@ -1,4 +1,4 @@
-"""ForeignPreprocessing of images for networks of other libraries: resize, crop, interpolation, normalisation.
+"""Preprocessing of images for networks of other libraries: resize, crop, interpolation, normalisation.
 
 Letters in shapes: n images, c channels, h rows, w columns.
 """

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from senet.errors import BackendError
 from senet.fast.kernels.compiled import load
-from senet.fast.kernels.passes import Passes
+from senet.fast.kernels.passes import MaybeTensor, Passes
 from senet.fast.kernels.rows import combine
 
 __all__ = ["TYPES", "native"]
@@ -66,14 +66,7 @@ class _Library:
         return mean, variance
 
     def apply(
-        self,
-        u: Tensor,
-        r: Tensor | None,
-        a: Tensor,
-        b: Tensor,
-        e: Tensor | None,
-        post: Tensor | None,
-        relu: bool,
+        self, u: Tensor, r: MaybeTensor, a: Tensor, b: Tensor, e: MaybeTensor, post: MaybeTensor, relu: bool
     ) -> Tensor:
         u, shape = _arranged(u)
         y, r = torch.empty_like(u), _like(r, u)
@@ -81,14 +74,14 @@ class _Library:
         self._apply(*shape, each, u.data_ptr(), _pointer(r), *map(_pointer, rows), int(relu), y.data_ptr())
         return y
 
-    def rectified_sum(self, u: Tensor, r: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    def rectified_sum(self, u: Tensor, r: MaybeTensor, a: Tensor, b: Tensor) -> Tensor:
         u, shape = _arranged(u)
         (total,), r = _matrices(u, 1), _like(r, u)
         rows, each = _rows(a, b)
         self._rectified_sum(*shape, each, u.data_ptr(), _pointer(r), *map(_pointer, rows), total.data_ptr())
         return total
 
-    def mask(self, dy: Tensor, y: Tensor | None, u: Tensor, r: Tensor | None) -> tuple[Tensor, ...]:
+    def mask(self, dy: Tensor, y: MaybeTensor, u: Tensor, r: MaybeTensor) -> tuple[Tensor, ...]:
         u, shape = _arranged(u)
         dy, y, r = _like(dy, u), _like(y, u), _like(r, u)  # type: ignore[assignment]
         g = dy if y is None else torch.empty_like(u)
@@ -105,20 +98,10 @@ class _Library:
         self._masked_sums(*shape, each, dy.data_ptr(), u.data_ptr(), *map(_pointer, rows), *map(_pointer, out))
         return sums
 
-    def finish(
-        self,
-        g: Tensor,
-        u: Tensor,
-        A: Tensor,
-        B: Tensor | None,
-        C: Tensor | None,
-        D: Tensor | None,
-        a: Tensor | None,
-        b: Tensor | None,
-    ) -> Tensor:
+    def finish(self, g: Tensor, u: Tensor, A: Tensor, *others: MaybeTensor) -> Tensor:
         u, shape = _arranged(u)
         g, du = _like(g, u), torch.empty_like(u)  # type: ignore[assignment]
-        rows, each = _rows(A, B, C, D, a, b)
+        rows, each = _rows(A, *others)
         self._finish(*shape, each, g.data_ptr(), u.data_ptr(), *map(_pointer, rows), du.data_ptr())
         return du
 
@@ -147,17 +130,17 @@ class _Library:
         self,
         sg: Tensor,
         sgu: Tensor,
-        s: Tensor | None,
-        q: Tensor | None,
-        e0: Tensor | None,
-        e1: Tensor | None,
+        s: MaybeTensor,
+        q: MaybeTensor,
+        e0: MaybeTensor,
+        e1: MaybeTensor,
         gamma: Tensor,
         centre: Tensor,
         k: Tensor,
         positions: int,
         count: int,
         masked: bool,
-    ) -> tuple[Tensor | None, ...]:
+    ) -> tuple[MaybeTensor, ...]:
         n, c = sg.shape
         matrices = torch.empty(3 if masked else 2, n, c, dtype=torch.float32, device="cpu").unbind()
         dgamma, dbeta, B = torch.empty(3, c, dtype=torch.float32, device="cpu").unbind()
@@ -177,7 +160,7 @@ def _arranged(u: Tensor) -> tuple[Tensor, tuple[int, ...]]:
     return u, (n, c, h * w, int(last), int(u.dtype == torch.bfloat16), torch.get_num_threads())
 
 
-def _like(x: Tensor | None, u: Tensor) -> Tensor | None:
+def _like(x: MaybeTensor, u: Tensor) -> MaybeTensor:
     """Return a map in the layout and dtype of u."""
     if x is None or (x.dtype == u.dtype and x.stride() == u.stride()):
         return x
@@ -189,7 +172,7 @@ def _matrices(u: Tensor, number: int) -> tuple[Tensor, ...]:
     return torch.empty(number, *u.shape[:2], dtype=torch.float32, device="cpu").unbind()
 
 
-def _rows(*rows: Tensor | None) -> tuple[list[Tensor | None], int]:
+def _rows(*rows: MaybeTensor) -> tuple[list[MaybeTensor], int]:
     """Return coefficients in the layout of the library, and a bit mask of those that differ between images."""
     ready = [None if row is None else row if _is_row(row) else row.float().contiguous() for row in rows]
     return ready, sum(1 << place for place, row in enumerate(ready) if row is not None and row.ndim == 2)
@@ -199,5 +182,5 @@ def _is_row(row: Tensor) -> bool:
     return row.dtype == torch.float32 and row.is_contiguous()
 
 
-def _pointer(x: Tensor | None) -> int | None:
+def _pointer(x: MaybeTensor) -> int | None:
     return None if x is None else x.data_ptr()

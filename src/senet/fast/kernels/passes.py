@@ -13,8 +13,9 @@ from torch import Tensor
 
 from senet.fast.kernels.rows import combine, gradients
 
-__all__ = ["REFERENCE", "Passes", "spread", "wide"]
+__all__ = ["REFERENCE", "MaybeTensor", "Passes", "spread", "wide"]
 
+MaybeTensor = Tensor | None
 Map = Float[Tensor, "n c h w"]
 Matrix = Float[Tensor, "n c"]
 Rows = Float[Tensor, "... c"]  # a matrix, or one row for all images

@@ -11,7 +11,7 @@ import torch
 import triton
 from torch import Tensor
 
-from senet.fast.kernels.passes import Passes
+from senet.fast.kernels.passes import MaybeTensor, Passes
 from senet.fast.kernels.rows import combine, gradients
 from senet.fast.kernels.triton_kernels import (
     apply_kernel,
@@ -59,14 +59,14 @@ class _Launch:
         self.sums = (*each, self.parts)
         self.matrix = (n, c)
 
-    def map(self, x: Tensor | None) -> Tensor:
+    def map(self, x: MaybeTensor) -> Tensor:
         """Return a map in the layout and dtype of u; u itself for None, which the kernel does not read."""
         if x is None:
             return self.u
         layout = torch.channels_last if self.last else torch.contiguous_format
         return x.to(self.u.dtype).contiguous(memory_format=layout)
 
-    def rows(self, *rows: Tensor | None) -> tuple[list[Tensor], list[int]]:
+    def rows(self, *rows: MaybeTensor) -> tuple[list[Tensor], list[int]]:
         """Return coefficients and their strides between images; u for None, which the kernel does not read."""
         ready = [self.u if row is None else row.float().contiguous() for row in rows]
         strides = [row.shape[1] if row is not None and row.ndim == 2 else 0 for row in rows]
@@ -95,15 +95,7 @@ def moments(u: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
-def apply(
-    u: Tensor,
-    r: Tensor | None,
-    a: Tensor,
-    b: Tensor,
-    e: Tensor | None,
-    post: Tensor | None,
-    relu: bool,
-) -> Tensor:
+def apply(u: Tensor, r: MaybeTensor, a: Tensor, b: Tensor, e: MaybeTensor, post: MaybeTensor, relu: bool) -> Tensor:
     go = _Launch(u)
     y = torch.empty_like(go.u)
     rows, strides = go.rows(a, b, e, post)
@@ -112,7 +104,7 @@ def apply(
     return y
 
 
-def rectified_sum(u: Tensor, r: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+def rectified_sum(u: Tensor, r: MaybeTensor, a: Tensor, b: Tensor) -> Tensor:
     go = _Launch(u)
     sums = go.partial(1)
     rows, strides = go.rows(a, b)
@@ -121,7 +113,7 @@ def rectified_sum(u: Tensor, r: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     return _added(sums)[0]
 
 
-def mask(dy: Tensor, y: Tensor | None, u: Tensor, r: Tensor | None) -> tuple[Tensor, ...]:
+def mask(dy: Tensor, y: MaybeTensor, u: Tensor, r: MaybeTensor) -> tuple[Tensor, ...]:
     go = _Launch(u)
     dy = go.map(dy)
     g = dy if y is None else torch.empty_like(go.u)
@@ -142,24 +134,12 @@ def masked_sums(dy: Tensor, u: Tensor, a: Tensor, b: Tensor, full: bool) -> tupl
 
 
 def finish(
-    g: Tensor,
-    u: Tensor,
-    A: Tensor,
-    B: Tensor | None,
-    C: Tensor | None,
-    D: Tensor | None,
-    a: Tensor | None,
-    b: Tensor | None,
+    g: Tensor, u: Tensor, A: Tensor, B: MaybeTensor, C: MaybeTensor, D: MaybeTensor, a: MaybeTensor, b: MaybeTensor
 ) -> Tensor:
     go = _Launch(u)
     du = torch.empty_like(go.u)
     rows, strides = go.rows(A, B, C, D, a, b)
-    flags = {
-        "WITH_B": B is not None,
-        "WITH_C": C is not None,
-        "WITH_D": D is not None,
-        "MASKED": a is not None,
-    }
+    flags = {"WITH_B": B is not None, "WITH_C": C is not None, "WITH_D": D is not None, "MASKED": a is not None}
     finish_kernel[go.every](go.map(g), go.u, *rows, du, *go.sizes, *strides, **flags, **go.tile)
     return du
 
