@@ -16,32 +16,14 @@ from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError, unknown
 from senet.nn import SqueezeExcite
 from senet.text import listed
-from senet.weights import cadene, kth, mmpretrain, monai, moskomule, pytorchcv, timm, torchvision
 from senet.weights.numbers import check_values
 from senet.weights.origin import Origin
+from senet.weights.origins import ORIGINS
 from senet.weights.reading import check
 
 __all__ = ["ORIGINS", "Loaded", "load_weights", "state_dict_as"]
 
 SHOWN = 5  # names of each kind in an error message
-
-
-def _same_name(key: str, model: nn.Module) -> str:
-    return key
-
-
-ORIGINS: Mapping[str, Origin] = {
-    "senet": Origin(their_name=_same_name, checked=False),
-    "cadene": cadene.ORIGIN,
-    "kth": Origin(their_name=kth.their_name),
-    "mmpretrain": mmpretrain.ORIGIN,
-    "monai": monai.ORIGIN,
-    "moskomule": moskomule.ORIGIN,
-    "pytorchcv": pytorchcv.ORIGIN,
-    "pytorchcv.b": pytorchcv.ORIGIN_B,
-    "timm": timm.ORIGIN,
-    "torchvision": torchvision.ORIGIN,
-}
 
 
 @dataclass(frozen=True, kw_only=True)

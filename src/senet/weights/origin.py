@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-__all__ = ["Origin", "rename"]
+__all__ = ["Origin", "TheirName", "rename"]
 
+TheirName = Callable[[str, nn.Module], str]
 UNIT = re.compile(r"stage(\d+)\.unit(\d+)\.(.+)")
 
 
@@ -28,7 +29,7 @@ class Origin:
         checked: whether pool, stride and spec of the blocks are checked; False for the names of senet itself.
     """
 
-    their_name: Callable[[str, nn.Module], str]
+    their_name: TheirName
     stem_kind: str = ""
     stride_in: str = ""
     basic: str = ""
