@@ -75,6 +75,12 @@ def unchecked() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, which take most of their time: for tests of anything else, and of what is said then."""
+    monkeypatch.setattr("senet.reports.canvas.find_spec", lambda name: None)
+
+
+@pytest.fixture
 def call(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., tuple[int, str, str]]:

@@ -19,6 +19,12 @@ from senet.files.lock import RunLock
 TINY = ["data.train_size=200", "data.test_size=100", "threads=1", "--epochs", "1", "--device", "cpu", "-j", "1"]
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A folder of runs for comparisons of which training is not the point: the first trains, the others read."""
+    return "--runs", str(tmp_path_factory.mktemp("runs"))
+
+
 def test_compare_ends_in_a_table_a_picture_and_results(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     code, out, err = call("compare", "--se", "standard:reduction=4", "--seeds", "2", *TINY)
     assert code == 0, err
@@ -37,8 +43,9 @@ def test_compare_ends_in_a_table_a_picture_and_results(call, tmp_path: Path) -> 
     assert len((folder / "results.jsonl").read_text().splitlines()) == 4
 
 
-def test_a_second_compare_reads_what_the_first_trained(call) -> None:  # type: ignore[no-untyped-def]
-    words = ("compare", "--se", "standard", "--seeds", "1", "--json", *TINY)
+@pytest.mark.usefixtures("no_matplotlib")
+def test_a_second_compare_reads_what_the_first_trained(call, runs: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
+    words = ("compare", "--se", "standard", "--seeds", "1", "--json", *TINY, *runs)
     code, first, _ = call(*words)
     assert code == 0
     _, second, _ = call(*words)
@@ -60,8 +67,11 @@ def test_blocks_pay_off_on_the_control(call) -> None:  # type: ignore[no-untyped
     assert plain["metrics"]["accuracy"]["mean"] < 100 * 13 / 16  # more than a sum over cue and patterns can reach
 
 
-def test_another_comparison_goes_beside_the_report_that_is_there(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    words = ("compare", "--se", "standard", *TINY)
+@pytest.mark.usefixtures("no_matplotlib")
+def test_another_comparison_goes_beside_the_report_that_is_there(  # type: ignore[no-untyped-def]
+    call, tmp_path: Path, runs: tuple[str, str]
+) -> None:
+    words = ("compare", "--se", "standard", *TINY, *runs)
     assert call(*words, "--seeds", "1")[0] == 0
     report = tmp_path / "out" / "digits-resnet8" / "report.md"
     before = report.read_text()
@@ -75,13 +85,11 @@ def test_another_comparison_goes_beside_the_report_that_is_there(call, tmp_path:
     assert report.read_text() != before
 
 
-def test_without_matplotlib_a_comparison_ends_in_its_table_and_a_report(
-    call,  # type: ignore[no-untyped-def]
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.usefixtures("no_matplotlib")
+def test_without_matplotlib_a_comparison_ends_in_its_table_and_a_report(  # type: ignore[no-untyped-def]
+    call, tmp_path: Path, runs: tuple[str, str]
 ) -> None:
-    monkeypatch.setattr("senet.reports.canvas.find_spec", lambda name: None)
-    code, out, err = call("compare", "--se", "standard", "--seeds", "1", *TINY)
+    code, out, err = call("compare", "--se", "standard", "--seeds", "1", *TINY, *runs)
     assert code == 0, err
     first, *_, last = err.splitlines()
     assert first.startswith("senet: there will be no figure: a figure needs matplotlib; run: pip install matplotlib")
@@ -91,15 +99,14 @@ def test_without_matplotlib_a_comparison_ends_in_its_table_and_a_report(
     assert {path.name for path in folder.iterdir()} == {"report.md", "table.csv", "results.jsonl"}
 
 
-def test_a_full_disk_under_the_report_leaves_the_table_and_ends_in_one_line(
-    call,  # type: ignore[no-untyped-def]
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_full_disk_under_the_report_leaves_the_table_and_ends_in_one_line(  # type: ignore[no-untyped-def]
+    call, monkeypatch: pytest.MonkeyPatch, runs: tuple[str, str]
 ) -> None:
     def full(path: Path, text: str) -> None:
         raise storage_error(path, OSError(28, "No space left on device"), needed=len(text))
 
     monkeypatch.setattr("senet.reports.study_report.write_text", full)
-    words = ("compare", "--se", "standard", "--seeds", "1", *TINY)
+    words = ("compare", "--se", "standard", "--seeds", "1", *TINY, *runs)
     code, out, err = call(*words)
     assert code == 5
     assert "standard r=16" in out
@@ -122,8 +129,9 @@ def test_a_command_prints_in_any_encoding(words: tuple[str, ...], encoding: str)
     assert done.stdout.decode(encoding)
 
 
-def test_one_seed_says_that_it_says_nothing(call) -> None:  # type: ignore[no-untyped-def]
-    _, out, _ = call("compare", "--se", "standard", "--seeds", "1", *TINY)
+@pytest.mark.usefixtures("no_matplotlib")
+def test_one_seed_says_that_it_says_nothing(call, runs: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
+    _, out, _ = call("compare", "--se", "standard", "--seeds", "1", *TINY, *runs)
     assert "no interval" in out
 
 
@@ -169,6 +177,7 @@ def test_train_eval_and_report_agree(call, tmp_path: Path) -> None:  # type: ign
     assert measured["run"]
 
 
+@pytest.mark.usefixtures("no_matplotlib")
 def test_a_study_file_trains_its_base_with_changes(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "s.toml").write_text(
         'title = "t"\n[base]\nmodel = "resnet8"\ndata = { name = "digits", train_size = 200, test_size = 100 }\n'
@@ -343,6 +352,7 @@ def test_what_nobody_foresaw_is_one_line_too(call, kind: type[Exception], monkey
         call("--debug", "models")
 
 
+@pytest.mark.usefixtures("no_matplotlib")
 def test_changes_have_one_short_form_everywhere(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "s.toml").write_text(
         'title = "t"\n[base]\nmodel = "resnet8"\ndata = { name = "digits", train_size = 200, test_size = 100 }\n'
@@ -362,10 +372,11 @@ def test_without_a_command_there_is_the_help_and_no_empty_error(call) -> None:  
     assert "compare" in out
 
 
-def test_help_of_every_command_says_what_it_does() -> None:
-    done = subprocess.run([sys.executable, "-m", "senet", "--help"], capture_output=True, text=True, check=True)
+def test_help_of_every_command_says_what_it_does(call) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = call("--help")
+    assert code == 0
     for name in ("compare", "run", "report", "train", "eval", "models", "cost", "insert"):
-        assert name in done.stdout
+        assert name in out
 
 
 def test_the_version_is_printed(call) -> None:  # type: ignore[no-untyped-def]
@@ -384,6 +395,7 @@ def photographs(folder: Path, *, grey: int) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("no_matplotlib")
 def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     from senet.execution import executors
 
@@ -462,6 +474,7 @@ recipe = { optim = { lr = 1e5 } }
 """
 
 
+@pytest.mark.usefixtures("no_matplotlib")
 def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     (tmp_path / "try.toml").write_text(STUDY)
     code, out, err = call("run", "try.toml", "-j", "1")

@@ -112,11 +112,12 @@ def test_what_cannot_be_planned_is_refused(asked: dict[str, object], said: str) 
         carried_out(alike, **asked)
 
 
+@pytest.mark.usefixtures("no_matplotlib")
 def test_compare_looks_and_says_what_it_found(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tiny = "data.train_size=150 data.test_size=60 --epochs 1 --device cpu -j 1 --model resnet8"
+    tiny = "data.train_size=60 data.test_size=60 --epochs 1 --device cpu -j 1 --model resnet8"
     words = f"compare --se standard --seeds auto --max-seeds 3 --margin 2 {tiny}".split()
     outs = []
     for extra in ([], ["--json"]):
@@ -125,7 +126,7 @@ def test_compare_looks_and_says_what_it_found(
             main()
         assert not left.value.code
         outs.append(capsys.readouterr())
-    assert "150 training and 60 test images" in outs[0].err
+    assert "60 training and 60 test images" in outs[0].err
     assert "estimated time: " in outs[0].err
     assert "look 1 of 1, 3 seeds: " in outs[0].err
     assert "Verdict, where a difference of 2 points matters" in outs[0].out

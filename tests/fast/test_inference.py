@@ -27,6 +27,7 @@ SMALL = {
     **dict.fromkeys(("resnet18", "resnet50", "resnext50_32x4d"), NARROW),
     **dict.fromkeys(("resnet20", "kth_resnet52"), SHORT),
     "shufflenet_v1": {"depths": (2, 2, 2)},
+    "mobilenet_v1": {"depths": (2, 1), "widths": (16, 32), "stem_width": 8},
 }
 
 
@@ -103,11 +104,11 @@ def test_every_design_gives_the_same_logits(design: SESpec | Sequence[SESpec]) -
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        ("resnet18", 64),
+        ("resnet18", 32),
         ("resnext50_32x4d", 32),
         ("kth_resnet52", 32),
-        ("mobilenet_v1", 64),
-        ("shufflenet_v1", 64),
+        ("mobilenet_v1", 32),
+        ("shufflenet_v1", 32),
     ],
 )
 def test_every_family_gives_the_same_logits(name: str, size: int) -> None:
