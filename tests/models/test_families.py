@@ -141,17 +141,11 @@ def test_a_copy_gives_the_same_logits(family):
 
 @every_family
 @pytest.mark.parametrize("chans", [pytest.param(1, marks=pytest.mark.slow), 5])
-def test_other_channels_of_the_input(family, chans):
-    with torch.no_grad():
-        assert family.make(in_chans=chans).eval()(family.images(1, chans=chans)).shape == (1, 7)
-
-
-@every_family
-def test_no_classes_give_the_features(family):
-    network = family.make(num_classes=0).eval()
+def test_no_classes_give_the_features_of_an_input_of_any_channels(family, chans):
+    network = family.make(num_classes=0, in_chans=chans).eval()
     assert network.num_features == family.features
     with torch.no_grad():
-        assert network(family.images(2)).shape == (2, family.features)
+        assert network(family.images(1, chans=chans)).shape == (1, family.features)
 
 
 EXPORTED = "resnet20"  # the others take long and show nothing new
@@ -176,7 +170,12 @@ class BlocksAreLeaves(torch.fx.Tracer):
         return isinstance(module, SqueezeExcite) or super().is_leaf_module(module, name)
 
 
-@every_family
+TRACED = ("resnet50", "bn_inception", "shufflenet_v1", "preact_resnet164", "shake29_2x4x64d")  # one of each kind
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(f, id=f.name, marks=() if f.name in TRACED else pytest.mark.slow) for f in FAMILIES]
+)
 @pytest.mark.usefixtures("unchecked")  # a tracer's proxies are no tensors
 def test_a_traced_graph_gives_the_same_logits_at_every_size(family):
     network = family.make(SESpec(reduction=4)).eval()
@@ -190,27 +189,19 @@ def test_a_traced_graph_gives_the_same_logits_at_every_size(family):
 
 
 @every_family
-def test_every_stage_has_its_own_ratio(family):
+def test_every_stage_has_its_own_ratio_and_others_are_refused_by_name(family):
     ratios = (2, 4, 8, 4, 2)[: family.stages]
     with torch.device("meta"):
         network = family.make(SESpec(reduction=ratios))
     for stage, ratio in enumerate(ratios, 1):
         for block in blocks_of(getattr(network, f"stage{stage}")):
             assert block.widths[1] == block.channels // ratio
-
-
-@every_family
-def test_a_wrong_number_of_ratios_is_refused_by_name(family):
     full = family.name.split(".")[0]
     with pytest.raises(SpecError) as caught, torch.device("meta"):
         create_model(family.name, se=SESpec(reduction=(8, 2)))
     assert str(caught.value) == (
         f"reduction = (8, 2) names 2 stages, {full} has {family.stages}; give one ratio, or {family.stages}."
     )
-
-
-@every_family
-def test_a_stage_past_the_last_is_refused_by_name(family):
     with pytest.raises(SpecError, match=f"goes past the {family.stages} stages of "), torch.device("meta"):
         family.make(SESpec(stages=(family.stages + 1,)))
 

@@ -24,13 +24,13 @@ def params(name, se=None, *, num_classes=None, **options):
 
 
 def counted(name, se, *, num_classes=None, **options):
-    """Return the parameters of a network with blocks: all, all but the biases of the blocks, all but the blocks."""
+    """Return parameters of a network (all, without the biases of blocks, without blocks), and the number of blocks."""
     with torch.device("meta"):
         network = create_model(name, se=se, num_classes=num_classes, options=options)
     blocks = [dict(module.named_parameters()) for module in network.modules() if isinstance(module, SqueezeExcite)]
     total = sum(p.numel() for p in network.parameters())
     biases = sum(p.numel() for block in blocks for key, p in block.items() if key.endswith("bias"))
-    return total, total - biases, total - sum(p.numel() for block in blocks for p in block.values())
+    return total, total - biases, total - sum(p.numel() for block in blocks for p in block.values()), len(blocks)
 
 
 def macs(name, se=None, *, side, num_classes=None, **options):
@@ -76,6 +76,24 @@ COUNTS = [
 ]
 
 
+BLOCKS = {
+    "resnet50": 16,
+    "resnext101_32x4d": 33,
+    "senet154": 50,
+    "vgg16_bn": 13,
+    "bn_inception": 10,
+    "inception_resnet_v2": 40,
+    "inception_resnet_v2.figures": 20,
+    "mobilenet_v1": 13,
+    "shufflenet_v1": 16,
+    "preact_resnet110": 54,
+    "preact_resnet164": 54,
+    "wrn16_8": 6,
+    "shake26_2x96d": 24,
+    "shake29_2x4x64d": 18,
+}
+
+
 SLOW = [  # only the classifier differs from a network that is counted anyway, or only the depth
     row
     for i, row in enumerate(COUNTS)
@@ -89,7 +107,10 @@ SLOW = [  # only the classifier differs from a network that is counted anyway, o
     [pytest.param(*row, marks=pytest.mark.slow if row in SLOW else ()) for row in COUNTS],
 )
 def test_parameters_are_those_of_the_papers(name, classes, options, plain, free, biased):
-    assert counted(name, BIASED, num_classes=classes, **options) == (biased, free, plain)
+    *found, blocks = counted(name, BIASED, num_classes=classes, **options)
+    assert found == [biased, free, plain]
+    if options.get("se_on") != "sum":
+        assert blocks == BLOCKS.get(name, blocks), "every unit has its block"
 
 
 def test_networks_without_biases_and_without_blocks_have_what_is_left_without_them():
@@ -107,7 +128,7 @@ ANCHORS = [
 
 @pytest.mark.parametrize(("name", "options", "plain", "biased"), ANCHORS)
 def test_parameters_are_those_of_other_libraries(name, options, plain, biased):
-    total, _, without = counted(name, BIASED, **options)
+    total, _, without, _ = counted(name, BIASED, **options)
     assert (total, without) == (biased, plain)
 
 
@@ -164,7 +185,7 @@ VARIATIONS = [
 
 @pytest.mark.parametrize(("variant", "rule", "weights", "biases"), VARIATIONS)
 def test_variations_add_the_weights_of_their_formulas_to_resnet18(variant, rule, weights, biases):
-    total, free, plain = counted("resnet18", BIASED.but(variant=variant, slow_rule=rule))
+    total, free, plain, _ = counted("resnet18", BIASED.but(variant=variant, slow_rule=rule))
     assert (plain, free - plain) == (11_689_512, weights)
     if biases is not None:
         assert total - free == biases
@@ -210,7 +231,8 @@ KTH_PAPER = {None: 760_458, (16, 16, 16): 766_786, (8, 8, 8): 772_218, (8, 2, 16
 
 @pytest.mark.parametrize(("scheme", "count"), KTH.items())
 def test_kth_schemes_have_the_parameters_of_the_authors_networks(scheme, count):
-    assert params("kth_resnet52", SESpec(reduction=scheme) if scheme else None) == count
+    total, *_, blocks = counted("kth_resnet52", SESpec(reduction=scheme) if scheme else None)
+    assert (total, blocks) == (count, 25 if scheme else 0)
 
 
 @pytest.mark.parametrize(("scheme", "count"), KTH_PAPER.items())
@@ -255,37 +277,15 @@ def test_multiply_adds_are_those_of_the_papers(name, side, digits, plain, gated)
     assert round(macs(name, FREE, side=side) / 1e9, digits) == gated
 
 
+def test_multiply_adds_of_a_cifar_image_on_the_imagenet_network():
+    assert round(macs("resnet18", side=32, num_classes=10) / 1e6, 1) == 37.0
+
+
+@pytest.mark.slow
 def test_multiply_adds_of_other_readings():
     assert round(macs("preact_resnet110", side=32, shortcut="A") / 1e6, 1) == 252.9
-    assert round(macs("resnet18", side=32, num_classes=10) / 1e6, 1) == 37.0
     assert round(macs("resnet18.cifar", side=32, num_classes=10) / 1e6, 1) == 555.4
     assert round(macs("resnet50", FREE.but(squeeze="none"), side=224) / 1e9, 4) == 4.2690
-
-
-BLOCKS = {
-    "resnet50": 16,
-    "resnext101_32x4d": 33,
-    "senet154": 50,
-    "vgg16_bn": 13,
-    "bn_inception": 10,
-    "inception_resnet_v2": 40,
-    "inception_resnet_v2.figures": 20,
-    "mobilenet_v1": 13,
-    "shufflenet_v1": 16,
-    "preact_resnet110": 54,
-    "preact_resnet164": 54,
-    "wrn16_8": 6,
-    "shake26_2x96d": 24,
-    "shake29_2x4x64d": 18,
-    "kth_resnet52": 25,
-}
-
-
-@pytest.mark.parametrize(("name", "count"), BLOCKS.items())
-def test_every_unit_has_its_block(name, count):
-    with torch.device("meta"):
-        network = create_model(name, se=SESpec())
-    assert sum(isinstance(module, SqueezeExcite) for module in network.modules()) == count
 
 
 def test_bn_inception_has_the_hidden_widths_of_the_released_network():

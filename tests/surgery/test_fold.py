@@ -541,8 +541,7 @@ def test_a_block_that_is_a_statement_is_folded_as_one():
     assert report.blocks[0].where == "body.conv (before)"
 
 
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("made", ["outside", "inside"])
+@pytest.mark.parametrize(("mode", "made"), [(torch.no_grad, "outside"), (torch.inference_mode, "inside")])
 def test_the_mode_around_it_changes_nothing(mode, made):
     x = torch.randn(8, 3, 12, 12)
     wanted, model = fold(real(), [x], tolerance=None), real()
