@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from specs import FIELDS
 
 from senet import settings
 from senet.errors import DataError, SpecError, UsageError
@@ -17,7 +18,7 @@ from senet.experiments import decoding
 from senet.experiments.data_spec import Augment, DataSpec
 from senet.experiments.recipe import RECIPES, Optim, Recipe, Schedule
 from senet.experiments.run import Run
-from senet.spec import ACTIVATION_NAMES, GATE_NAMES, SLOTS, SQUEEZE_NAMES, VARIANTS, SESpec
+from senet.spec import SESpec
 
 PLACE = "study.toml: base"
 
@@ -44,6 +45,10 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"x\ny": 1}, r"['x\ny']", "is not known"),
     # unknown names of values
     ({"se": "standrad"}, "se = 'standrad'", "Did you mean 'standard'?"),
+    ({"se": "ecca"}, "se = 'ecca'", "Did you mean 'eca'?"),
+    ({"se": "standard:squeeze=avg-mx"}, "se = 'standard:squeeze=avg-mx': squeeze = 'mx'", "Did you mean 'max'?"),
+    ({"se": {"squeeze": ["avg", "mx"]}}, "se.squeeze = 'mx'", "Did you mean 'max'?"),
+    ({"se": "none"}, "se = 'none': 'none'", "is not a design: plain has no blocks"),
     ({"se": ["standard", "bmp"]}, "se[1] = 'bmp'", "Did you mean 'bump'?"),
     ({"se": ""}, "se = ''", "is not known"),
     ({"se": {"gate": "sigmod"}}, "se.gate = 'sigmod'", "Did you mean 'sigmoid'?"),
@@ -213,20 +218,6 @@ def test_a_missing_file_and_a_folder_are_errors_of_data(tmp_path: Path) -> None:
 # ---- runs
 
 NUMBERS = st.floats(0.001, 0.999)
-SPECS = st.fixed_dictionaries(  # of a spec; the records are made in the tests, where their types are checked
-    {
-        "variant": st.sampled_from(sorted(VARIANTS)),
-        "reduction": st.one_of(st.integers(1, 64), st.lists(st.integers(1, 64), min_size=1, max_size=4).map(tuple)),
-        "squeeze": st.sampled_from(SQUEEZE_NAMES),
-        "gate": st.sampled_from(GATE_NAMES),
-    },
-    optional={
-        "activation": st.sampled_from(ACTIVATION_NAMES),
-        "bias": st.booleans(),
-        "slot": st.sampled_from(SLOTS),
-        "stages": st.lists(st.integers(1, 9), unique=True, max_size=3).map(tuple),
-    },
-)
 TRAINING = {
     "optim": st.fixed_dictionaries(
         {"lr": st.one_of(NUMBERS, st.integers(1, 3))},
@@ -240,7 +231,7 @@ TRAINING = {
 }
 RUNS = st.fixed_dictionaries(
     {
-        "se": st.lists(SPECS, max_size=2),
+        "se": st.lists(FIELDS, max_size=2),
         "data": st.fixed_dictionaries({}, optional={"name": st.just("cifar10"), "train_size": st.integers(0, 100)}),
         "recipe": st.fixed_dictionaries({}, optional={**TRAINING, "epochs": st.integers(1, 300), "ema": NUMBERS}),
     },
@@ -311,6 +302,8 @@ def test_a_run_of_nothing_is_the_default_run() -> None:
         ({"variant": "bump", "gate": "tanh"}, (SESpec(variant="bump", gate="tanh"),)),
         ({}, (SESpec(),)),
         ("standard:squeeze=max,gate=relu", (SESpec(squeeze="max", gate="relu"),)),
+        ("eca+gct:slot=pre", (SESpec.kind("eca"), SESpec.kind("gct").but(slot="pre"))),
+        ({"squeeze": ["avg", "max"]}, (SESpec.kind("cbam"),)),
     ],
     ids=str,
 )
@@ -318,7 +311,7 @@ def test_designs_are_written_as_words_tables_or_lists(words: object, designs: tu
     assert decoding.se_designs(words) == designs
 
 
-@given(values=st.lists(SPECS, max_size=3))
+@given(values=st.lists(FIELDS, max_size=3))
 def test_every_design_can_be_written_as_a_table(values: list[dict[str, Any]]) -> None:
     designs = [SESpec(**v) for v in values]
     assert decoding.se_designs([asdict(design) for design in designs]) == tuple(designs)

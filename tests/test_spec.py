@@ -18,6 +18,7 @@ from senet.spec import (
     ACTIVATION_NAMES,
     GATE_NAMES,
     MAP_KERNELS,
+    NORM_NAMES,
     ROUNDINGS,
     SLOTS,
     SLOW_RULES,
@@ -86,7 +87,7 @@ def test_widths_begin_and_end_with_the_channels_and_never_vanish(
     widths = SESpec(variant=variant, reduction=ratio, slow_rule=slow_rule, rounding=rounding).widths(channels)
     assert widths[0] == widths[-1] == channels
     assert min(widths) >= 1
-    assert len(widths) == {"standard": 3, "slow_both": 5}.get(variant, 4)
+    assert len(widths) == len(reference.widths(variant, channels, ratio))
 
 
 @given(channels=CHANNELS, ratio=RATIOS, slow_rule=st.sampled_from(sorted(SLOW_RULES)))
@@ -239,6 +240,7 @@ def test_the_defaults_are_those_of_the_paper_and_the_official_networks() -> None
         "stages": (),
         "slow_rule": "half_ratio",
         "rounding": "exact",
+        "norm": "none",
     }
 
 
@@ -274,7 +276,7 @@ def test_only_bump_conv_has_layers_on_the_map() -> None:
 
 
 def test_names_are_those_of_the_tables_that_implement_them() -> None:
-    assert set(SQUEEZE_NAMES) == set(SQUEEZES)
+    assert set(SQUEEZE_NAMES) == {*SQUEEZES, "attention", "dct"}
     assert set(GATE_NAMES) == set(GATES) == set(reference.GATES)
     assert set(ACTIVATION_NAMES) == set(ACTIVATIONS) == set(reference.ACTIVATIONS)
     assert SLOTS == RESIDUAL_SLOTS
@@ -301,7 +303,8 @@ def test_specs_that_differ_differ_in_words() -> None:
         for field, values in {
             "variant": VARIANTS,
             "reduction": (1, 2, 4, (4, 2), (2, 4)),
-            "squeeze": SQUEEZE_NAMES,
+            "squeeze": (*(name for name in SQUEEZE_NAMES if name != "avg_std"), ("avg", "max"), ("max", "avg")),
+            "norm": NORM_NAMES,
             "gate": GATE_NAMES,
             "activation": ACTIVATION_NAMES,
             "bias": (True, False),
@@ -323,15 +326,15 @@ def test_specs_that_differ_differ_in_words() -> None:
     [
         (
             {"gate": "sigmod"},
-            "gate = 'sigmod' is not known; choose one of: hard_sigmoid, relu, residual_sigmoid, sigmoid, tanh, "
-            "unit_sigmoid, unit_tanh. Did you mean 'sigmoid'?",
+            "gate = 'sigmod' is not known; choose one of: add, gaussian, hard_sigmoid, relu, residual_sigmoid, "
+            "sigmoid, tanh, unit_hard_sigmoid, unit_sigmoid, unit_tanh. Did you mean 'sigmoid'?",
         ),
         (
             {"variant": "slowboth"},
-            "variant = 'slowboth' is not known; choose one of: bump, bump_conv, slow_both, slow_excite, slow_squeeze, "
-            "standard. Did you mean 'slow_both'?",
+            "variant = 'slowboth' is not known; choose one of: bump, bump_conv, channelwise, channelwise_both, conv, "
+            "direct, none, slow_both, slow_excite, slow_squeeze, standard. Did you mean 'slow_both'?",
         ),
-        ({"squeeze": "average"}, "squeeze = 'average' is not known; choose one of: avg, max, none."),
+        ({"squeeze": "average"}, "squeeze = 'average' is not known; choose one of: attention, avg, avg_std, dct,"),
         ({"activation": "relu6"}, "Did you mean 'relu'?"),
         ({"slot": "identiy"}, "slot = 'identiy' is not known; choose one of: identity, inner, post, pre, standard."),
         ({"slow_rule": "half"}, "slow_rule = 'half' is not known; choose one of: geometric, half_ratio, half_size"),

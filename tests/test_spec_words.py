@@ -1,37 +1,17 @@
 """One notation for designs: what a spec prints is read back, and what the command line takes works in Python."""
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
+from specs import SPECS
 
 import senet
 from senet.errors import SpecError
-from senet.spec import ACTIVATION_NAMES, GATE_NAMES, ROUNDINGS, SLOTS, SLOW_RULES, SQUEEZE_NAMES, VARIANTS, SESpec
-
-RATIO = st.integers(1, 512)
-SPECS = st.fixed_dictionaries(
-    {
-        "variant": st.sampled_from(sorted(VARIANTS)),
-        "reduction": RATIO
-        | st.lists(RATIO | st.lists(RATIO, min_size=1, max_size=3).map(tuple), min_size=1, max_size=4).map(tuple),
-        "squeeze": st.sampled_from(SQUEEZE_NAMES),
-        "gate": st.sampled_from(GATE_NAMES),
-        "activation": st.sampled_from(ACTIVATION_NAMES),
-        "bias": st.booleans(),
-        "slot": st.sampled_from(SLOTS),
-        "stages": st.lists(st.integers(1, 9), unique=True, max_size=4).map(tuple),
-        "slow_rule": st.sampled_from(sorted(SLOW_RULES)),
-        "rounding": st.sampled_from(sorted(ROUNDINGS)),
-    }
-)
+from senet.spec import SESpec
 
 
 @given(SPECS)
-def test_every_design_is_read_back_from_what_it_prints(values: dict[str, Any]) -> None:
-    spec = SESpec(**values)
+def test_every_design_is_read_back_from_what_it_prints(spec: SESpec) -> None:
     assert SESpec.parse(str(spec)) == spec
     variant, *fields = str(spec).split()
     assert SESpec.parse(f"{variant}:{','.join(word.replace(',', '-') for word in fields)}") == spec

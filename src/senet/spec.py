@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, 
 from senet.bounds import RANGES
 from senet.calls import by_name
 from senet.errors import SpecError, shown, unknown
+from senet.kinds import KINDS
 from senet.spec_words import ratio_word, read_words
 
 __all__ = [
     "ACTIVATION_NAMES",
     "GATE_NAMES",
     "MAP_KERNELS",
+    "NORM_NAMES",
     "SLOTS",
     "SQUEEZE_NAMES",
     "VARIANTS",
@@ -28,9 +30,16 @@ __all__ = [
     "designs",
 ]
 
-Variants = Literal["standard", "slow_squeeze", "slow_excite", "slow_both", "bump", "bump_conv"]
-Squeezes = Literal["avg", "max", "none"]
-Gating = Literal["sigmoid", "tanh", "relu", "hard_sigmoid", "unit_sigmoid", "unit_tanh", "residual_sigmoid"]
+Variants = Literal[
+    "standard", "slow_squeeze", "slow_excite", "slow_both", "bump", "bump_conv",
+    "direct", "conv", "channelwise", "channelwise_both", "none",
+]  # fmt: skip
+Squeezes = Literal["avg", "max", "std", "l2", "avg_std", "attention", "dct", "none"]
+Norms = Literal["none", "channels", "rms", "group", "batch"]
+Gating = Literal[
+    "sigmoid", "tanh", "relu", "hard_sigmoid", "unit_sigmoid", "unit_tanh", "unit_hard_sigmoid", "residual_sigmoid",
+    "gaussian", "add",
+]  # fmt: skip
 Activations = Literal["relu", "silu", "gelu", "leaky_relu", "hard_swish", "none"]
 Slots = Literal["standard", "pre", "post", "identity", "inner"]
 if TYPE_CHECKING:  # for completion in editors; at run time the spec checks the names itself
@@ -39,6 +48,7 @@ if TYPE_CHECKING:  # for completion in editors; at run time the spec checks the 
     Gate: TypeAlias = Gating
     Activation: TypeAlias = Activations
     Slot: TypeAlias = Slots
+    Norm: TypeAlias = Norms
 
     class Function(Protocol):
         """A function in place of a name; it can be compared with a name."""
@@ -47,7 +57,7 @@ if TYPE_CHECKING:  # for completion in editors; at run time the spec checks the 
 
         def __eq__(self, other: object) -> bool: ...
 else:
-    Variant = Squeeze = Gate = Activation = Slot = str
+    Variant = Squeeze = Gate = Activation = Slot = Norm = str
     Function = Callable[..., object]
 
 Widths = Callable[[int, int, int], tuple[int, ...]]
@@ -63,7 +73,19 @@ VARIANTS: Mapping[str, Widths] = {
     "slow_both": lambda C, h, m: (C, m, h, m, C),
     "bump": lambda C, h, m: (C, h, h, C),
     "bump_conv": lambda C, h, m: (C, h, h, C),
+    "direct": lambda C, h, m: (C, C),
+    "conv": lambda C, h, m: (C, C),
+    "channelwise": lambda C, h, m: (C, C),
+    "channelwise_both": lambda C, h, m: (C, C, C),
+    "none": lambda C, h, m: (C, C),
 }
+SPARSE = ("conv", "channelwise", "channelwise_both", "none")
+"""Variants whose layers are not full matrices: a convolution over the channels, one number for each, no layer."""
+
+WITHOUT_RATIO = ("direct", *SPARSE)
+PAIRED = ("conv", "channelwise", "channelwise_both")
+"""Variants that combine two numbers for each channel."""
+
 MAP_KERNELS: Mapping[str, tuple[int, ...]] = {"bump_conv": (1, 3)}
 """Kernel sizes of the leading layers that act on the map, before the squeeze (bump as Figure 1 draws it)."""
 
@@ -83,6 +105,7 @@ SQUEEZE_NAMES: tuple[str, ...] = get_args(Squeezes)
 GATE_NAMES: tuple[str, ...] = get_args(Gating)
 ACTIVATION_NAMES: tuple[str, ...] = get_args(Activations)
 SLOTS: tuple[str, ...] = get_args(Slots)
+NORM_NAMES: tuple[str, ...] = get_args(Norms)
 
 
 def _at_least_nine_tenths(width: int) -> int:
@@ -95,16 +118,24 @@ def _at_least_nine_tenths(width: int) -> int:
 class SESpec:
     """The design of a squeeze-and-excitation block and its place in a network: hashable values, checked on creation.
 
-    A callable in place of a name (`variant`, `squeeze`, `gate`, `activation`) is used as it is; such a spec works
-    in Python but cannot be written to a study.
+    The published kinds of channel attention are such designs (`SESpec.kind`). A callable in place of a name (`variant`,
+    `squeeze`, `gate`, `activation`) is used as it is; such a spec works in Python but cannot be written to a study.
 
     Attributes:
-        variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`, e.g. `lambda C, h, m: (C, h, C)`.
+        variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`, e.g. `lambda C, h, m: (C, h, C)`. Besides
+            those of the papers: `direct` is one layer from C to C, `conv` a convolution over the channels, `none` has
+            no layer, `channelwise` scales and shifts each channel, `channelwise_both` scales it also before the norm.
         reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`. Instead of one ratio a stage
             can have one for each of its blocks, in the order of its units: `((8, 8, 4), 2, 16)`.
-        squeeze: `avg`, `max`, or `none` (the excitation then acts at every position), or `x -> descriptor`.
+        squeeze: `avg`, `max`, `std`, `l2`, `avg_std` (both, for a variant that combines them), `attention` (an average
+            with learned weights of positions), `dct` (16 frequencies), or `none` (the excitation then acts at every
+            position), or `x -> descriptor`. Several, as `("avg", "max")`, pass the same layers; their logits are added.
+        norm: what normalises the input of the last layer, before the activation: `channels` (standardised over the
+            channels), `rms` (divided by their root mean square), `group` (standardised in groups of channels), `batch`
+            (over the images). With an activation it has a scale and a shift of its own.
         gate: a name of `GATE_NAMES`; the `unit_` gates are exactly 1 at 0, `residual_sigmoid` is 1 + sigmoid
-            (x + x*s). Or a function of the logits.
+            (x + x*s), `gaussian` is exp(-z^2 / 8), `add` adds the logits to the map (x + z). Or a function of the
+            logits.
         activation: activation between the layers of the excitation; with `none` successive layers are one linear map.
         bias: whether the layers have biases. The official weights, timm and torchvision have them, the papers'
             ablations do not.
@@ -116,7 +147,7 @@ class SESpec:
         rounding: `exact` max(1, C // r), or multiples of 8 as in `timm` and `mmlab`.
 
     Raises:
-        SpecError: if a name is unknown or a value is out of range.
+        SpecError: if a name is unknown, a value is out of range, or the squeeze does not fit the variant.
 
     Source:
         Hu et al., arXiv:1709.01507; variations: Mahendran, arXiv:2304.06502, as interpreted in PAPERS section 5.
@@ -128,7 +159,7 @@ class SESpec:
 
     variant: Variant | Widths = "standard"
     reduction: Ratios = 16
-    squeeze: Squeeze | Function = "avg"
+    squeeze: Squeeze | Function | tuple[Squeeze | Function, ...] = "avg"
     gate: Gate | Function = "sigmoid"
     activation: Activation | Function = "relu"
     bias: bool = True
@@ -136,19 +167,21 @@ class SESpec:
     stages: tuple[int, ...] = ()
     slow_rule: str = "half_ratio"
     rounding: str = "exact"
+    norm: Norm = "none"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "squeeze", _squeezes(self.squeeze, self.variant))
         for name, known in (
             ("variant", VARIANTS),
-            ("squeeze", SQUEEZE_NAMES),
             ("gate", GATE_NAMES),
             ("activation", ACTIVATION_NAMES),
             ("slot", SLOTS),
             ("slow_rule", SLOW_RULES),
             ("rounding", ROUNDINGS),
+            ("norm", NORM_NAMES),
         ):
             value = getattr(self, name)
-            if callable(value) and name in ("variant", "squeeze", "gate", "activation"):
+            if callable(value) and name in ("variant", "gate", "activation"):
                 continue
             if not isinstance(value, str) or value not in known:
                 raise unknown(name, value, known)
@@ -158,12 +191,28 @@ class SESpec:
         object.__setattr__(self, "stages", _stages(self.stages))
 
     @classmethod
+    def kind(cls, name: str) -> "SESpec":
+        """Return the design of a published kind of channel attention: `se`, `eca`, `srm`, ...
+
+        Raises:
+            SpecError: if the kind is unknown.
+
+        Example:
+            >>> SESpec.kind("eca") == SESpec(variant="conv", bias=False)
+            True
+        """
+        if name not in KINDS:
+            raise unknown("kind", name, KINDS)
+        return cls(**cast("dict[str, Any]", KINDS[name].fields))
+
+    @classmethod
     def parse(cls, text: str) -> "SESpec":
         """Parse a design in words, in the notation of the command line or of `str(spec)`.
 
         Args:
-            text: `standard`, `slow_both:reduction=8,bias=false`, or `slow_both r=8 no-bias`. Ratios of stages are
-                joined by dashes and those of the blocks of a stage by dots: `standard:reduction=8.8.4-2-16`.
+            text: a variant or a kind and what differs from it: `standard`, `eca`, `slow_both:reduction=8,bias=false`,
+                or `slow_both r=8 no-bias`. Ratios of stages are joined by dashes and those of the blocks of a stage by
+                dots, `standard:reduction=8.8.4-2-16`; several squeezes by dashes, `squeeze=avg-max`.
 
         Raises:
             SpecError: if a name is unknown or a value is not valid.
@@ -171,11 +220,21 @@ class SESpec:
         Example:
             >>> SESpec.parse("slow_both:reduction=8-2,bias=false")
             SESpec(variant='slow_both', reduction=(8, 2), squeeze='avg', gate='sigmoid', activation='relu', \
-bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact')
+bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact', norm='none')
         """
         if not isinstance(text, str):
             raise SpecError(f"{text!r} is not a design in words; write e.g. 'standard:reduction=8'.")
-        return cls(**cast("dict[str, Any]", read_words(text, fields=[field.name for field in fields(cls)])))
+        words = read_words(text, fields=[field.name for field in fields(cls)])
+        name = str(words["variant"])
+        if words == {"variant": "none"}:
+            raise SpecError(
+                "'none' is not a design: plain has no blocks, ge has blocks without layers; write one of these."
+            )
+        if name not in VARIANTS and name not in KINDS:
+            raise unknown("variant", name, (*VARIANTS, *KINDS))
+        if name in KINDS:
+            words = {**KINDS[name].fields, **{field: value for field, value in words.items() if field != "variant"}}
+        return cls(**cast("dict[str, Any]", words))
 
     def widths(self, channels: int, *, stage: int = 1, unit: int = 1) -> tuple[int, ...]:
         """Return the widths of the excitation for a map of `channels` channels.
@@ -242,26 +301,78 @@ bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact'
         """Return a copy of this spec with some fields changed, which are checked again."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    @property
+    def has_ratio(self) -> bool:
+        """Whether the widths depend on the ratio."""
+        return self.variant not in WITHOUT_RATIO
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of the descriptor for each channel."""
+        return 2 if self.squeeze == "avg_std" else 1
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the layers are not full matrices, see `SPARSE`."""
+        return self.variant in SPARSE
+
+    @property
+    def kind_name(self) -> str:
+        """Name of the published kind with this squeeze, variant and norm; empty if there is none."""
+        return next(
+            (
+                name
+                for name, kind in KINDS.items()
+                if all(
+                    getattr(self, field) == kind.fields.get(field, default)
+                    for field, default in (("variant", "standard"), ("squeeze", "avg"), ("norm", "none"))
+                )
+            ),
+            "",
+        )
+
     def __str__(self) -> str:
-        """Return the variant, the ratio and what differs from the defaults, e.g. `slow_both r=8-2-16 no-bias`."""
-        words = [_name(self.variant), f"r={ratio_word(self.reduction)}"]
-        for field, default in (("squeeze", "avg"), ("gate", "sigmoid"), ("activation", "relu"), ("slot", "standard")):
-            value = _name(getattr(self, field))
-            if value != default:
-                words.append(f"{field}={value}")
-        if not self.bias:
-            words.append("no-bias")
+        """Return the variant or kind, the ratio and what differs from it, e.g. `slow_both r=8-2-16 no-bias`."""
+        kind = "" if self.kind_name == "se" else self.kind_name
+        base = SESpec.kind(kind) if kind else SESpec(variant=self.variant)
+        words = [kind or _name(self.variant)]
+        if self.has_ratio or self.reduction != base.reduction:
+            words.append(f"r={ratio_word(self.reduction)}")
+        for field in ("squeeze", "norm", "gate", "activation", "slot"):
+            value = getattr(self, field)
+            if value != getattr(base, field):
+                words.append(f"{field}={'-'.join(map(_name, value if isinstance(value, tuple) else (value,)))}")
+        if self.bias != base.bias:
+            words.append("bias=true" if self.bias else "no-bias")
         if self.stages:
             words.append("stages=" + ",".join(map(str, self.stages)))
-        if self.slow_rule != "half_ratio":
-            words.append(f"slow_rule={self.slow_rule}")
-        if self.rounding != "exact":
-            words.append(f"rounding={self.rounding}")
+        last = ((field, getattr(self, field)) for field in ("slow_rule", "rounding"))
+        words += (f"{field}={value}" for field, value in last if value != getattr(base, field))
         return " ".join(words)
 
 
 def _name(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+
+
+def _squeezes(value: object, variant: object) -> object:
+    """Return a squeeze, or several as a tuple; a list of one is that one.
+
+    Raises:
+        SpecError: if a name is unknown or repeated, several do not go together, or the variant does not take it.
+    """
+    several = tuple(value) if _is_list(value) else (value,)
+    for one in several:
+        if not callable(one) and (not isinstance(one, str) or one not in SQUEEZE_NAMES):
+            raise unknown("squeeze", one, SQUEEZE_NAMES)
+    if len(several) > 1 and (len(set(several)) < len(several) or {"none", "avg_std"} & set(several)):
+        raise SpecError(f"squeeze = {shown(value)} does not go together; name each once, and avg_std and none alone.")
+    if "avg_std" in several and variant not in PAIRED:
+        raise SpecError(
+            f"squeeze = 'avg_std' is two numbers a channel, which the variant {shown(variant)} does not combine; "
+            f"choose one of: {', '.join(PAIRED)}, or squeeze = ['avg', 'std'] for two passes through the same layers."
+        )
+    return several if len(several) > 1 else several[0]
 
 
 def _ratios(value: object) -> Ratios:

@@ -65,6 +65,8 @@ def _value(name: str, text: str) -> object:
         return BOOLEANS.get(text.lower(), text)
     if name == "stages":
         return tuple(map(_number, text.replace(",", "-").split("-")))
+    if name == "squeeze" and "-" in text:
+        return tuple(text.strip("\"'").split("-"))
     if name == "reduction":
         many = any(mark in text.lstrip("-") for mark in "-.")
         return tuple(map(_stage, text.removesuffix("-").split("-"))) if many else _number(text)

@@ -24,7 +24,10 @@ GATES: Mapping[str, Callable[[float], float]] = {
     "hard_sigmoid": lambda z: min(max(z + 3, 0.0), 6.0) / 6,
     "unit_sigmoid": lambda z: 2 * _sigmoid(z),
     "unit_tanh": lambda z: 1 + math.tanh(z),
+    "unit_hard_sigmoid": lambda z: min(max(z + 3, 0.0), 6.0) / 3,
     "residual_sigmoid": lambda z: 1 + _sigmoid(z),
+    "gaussian": lambda z: math.exp(-z * z / 8),
+    "add": lambda z: z,
 }
 ACTIVATIONS: Mapping[str, Callable[[float], float]] = {
     "relu": lambda z: max(z, 0.0),
@@ -48,8 +51,9 @@ def widths(variant: str, C: int, r: int) -> list[int]:
         "slow_both": [m, h, m],
         "bump": [h, h],
         "bump_conv": [h, h],
+        "channelwise_both": [C],
     }
-    return [C, *hidden[variant], C]
+    return [C, *hidden.get(variant, []), C]
 
 
 def squeeze_excite(

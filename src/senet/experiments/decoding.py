@@ -10,6 +10,7 @@ from senet.errors import SpecError, UsageError, shown, unknown
 from senet.experiments.data_spec import Augment, DataSpec
 from senet.experiments.recipe import RECIPES, Optim, Recipe, Schedule
 from senet.experiments.run import SCHEMA, Run
+from senet.kinds import KINDS
 from senet.settings import Homes, merge, record, value
 from senet.spec import VARIANTS, SESpec
 
@@ -110,8 +111,8 @@ def se_designs(words: object, *, place: str = "se") -> tuple[SESpec, ...]:
 
 def _se_word(word: str, place: str) -> SESpec:
     name = re.split("[: ]", word, maxsplit=1)[0]
-    if name not in VARIANTS:
-        raise unknown(place, name, [*VARIANTS, "plain"])
+    if name not in VARIANTS and name not in KINDS:
+        raise unknown(place, name, [*VARIANTS, *KINDS, "plain"])
     try:
         return SESpec.parse(word)
     except SpecError as error:

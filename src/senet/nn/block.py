@@ -4,7 +4,7 @@ Letters in shapes: n images, c channels, *s the spatial sizes of the map, *t one
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import cast
@@ -14,9 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.errors import SpecError, shown
-from senet.nn.excite import layers, pointwise, sizes
+from senet.nn.excite import layers, pointwise, sizes, sparse_layers
 from senet.nn.gate import ACTIVATIONS, GATES
-from senet.nn.squeeze import SQUEEZES
+from senet.nn.norm import norm_of
+from senet.nn.pooling import squeeze_of, squeezed
 from senet.spec import Ratios, SESpec
 
 __all__ = ["RatioWarning", "SqueezeExcite", "without_autocast"]
@@ -111,37 +112,76 @@ class SqueezeExcite(nn.Module):
         self.channels = channels
         self.dims = dims
         self.planned = widths = spec.widths(channels, stage=stage, unit=unit)
-        self.squeeze = _function(spec.squeeze, SQUEEZES)
+        self.squeeze = squeeze_of(spec.squeeze, widths[len(spec.map_kernels)], device=device, dtype=dtype)
         self.activation = _function(spec.activation, ACTIVATIONS)
         self.gate = _function(spec.gate, GATES)
         self.num_map_layers = 0 if excitation else len(spec.map_kernels)
         self.excitation = excitation
         self.layers: tuple[str, ...] = ()
         if excitation is None:
-            if spec.ratio(stage, unit) > channels:
+            if spec.has_ratio and spec.ratio(stage, unit) > channels:
                 warnings.warn(
                     f"reduction = {spec.ratio(stage, unit)} exceeds the {channels} channels of this map: "
                     f"the hidden layer has {min(widths)} unit; choose a ratio up to {channels}.",
                     RatioWarning,
                     stacklevel=2,
                 )
-            fcs = layers(widths, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims, device=device, dtype=dtype)
-            for number, layer in enumerate(fcs, 1):
-                self.add_module(f"fc{number}", layer)
-                self.layers = (*self.layers, f"fc{number}")
+            for name, layer in self._new_layers(dims, device, dtype):
+                self.add_module(name, layer)
+                self.layers = (*self.layers, name)
+        self.norm: nn.Module | None = None
+        if excitation is None and spec.norm != "none":
+            several = len(self.layers) - self.num_map_layers > 1
+            affine = several and spec.activation != "none"  # else the last layer scales and shifts
+            width = widths[-2] * (1 if several else spec.numbers)
+            if width == 1 and spec.norm != "batch":
+                warnings.warn(
+                    f"norm = {spec.norm!r} of a hidden layer with 1 unit is constant; choose a smaller ratio.",
+                    RatioWarning,
+                    stacklevel=2,
+                )
+            self.norm = norm_of(spec.norm, width, affine=affine, device=device, dtype=dtype)
+
+    def _new_layers(
+        self, dims: int, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> Iterator[tuple[str, nn.Module]]:
+        """Yield the layers of the spec with their names."""
+        spec = self.spec
+        if spec.is_sparse:
+            yield from sparse_layers(
+                str(spec.variant), self.channels, spec.numbers, bias=spec.bias, device=device, dtype=dtype
+            )
+            return
+        fcs = layers(self.planned, bias=spec.bias, map_kernels=spec.map_kernels, dims=dims, device=device, dtype=dtype)
+        for number, layer in enumerate(fcs, 1):
+            yield f"fc{number}", layer
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Widths of the excitation, read from its current layers: a pruning tool may have changed them."""
+        if self.spec.is_sparse:
+            return self.planned
         pairs = [sizes(getattr(self, name)) for name in self.layers]  # torch.compile does not support `:=` here
         found = [pair for pair in pairs if pair]
         known = len(found) == len(self.planned) - 1  # False with a custom excitation or layer
         return (found[0][0], *(outputs for _, outputs in found)) if known else self.planned
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
-        """Scale every channel of `x` by its weight."""
+        """Scale every channel of `x` by its weight; with the gate `add`, add it."""
         s = self.weights(x)
-        return x * (s if is_symbolic(x) else s.to(x.dtype))
+        s = s if is_symbolic(x) else s.to(x.dtype)
+        return x + s if self.adds else x * s
+
+    @property
+    def adds(self) -> bool:
+        """Whether the block adds its weights to the map instead of multiplying."""
+        return self.gate is GATES["add"]
+
+    @torch.no_grad()
+    def start_as_identity(self) -> None:
+        """Set the last layer to zero: with a gate that is 1 at 0, the block then changes no bit of a finite map."""
+        for parameter in self.get_submodule(self.layers[-1]).parameters():
+            nn.init.zeros_(parameter)
 
     def weights(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *t"]:
         """Return the weight of every channel, `(n, c, 1, 1)`; `(n, c, h, w)` without a squeeze.
@@ -162,26 +202,43 @@ class SqueezeExcite(nn.Module):
 
     def _weights(self, x: Tensor, dims: int | None, dtype: torch.dtype | None) -> Tensor:
         layer = pointwise if dims is None else partial(pointwise, dims=dims)
-        squeeze: Callable[..., Tensor] = self.squeeze
-        if dims is not None and squeeze in SQUEEZES.values():  # a custom squeeze takes the map only
-            squeeze = partial(squeeze, dims=dims)
         for name in self.layers[: self.num_map_layers]:
             x = self.activation(layer(getattr(self, name), _cast(x, dtype)))
-        return self.excite(_cast(squeeze(x), dtype), layer=layer)
+        z = squeezed(self.squeeze, x, dims)
+        return self.excite(
+            tuple(_cast(one, dtype) for one in z) if isinstance(z, tuple) else _cast(z, dtype), layer=layer
+        )
 
-    def excite(self, z: Float[Tensor, "n c *t"], *, layer: Layer = pointwise) -> Float[Tensor, "n d *t"]:
+    def excite(
+        self, z: Float[Tensor, "n c *t"] | tuple[Float[Tensor, "n c *t"], ...], *, layer: Layer = pointwise
+    ) -> Float[Tensor, "n d *t"]:
         """Compute channel weights from a descriptor: the layers after the squeeze, then the gate.
 
         Args:
-            z: the descriptor.
+            z: the descriptor; the logits of several are added.
             layer: applies one layer to a descriptor.
         """
+        if isinstance(z, tuple):
+            first, *others = (self._logits(one, layer) for one in z)
+            return self.gate(sum(others, start=first))
+        return self.gate(self._logits(z, layer))
+
+    def _logits(self, z: Tensor, layer: Layer) -> Tensor:
+        """Return the input of the gate; the norm acts before the last layer."""
         if self.excitation is not None:
-            return self.gate(self.excitation(z))
+            return cast("Tensor", self.excitation(z))
         names = self.layers[self.num_map_layers :]
+        if len(names) < 2:
+            z = self._normalised(z, layer)
         for name in names[:-1]:
-            z = self.activation(layer(getattr(self, name), z))
-        return self.gate(layer(getattr(self, names[-1]), z))
+            z = layer(getattr(self, name), z)
+            if name == names[-2]:
+                z = self._normalised(z, layer)
+            z = self.activation(z)
+        return layer(getattr(self, names[-1]), z) if names else z
+
+    def _normalised(self, z: Tensor, layer: Layer) -> Tensor:
+        return z if self.norm is None else layer(self.norm, z)
 
     def _dtype(self, x: Tensor) -> torch.dtype:
         parameter = next(self.parameters(), None)

@@ -1,4 +1,4 @@
-"""The layers of an excitation: 1x1 convolutions between consecutive widths, with wider kernels on the map."""
+"""The layers of an excitation: 1x1 convolutions between consecutive widths, wider kernels on the map, sparse layers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -8,9 +8,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.errors import SpecError
+from senet.nn.channelwise import ChannelConv, Channelwise, conv_size
+from senet.nn.norm import BatchNorm, ChannelNorm
 
-__all__ = ["layers", "pointwise", "sizes"]
+__all__ = ["layers", "pointwise", "sizes", "sparse_layers"]
 
+SIZED = (ChannelConv, Channelwise, BatchNorm, ChannelNorm)  # torch.fx tells them no number of dimensions
 CONVS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
 
@@ -46,6 +49,34 @@ def layers(
             yield CONVS[dims](inputs, outputs, k, padding=k // 2, bias=bias, device=device, dtype=dtype)
 
 
+def sparse_layers(
+    variant: str,
+    channels: int,
+    numbers: int,
+    *,
+    bias: bool,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the layers of a variant that is not made of full matrices, with their names.
+
+    Args:
+        variant: `conv`, `channelwise`, `channelwise_both` or `none`.
+        channels: channels of the map.
+        numbers: numbers of the descriptor for each channel.
+        bias: whether the last layer has biases.
+        device: of the weights; None means torch's default.
+        dtype: of the weights; None means torch's default.
+    """
+    if variant == "conv":
+        yield "conv", ChannelConv(conv_size(channels), numbers, bias=bias, device=device, dtype=dtype)
+    if variant == "channelwise_both":
+        yield "fc1", Channelwise(channels, numbers, bias=False, first=1.0, device=device, dtype=dtype)
+        yield "fc2", Channelwise(channels, bias=bias, first=0.0, device=device, dtype=dtype)
+    if variant == "channelwise":
+        yield "fc1", Channelwise(channels, numbers, bias=bias, first=0.0, device=device, dtype=dtype)
+
+
 def sizes(layer: nn.Module) -> tuple[int, int] | None:
     """Return the input and output channels of a layer, read from its weight; None for modules without one.
 
@@ -64,11 +95,13 @@ def pointwise(layer: nn.Module, z: Float[Tensor, "n c *s"], *, dims: int | None 
     """Apply a layer of an excitation to a descriptor or a map of any number of dimensions.
 
     Args:
-        layer: a convolution, or a module that replaces it.
+        layer: a convolution, a sparse layer, a norm, or a module that replaces one of them.
         z: the input of the layer.
         dims: spatial dimensions of `z`; None reads them from its shape.
     """
     dims = z.ndim - 2 if dims is None else dims
+    if isinstance(layer, SIZED):
+        return layer(z, dims=dims)  # type: ignore[no-any-return]
     if dims == 2 or not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1):
         mapped: Tensor = layer(z)
         return mapped

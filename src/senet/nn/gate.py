@@ -6,7 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["ACTIVATIONS", "GATES", "none", "residual_sigmoid", "unit_sigmoid", "unit_tanh"]
+__all__ = [
+    "ACTIVATIONS",
+    "GATES",
+    "add",
+    "gaussian",
+    "none",
+    "residual_sigmoid",
+    "unit_hard_sigmoid",
+    "unit_sigmoid",
+    "unit_tanh",
+]
 
 
 def unit_sigmoid(z: Tensor) -> Tensor:
@@ -17,6 +27,29 @@ def unit_sigmoid(z: Tensor) -> Tensor:
 def unit_tanh(z: Tensor) -> Tensor:
     """Gate with values in (0, 2) that is exactly 1 at 0, twice as steep there as `unit_sigmoid`."""
     return 1 + torch.tanh(z)
+
+
+def unit_hard_sigmoid(z: Tensor) -> Tensor:
+    """Gate with values in [0, 2] that is exactly 1 at 0."""
+    return 2 * F.hardsigmoid(z)
+
+
+def gaussian(z: Tensor) -> Tensor:
+    """Gate with values in (0, 1] that is exactly 1 at 0 and falls on both sides: `exp(-z^2 / 2c^2)` with c = 2.
+
+    Source:
+        Ruan et al., Gaussian Context Transformer, CVPR 2021, Eq. 5.
+    """
+    return torch.exp(z.square() * -0.125)
+
+
+def add(z: Tensor) -> Tensor:
+    """Return the logits: a block with this gate adds them to the map instead of multiplying.
+
+    Source:
+        Cao et al., arXiv:1904.11492, Eq. 6.
+    """
+    return z
 
 
 def residual_sigmoid(z: Tensor) -> Tensor:
@@ -40,7 +73,10 @@ GATES: Mapping[str, Callable[[Tensor], Tensor]] = {
     "hard_sigmoid": F.hardsigmoid,
     "unit_sigmoid": unit_sigmoid,
     "unit_tanh": unit_tanh,
+    "unit_hard_sigmoid": unit_hard_sigmoid,
     "residual_sigmoid": residual_sigmoid,
+    "gaussian": gaussian,
+    "add": add,
 }
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,

@@ -70,6 +70,8 @@ class NestedSqueezeExcite(SqueezeExcite):
             raise SpecError(
                 f"variant = {specs[0].variant!r} has layers on the map, which cannot be nested; choose another."
             )
+        if not specs[0].has_ratio or specs[0].norm != "none":
+            raise SpecError(f"{specs[0]} has no widths that can be nested; choose a variant with a ratio and no norm.")
         all_widths = {spec: spec.widths(channels, stage=stage, unit=unit) for spec in specs}
         wider = max(all_widths, key=all_widths.__getitem__)
         super().__init__(channels, wider, stage=stage, unit=unit)
@@ -111,4 +113,6 @@ class NestedSqueezeExcite(SqueezeExcite):
             part.weight.copy_(whole.weight[:outputs, :inputs])
             if part.bias is not None:
                 part.bias.copy_(whole.bias[:outputs])
+        if isinstance(self.squeeze, nn.Module) and isinstance(block.squeeze, nn.Module):
+            block.squeeze.load_state_dict(self.squeeze.state_dict())
         return block

@@ -167,8 +167,7 @@ def _hold_blocks(tensors: Mapping[str, Tensor], model: nn.Module) -> bool:
 def _start_as_identity(model: nn.Module) -> None:
     for block in model.modules():
         if isinstance(block, SqueezeExcite):
-            for parameter in block.get_submodule(block.layers[-1]).parameters():
-                nn.init.zeros_(parameter)
+            block.start_as_identity()
 
 
 def _preprocessing(data: Data) -> Preprocessing | None:

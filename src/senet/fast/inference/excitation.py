@@ -45,7 +45,7 @@ class Excitation(nn.Module):
     def forward(self, z: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
         """Return the weights in the dtype of the parameters."""
         z = z if self.project is None else self.project(z)
-        if isinstance(self.body, SqueezeExcite) and self.body.excitation is None:
+        if isinstance(self.body, SqueezeExcite) and self.body.excitation is None and not self.body.spec.is_sparse:
             return self.body.excite(z)
         map_ = z.to(next(self.parameters()).dtype)[:, :, None, None]  # other libraries' may check the dimensions
         weights: Tensor = self.body.excite(map_) if isinstance(self.body, SqueezeExcite) else self.body(map_)
@@ -66,7 +66,12 @@ def excitation(block: nn.Module) -> Excitation:
             raise LeftAlone(f"its squeeze is {block.spec.squeeze!r}, and only an average commutes with a convolution")
         if block.num_map_layers:
             raise LeftAlone(f"the variant {block.spec.variant!r} has layers before the squeeze")
-        return Excitation(block, first="" if block.excitation is not None else block.layers[0])
+        if block.adds:
+            raise LeftAlone("its gate adds to the map")
+        if next(block.parameters(), None) is None:
+            raise LeftAlone("it has no layers")
+        sparse = block.excitation is not None or block.spec.is_sparse
+        return Excitation(block, first="" if sparse else block.layers[0])
     return _foreign(block)
 
 

@@ -117,7 +117,7 @@ class Rewriter:
         try:
             weigh = excitation(block)
         except LeftAlone as error:
-            if not isinstance(block, SqueezeExcite):
+            if not isinstance(block, SqueezeExcite) or block.adds:
                 return Treated(name=name, why=f"left, {error}")
             weigh, why = block, str(error)
         else:

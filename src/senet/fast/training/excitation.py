@@ -74,7 +74,7 @@ def excite_of(block: nn.Module | None, *, spread: bool = False) -> Excite | None
         block: a module or None.
         spread: whether the caller can compute the variance; squeezes that need it are otherwise not supported.
     """
-    if type(block) is not SqueezeExcite or block.num_map_layers or not is_plain(block):
+    if type(block) is not SqueezeExcite or block.num_map_layers or block.adds or not is_plain(block):
         return None
     name = block.spec.squeeze
     if not isinstance(name, str) or name not in MOMENTS or block.squeeze is not SQUEEZES[name]:  # replaced later

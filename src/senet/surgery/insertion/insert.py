@@ -116,9 +116,7 @@ def _put(model: nn.Module, planned: PlannedBlock, *, preserve: bool) -> None:
             planned.channels, planned.spec, dims=len(planned.resolution), device=like.device, dtype=like.dtype
         )
     if preserve:
-        last = block.get_submodule(block.layers[-1])
-        for parameter in last.parameters():
-            nn.init.zeros_(parameter)
+        block.start_as_identity()
     block.train(host.training)
     attach(host, planned.name.rpartition(".")[2], block, side=planned.side, last=planned.channels_last)
 
@@ -146,6 +144,8 @@ def _ensure_that_each_runs(model: nn.Module, planned: Insertion) -> None:
 
 def _warn_of_narrow(planned: Insertion) -> None:
     """Warn of ratios that leave one hidden unit: in blocks with a ratio above their channels, or in every block."""
+    if not all(block.spec.has_ratio for block in planned):
+        return
     narrow = [block for block in planned if block.spec.ratio(1) > block.channels]
     if not narrow and all(min(block.widths) == 1 and block.channels > block.spec.ratio(1) for block in planned):
         narrow = list(planned)

@@ -113,6 +113,5 @@ def _described(name: str, side: str, last: bool, block: nn.Module) -> Inserted:
         raise SpecError(
             f"{name} is a {type(block).__name__} of your own; a folder holds blocks that a SESpec describes."
         )
-    kernels = (getattr(block, layer).kernel_size for layer in block.layers)
-    dims = next((len(kernel) for kernel in kernels if max(kernel) > 1), 2)
+    dims = block.dims if block.num_map_layers else 2  # other layers are the same for maps of any dimensions
     return Inserted(name=name, side=side, channels=block.channels, channels_last=last, dims=dims, spec=block.spec)

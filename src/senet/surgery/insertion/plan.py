@@ -32,7 +32,7 @@ from senet.surgery.insertion.report import Insertion, PlannedBlock
 
 __all__ = ["plan", "with_unit_gate"]
 
-UNIT_GATES = {"sigmoid": "unit_sigmoid", "tanh": "unit_tanh"}
+UNIT_GATES = {"sigmoid": "unit_sigmoid", "tanh": "unit_tanh", "hard_sigmoid": "unit_hard_sigmoid"}
 
 
 @by_name
@@ -150,14 +150,19 @@ def with_unit_gate(spec: SESpec) -> SESpec:
     """Return the design with its gate replaced by the form that is exactly 1 at 0 (sigmoid becomes 2 * sigmoid).
 
     Raises:
-        SpecError: if the gate has no such form.
+        SpecError: if the gate has no such form, or the excitation no layer that can start at zero.
     """
+    if spec.variant == "none":
+        raise SpecError(
+            f"{spec.kind_name or spec}: variant = 'none' has no layer that can start at zero, so a new block would "
+            "change the network; choose another kind, e.g. eca or gct, or give preserve=False."
+        )
     gate = UNIT_GATES.get(spec.gate, spec.gate) if isinstance(spec.gate, str) else spec.gate
     function = GATES[gate] if isinstance(gate, str) else gate
-    if function(torch.zeros((), device="cpu")) != 1:
+    if gate != "add" and function(torch.zeros((), device="cpu")) != 1:
         raise SpecError(
             f"gate = {spec.gate!r} is not 1 at 0, so a new block would change the network; choose one of: sigmoid, "
-            f"tanh, unit_sigmoid, unit_tanh, or give preserve=False."
+            "tanh, hard_sigmoid, unit_sigmoid, unit_tanh, unit_hard_sigmoid, gaussian, add, or give preserve=False."
         )
     return spec.but(gate=gate)
 
