@@ -129,6 +129,7 @@ def test_a_recipe_is_a_name_or_a_mapping():
 @pytest.mark.slow
 def test_a_named_network_gives_the_rows_of_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("senet.training.cost_measurement.SECONDS", 0.0)
     small = {"train_size": 40, "test_size": 20}
     found = senet.compare("resnet8", {"name": "digits", **small}, ["standard"], seeds=1, recipe={"epochs": 1})
     words = ["compare", "--model", "resnet8", "--se", "standard", "--seeds", "1", "--epochs", "1", "--json"]
@@ -145,7 +146,7 @@ def test_a_named_network_gives_the_rows_of_the_command(tmp_path, monkeypatch, ca
 def test_a_named_network_is_trained_in_the_folder_of_runs(tmp_path):
     data = {"name": "digits", "train_size": 20, "test_size": 10}
     setup = Setup(fused=False, threads=1)
-    words = {"seeds": [4], "recipe": {"epochs": 1}, "runs": tmp_path, "setup": setup}
+    words = {"seeds": [4], "recipe": {"epochs": 1}, "runs": tmp_path, "setup": setup, "cost": False}
     found = senet.compare("resnet8", data, ["standard"], **words)
     assert [(line.row.id, line.n, line.params) for line in found.lines] == [("plain", 1, 75002), ("standard", 1, 75793)]
     assert {json.loads(path.read_text())["run"]["seed"] for path in tmp_path.glob("*/result.json")} == {4}

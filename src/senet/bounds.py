@@ -114,6 +114,7 @@ RANGES: Mapping[str, Range] = {
     "--seeds": _count(1, 1_000),
     "seeds of a comparison": _count(1, 1_000),
     "--max-seeds": _count(3, 1_000),
+    "max_seeds of a comparison": _count(3, 1_000),
     "--margin": Range(0.001, 100),
     "--detect": Range(0.001, 100),
     "--jobs": _count(0, 4_096, "is one a core"),

@@ -16,7 +16,8 @@ import senet as senet_package
 from senet.files.atomic import storage_error
 from senet.files.lock import RunLock
 
-TINY = ["data.train_size=200", "data.test_size=100", "threads=1", "--epochs", "1", "--device", "cpu", "-j", "1"]
+TINY = ["data.train_size=200", "data.test_size=100", "threads=1", "--epochs", "1", "--device", "cpu"]
+COMPARED = [*TINY, "-j", "1", "--no-cost"]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 def test_compare_ends_in_a_table_a_picture_and_results(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    code, out, err = call("compare", "--se", "standard:reduction=4", "--seeds", "2", *TINY)
+    code, out, err = call("compare", "--se", "standard:reduction=4", "--seeds", "2", *COMPARED)
     assert code == 0, err
     assert "standard r=4" in out
     assert "baseline" in out
@@ -43,9 +44,49 @@ def test_compare_ends_in_a_table_a_picture_and_results(call, tmp_path: Path) -> 
     assert len((folder / "results.jsonl").read_text().splitlines()) == 4
 
 
+def test_the_cost_is_measured_once_shown_kept_and_reported(call, monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("senet.training.cost_measurement.SECONDS", 0.0)
+    words = ("compare", "--se", "standard", "--seeds", "1", *TINY, "-j1")
+    code, out, err = call(*words)
+    assert code == 0, err
+    assert "measuring the cost of 2 networks" in err
+    assert "Cost, as ratios to plain with the same treatment" in out
+    assert len([line for line in out.splitlines() if line.startswith((" plain ", " standard r=16 "))]) == 6
+    folder = tmp_path / "out" / "digits-resnet8"
+    assert (folder / "costs.jsonl").read_text() == (tmp_path / "runs" / "costs.jsonl").read_text()
+    assert "| standard r=16 | optimized |" in (folder / "report.md").read_text()
+    row = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))[1]
+    code, out, err = call(*words, "--json")
+    assert "measuring" not in err
+    found = json.loads(out)
+    assert found["rows"][0]["cost"]["ordinary"]["step"] == {"median": 1.0, "low": 1.0, "high": 1.0}
+    assert found["rows"][1]["cost"]["optimized"]["latency"]["median"] == pytest.approx(float(row["latency_optimized"]))
+    assert (found["cost"]["batch"], found["cost"]["shape"]) == (64, [1, 8, 8])
+    code, out, _ = call(*words, "--no-cost", "--json")
+    assert json.loads(out)["cost"] is None
+
+
+def test_equal_time_trains_the_plain_network_longer_and_compares_with_it(call, monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("senet.training.cost_measurement.interleave", _step_of_the_gated_takes_twice)
+    code, out, err = call("compare", "--se", "standard", "--seeds", "2", "--equal-time", *TINY, "-j", "1", "--json")
+    assert code == 0, err
+    rows = json.loads(out)["rows"]
+    assert [row["label"] for row in rows] == ["plain", "plain, equal time", "standard r=16"]
+    assert [row["versus"] for row in rows] == [None, None, "plain equal time"]
+    epochs = {one["run"]["recipe"]["epochs"] for one in json.loads(out)["results"] if not one["run"]["se"]}
+    assert epochs == {1, 2}
+    assert rows[1]["cost"]["ordinary"] == rows[0]["cost"]["ordinary"]
+
+
+def _step_of_the_gated_takes_twice(candidates, **_):  # type: ignore[no-untyped-def]
+    from senet.speed.interleave import Timing
+
+    return {name: Timing((1.0 + at // 2,) * 3) for at, name in enumerate(candidates)}
+
+
 @pytest.mark.usefixtures("no_matplotlib")
 def test_a_second_compare_reads_what_the_first_trained(call, runs: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
-    words = ("compare", "--se", "standard", "--seeds", "1", "--json", *TINY, *runs)
+    words = ("compare", "--se", "standard", "--seeds", "1", "--json", *COMPARED, *runs)
     code, first, _ = call(*words)
     assert code == 0
     _, second, _ = call(*words)
@@ -71,7 +112,7 @@ def test_blocks_pay_off_on_the_control(call) -> None:  # type: ignore[no-untyped
 def test_another_comparison_goes_beside_the_report_that_is_there(  # type: ignore[no-untyped-def]
     call, tmp_path: Path, runs: tuple[str, str]
 ) -> None:
-    words = ("compare", "--se", "standard", *TINY, *runs)
+    words = ("compare", "--se", "standard", *COMPARED, *runs)
     assert call(*words, "--seeds", "1")[0] == 0
     report = tmp_path / "out" / "digits-resnet8" / "report.md"
     before = report.read_text()
@@ -89,7 +130,7 @@ def test_another_comparison_goes_beside_the_report_that_is_there(  # type: ignor
 def test_without_matplotlib_a_comparison_ends_in_its_table_and_a_report(  # type: ignore[no-untyped-def]
     call, tmp_path: Path, runs: tuple[str, str]
 ) -> None:
-    code, out, err = call("compare", "--se", "standard", "--seeds", "1", *TINY, *runs)
+    code, out, err = call("compare", "--se", "standard", "--seeds", "1", *COMPARED, *runs)
     assert code == 0, err
     first, *_, last = err.splitlines()
     assert first.startswith("senet: there will be no figure: a figure needs matplotlib; run: pip install matplotlib")
@@ -106,7 +147,7 @@ def test_a_full_disk_under_the_report_leaves_the_table_and_ends_in_one_line(  # 
         raise storage_error(path, OSError(28, "No space left on device"), needed=len(text))
 
     monkeypatch.setattr("senet.reports.study_report.write_text", full)
-    words = ("compare", "--se", "standard", "--seeds", "1", *TINY, *runs)
+    words = ("compare", "--se", "standard", "--seeds", "1", *COMPARED, *runs)
     code, out, err = call(*words)
     assert code == 5
     assert "standard r=16" in out
@@ -131,7 +172,7 @@ def test_a_command_prints_in_any_encoding(words: tuple[str, ...], encoding: str)
 
 @pytest.mark.usefixtures("no_matplotlib")
 def test_one_seed_says_that_it_says_nothing(call, runs: tuple[str, str]) -> None:  # type: ignore[no-untyped-def]
-    _, out, _ = call("compare", "--se", "standard", "--seeds", "1", *TINY, *runs)
+    _, out, _ = call("compare", "--se", "standard", "--seeds", "1", *COMPARED, *runs)
     assert "no interval" in out
 
 
@@ -147,12 +188,12 @@ def test_an_evaluation_that_means_nothing_is_no_result(call, tmp_path: Path) -> 
 
 
 def test_train_says_what_it_is_about_to_train_and_that_it_only_guesses(call) -> None:  # type: ignore[no-untyped-def]
-    code, _, err = call("train", *TINY[:-2])
+    code, _, err = call("train", *TINY)
     assert code == 0, err
     assert "digits: 200 training and 100 test images of 8x8 pixels in 1 channel, 10 classes" in err
     assert "resnet8: 1 run of 1 epoch, batch 64, sgd lr 0.1 cosine" in err
     assert "1 trained network is not better than guessing (plain, seed 0: " in err
-    code, _, err = call("train", *TINY[:-2])
+    code, _, err = call("train", *TINY)
     assert code == 0, err
     assert "training and" not in err  # it is read, not trained
 
@@ -256,6 +297,11 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("train", "-o", "/proc/x"), 5, "/proc"),
         (("eval", "run", "--weights", "x.pt"), 2, "its folder alone"),
         (("cost", "resnet20", "--num-classes", "-3"), 2, "num_classes = -3"),
+        (("train", "--cluster", "auto"), 2, "train has no --cluster; cluster=... is a setting of compare, run, search"),
+        (("insert", "resnet8", "--epochs", "3"), 2, "insert has no --epochs; --epochs is an option of compare, train"),
+        (("compare", "--train", "t.py:f", "--epochs", "3"), 2, "--train does its own training; leave out --epochs"),
+        (("compare", "--train", "gone.py:f"), 2, "gone.py does not exist"),
+        (("compare", "--builder", "net.py:build"), 2, "--builder is for folders"),
         (("compare", "--data", "cifar11"), 2, "cifar10"),
         (("compare", "--data", "cifar10", "--data-dir", "nowhere"), 3, "nowhere"),
         (("compare", "--device", "tpu"), 2, "tpu"),

@@ -10,7 +10,7 @@ import pytest
 from study_results import result, study
 
 from senet.cli import main
-from senet.cli.seeds import seed_plan
+from senet.cli.seeds import carry_out, seed_plan
 from senet.errors import UsageError
 from senet.experiments.failed_run import Failed
 from senet.experiments.image_bits import pack
@@ -46,7 +46,7 @@ def carried_out(
 ) -> tuple[Study, list[int]]:
     plan = seed_plan(seeds=seeds, max_seeds=max_seeds, margin=margin, detect=detect)
     said: list[int] = []
-    done, _, _ = plan.carry_out(plan.applied(study((0, 1, 2, 3, 4))), trainer(right, said), quiet=False)
+    done, _, _ = carry_out(plan, plan.applied(study((0, 1, 2, 3, 4))), trainer(right, said), quiet=False)
     return done, said
 
 
@@ -117,7 +117,7 @@ def test_compare_looks_and_says_what_it_found(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    tiny = "data.train_size=60 data.test_size=60 --epochs 1 --device cpu -j 1 --model resnet8"
+    tiny = "data.train_size=60 data.test_size=60 --epochs 1 --device cpu -j 1 --model resnet8 --no-cost"
     words = f"compare --se standard --seeds auto --max-seeds 3 --margin 2 {tiny}".split()
     outs = []
     for extra in ([], ["--json"]):

@@ -27,7 +27,7 @@ def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) 
         _, command, *words = shlex.split(line, comments=True)
         words += {
             "train": [*SMALL, "--device", "cpu"],
-            "compare": [*SMALL, "--device", "cpu", "-j", "1", "--seeds", "2"],
+            "compare": [*SMALL, "--device", "cpu", "-j", "1", "--seeds", "2", "--no-cost"],
             "fold": [*SMALL[:2], "--device", "cpu", "--tolerance", "inf", "--statistics", "40"],
         }.get(command, [])
         code, _, err = call(command, *words)

@@ -205,18 +205,35 @@ def test_a_row_that_spreads_more_ends_the_common_spread_and_dunnett() -> None:
     )
 
 
-def test_p_of_rows_with_unequal_seeds_is_corrected_by_holms_steps() -> None:
+def test_p_of_rows_with_unequal_seeds_is_bonferronis_as_their_intervals_are() -> None:
     rng = np.random.default_rng(5)
     table = rng.normal(size=(4, 6)) + np.array([[0], [3], [1], [0.2]])
     rows = [dict(enumerate(row)) for row in table]
     del rows[2][5]
     found = differences(rows[1:], rows[0])
     assert not any(d.dunnett for d in found)
-    ordered = sorted(found, key=lambda d: d.raw_p)
-    steps = [d.raw_p * left for d, left in zip(ordered, (3, 2, 1), strict=True)]
-    assert [d.p for d in ordered] == pytest.approx([max(steps[: at + 1]) for at in range(3)])
+    for d in found:
+        t = d.mean / math.sqrt(d.spread.variance / d.n)
+        assert d.p == pytest.approx(min(1.0, 3 * 2 * stdtrit_tail(d.spread.df, abs(t))))
     assert found[1].n == 5
     assert found[1].mean == pytest.approx((table[2] - table[0])[:5].mean())
+
+
+def stdtrit_tail(df: float, t: float) -> float:
+    from scipy.special import stdtr
+
+    return float(stdtr(df, -t))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_p_is_below_the_level_where_the_interval_leaves_0_out_and_only_there(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    table = rng.normal(size=(4, 6)) + np.array([[0], [2.0], [1.5], [1.0]])
+    rows = [dict(enumerate(row)) for row in table]
+    if seed % 2:
+        del rows[2][5]
+    for d in differences(rows[1:], rows[0], alpha=0.05 if seed % 4 < 2 else 0.02):
+        assert (d.p < d.alpha) == d.decided
 
 
 def test_a_row_without_common_seeds_leaves_the_others_as_they_are() -> None:

@@ -51,4 +51,4 @@ def study(seeds: tuple[int, ...]) -> Study:
 def results(study: Study, correct: Mapping[str, Mapping[int, int]]) -> dict[Run, Result]:
     """Make results from correct answers by row and seed."""
     runs = ((study.run(row, seed), right) for row in study.rows for seed, right in correct.get(row.id, {}).items())
-    return {run: result(run, right) for run, right in runs}
+    return {run: result(run, right, epochs=run.recipe.epochs) for run, right in runs}

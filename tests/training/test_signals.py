@@ -195,7 +195,7 @@ def test_a_signal_to_the_group_waits_for_workers_that_come_from_a_fork_server(ph
 
 
 def compare(place: Path) -> tuple[str | Path, ...]:
-    words = ("-j", "2", "--se", "standard", "--seeds", "2", "--epochs", "2", "-b", "4")
+    words = ("-j", "2", "--se", "standard", "--seeds", "2", "--epochs", "2", "-b", "4", "--no-cost")
     small = ("data.train_size=200", "data.test_size=50")
     return ("compare", *words, *small, "--runs", place / "runs", "-o", place / "out")
 

@@ -19,13 +19,22 @@ __all__ = ["Command", "Group"]
 class Command(TyperCommand):
     """A command whose callback may have a `settings` dataclass, see `senet.cli.option_groups.unfolded`."""
 
-    words_of_options: ClassVar[Mapping[str, str]] = {
-        "--budget-trials": "budget.trials",
-        "--budget-minutes": "budget.minutes",
-        "--budget-params": "budget.params",
-        "--stop-early": "stop_early.rule",
+    words_of_options: ClassVar[Mapping[str, Mapping[str, str]]] = {
+        "search": {
+            "--budget-trials": "budget.trials",
+            "--budget-minutes": "budget.minutes",
+            "--budget-params": "budget.params",
+            "--stop-early": "stop_early.rule",
+        },
+        "compare": {
+            "--recipe": "recipe.preset",
+            "--batch-size": "recipe.batch_size",
+            "-b": "recipe.batch_size",
+            "--lr": "optim.lr",
+            "-j": "jobs",
+        },
     }
-    """Options of earlier versions of `senet search`, which are fields of its file."""
+    """Options of earlier versions that are words now, by command."""
 
     @property
     def settings(self) -> "Sequence[Field[Any]]":
@@ -49,8 +58,15 @@ class Command(TyperCommand):
             )
         args = [f"--output{arg[5:]}" if arg.partition("=")[0] == "--out" else arg for arg in args]
         if self.settings:
-            args = as_words(args, self.settings, also=self.words_of_options if self.name == "search" else {})
-        return super().parse_args(ctx, args)
+            args = as_words(args, self.settings, also=self.words_of_options.get(self.name or "", {}))
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            option = getattr(error, "option_name", "")
+            unknown = type(error).__name__ == "NoSuchOption"  # of typer, under no public name
+            if unknown and (hint := _elsewhere(option, ctx)):
+                raise UsageError(f"{self.name} has no {option}; {hint}.") from None
+            raise
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, with `--help` in the last panel of the options."""
@@ -64,6 +80,8 @@ class Command(TyperCommand):
         super().format_help(ctx, formatter)
         if self.settings:
             rows = [(f"{one.name}={_default(one.default)}", one.metadata["help"]) for one in self.settings]
+            words = self.words_of_options.get(self.name or "", {})
+            rows += [(f"{word}=...", f"Typed as {option}, too.") for option, word in words.items() if "." in word]
             _panel("Settings, typed as NAME=VALUE with these defaults", rows)
         if any(one.name == "se" for one in self.params):
             _panel("Designs of blocks, --se", _designs())
@@ -85,6 +103,23 @@ def _untyped(params: Sequence[Any]) -> list[Any]:
         elif one.is_flag:
             one.metavar = ""
     return list(params)
+
+
+def _elsewhere(option: str, ctx: Any) -> str:
+    """Return which other commands take an option, and how; empty if none does."""
+    others = getattr(getattr(ctx.parent, "command", None), "commands", {})
+    by_form: dict[str, list[str]] = {}
+    for name, other in sorted(others.items()):
+        names = {word for one in other.params for word in (*one.opts, *one.secondary_opts)}
+        if option in names:
+            by_form.setdefault(option, []).append(name)
+        for one in getattr(other, "settings", ()):
+            if option.removeprefix("--").removeprefix("no-").replace("-", "_") == one.name:
+                by_form.setdefault(f"{one.name}=...", []).append(name)
+    return "; ".join(
+        f"{form} is {'a setting' if form.endswith('...') else 'an option'} of {', '.join(names)}"
+        for form, names in by_form.items()
+    )
 
 
 def _default(value: object) -> str:

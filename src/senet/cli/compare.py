@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,31 +11,30 @@ from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import (
     NETWORK,
-    Batch,
+    TRAINING,
     DataChoice,
     DataDir,
-    Device,
     Epochs,
-    Gpus,
-    Jobs,
     Json,
     Model,
     Output,
-    Preset,
     Pretrained,
-    Rate,
-    Runs,
     Start,
     Words,
 )
-from senet.cli.printing import warn_without_figures
-from senet.cli.seeds import PlannedSeeds
-from senet.cli.settings_words import StudySettings
+from senet.cli.printing import say_to_stderr, warn_without_figures
+from senet.cli.seeds import Repeats, carry_out, seed_plan
+from senet.cli.settings_words import CompareSettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
 from senet.errors import UsageError
 from senet.execution.asked_run import asked_values, check_models, defaults, made_run
 from senet.text import file_name
+
+if TYPE_CHECKING:
+    from senet.experiments.seed_plan import SeedPlan
+    from senet.experiments.setup import Setup
+    from senet.experiments.study import Study
 
 __all__ = ["compare"]
 
@@ -58,17 +57,18 @@ def compare(
     ] = None,
     data: DataChoice = None,
     data_dir: DataDir = None,
-    recipe: Preset = None,
     epochs: Epochs = None,
-    batch_size: Batch = None,
-    lr: Rate = None,
+    train: Annotated[
+        str | None,
+        typer.Option(
+            "--train", metavar="FILE.py:FUNCTION", rich_help_panel=TRAINING,
+            help="Your own training: a function of a network (of --model; else of a design) and a seed that returns "
+            "the accuracy in percent.",
+        ),
+    ] = None,
     *,
-    repeats: PlannedSeeds,
-    device: Device = "auto",
-    jobs: Jobs = 0,
-    gpus: Gpus = None,
-    settings: StudySettings,
-    runs: Runs = Path("runs"),
+    repeats: Repeats,
+    settings: CompareSettings,
     output: Output = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -78,18 +78,26 @@ def compare(
     """
     from senet.experiments.study import Row, Study
 
-    plan = repeats.plan()
+    plan = seed_plan(**vars(repeats), detect=settings.detect or None)
+    if train is not None:
+        given = {
+            "--weights": weights, "--pretrained": pretrained, "--data": data, "--data-dir": data_dir,
+            "--epochs": epochs, "equal_time": settings.equal_time, "detect": settings.detect,
+            "NAME=VALUE": words,
+        }  # fmt: skip
+        if surplus := [name for name, value in given.items() if value]:
+            raise UsageError(f"--train does its own training; leave out {', '.join(surplus)}.")
+        _compare_function(train, model, se, plan, settings, output, as_json=as_json)
+        return
     base = asked_values(
         words,
         data=data,
         data_dir=data_dir,
         model=model,
         epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        recipe=recipe,
         weights=weights,
         pretrained=pretrained,
+        builder=settings.builder,
     )
     if "se" in base:
         raise UsageError("compare takes designs with --se, e.g. --se standard:reduction=8, not as se.NAME=VALUE.")
@@ -106,9 +114,74 @@ def compare(
     )
     study = plan.applied(study)
     check_models(study)
-    setup = make_setup(settings, data_dir=data_dir, device=device, jobs=jobs, gpus=gpus)
-    folder = folder_for_report(output or Path("out") / study.name, plan.belongs(study), chosen=output is not None)
+    setup = make_setup(
+        settings, data_dir=data_dir, device=settings.device, jobs=settings.jobs, gpus=settings.gpus or None
+    )
+    _train_and_report(study, plan, settings, setup, output, as_json=as_json)
+
+
+def _train_and_report(
+    study: "Study",
+    plan: "SeedPlan",
+    settings: CompareSettings,
+    setup: "Setup",
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Train the runs of a comparison, measure its costs, and print and write what was found."""
+    from senet.execution.cost_store import costs_of
+    from senet.experiments.equal_time import with_equal_time
+    from senet.experiments.summary import summarize
+
+    runs = Path(settings.runs)
+    say = partial(say_to_stderr, quiet=as_json)
+    folder = output or Path("out") / study.name
+    if settings.equal_time:
+        costs = costs_of(study, runs, setup, again=settings.measure_again, needed=True, say=say)
+        study = with_equal_time(study, costs, fused=setup.fused)
+        say(study.notes[-1])
+    folder = folder_for_report(folder, plan.belongs(study), chosen=output is not None)
     warn_without_figures()
     train = partial(train_all, runs=runs, setup=setup, quiet=as_json, retry_failed=settings.retry_failed)
-    study, results, failed = plan.carry_out(study, train, quiet=as_json)
-    finish(study, results, folder, as_json=as_json, failed=failed)
+    study, results, failed = carry_out(plan, study, train, quiet=as_json)
+    again = settings.measure_again and not settings.equal_time
+    measured = costs_of(study, runs, setup, again=again, say=say) if settings.cost and results else None
+    finish(study, summarize(study, results, costs=measured), folder, as_json=as_json, failed=failed)
+
+
+def _compare_function(
+    train: str,
+    model: str | None,
+    se: list[str] | None,
+    plan: "SeedPlan",
+    settings: CompareSettings,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Compare designs with a training function of the user's own; what it has returned is kept in the runs."""
+    import hashlib
+
+    from senet.comparison.by_function import by_function
+    from senet.networks.building import builder_of
+    from senet.networks.stated import source_hash
+
+    function: Any = builder_of(train)
+    where = f"{train} {source_hash(train)} {model or ''} {source_hash(model) if model else ''}"
+    name = file_name(train.rpartition(":")[2] + (f"-{model}" if model else ""))
+    key = hashlib.sha256(where.encode()).hexdigest()[:12]
+    folder = output or Path("out") / name
+    folder = folder_for_report(folder, lambda run: False, chosen=output is not None)
+    warn_without_figures()
+    found = by_function(
+        function,
+        se or ["standard"],
+        model=model,
+        seeds=plan.seeds or SEEDS,
+        margin=plan.margin or 0.5,
+        values=Path(settings.runs) / f"{name}-{key}.jsonl",
+        plan=plan,
+        say=partial(say_to_stderr, quiet=as_json),
+    )
+    finish(found.study, found.lines, folder, as_json=as_json)

@@ -41,7 +41,12 @@ def make_setup(
     from senet.experiments.setup import Setup, cores
 
     check_flags(jobs=jobs)
-    asked = {one.name: getattr(settings, one.name) for one in fields(Setup) if hasattr(settings, one.name)}
+    own = ("device", "jobs", "gpus")  # arguments of this function
+    asked = {
+        one.name: getattr(settings, one.name)
+        for one in fields(Setup)
+        if hasattr(settings, one.name) and one.name not in own
+    }
     if asked.get("tensorboard") and find_spec("tensorboard") is None:
         raise not_installed("tensorboard=true", "tensorboard", extra="track")
     if data_dir is not None and not settings.download and not data_dir.is_dir():

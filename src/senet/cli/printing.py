@@ -9,7 +9,7 @@ from typing import Any
 
 from senet.text import one_line
 
-__all__ = ["print_files", "print_json", "warn_without_figures"]
+__all__ = ["print_files", "print_json", "say_to_stderr", "warn_without_figures"]
 
 
 def print_json(values: Any) -> None:
@@ -23,6 +23,12 @@ def print_files(files: Sequence[Path]) -> None:
 
     say_written(files)
     warn_without_figures("no figure was drawn")
+
+
+def say_to_stderr(text: str, *, quiet: bool = False) -> None:
+    """Print a remark about the progress as one line; of several processes that train together only the first one."""
+    if not quiet and os.environ.get("RANK", "0") == "0":
+        print(one_line(text), file=sys.stderr, flush=True)
 
 
 def warn_without_figures(what: str = "there will be no figure") -> None:

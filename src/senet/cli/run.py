@@ -8,7 +8,7 @@ from senet.cli.option_groups import unfolded
 from senet.cli.options import DataDir, Device, Gpus, Jobs, Json, Output, Quick, Runs, Study, Words
 from senet.cli.printing import warn_without_figures
 from senet.cli.run_settings import asked_study, report_folder
-from senet.cli.seeds import PlannedSeeds
+from senet.cli.seeds import PlannedSeeds, carry_out
 from senet.cli.settings_words import StudySettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
@@ -37,6 +37,8 @@ def run(
 
     Several commands on one folder of runs (--runs), also on several machines, share the work.
     """
+    from senet.experiments.summary import summarize
+
     plan = repeats.plan()
     study = plan.applied(asked_study(study_file, words, quick=quick))
     check_models(study)
@@ -47,5 +49,5 @@ def run(
     warn_without_figures()
     lists = (committed / "results.jsonl",)
     train = partial(train_all, runs=runs, setup=setup, quiet=as_json, lists=lists, retry_failed=settings.retry_failed)
-    study, results, failed = plan.carry_out(study, train, quiet=as_json)
-    finish(study, results, folder, as_json=as_json, failed=failed)
+    study, results, failed = carry_out(plan, study, train, quiet=as_json)
+    finish(study, summarize(study, results), folder, as_json=as_json, failed=failed)

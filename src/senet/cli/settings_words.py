@@ -12,6 +12,7 @@ from senet.bounds import check_fields
 from senet.errors import UsageError, unknown
 
 __all__ = [
+    "CompareSettings",
     "ExplainSettings",
     "FoldSettings",
     "ImageSettings",
@@ -77,6 +78,23 @@ class StudySettings(_Training):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareSettings(StudySettings):
+    """Settings of `senet compare`."""
+
+    cost: bool = _setting(True, "Measure the cost of the designs where it is not known: step, inference, memory.")
+    measure_again: bool = _setting(False, "Measure the cost again, though it is known.")
+    equal_time: bool = _setting(
+        False, "Compare the designs with a plain network that is trained longer, for the time that the blocks cost."
+    )
+    detect: float = _setting(0.0, "Train as many seeds as show a difference of this size [points] in 4 of 5 cases.")
+    builder: str = _setting("", "FILE.py:FUNCTION that builds the network of a folder.")
+    device: str = _setting("auto", "cpu, cuda, cuda:1; auto uses a GPU if there is one.")
+    jobs: int = _setting(0, "Runs at a time; 0 trains one for each core of the CPU, and one on a GPU.")
+    gpus: str = _setting("", "all, or numbers such as 0,2: one run at a time on each of these GPUs.")
+    runs: str = _setting("runs", "The folder of checkpoints, curves, results.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FoldSettings(ImageSettings):
     """Settings of a fold."""
 
@@ -136,7 +154,7 @@ def as_words(args: Iterable[str], kinds: Sequence["Field[Any]"], *, also: Mappin
     Args:
         args: arguments of the command.
         kinds: the settings that may be typed as options.
-        also: further options that stand for words, e.g. `{"--budget-trials": "budget.trials"}`.
+        also: further options that stand for words, e.g. `{"--budget-trials": "budget.trials", "-j": "jobs"}`.
 
     Example:
         >>> as_words(["study.toml", "--workers", "4", "--no-fused"], fields(StudySettings), also={})
@@ -154,6 +172,8 @@ def as_words(args: Iterable[str], kinds: Sequence["Field[Any]"], *, also: Mappin
     left = iter(args)
     for arg in left:
         option, equals, text = arg.partition("=")
+        if arg[:2] in options and len(arg) > 2 and arg[1] != "-":  # -j4
+            option, equals, text = arg[:2], "=", arg[2:].removeprefix("=")
         if arg == "--":
             kept += [arg, *left]
         elif arg in switches:

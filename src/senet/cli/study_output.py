@@ -12,9 +12,9 @@ from senet.text import command_line, one_line
 
 if TYPE_CHECKING:
     from senet.experiments.failed_run import Failed
-    from senet.experiments.result import Result
     from senet.experiments.run import Run
     from senet.experiments.study import Study
+    from senet.experiments.summary import Line
 
 __all__ = ["finish", "folder_for_report"]
 
@@ -45,7 +45,7 @@ def folder_for_report(folder: Path, belongs: "Callable[[Run], bool]", *, chosen:
 
 def finish(
     study: "Study",
-    results: "dict[Run, Result]",
+    lines: "Sequence[Line]",
     folder: Path,
     *,
     as_json: bool,
@@ -58,27 +58,27 @@ def finish(
         RunFailed: after everything else, if there are failed runs.
     """
     from senet.experiments.failed_run import failures
-    from senet.experiments.summary import summarize
     from senet.reports.answer import answer
     from senet.reports.console import show_table
-    from senet.reports.study_report import write_report
+    from senet.reports.study_report import write_lines
 
     command = command or command_line(sys.argv[1:])
     files, failure = [], None
     if not as_json:
-        show_table(study, summarize(study, results))
+        show_table(study, lines)
     try:
-        files = write_report(study, results, folder, command=command) if results else []
+        files = write_lines(study, lines, folder, command=command) if any(line.n for line in lines) else []
     except StorageError as error:  # the numbers took hours, so print them before the error
         if not as_json:
             raise
         failure = error
     if as_json:
+        results = {study.run(line.row, seed): found for line in lines for seed, found in line.results.items()}
         print_json(
             {
                 "study": study.name,
                 "title": study.title,
-                **answer(study, summarize(study, results)),
+                **answer(study, lines),
                 "files": [str(f) for f in files],
                 "results": [results[r].as_dict() for r in study.runs() if r in results],
                 "failed": [one.as_dict() for one in failed],

@@ -41,6 +41,7 @@ def asked_values(
     se: str | None = None,
     weights: str | None = None,
     pretrained: bool = False,
+    builder: str = "",
     base: Any = None,
 ) -> dict[str, Any]:
     """Put options and words over a base; the rest comes from the defaults of the data set.
@@ -58,6 +59,7 @@ def asked_values(
         se: a design.
         weights: weights to start from.
         pretrained: start from the weights that a library has for its network.
+        builder: the function that builds the network of the folder `model`; empty without one.
         base: values of a file, not yet checked.
 
     Returns:
@@ -78,12 +80,17 @@ def asked_values(
     network, preset, _ = defaults(asked["data"]["name"])
     if model is not None or "model" not in asked:
         asked["model"] = model or network
+    if builder:
+        asked["model"], weights = _of_builder(asked["model"], weights, builder)
     if pretrained:
         if weights is not None:
             raise UsageError(f"--pretrained and --weights {weights} contradict each other; leave one out.")
         weights = "pretrained"
     if weights is not None:
         asked["weights"] = weights
+    words_recipe = changes.get("recipe")
+    if recipe is None and isinstance(words_recipe, Mapping):
+        recipe = words_recipe.get("preset")
     if recipe is None and "recipe" not in asked and (asked.get("weights") or changes.get("weights")):
         asked["recipe"] = {"preset": "finetune", **_of_images(preset)}
     if recipe is not None or "recipe" not in asked:
@@ -98,6 +105,27 @@ def asked_values(
             raise UsageError("se.NAME=VALUE changes one design, and there are several; write them out with --se.")
         changes["se"] = settings.merge(asdict(old[0]), changes["se"])
     return settings.merge(asked, changes)
+
+
+def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, str]:
+    """Return the network and the weights of a folder whose network a function of the user's builds.
+
+    A function that a folder names is never called, so the run holds the function that the user names.
+    """
+    from senet.networks import is_network
+    from senet.networks.pretrained import description
+
+    if not is_network(folder):
+        raise UsageError(f"--builder is for folders; pass {builder} as --model in place of {folder}.")
+    if weights is not None:
+        raise UsageError(f"{folder} has its own weights; leave out --weights {weights}.")
+    _, config = description(folder)
+    if config is not None and (config.insert or config.removed):
+        raise UsageError(
+            f"{folder} holds inserted or folded blocks, which a comparison would add to every design; use the plain "
+            f"network: --model {builder} --weights FILE."
+        )
+    return builder, folder
 
 
 def _of_images(preset: str) -> dict[str, Any]:

@@ -91,5 +91,5 @@ def _seeds(lines: Sequence[Line]) -> list[str]:
     if 2 in numbers:
         found.append("two seeds show hardly anything of the spread over seeds: no p and no verdict before the third")
     if len({line.missing for line in lines if not line.row.quoted}) > 1:
-        found.append("rows have unequal seeds: p is corrected by Holm's steps, intervals by Bonferroni's inequality")
+        found.append("rows have unequal seeds: p and intervals are corrected by Bonferroni's inequality")
     return found

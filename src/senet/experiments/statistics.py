@@ -41,8 +41,7 @@ class Difference:
         images: what the choice of the test images adds; None for values that are not of a test set.
         comparisons: rows of the family, for which the interval is corrected.
         alpha: chance that an interval of the family misses.
-        dunnett: the correction is Dunnett's; otherwise the intervals are Bonferroni's.
-        holm: p corrected by Holm's steps; nan where Dunnett's distribution gives it.
+        dunnett: the correction is Dunnett's; otherwise it is Bonferroni's.
         share: of all comparisons of the study in this family.
     """
 
@@ -53,7 +52,6 @@ class Difference:
     comparisons: int = 1
     alpha: float = ALPHA
     dunnett: bool = True
-    holm: float = math.nan
     share: float = 1.0
 
     @property
@@ -82,13 +80,9 @@ class Difference:
         """Chance of such a difference without a true one, corrected as the interval is; nan below three pairs."""
         if self.n < 3 or math.isnan(self.half):
             return math.nan
-        return self.holm if self.holm == self.holm else min(1.0, self.raw_p / self.share)
-
-    @property
-    def raw_p(self) -> float:
-        """The same among the comparisons of this family only: the mean, measured in widths of its own interval."""
-        comparisons = self.comparisons if self.dunnett else 1
-        return tail(self._critical(self.spread.df) * self.mean / self.half, comparisons, self.spread.df)
+        t, df = self._critical(self.spread.df) * self.mean / self.half, self.spread.df
+        one = tail(t, self.comparisons, df) if self.dunnett else self.comparisons * tail(t, 1, df)
+        return min(1.0, one / self.share)
 
     @property
     def visible(self) -> float:
@@ -118,7 +112,7 @@ class Difference:
         if images is not None and images.paired:
             falls = max(0.0, images.floor - images.added) * self.n / n
             images = replace(images, floor=images.added + falls)
-        return replace(self, n=n, spread=replace(self.spread, df=df), images=images, holm=math.nan)
+        return replace(self, n=n, spread=replace(self.spread, df=df), images=images)
 
     @property
     def _variance(self) -> float:
@@ -160,8 +154,8 @@ def differences(
 ) -> list[Difference]:
     """Compare rows with one baseline, seed by seed, and correct for comparing several.
 
-    Where all have the same seeds and spread, the correction is Dunnett's; otherwise p is corrected by Holm's steps and
-    the intervals by Bonferroni's inequality.
+    Where all have the same seeds and spread, the correction is Dunnett's, otherwise Bonferroni's; p is below the level
+    where the interval leaves 0 out, and only there.
 
     Args:
         rows: values by seed.
@@ -192,23 +186,9 @@ def differences(
     ]
     if comparisons == 1 or (len(set(map(tuple, filter(None, common)))) == 1 and all(d.spread.common for d in found)):
         return found
-    return _holm([replace(each, dunnett=False) for each in found])
+    return [replace(each, dunnett=False) for each in found]
 
 
 def paired(row: Mapping[int, float], baseline: Mapping[int, float]) -> Difference:
     """Compare two rows of plain numbers seed by seed, by Student's t over the pairs."""
     return differences([row], baseline)[0]
-
-
-def _holm(found: list[Difference]) -> list[Difference]:
-    """Return the same with p corrected step by step, from the smallest.
-
-    Source:
-        Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
-    """
-    known = sorted((d.raw_p, at) for at, d in enumerate(found) if not math.isnan(d.half))
-    made, before = list(found), 0.0
-    for step, (p, at) in enumerate(known):
-        before = max(before, min(1.0, p * (found[at].comparisons - step) / found[at].share))
-        made[at] = replace(found[at], holm=before)
-    return made

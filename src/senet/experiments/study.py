@@ -65,6 +65,7 @@ class Study:
         margin: smallest difference of accuracies that matters [points].
         looks: numbers of seeds after which its results are looked at to decide whether it goes on, ascending; empty
             for a number of seeds that is fixed before the start.
+        notes: what a reader must know of its rows.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Study:
     pictures: tuple[tuple[str, tuple[str, ...]], ...] = ()
     margin: float = 0.5
     looks: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         ids = [row.id for row in self.rows]
@@ -116,6 +118,10 @@ class Study:
         """Return the id of the row that a row is compared with; None for a baseline and for a quoted row."""
         baselines = {self.baseline, *(other.versus for other in self.rows)}
         return None if row.quoted or row.id in baselines else row.versus or self.baseline
+
+    def is_reference(self, row: Row) -> bool:
+        """Return whether another row is compared with a row."""
+        return any(self.reference(other) == row.id for other in self.rows)
 
     def repeated(self, seeds: int) -> "Study":
         """Return the study with a number of seeds: its own, then those that follow the largest."""
@@ -177,7 +183,7 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
         deviations = (*deviations, f"changed on the command line: {said}")
     return Study(
         name=path.stem + "_quick" * quick,
-        title="Quick: " * quick + file.title,
+        title="Quick: " * quick + file.title + _asked_instead(file, changes, rows, path, quick=quick),
         source=file.source,
         table=file.table,
         recipe_source=file.recipe_source,
@@ -192,6 +198,21 @@ def read_study(path: Path, *, changes: Mapping[str, Any] | None = None, quick: b
         pictures=tuple(file.pictures.items()),
         margin=file.margin,
     )
+
+
+def _asked_instead(file: "_File", changes: Mapping[str, Any], rows: Sequence[Row], path: Path, *, quick: bool) -> str:
+    """Return what a title adds where changes put other networks or data into the rows than it speaks of."""
+    if not {"model", "data"} & changes.keys():
+        return ""
+    own = _rows(file, {}, path, quick=quick)
+    said = []
+    for before, now, word in (
+        ([row.run.model for row in own], [row.run.model for row in rows], "with"),
+        ([row.run.data.title for row in own], [row.run.data.title for row in rows], "on"),
+    ):
+        if before != now:
+            said.append(f"{word} {', '.join(dict.fromkeys(now))}")
+    return f" (here {' '.join(said)})" if said else ""
 
 
 def _here(full: Row, quick: Row) -> Row:

@@ -10,6 +10,7 @@ from senet.experiments.chance import mostly_guesses
 from senet.experiments.comparable import refuse_other_images
 from senet.experiments.image_spread import Tally
 from senet.experiments.looks import reached
+from senet.experiments.measured_cost import MeasuredCosts, NetworkCost
 from senet.experiments.metrics import METRICS
 from senet.experiments.result import Result
 from senet.experiments.run import Run
@@ -58,6 +59,7 @@ class Line:
         difference: accuracy against the row's baseline, pair by pair [percentage points]; None for a baseline, a row
             of the same network, and a quoted row.
         verdict: what the difference says; None where there is none.
+        costs: measurement of the networks of the study; None if there is none.
     """
 
     row: Row
@@ -66,6 +68,12 @@ class Line:
     values: Mapping[str, Estimate]
     difference: Difference | None
     verdict: Verdict | None = None
+    costs: MeasuredCosts | None = None
+
+    @property
+    def cost(self) -> NetworkCost | None:
+        """What the network of the row costs; None if it was not measured."""
+        return None if self.costs is None else self.costs.of(self.row.run)
 
     @property
     def n(self) -> int:
@@ -107,7 +115,7 @@ def tallies(results: Mapping[int, Result]) -> dict[int, Tally]:
     }
 
 
-def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
+def summarize(study: Study, results: Mapping[Run, Result], *, costs: MeasuredCosts | None = None) -> list[Line]:
     """Make a line for every row of a study.
 
     Rows with one baseline are compared together; all comparisons of the study share the chance of a wrong interval.
@@ -138,6 +146,7 @@ def summarize(study: Study, results: Mapping[Run, Result]) -> list[Line]:
                 values=values,
                 difference=difference,
                 verdict=said,
+                costs=costs,
             )
         )
     return lines

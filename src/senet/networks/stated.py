@@ -18,7 +18,7 @@ from senet.networks.preprocessing import ForeignPreprocessing, preprocessing_of
 from senet.networks.starting_weights import own_weights
 from senet.weights.source import CONFIG, HUB, beside, locate
 
-__all__ = ["PRETRAINED", "ensure_unchanged", "stated"]
+__all__ = ["PRETRAINED", "ensure_unchanged", "source_hash", "stated"]
 
 PRETRAINED = "pretrained"
 """Stands for the default weights that a library has for its network, until a run is made."""
@@ -73,6 +73,15 @@ def ensure_unchanged(run: Run) -> None:
             raise CheckpointError(
                 f"{what} has changed since the run was made: {before} -> {now}; restore it, or make a new run."
             )
+
+
+def source_hash(where: str) -> str:
+    """Return a hash of the source of a function, or of the files of a folder; empty for names of libraries.
+
+    Args:
+        where: as for `senet.networks.create`.
+    """
+    return _hash_of_model(named(where))
 
 
 def _hash_of_model(found: Named) -> str:

@@ -6,10 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from senet.experiments.cautions import cautions
+from senet.experiments.measured_cost import NetworkCost
 from senet.experiments.statistics import Difference
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
 from senet.experiments.verdict import Verdict
+from senet.reports.study_cost import cost_notes, cost_values
 from senet.reports.study_notes import footnotes, intervals_hold
 from senet.reports.study_table import paper_difference
 
@@ -25,7 +27,9 @@ def answer(study: Study, lines: Sequence[Line]) -> dict[str, Any]:
         `missing` seeds, `seconds` of a run, `metrics` by name (`mean`, `sd`, `n`; accuracies and errors [%], loss
         [nats]), `versus` (id of its baseline), `difference` of accuracies against it (`mean`, `low`, `high` of the
         95 % interval, `visible` [points], `n` pairs, `p`, `df`, `common_spread`, `images` "paired" or "unpaired"),
-        `verdict` (`word`, `text`, `more_seeds`, `images`) and `paper` with the paper's numbers; `notes` as below the
+        `verdict` (`word`, `text`, `more_seeds`, `images`), `cost` of the network as `ordinary` and `optimized` (`step`
+        and `latency` with `median`, `low`, `high` of the ratios to the baseline, `step_ms`, `latency_ms`, `saved` as a
+        ratio, `saved_mb`) and `paper` with the paper's numbers; `cost`, how those were measured; `notes` as below the
         table.
     """
     return {
@@ -37,7 +41,8 @@ def answer(study: Study, lines: Sequence[Line]) -> dict[str, Any]:
         "intervals": intervals_hold(study, lines),
         "cautions": cautions(study, lines),
         "rows": [_row(study, line) for line in lines],
-        "notes": footnotes(study, lines),
+        "cost": next((asdict(line.costs.conditions) for line in lines if line.costs is not None), None),
+        "notes": [*footnotes(study, lines), *cost_notes(lines)],
     }
 
 
@@ -57,6 +62,7 @@ def _row(study: Study, line: Line) -> dict[str, Any]:
         "versus": study.reference(row),
         "difference": None if line.difference is None else _difference(line.difference),
         "verdict": None if line.verdict is None else _verdict(line.verdict),
+        "cost": None if line.cost is None else _cost(line.cost),
         "paper": {**dict(row.paper), "difference": paper_difference(study, row)},
     }
 
@@ -69,6 +75,10 @@ def _difference(found: Difference) -> dict[str, Any]:
         "common_spread": found.spread.common,
         "images": None if found.images is None else "paired" if found.images.paired else "unpaired",
     }
+
+
+def _cost(found: NetworkCost) -> dict[str, Any]:
+    return {"ordinary": cost_values(found.ordinary), "optimized": cost_values(found.optimized)}
 
 
 def _verdict(found: Verdict) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from senet.experiments.failed_run import Failed
 from senet.experiments.result import Result
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
+from senet.reports.study_cost import cost_heading, cost_notes, cost_table
 from senet.reports.study_notes import footnotes, verdict_heading, verdicts
-from senet.reports.study_table import SPARE, cells, columns
+from senet.reports.study_table import study_table
 from senet.tables import Table, cell_width, room
 from senet.text import one_line
 
@@ -158,16 +159,18 @@ class PassProgress(_Display):
             self.note(f"pass {done + 1} of at most {planned}: {what}{eta}")
 
 
-def show_table(study: Study, lines: list[Line]) -> None:
+def show_table(study: Study, lines: Sequence[Line]) -> None:
     """Print the table of a study with its footnotes."""
-    show(Table(columns(study), cells(study, lines), spare=SPARE), title=study.title)
+    show(study_table(study, lines), title=study.title)
     if sentences := verdicts(study, lines):
         say(verdict_heading(study), dim=False)
     for sentence in sentences:
         say(f"- {sentence}", dim=False)
-    if sentences:
+    if (cost := cost_table(lines)) is not None:
+        show(cost, title=cost_heading(lines))
+    if sentences or cost is not None:
         print()
-    for note in footnotes(study, lines):
+    for note in (*footnotes(study, lines), *cost_notes(lines)):
         say(f"- {note}")
     deviations = [f"quick scale, {line}" for line in study.scaled] + list(study.deviations)
     if study.source and deviations:

@@ -1,7 +1,8 @@
-"""The picture of a study: accuracy by epoch, the paired differences, accuracy against parameters."""
+"""The picture of a study: accuracy by epoch, the paired differences, and what they cost."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from senet.experiments.summary import Line
 from senet.reports.canvas import beside, canvas, epoch_axis, legend, name_points, short
 from senet.reports.curves import AT_ONCE
 from senet.reports.looks import BLACK, GREY, Look, looks, point_name
+from senet.reports.study_cost import is_reference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +24,19 @@ def study_looks(study: Study) -> Mapping[str, Look]:
     """Return the look of every row by its id, the same in all figures of a study."""
     models = {row.run.model for row in study.rows}
     names = [row.run.design if len(models) == 1 else f"{row.run.model} {row.run.design}" for row in study.rows]
+    base = next(row.run for row in study.rows if row.id == study.baseline)
+    for at, row in enumerate(study.rows):  # the baseline, trained longer
+        if row.run != base and replace(row.run, recipe=base.recipe) == base:
+            names[at] = row.label
     return dict(zip([row.id for row in study.rows], looks(names), strict=True))
 
 
 def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
-    """Draw what a study found: curves, differences with their intervals, and the trade-off.
+    """Draw what a study found: curves, differences with their intervals, and the differences against their cost.
 
-    Where only accuracies are known, the differences are drawn alone. More than eight designs are drawn in a small panel
-    each, with all others in grey behind it.
+    The cost is the measured latency; where that is not known, accuracies are drawn against parameters. Where only
+    accuracies are known, the differences are drawn alone. More than eight designs are drawn in a small panel each,
+    with all others in grey behind it.
 
     Args:
         study: gives the title.
@@ -75,8 +82,7 @@ def _few(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: Pa
         _label_curves(curves, shown)
         for against in more:
             _forest(against, compared, look, margin=study.margin)
-        points = [_point(trade, line, look[line.row.id]) for line in shown]
-        _label_trade(trade, shown)
+        points = _trade(trade, shown, look, margin=study.margin)
         legend(figure, points, [line.row.label for line in shown])
 
 
@@ -100,9 +106,9 @@ def _many(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: P
         *more, trade = [row[0] for row in panels]
         for against in more:
             _forest(against, compared, look, margin=study.margin)
-        for line in shown:
-            _point(trade, line, look[line.row.id])
-        _label_trade(trade, shown)
+        _trade(trade, shown, look, margin=study.margin)
+        if _costs_known(shown):
+            return
         best_first = sorted(shown, key=lambda line: -line.values["accuracy"].mean)
         places = [_place(line) for line in best_first]
         name_points(trade, [point_name(line.row.run.design) for line in best_first], places)
@@ -112,6 +118,45 @@ def _label_curves(axes: "Axes", shown: Sequence[Line]) -> None:
     epoch_axis(axes, max(line.row.run.recipe.epochs for line in shown))
     cut = _zoom(axes, shown)
     axes.set(ylabel="test accuracy [%]" + ", lower part cut off" * cut, title="accuracy by epoch")
+
+
+def _costs_known(shown: Sequence[Line]) -> bool:
+    return any(line.cost is not None and line.difference is not None and line.difference.n for line in shown)
+
+
+def _trade(axes: "Axes", shown: Sequence[Line], look: Mapping[str, Look], *, margin: float) -> list[Any]:
+    """Draw what is gained against what it costs; return the handle of every row for the legend."""
+    if _costs_known(shown):
+        return _gain_against_latency(axes, shown, look, margin=margin)
+    points = [_point(axes, line, look[line.row.id]) for line in shown]
+    _label_trade(axes, shown)
+    return points
+
+
+def _gain_against_latency(axes: "Axes", shown: Sequence[Line], look: Mapping[str, Look], *, margin: float) -> list[Any]:
+    """Draw the differences over the margin against the latency: filled as it is, hollow optimized."""
+    axes.axhspan(-margin, margin, color=GREY, alpha=0.15, linewidth=0)
+    axes.axhline(0, color=BLACK, linewidth=0.8)
+    axes.axvline(1, color=BLACK, linewidth=0.8)
+    handles: list[Any] = []
+    for line in shown:
+        style, found = look[line.row.id].point, line.difference
+        if line.cost is None or found is None or not found.n:
+            handles += axes.plot([1] if is_reference(line) else [], [0] if is_reference(line) else [], **style)
+            continue
+        half = None if math.isnan(found.half) else found.half
+        for cost, inside in ((line.cost.ordinary, style["color"]), (line.cost.optimized, "white")):
+            ratio = cost.latency
+            ends: Any = [[ratio.median - ratio.low], [ratio.high - ratio.median]]
+            point = axes.errorbar(ratio.median, found.mean, xerr=ends, yerr=half, **style, markerfacecolor=inside)
+            if inside != "white":
+                handles.append(point)
+    axes.set(
+        xlabel="latency of one image, ratio to the plain network\n(filled: as it is, hollow: optimized)",
+        ylabel="difference of accuracies [points]",
+        title="gain against cost",
+    )
+    return handles
 
 
 def _label_trade(axes: "Axes", shown: Sequence[Line]) -> None:
@@ -133,6 +178,8 @@ def _caption(study: Study, shown: Sequence[Line]) -> str:
         intervals = any(not math.isnan(difference.half) for difference in found)
         parts.append(f"differences: paired by seed, {'95 % intervals' if intervals else 'one pair: no interval'}")
         parts.append(f"grey: the margin, ±{study.margin:g} points")
+    if _costs_known(shown):
+        parts.append("latency: median and quartiles of the ratios")
     return "; ".join(parts)
 
 

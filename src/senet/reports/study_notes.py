@@ -47,7 +47,7 @@ def _verdict(study: Study, found: Difference, verdict: Verdict) -> str:
 
 def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     """Return what a reader of the table must know."""
-    notes = _images(lines)
+    notes = [*_images(lines), *study.notes]
     about = {note for line in lines for result in line.results.values() for note in result.notes}
     notes += sorted(note for note in about if note.startswith(NETWORK_NOTE))
     notes += [f"careful: {caution}" for caution in cautions(study, lines)]
@@ -87,7 +87,7 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
     parts.append(f"; {_spread(found)}")
     if any(d.corrected for d in found):
         number = round(max(d.comparisons / d.share for d in found))
-        how = "Dunnett" if all(d.dunnett for d in found) else "Holm"
+        how = "Dunnett" if all(d.dunnett for d in found) else "Bonferroni"
         parts.append(f"; corrected for {number} comparisons ({how})")
     if study.looks:
         parts.append(

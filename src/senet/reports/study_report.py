@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 
 from senet.errors import CheckpointError
 from senet.execution.store import read_results, write_results
+from senet.experiments.measured_cost import COSTS, MeasuredCosts
 from senet.experiments.result import NETWORK_NOTE, Result
 from senet.experiments.run import Run
 from senet.experiments.study import Study
@@ -14,16 +15,17 @@ from senet.files.atomic import ensure_writable, write_text
 from senet.reports.canvas import no_figures
 from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.reports.curves import draw_curves
+from senet.reports.study_cost import cost_heading, cost_notes, cost_table
 from senet.reports.study_figure import draw, study_looks
 from senet.reports.study_notes import footnotes, verdict_heading, verdicts
 from senet.reports.study_table import csv_text, markdown
 from senet.text import bullets, code_span, counted
 from senet.text import markdown as as_markdown
 
-__all__ = ["draw_pictures", "free_folder", "report_text", "write_report"]
+__all__ = ["draw_pictures", "free_folder", "report_text", "write_lines", "write_report"]
 
 PICTURE_TITLES = {
-    "figure": "accuracy by epoch, differences to the baseline, accuracy against parameters",
+    "figure": "accuracy by epoch, differences to the baseline, and what they cost",
     "curves": "training and test curves",
     "confusion": "confusion matrices",
     "per_class": "accuracy by class",
@@ -53,7 +55,14 @@ def free_folder(folder: Path, belongs: Callable[[Run], bool]) -> Path:
     raise AssertionError
 
 
-def write_report(study: Study, results: Mapping[Run, Result], folder: Path, *, command: str) -> list[Path]:
+def write_report(
+    study: Study,
+    results: Mapping[Run, Result],
+    folder: Path,
+    *,
+    command: str,
+    costs: MeasuredCosts | None = None,
+) -> list[Path]:
     """Write everything that is known about a study.
 
     Without matplotlib figures are left out, and the report says what to install.
@@ -63,6 +72,7 @@ def write_report(study: Study, results: Mapping[Run, Result], folder: Path, *, c
         results: results that exist; other runs are shown as missing.
         folder: gets `report.md`, `table.csv`, `figure.png`, `results.jsonl`, and the pictures the study asks for.
         command: what made it, for the report.
+        costs: measurement of the networks, kept as `costs.jsonl`; None if there is none.
 
     Returns:
         The files. Pictures are left out while there is nothing to draw.
@@ -71,13 +81,24 @@ def write_report(study: Study, results: Mapping[Run, Result], folder: Path, *, c
         CheckpointError: if the results have different images.
         StorageError: if the folder cannot be written.
     """
-    lines = summarize(study, results)
-    ordered = [results[run] for run in study.runs() if run in results]
+    return write_lines(study, summarize(study, results, costs=costs), folder, command=command)
+
+
+def write_lines(study: Study, lines: Sequence[Line], folder: Path, *, command: str) -> list[Path]:
+    """Write what is known about a study, see `write_report`; without results no `results.jsonl`."""
+    found = {study.run(line.row, seed): result for line in lines for seed, result in line.results.items()}
+    ordered = [found[run] for run in study.runs() if run in found]
+    costs = next((line.costs for line in lines if line.costs is not None), None)
     ensure_writable(folder)
     write_text(folder / "table.csv", csv_text(study, lines))
-    write_results(folder / "results.jsonl", ordered)
-    files = [folder / "report.md", folder / "table.csv", folder / "results.jsonl"]
-    if ordered and no_figures() is None:
+    files = [folder / "report.md", folder / "table.csv"]
+    if ordered:
+        write_results(folder / "results.jsonl", ordered)
+        files.append(folder / "results.jsonl")
+    if costs is not None:
+        write_text(folder / COSTS, costs.line() + "\n")
+        files.append(folder / COSTS)
+    if any(line.n for line in lines) and no_figures() is None:
         draw(study, lines, folder / "figure.png")
         files.append(folder / "figure.png")
     files += draw_pictures(study, lines, folder)
@@ -132,6 +153,8 @@ def report_text(
     if judged := verdicts(study, lines):
         parts.append(f"**{as_markdown(verdict_heading(study))}**\n\n{bullets(judged, sentences=False)}")
     parts.append(bullets(footnotes(study, lines)))
+    if (cost := cost_table(lines)) is not None:
+        parts.append(f"**{as_markdown(cost_heading(lines))}**\n\n{cost.markdown()}\n{bullets(cost_notes(lines))}")
     parts += [f"![{PICTURE_TITLES[name]}]({name}.png)\n" for name in pictures]
     recipe = (study.recipe_source,) if study.recipe_source else ()
     for head, items in (
@@ -152,6 +175,8 @@ def report_text(
 
 def _made(study: Study, results: Sequence[Result], command: str) -> list[str]:
     """Return lines of Markdown."""
+    if not results:
+        return [f"Command: {code_span(command)}", f"Seeds: {', '.join(map(str, study.seeds))}{_how_many(study)}"]
     run = study.rows[0].run
     recipe = run.recipe
     models = list(dict.fromkeys(row.run.model for row in study.rows))

@@ -1,15 +1,16 @@
 """A study as a table of words: for the terminal, Markdown and CSV, all from the same cells."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from senet.experiments.measured_cost import TreatedCost
 from senet.experiments.metrics import METRICS
 from senet.experiments.statistics import Difference
 from senet.experiments.study import Row, Study
 from senet.experiments.summary import MEASURED, Estimate, Line
 from senet.tables import Table
 
-__all__ = ["MISSING", "SPARE", "cells", "columns", "csv_text", "markdown", "paper_difference"]
+__all__ = ["MISSING", "SPARE", "cells", "columns", "csv_text", "markdown", "paper_difference", "study_table"]
 
 MISSING = "missing"
 """Cell of a value that is not known."""
@@ -66,7 +67,7 @@ def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
             row.append(_estimate(value, digits))
             if _beside(study, "measured"):
                 row += _against(value, paper.get(name), digits)
-        row += [_difference(line), _visible(line.difference), _p(line.difference)]
+        row += [_difference(study, line), _visible(line.difference), _p(line.difference)]
         if printed(study):
             theirs = paper_difference(study, line.row)
             row.append("-" if theirs is None else f"{theirs:+.2f}")
@@ -90,15 +91,26 @@ def paper_difference(study: Study, row: Row) -> float | None:
     return None
 
 
+def study_table(study: Study, lines: Sequence[Line]) -> Table:
+    """Return the table; where only accuracies are known, without the columns of what results tell."""
+    heads, rows = columns(study), cells(study, lines)
+    if not any(line.results for line in lines) and any(line.n for line in lines):
+        at = [n for n in range(len(heads)) if {row[n] for row in rows} != {MISSING}]
+        heads, rows = [heads[n].replace("top-1", "accuracy") for n in at], [[row[n] for n in at] for row in rows]
+    return Table(heads, rows, spare=SPARE)
+
+
 def markdown(study: Study, lines: Sequence[Line]) -> str:
     """Return the table as Markdown."""
-    return Table(columns(study), cells(study, lines)).markdown()
+    return study_table(study, lines).markdown()
 
 
 def csv_text(study: Study, lines: Sequence[Line]) -> str:
     """Return one line of CSV for every row with plain numbers; a cell without a value is empty."""
     stats = [f"{name}_{part}" for name in MEASURED for part in ("mean", "sd", "paper")]
     stats += [f"{name}_paper" for name in METRICS if name not in MEASURED]
+    measured = any(line.cost is not None for line in lines)
+    times = ["step", "step_optimized", "latency", "latency_optimized", "saved", "saved_optimized"] * measured
     tests = ["diff", "diff_low", "diff_high", "diff_p", "diff_paper", "diff_visible", "margin", "verdict"]
     rows = []
     for line in lines:
@@ -111,8 +123,19 @@ def csv_text(study: Study, lines: Sequence[Line]) -> str:
         cells += [d.mean, d.low, d.high, d.p] if d else [None] * 4
         cells += [paper_difference(study, row), d.visible if d else None]
         cells += [study.margin, line.verdict.word] if line.verdict else [None, None]
+        if measured:
+            treated = [] if line.cost is None else [line.cost.ordinary, line.cost.optimized]
+            cells += [value(cost) for value in _RATIOS for cost in treated] or [None] * len(times)
         rows.append([*cells, line.seconds])
-    return Table(["id", "label", "design", "params", "macs", "n", *stats, *tests, "seconds"], rows).csv()
+    heads = ["id", "label", "design", "params", "macs", "n", *stats, *tests, *times, "seconds"]
+    return Table(heads, rows).csv()
+
+
+_RATIOS: tuple[Callable[[TreatedCost], float], ...] = (
+    lambda cost: cost.step.median,
+    lambda cost: cost.latency.median,
+    lambda cost: cost.saved,
+)
 
 
 def _paper(paper: Mapping[str, float], name: str) -> str:
@@ -151,10 +174,10 @@ def _against(value: Estimate, paper: float | None, digits: int) -> list[str]:
     return [f"{paper:.{digits}f}", f"{value.mean - paper:+.{digits}f}" if value.n else MISSING]
 
 
-def _difference(line: Line) -> str:
+def _difference(study: Study, line: Line) -> str:
     difference = line.difference
     if difference is None:
-        return "quoted" if line.row.quoted else "baseline"
+        return "quoted" if line.row.quoted else "baseline" if study.is_reference(line.row) else "-"
     if not difference.n:
         return MISSING
     if difference.n < 2 or math.isnan(difference.half):

@@ -1,5 +1,6 @@
 """Paired timing: candidates run in turn, A B C A B C ..., so that disturbances affect all of them equally."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -47,6 +48,8 @@ def interleave(
     rounds: int,
     warmup: int = 2,
     device: str = "cpu",
+    seconds: float = math.inf,
+    least: int = 5,
     watch: Callable[[int], None] | None = None,
 ) -> dict[str, Timing]:
     """Time candidates in interleaved rounds.
@@ -59,22 +62,26 @@ def interleave(
         rounds: timed runs of each candidate.
         warmup: untimed runs of each candidate before the first round.
         device: `cpu`, `cuda`, `cuda:1`.
+        seconds: stop after the round in which this wall time is over, the warm-up counted [s].
+        least: rounds that are timed whatever they take.
         watch: called with the number of every finished round.
 
     Returns:
         Timings by candidate.
     """
-    clock = _clock(device)
+    clock, began = _clock(device), time.monotonic()
     for run in candidates.values():
         for _ in range(warmup):
             run()
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(rounds):
         for name, run in candidates.items():
-            seconds[name].append(clock(run))
+            times[name].append(clock(run))
         if watch is not None:
             watch(number + 1)
-    return {name: Timing(tuple(found)) for name, found in seconds.items()}
+        if number + 1 >= least and time.monotonic() - began >= seconds:
+            break
+    return {name: Timing(tuple(found)) for name, found in times.items()}
 
 
 def _clock(device: str) -> Callable[[Callable[[], object]], float]:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from senet.data.dataset import Data
 from senet.data.file_split import Files
 from senet.data.tensor_split import Tensors
+from senet.errors import SpecError
 from senet.experiments.run import Run
 from senet.experiments.seeds import mix
 from senet.models import create_model
-from senet.networks.building import builder_of, options_for_training
+from senet.networks.building import Builder, builder_of, options_for_training
 from senet.networks.create import Plain, made_of, plain
 from senet.networks.insert_design import insert_design
 from senet.networks.names import Named, named
@@ -27,7 +28,7 @@ from senet.surgery.insertion.plan import with_unit_gate
 from senet.weights.config import Config, Preprocessing
 from senet.weights.prefix import without_prefix
 
-__all__ = ["Initial", "build", "initial"]
+__all__ = ["Initial", "build", "initial", "started"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,42 @@ def initial(run: Run, data: Data) -> Initial:
     return _of_zoo(run, data, found) if found.library == "senet" else _of_others(run, data, found)
 
 
+def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int) -> nn.Module:
+    """Build the network of a training function of the user's own, with the weights of a seed.
+
+    As in `initial`, the layers that a design shares with the plain network start from the same weights. The network
+    has its own number of classes and channels.
+
+    Args:
+        model: a name as for `senet.networks.create`, or a function that returns a network.
+        se: the design; empty is the plain network.
+        seed: of the weights.
+
+    Raises:
+        SpecError: if the network or the design cannot be built.
+    """
+    found = None if callable(model) else named(model)
+    torch.manual_seed(mix(seed, "weights"))
+    made = model() if callable(model) else plain(model).model
+    if not isinstance(made, nn.Module):
+        raise SpecError(f"model returns a {type(made).__name__}; it must return a torch.nn.Module.")
+    torch.manual_seed(mix(seed, "blocks"))
+    if se and found is not None and found.library == "senet":
+        with_blocks = create_model(found.name, se=se)
+        _share(made, with_blocks)
+        made = with_blocks
+    elif se:
+        insert_design(made, se, preserve=found is not None and found.library == "folder")
+    return made.train()
+
+
+def _share(plain: nn.Module, model: nn.Module) -> None:
+    """Start the layers that a network shares with the plain one from its weights."""
+    own = model.state_dict()
+    shared = {k: v for k, v in plain.state_dict().items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict({**own, **shared})
+
+
 def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
     """Build a network of the zoo: its blocks are built in."""
     channels, height, _ = data.shape
@@ -94,9 +131,7 @@ def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
         made = started(network((), "weights"))
         se = se if tensors is None else tuple(map(with_unit_gate, se))
         model = network(se, "blocks")
-        own = model.state_dict()
-        shared = {k: v for k, v in made.model.state_dict().items() if k in own and own[k].shape == v.shape}
-        model.load_state_dict({**own, **shared})
+        _share(made.model, model)
         if tensors is not None:
             _start_as_identity(model)
         made = Plain(model, made.fresh | _blocks(model), made.notes)

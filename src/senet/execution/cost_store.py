@@ -1,0 +1,105 @@
+"""The measured costs of a study: read where they are, else measured here and kept in the folder of runs."""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, overload
+
+from senet.errors import UsageError
+from senet.execution.executors import load_cached
+from senet.experiments.measured_cost import COSTS, MeasuredCosts, network_key, read_costs
+from senet.experiments.run import Run
+from senet.experiments.setup import Setup
+from senet.experiments.study import Study
+from senet.files.atomic import append_line, ensure_writable
+
+__all__ = ["costs_of", "known_costs"]
+
+
+def known_costs(study: Study, folder: Path) -> MeasuredCosts | None:
+    """Read the latest measurement of all networks of a study in a folder of runs, or of a report; None without one.
+
+    Raises:
+        CheckpointError: if the file of measurements is damaged.
+    """
+    runs = _networks(study)
+    return next((found for found in reversed(read_costs(folder / COSTS)) if found.covers(runs)), None)
+
+
+@overload
+def costs_of(
+    study: Study,
+    folder: Path,
+    setup: Setup,
+    *,
+    needed: Literal[True],
+    again: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> MeasuredCosts: ...
+
+
+@overload
+def costs_of(
+    study: Study, folder: Path, setup: Setup, *, again: bool = False, say: Callable[[str], None] | None = None
+) -> MeasuredCosts | None: ...
+
+
+def costs_of(
+    study: Study,
+    folder: Path,
+    setup: Setup,
+    *,
+    needed: bool = False,
+    again: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> MeasuredCosts | None:
+    """Read the costs of the networks of a study, or measure them.
+
+    Args:
+        study: rows that are compared with its baseline.
+        folder: folder of the runs.
+        setup: device and data.
+        needed: nothing can go on without them.
+        again: measure them even if they are known.
+        say: receives a line before they are measured.
+
+    Returns:
+        None if they are not needed, and the runs are trained on other machines or by several processes together, or
+        the measurement fails, of which a warning is given.
+
+    Raises:
+        CheckpointError: if the file of measurements is damaged.
+        SenetError: if they are needed and a network cannot be measured.
+        StorageError: if the folder cannot be written.
+        UsageError: if they are needed and this process does not train alone on this machine.
+    """
+    from senet.training.cost_measurement import measure_costs
+
+    found = None if again else known_costs(study, folder)
+    if found is not None:
+        return found
+    if setup.cluster or "WORLD_SIZE" in os.environ:
+        if needed:
+            raise UsageError("equal_time measures the cost on this machine first; leave out cluster=... and torchrun.")
+        return None
+    runs = _networks(study)
+    if say is not None:
+        say(f"measuring the cost of {len(runs)} networks in turns, kept for later (--no-cost leaves it out)")
+    try:
+        found = measure_costs(runs, load_cached(runs[0].data, setup), device=setup.device)
+    except Exception as error:  # a network of the user that trains, and cannot be copied or timed
+        if needed:
+            raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        warnings.warn(f"the cost was not measured: {said}", stacklevel=2)
+        return None
+    ensure_writable(folder)
+    append_line(folder / COSTS, found.line())
+    return found
+
+
+def _networks(study: Study) -> list[Run]:
+    """Return a run for each network, that of the baseline first."""
+    baseline = next(row.run for row in study.rows if row.id == study.baseline)
+    return list({network_key(run): run for run in (baseline, *(row.run for row in study.rows))}.values())
