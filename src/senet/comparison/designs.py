@@ -58,10 +58,8 @@ def study_of(
     rows: Sequence[Row], seeds: int | str | Sequence[int], *, margin: float, baseline: str, title: str
 ) -> Study:
     """Return the study of a comparison with its first seeds."""
-    if isinstance(seeds, str):
-        first: Sequence[int] = (0,)
-    else:
-        first = seeds if isinstance(seeds, Sequence) else range(seeds)
+    number = 1 if isinstance(seeds, str) else seeds  # of `auto` the first look decides
+    first = range(number) if isinstance(number, int) else number
     return Study(
         name="compare",
         title=f"{title} against {baseline}",

@@ -32,7 +32,7 @@ TREATMENTS = ("ordinary", "optimized")
 Time = Callable[..., dict[str, Timing]]
 
 
-def measure_costs(runs: Sequence[Run], data: Data, *, device: str = "cpu", time: Time = interleave) -> MeasuredCosts:
+def measure_costs(runs: Sequence[Run], data: Data, *, device: str = "cpu", time: Time | None = None) -> MeasuredCosts:
     """Measure the networks of runs against that of the first run, each as it is and optimized.
 
     A training step is that of the recipe: forward and backward pass and optimizer, with the learning rate 0. On a CPU
@@ -43,7 +43,7 @@ def measure_costs(runs: Sequence[Run], data: Data, *, device: str = "cpu", time:
         runs: one for each network, the baseline first; equal networks are measured once.
         data: their images.
         device: `cpu`, `cuda`, `cuda:1`.
-        time: times candidates in turns, see `senet.speed.interleave.interleave`.
+        time: times candidates in turns; None is `senet.speed.interleave.interleave`.
 
     Raises:
         SenetError: if a network cannot be built or trained.
@@ -55,7 +55,7 @@ def measure_costs(runs: Sequence[Run], data: Data, *, device: str = "cpu", time:
     with torch.random.fork_rng(devices=[]):
         try:
             torch.set_num_threads(1)
-            return _measured(networks, data, device, time)
+            return _measured(networks, data, device, time or interleave)
         finally:
             torch.set_num_threads(threads)
 
