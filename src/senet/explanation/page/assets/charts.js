@@ -1,0 +1,253 @@
+// Smaller figures of a block: histogram of its gates, gates against the squeeze, the gate curve.
+
+const letterLook = (letter) => look("abd".indexOf(letter));
+
+const withModel = (text, letter) => (two() ? `${letter.toUpperCase()}, ${text}` : text);
+
+function drawHistogram(stage) {
+  const found = shown().filter(({ block }) => block.histogram?.counts?.some((count) => count > 0));
+  if (!found.length) {
+    missing(stage, "There is no histogram of this block.");
+    return {};
+  }
+  const { edges } = found[0].block.histogram;
+  const same = found.filter(({ block }) => String(block.histogram.edges) === String(edges));
+  const shares = same.map(({ block }) => {
+    const total = block.histogram.counts.reduce((sum, count) => sum + count, 0);
+    return block.histogram.counts.map((count) => count / total);
+  });
+  const middles = edges.slice(1).map((edge, place) => (edge + edges[place]) / 2);
+  const only = same.length === 1;
+  plot(stage, {
+    data: [middles, ...shares],
+    height: 220,
+    range: (u, low, high) => [0, high * 1.08 || 1],
+    x: { label: "gate" },
+    y: { label: "share of gates" },
+    series: same.map(({ letter }) => ({
+      stroke: letterLook(letter).color,
+      dash: letterLook(letter).dash,
+      fill: only ? faded(letterLook(letter).color) : null,
+      paths: only ? uPlot.paths.bars({ size: [1, Infinity], gap: 1 }) : uPlot.paths.stepped({ align: 0 }),
+    })),
+  });
+  return {
+    legend: only ? [] : same.map(({ letter }) => ({ label: modelName(letter), ...letterLook(letter) })),
+    canvas: () => plotCanvas(stage),
+    title: `${row().name}: gates of all channels and images`,
+    name: `senet-histogram-${fileName(row().name)}`,
+    table: () => ({
+      heads: ["from", "to", ...same.map(({ letter }) => withModel("gates", letter))],
+      rows: middles.map((_, place) => [
+        edges[place],
+        edges[place + 1],
+        ...same.map(({ block }) => block.histogram.counts[place]),
+      ]),
+    }),
+  };
+}
+
+// Histograms of all blocks, one line each, in the order of the network.
+function drawDepth(stage) {
+  const letter = state.show === "b" ? "b" : "a";
+  const found = page.rows
+    .map(({ name, blocks }) => ({ name, histogram: blocks["ab".indexOf(letter)]?.histogram }))
+    .filter(({ histogram }) => histogram?.counts?.length);
+  if (!found.length) {
+    missing(stage, "There are no histograms.");
+    return {};
+  }
+  const bins = found[0].histogram.counts.length;
+  const low = found[0].histogram.edges[0];
+  const high = found[0].histogram.edges.at(-1);
+  const same = found.filter(
+    ({ histogram }) =>
+      histogram.counts.length === bins && histogram.edges[0] === low && histogram.edges.at(-1) === high,
+  );
+  const shares = same.map(({ histogram: { counts } }) => {
+    const total = counts.reduce((sum, count) => sum + count, 0) || 1;
+    return counts.map((count) => count / total);
+  });
+  const table = { at: (line, column) => Math.sqrt(shares[line][column]) }; // so that small shares are seen, too
+  const colors = scale(0, Math.sqrt(Math.max(...shares.flat())), false);
+  const labels = Math.min(150, Math.floor(stageWidth(stage) / 3));
+  const width = stageWidth(stage) - labels;
+  const height = Math.max(60, 20 * same.length);
+  const canvas = el("canvas", {
+    role: "img",
+    "aria-label": "Gates by depth: a histogram for each block; the numbers are below",
+  });
+  fill(stage, canvas);
+  paint(canvas, labels + width, height + 24, (ctx) => {
+    const ratio = devicePixelRatio || 1;
+    const every = (count) => Array.from({ length: count }, (_, place) => place);
+    ctx.putImageData(
+      cellColors(table, every(same.length), every(bins), colors, Math.round(width * ratio), Math.round(height * ratio)),
+      Math.round(labels * ratio),
+      0,
+    );
+    ctx.textBaseline = "middle";
+    same.forEach(({ name }, place) => {
+      ctx.font = `${name === state.block ? "600 " : ""}12px system-ui, sans-serif`;
+      ctx.fillStyle = color("--ink");
+      ctx.fillText(fit(ctx, name, labels - 8), 0, ((place + 0.5) * height) / same.length);
+      if (name === state.block)
+        ctx.strokeRect(labels + 0.5, (place * height) / same.length + 0.5, width - 1, height / same.length - 1);
+    });
+    ctx.font = "12px system-ui, sans-serif";
+    ctx.fillStyle = color("--soft");
+    for (const [share, align] of [
+      [0, "left"],
+      [0.5, "center"],
+      [1, "right"],
+    ]) {
+      ctx.textAlign = align;
+      ctx.fillText(short(low + share * (high - low)), labels + share * width, height + 14);
+    }
+  });
+  canvas.addEventListener("click", (event) => {
+    const place = Math.floor(((event.clientY - canvas.getBoundingClientRect().top) / height) * same.length);
+    if (same[place]) choose({ block: same[place].name });
+  });
+  return {
+    canvas: () => canvas,
+    title: "Gates by depth",
+    name: "senet-depth",
+    table: () => ({
+      heads: [
+        "block",
+        ...Array.from(
+          { length: bins },
+          (_, place) =>
+            `${short(found[0].histogram.edges[place], 4)} to ${short(found[0].histogram.edges[place + 1], 4)}`,
+        ),
+      ],
+      rows: same.map(({ name, histogram }) => [name, ...histogram.counts]),
+    }),
+  };
+}
+
+function drawSqueeze(stage) {
+  const found = shown().filter(({ block }) => block.squeeze_curve?.x?.length);
+  if (!found.length) {
+    missing(stage, "There is no curve of gate against squeeze for this block.");
+    return {};
+  }
+  const xs = [...new Set(found.flatMap(({ block }) => block.squeeze_curve.x))].sort((a, b) => a - b);
+  const along = ({ squeeze_curve: curve }, name) =>
+    xs.map((x) => {
+      const place = curve.x.indexOf(x);
+      return place < 0 ? null : (curve[name][place] ?? null);
+    });
+  const [data, series, bands] = [[xs], [], []];
+  for (const { letter, block } of found) {
+    const { color: stroke, dash } = letterLook(letter);
+    for (const name of ["high", "low", "mean"]) {
+      data.push(along(block, name));
+      series.push(
+        name === "mean"
+          ? { stroke, dash, width: 2, spanGaps: true }
+          : { stroke: "transparent", width: 0, spanGaps: true },
+      );
+    }
+    bands.push({ series: [series.length - 2, series.length - 1], fill: faded(stroke) });
+  }
+  plot(stage, {
+    data,
+    series,
+    bands,
+    height: 220,
+    x: { label: `(squeeze ${MINUS} its mean) / its standard deviation` },
+    y: { label: "gate" },
+  });
+  return {
+    legend: found.length > 1 ? found.map(({ letter }) => ({ label: modelName(letter), ...letterLook(letter) })) : [],
+    canvas: () => plotCanvas(stage),
+    title: `${row().name}: gate against squeeze`,
+    name: `senet-squeeze-${fileName(row().name)}`,
+    table: () => ({
+      heads: [
+        "squeeze",
+        ...found.flatMap(({ letter }) => ["mean", "low", "high"].map((name) => withModel(`${name} gate`, letter))),
+      ],
+      rows: xs.map((x, place) => [
+        x,
+        ...found.flatMap(({ block }) => ["mean", "low", "high"].map((name) => along(block, name)[place])),
+      ]),
+    }),
+  };
+}
+
+const ORDERS = { rising: "smallest gates first", falling: "largest gates first", random: "at random" };
+
+function drawGateCurve(stage) {
+  const found = shown().filter(({ block }) => block.gate_curve?.shares?.length);
+  if (!found.length) {
+    missing(stage, "There is no gate curve of this block: channels were not zeroed.");
+    return {};
+  }
+  const shares = [...new Set(found.flatMap(({ block }) => block.gate_curve.shares))].sort((a, b) => a - b);
+  const lines = found.flatMap(({ letter, block }) =>
+    Object.entries(ORDERS).map(([name, text]) => ({ letter, name, text, curve: block.gate_curve })),
+  );
+  const along = ({ curve, name }) =>
+    shares.map((share) => {
+      const place = curve.shares.indexOf(share);
+      return place < 0 ? null : (curve[name][place] ?? null);
+    });
+  const looks = lines.map(({ letter }, place) =>
+    found.length === 1 ? look(place) : { color: letterLook(letter).color, dash: DASHES[place % 3] },
+  );
+  plot(stage, {
+    data: [shares.map((share) => 100 * share), ...lines.map(along)],
+    height: 220,
+    points: true,
+    x: { label: "channels zeroed [%]" },
+    y: { label: "top-1 [%]" },
+    series: lines.map((_, place) => ({
+      stroke: looks[place].color,
+      dash: looks[place].dash,
+      width: 2,
+      spanGaps: true,
+    })),
+  });
+  return {
+    legend: lines.map(({ letter, text }, place) => ({ label: withModel(text, letter), ...looks[place] })),
+    canvas: () => plotCanvas(stage),
+    title: `${row().name}: gate curve`,
+    name: `senet-gate-curve-${fileName(row().name)}`,
+    table: () => ({
+      heads: ["share zeroed", ...lines.map(({ letter, text }) => withModel(`top-1 [%], ${text}`, letter))],
+      rows: shares.map((share, place) => [share, ...lines.map((line) => along(line)[place])]),
+    }),
+  };
+}
+
+function setUpCharts() {
+  figure("histogram", {
+    keys: ["block"],
+    title: "Gates of this block",
+    about: "All channels and images. Heaps at the ends: saturated gates; one narrow heap: a gate that hardly varies.",
+    draw: drawHistogram,
+  });
+  figure("squeeze", {
+    keys: ["block"],
+    title: "Gate against squeeze",
+    about:
+      "What a channel's own average does to its gate: the line is the mean gate at this squeeze, the band where most gates lie. Flat: the gate does not follow its own channel.",
+    draw: drawSqueeze,
+  });
+  figure("gate-curve", {
+    keys: ["block"],
+    title: "Gate curve",
+    about:
+      "Accuracy when channels are set to zero in the order of their gates. Smallest first should hurt least if the gate measures importance.",
+    draw: drawGateCurve,
+  });
+  figure("depth", {
+    keys: ["block"],
+    title: "Gates by depth",
+    about: "A histogram for each block, from the first to the last; darker (in dark mode: lighter) means more gates.",
+    draw: drawDepth,
+  });
+}

@@ -1,0 +1,189 @@
+// What each block is worth: the paired change of loss or top-1 when its gates are replaced, with 95 % intervals.
+
+const CHANGES = {
+  constant: ["constant: each channel's mean gate", "Nothing changes: the gate is static and can be folded away"],
+  identity: ["identity: every gate 1", "Nothing changes: the block is not needed"],
+  shuffle: ["shuffle: the gates of another image", "Nothing changes: the gates do not depend on the image"],
+  class_mean: [
+    "class mean: the mean gates of the image's class",
+    "Nothing changes: within a class the gates do not matter",
+  ],
+};
+const MEASURES = { loss: "loss [nats]", top1: "top-1 [percentage points]" };
+
+// { name, parameters, marks: [{ letter, estimate: [d, low, high] }] } of every block that was tried.
+function importanceRows() {
+  return page.rows
+    .map(({ name, blocks }) => ({
+      name,
+      block: blocks.find(Boolean),
+      marks: [
+        ...blocks.map((block, place) => ({
+          letter: "ab"[place],
+          block,
+          estimate: block?.importance[state.change]?.[state.measure],
+        })),
+        {
+          letter: "d",
+          block: blocks.find(Boolean),
+          estimate: blockDifference(blocks)?.importance?.[state.change]?.[state.measure],
+        },
+      ].filter(({ letter, estimate }) => estimate && (state.show === "d" || state.show === letter)),
+    }))
+    .filter(({ marks }) => marks.length);
+}
+
+const MARK_NAMES = { a: "A", b: "B", d: `B ${MINUS} A` };
+const markModel = (letter) => (letter === "d" ? `B ${MINUS} A` : modelName(letter));
+
+const SHAPES = { a: "circle", b: "square", d: "diamond" };
+
+function mark(ctx, letter, x, y) {
+  if (letter === "a") ctx.arc(x, y, 4, 0, 7);
+  else if (letter === "b") ctx.rect(x - 4, y - 4, 8, 8);
+  else
+    for (const [right, down] of [
+      [5, 0],
+      [0, 5],
+      [-5, 0],
+      [0, -5],
+    ])
+      ctx.lineTo(x + right, y + down);
+}
+
+const estimateText = ([change, low, high]) => `${signed(change)} [${signed(low)}, ${signed(high)}]`;
+
+const costText = ({ parameters, time_percent: time }) =>
+  `${whole(parameters)} parameters${time == null ? "" : `, ${short(time, 2)} % of the time`}`;
+
+function drawImportance(stage) {
+  const rows = importanceRows();
+  if (!rows.length) {
+    missing(stage, "No interventions were run: `interventions=(...)` in Python.");
+    return {};
+  }
+  const full = stageWidth(stage);
+  const narrow = full < 620;
+  const lines = Math.max(...rows.map(({ marks }) => marks.length));
+  const step = narrow ? 46 + 16 * lines : 20 + 14 * lines;
+  const [left, right] = narrow ? [6, 6] : [240, 190];
+  const height = rows.length * step + 30;
+  const ends = rows.flatMap(({ marks }) => marks.flatMap(({ estimate }) => estimate));
+  const [least, most] = [Math.min(0, ...ends), Math.max(0, ...ends)];
+  const room = (most - least || 1) * 0.05;
+  const x = (value) => left + ((full - left - right) * (value - least + room)) / (most - least + 2 * room);
+  const canvas = el("canvas", {
+    role: "img",
+    "aria-label": "Importance of the blocks, with intervals; the numbers are below",
+  });
+  fill(stage, canvas);
+  paint(canvas, full, height, (ctx) => {
+    ctx.textBaseline = "middle";
+    const [ink, soft, line] = [color("--ink"), color("--soft"), color("--line")];
+    ctx.strokeStyle = soft;
+    ctx.beginPath();
+    ctx.moveTo(x(0), 0);
+    ctx.lineTo(x(0), height - 26);
+    ctx.stroke();
+    rows.forEach(({ name, block, marks }, place) => {
+      const top = place * step;
+      const middle = top + (narrow ? 34 + 8 * lines : step / 2);
+      ctx.strokeStyle = line;
+      ctx.beginPath();
+      ctx.moveTo(0, top + step - 0.5);
+      ctx.lineTo(full, top + step - 0.5);
+      ctx.stroke();
+      ctx.fillStyle = ink;
+      ctx.font = `${name === state.block ? "600 " : ""}12px system-ui, sans-serif`;
+      ctx.fillText(fit(ctx, name, narrow ? full * 0.55 : left - 12), 0, top + (narrow ? 10 : step / 2 - 7));
+      ctx.fillStyle = soft;
+      ctx.font = "11px system-ui, sans-serif";
+      ctx.fillText(fit(ctx, costText(block), narrow ? full - 8 : left - 12), 0, top + (narrow ? 26 : step / 2 + 8));
+      marks.forEach(({ letter, estimate }, number) => {
+        const y = middle + (number - (marks.length - 1) / 2) * 14;
+        const { color: stroke } = letterLook(letter);
+        Object.assign(ctx, { strokeStyle: stroke, fillStyle: stroke, lineWidth: 2 });
+        ctx.beginPath();
+        ctx.moveTo(x(estimate[1]), y);
+        ctx.lineTo(x(estimate[2]), y);
+        ctx.stroke();
+        ctx.beginPath();
+        mark(ctx, letter, x(estimate[0]), y);
+        ctx.fill();
+        ctx.fillStyle = ink;
+        ctx.textAlign = "right";
+        ctx.fillText(
+          (marks.length > 1 ? `${MARK_NAMES[letter]} ` : "") + estimateText(estimate),
+          full,
+          narrow ? top + 10 + 14 * number : y,
+        );
+        ctx.textAlign = "left";
+        ctx.lineWidth = 1;
+      });
+    });
+    ctx.fillStyle = soft;
+    for (const [value, align] of [
+      [least, "left"],
+      [most, "right"],
+    ]) {
+      ctx.textAlign = align;
+      if (value) ctx.fillText(signed(value), x(value), height - 12);
+    }
+    ctx.textAlign = "center";
+    ctx.fillText("0", x(0), height - 12);
+  });
+  canvas.addEventListener("click", (event) => {
+    const place = Math.floor((event.clientY - canvas.getBoundingClientRect().top) / step);
+    if (rows[place]) choose({ block: rows[place].name });
+  });
+  return {
+    canvas: () => canvas,
+    title: `Change of ${MEASURES[state.measure]} under ${CHANGES[state.change]?.[0] ?? state.change}`,
+    name: `senet-importance-${state.change}-${state.measure}`,
+    legend: two()
+      ? ["a", "b", "d"]
+          .filter((letter) => rows.some(({ marks }) => marks.some((mark) => mark.letter === letter)))
+          .map((letter) => ({
+            label: `${SHAPES[letter]}: ${letter === "d" ? "" : `${MARK_NAMES[letter]}, `}${markModel(letter)}`,
+            color: letterLook(letter).color,
+          }))
+      : [],
+    table: () => ({
+      heads: ["block", "model", "intervention", "measure", "change", "low", "high", "parameters"],
+      rows: rows.flatMap(({ name, marks }) =>
+        marks.map(({ letter, estimate, block }) => [
+          name,
+          markModel(letter),
+          state.change,
+          state.measure,
+          ...estimate,
+          block.parameters,
+        ]),
+      ),
+    }),
+  };
+}
+
+function setUpImportance() {
+  const tried = Object.keys(CHANGES).filter((change) =>
+    page.rows.some(({ blocks }) => blocks.some((block) => block?.importance[change])),
+  );
+  figure("importance", {
+    keys: ["block", "change", "measure"],
+    title: "Importance",
+    about:
+      "After minus before, on the same images, with a 95 % interval: a larger loss or a smaller top-1 means that the block was worth something.",
+    controls: () =>
+      tried.length > 0 && [
+        chooser(
+          "Gates replaced by",
+          tried.map((change) => [change, CHANGES[change][0]]),
+          state.change,
+          (change) => choose({ change }),
+        ),
+        chooser("Measure", Object.entries(MEASURES), state.measure, (measure) => choose({ measure })),
+        el("p", { class: "soft" }, `${CHANGES[state.change]?.[1] ?? ""}.`),
+      ],
+    draw: drawImportance,
+  });
+}
