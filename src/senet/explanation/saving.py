@@ -3,8 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from senet.explanation.differences import Differences
 from senet.explanation.document import document, effect_values
 from senet.explanation.explanation import Explanation
 from senet.explanation.figures import FIGURES
+from senet.explanation.page import write
 from senet.explanation.report import as_csv, as_markdown
 from senet.files.atomic import ensure_writable, write_text
 from senet.reports.canvas import no_figures
@@ -47,9 +46,7 @@ def save(
     """
     ensure_writable(folder)
     files = _write(explanation, folder, made, classes)
-    if find_spec("senet.explanation.page") is not None:
-        other = folder / OTHER if explanation.other is not None else None
-        files.append(import_module("senet.explanation.page").write(folder, other))
+    files.append(write(folder, folder / OTHER if explanation.other is not None else None))
     return tuple(sorted(files))
 
 

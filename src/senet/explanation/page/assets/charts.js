@@ -26,9 +26,10 @@ function drawHistogram(stage) {
     y: { label: "share of gates" },
     series: same.map(({ letter }) => ({
       stroke: letterLook(letter).color,
-      dash: letterLook(letter).dash,
-      fill: only ? faded(letterLook(letter).color) : null,
-      paths: only ? uPlot.paths.bars({ size: [1, Infinity], gap: 1 }) : uPlot.paths.stepped({ align: 0 }),
+      dash: only ? [] : letterLook(letter).dash,
+      width: only ? 0 : 1.5,
+      fill: only ? letterLook(letter).color : null,
+      paths: only ? uPlot.paths.bars({ size: [0.9, Infinity] }) : uPlot.paths.stepped({ align: 0 }),
     })),
   });
   return {

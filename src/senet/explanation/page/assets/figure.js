@@ -15,7 +15,7 @@ function figure(id, { keys, title, about, controls, draw, readout = "" }) {
     el("summary", {}, "Show the numbers"),
     tableBox,
   );
-  const showTable = () => fill(tableBox, htmlTable(drawn.table()));
+  const showTable = () => drawn.table && fill(tableBox, htmlTable(drawn.table()));
   const tools = el(
     "div",
     { class: "tools" },

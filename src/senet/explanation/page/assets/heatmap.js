@@ -102,7 +102,7 @@ function drawHeatmap(stage, read) {
   const write = (value) => (Number.isNaN(value) ? null : Number(digits(value, table.single)));
   return {
     canvas: () => canvas,
-    title: `${row().name}: ${yLabel()}, ${short(colors.from)} to ${short(colors.to)}`,
+    title: `${row().name}: ${yLabel()}, ${endText(colors.from, colors)} to ${endText(colors.to, colors)}`,
     name: `senet-heatmap-${fileName(row().name)}`,
     move: (by, key) => {
       if (key.endsWith("Up") || key.endsWith("Down"))
@@ -123,6 +123,9 @@ function drawHeatmap(stage, read) {
   };
 }
 
+// An end of a scale; what is nothing beside its length is 0.
+const endText = (value, { from, to }) => short(Math.abs(value) < 1e-6 * (to - from) ? 0 : value);
+
 function scaleBar(colors) {
   const canvas = el("canvas", { "aria-hidden": "true" });
   paint(canvas, 160, 12, (ctx) => {
@@ -131,7 +134,13 @@ function scaleBar(colors) {
       ctx.fillRect(x, 0, 1, 12);
     }
   });
-  return el("p", { class: "scale" }, el("span", {}, short(colors.from)), canvas, el("span", {}, short(colors.to)));
+  return el(
+    "p",
+    { class: "scale" },
+    el("span", {}, endText(colors.from, colors)),
+    canvas,
+    el("span", {}, endText(colors.to, colors)),
+  );
 }
 
 function setUpHeatmap() {

@@ -51,6 +51,15 @@ function mark(ctx, letter, x, y) {
       ctx.lineTo(x + right, y + down);
 }
 
+// Round numbers from the least to the most, 0 among them where it lies between.
+function ticks(least, most, count) {
+  const rough = (most - least || 1) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const first = Math.ceil(least / step);
+  return Array.from({ length: Math.floor(most / step) - first + 1 }, (_, place) => (first + place) * step);
+}
+
 const estimateText = ([change, low, high]) => `${signed(change)} [${signed(low)}, ${signed(high)}]`;
 
 const costText = ({ parameters, time_percent: time }) =>
@@ -122,15 +131,10 @@ function drawImportance(stage) {
       });
     });
     ctx.fillStyle = soft;
-    for (const [value, align] of [
-      [least, "left"],
-      [most, "right"],
-    ]) {
-      ctx.textAlign = align;
-      if (value) ctx.fillText(signed(value), x(value), height - 12);
-    }
     ctx.textAlign = "center";
-    ctx.fillText("0", x(0), height - 12);
+    for (const tick of ticks(least, most, Math.max(2, (full - left - right) / 70))) {
+      ctx.fillText(signed(tick), x(tick), height - 12);
+    }
   });
   canvas.addEventListener("click", (event) => {
     const place = Math.floor((event.clientY - canvas.getBoundingClientRect().top) / step);
