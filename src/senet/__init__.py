@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from senet.costs import Cost, cost
     from senet.errors import SenetError, SpecError
     from senet.explanation import Explanation, explain
+    from senet.exporting import Exported, export
     from senet.fast import accelerate, decelerate, optimize
     from senet.models import list_models
     from senet.networks import from_pretrained, save_pretrained
@@ -34,6 +35,7 @@ __all__ = [
     "Comparison",
     "Cost",
     "Explanation",
+    "Exported",
     "Folded",
     "Insertion",
     "SESpec",
@@ -48,6 +50,7 @@ __all__ = [
     "create_model",
     "decelerate",
     "explain",
+    "export",
     "find",
     "fold",
     "from_pretrained",
@@ -73,6 +76,7 @@ _HOMES = {
     "Comparison": "senet.comparison",
     "Cost": "senet.costs",
     "Explanation": "senet.explanation",
+    "Exported": "senet.exporting",
     "Folded": "senet.surgery",
     "Insertion": "senet.surgery",
     "SESpec": "senet.spec",
@@ -86,6 +90,7 @@ _HOMES = {
     "cost": "senet.costs",
     "create_model": "senet.networks.zoo_model",
     "decelerate": "senet.fast",
+    "export": "senet.exporting",
     "find": "senet.surgery",
     "explain": "senet.explanation",
     "fold": "senet.surgery",

@@ -40,8 +40,8 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="RUN | NAME=VALUE",
-            help="The folder of a finished run or of a network, or none with --model; and settings such as "
-            "data.test_size=1000 workers=4.",
+            help="The folder of a finished run or of a network, an exported .onnx file, or none with --model; and "
+            "settings such as data.test_size=1000 workers=4.",
         ),
     ] = None,
     model: Annotated[
@@ -78,6 +78,7 @@ def evaluate(
         evaluate_weights,
         read_run,
     )
+    from senet.weights.exported_file import is_exported
 
     words = list(words or [])
     folder = Path(words.pop(0)) if words and "=" not in words[0] else None
@@ -91,7 +92,7 @@ def evaluate(
             asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
         )  # only the data count
         name, what = builder or str(origin_of(str(folder))["name"]), str(folder)
-        of_classes = planned.data.name == "folder" and named(name).is_foreign  # whose outputs class folders may number
+        of_classes = planned.data.name == "folder" and (is_exported(folder) or named(name).is_foreign)
         if class_map is not None or of_classes:
             measured, seen = evaluate_foreign(what, Named("folder", what), planned, None, setup, class_map=class_map)
         else:

@@ -26,8 +26,7 @@ from senet.cli.options import (
 )
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import FoldSettings
-from senet.errors import UsageError
-from senet.execution.asked_run import asked_values
+from senet.execution.asked_run import run_of_network
 from senet.text import command_line
 
 __all__ = ["fold"]
@@ -82,22 +81,14 @@ def fold(
 
     Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
-    from senet.experiments import decoding
     from senet.files.atomic import ensure_writable
-    from senet.networks import named
     from senet.reports.console import PassProgress
     from senet.reports.fold_files import finite, write_fold
     from senet.reports.fold_report import show_fold
     from senet.surgery import fold as fold_blocks
     from senet.training.opened_network import open_network
 
-    run = None
-    if not (Path(model) / "run.json").exists():
-        found = named(model)
-        network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
-        run = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
-    elif words or weights is not None:
-        raise UsageError(f"{model} is a run and has its own weights and settings; leave out --weights and NAME=VALUE.")
+    run = run_of_network(model, words, data=data, data_dir=data_dir, se=se, weights=weights)
     setup = make_setup(settings, data_dir=data_dir, device=device)
     warn_without_figures()
     ensure_writable(output)  # before minutes of measuring, not after

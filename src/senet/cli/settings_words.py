@@ -14,6 +14,7 @@ from senet.errors import UsageError, unknown
 __all__ = [
     "CompareSettings",
     "ExplainSettings",
+    "ExportSettings",
     "FoldSettings",
     "ImageSettings",
     "Settings",
@@ -115,6 +116,13 @@ class ExplainSettings(ImageSettings):
         super().__post_init__()
         if self.split not in ("test", "train"):
             raise unknown("split", self.split, ("test", "train"), error=UsageError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(ImageSettings):
+    """Settings of an export."""
+
+    statistics: int = _setting(1000, "Training images that gates are measured on (--fold).")
 
 
 def taken(words: Sequence[str], kind: type[Kind]) -> tuple[Kind, list[str]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from senet.experiments.run import Run
     from senet.experiments.study import Study
 
-__all__ = ["DEFAULTS", "asked_values", "check_models", "defaults", "made_run"]
+__all__ = ["DEFAULTS", "asked_values", "check_models", "defaults", "made_run", "run_of_network"]
 
 DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
     "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
@@ -126,6 +126,39 @@ def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, st
             f"network: --model {builder} --weights FILE."
         )
     return builder, folder
+
+
+def run_of_network(
+    model: str, words: list[str] | None, *, data: str | None, data_dir: Path | None, se: str, weights: Path | None
+) -> "Run | None":
+    """Return a run that states the images of a network that exists and, for a network of the zoo, its blocks.
+
+    Args:
+        model: name of the network, or its folder.
+        words: `NAME=VALUE`.
+        data: name of the data set.
+        data_dir: folder of the data set.
+        se: the design of a network of the zoo.
+        weights: weights of the network.
+
+    Returns:
+        None for the folder of a run, which has settings of its own.
+
+    Raises:
+        UsageError: if words or weights are given for the folder of a run.
+    """
+    from senet.experiments import decoding
+    from senet.networks import named
+
+    if (Path(model) / "run.json").exists():
+        if words or weights is not None:
+            raise UsageError(
+                f"{model} is a run and has its own weights and settings; leave out --weights and NAME=VALUE."
+            )
+        return None
+    found = named(model)
+    network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
+    return decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
 
 
 def _of_images(preset: str) -> dict[str, Any]:

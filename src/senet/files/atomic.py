@@ -14,7 +14,9 @@ import os
 import secrets
 import shutil
 import signal
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ __all__ = [
     "append_line",
     "ensure_writable",
     "failpoint",
+    "staged",
     "storage_error",
     "sync_folder",
     "write_bytes",
@@ -120,6 +123,40 @@ def write_json(path: Path, obj: Any) -> None:
         StorageError: if the file cannot be written.
     """
     write_text(path, json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Write a file, and files beside it, in a temporary folder of the same disk, and move them at the end.
+
+    The file itself is moved last, so that the others are there when it is. If the context raises, nothing is moved.
+
+    Args:
+        path: the file to create or replace; its folder must exist.
+
+    Yields:
+        The path to write to, with the same name; further files go beside it.
+
+    Raises:
+        StorageError: if the files cannot be written; no temporary file remains, and the old content is intact.
+    """
+    target = path.resolve()
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.parent))
+        try:
+            yield folder / target.name
+            for file in sorted(folder.iterdir(), key=lambda one: one.name == target.name):
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+                failpoint("before_replace")
+                file.replace(target.parent / file.name)
+            sync_folder(target.parent)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError as cause:
+        if isinstance(cause, StorageError):
+            raise
+        raise storage_error(path, cause) from cause
 
 
 def append_line(path: Path, line: str) -> None:

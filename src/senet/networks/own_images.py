@@ -20,6 +20,7 @@ from senet.networks.ends import num_outputs
 from senet.networks.own_pictures import Pictures, Pixels
 from senet.networks.preprocessing import NORMS, ForeignPreprocessing, adjusted, preprocessing_of
 from senet.nn.evaluated import evaluated
+from senet.weights.exported_file import is_exported, read_exported
 
 __all__ = ["Seen", "see"]
 
@@ -84,7 +85,7 @@ def see(
     Raises:
         SenetError: if the network, the weights, the class map or the data do not fit.
     """
-    known = None if class_map is None else read_class_map(class_map)
+    known = _of_file(found) if class_map is None else read_class_map(class_map)
     wanted = adjusted(preprocessing_of(found), normalize=normalize, size=spec.size)
     size = spec.size or (max(wanted.size) if spec.name == "folder" else 0)
     spec = replace(spec, normalize="unit", size=size)
@@ -110,6 +111,13 @@ def see(
         notes += (doubt,)
     names = {} if isinstance(classes, str) else dict(zip(classes, data.classes, strict=True))
     return Seen(title, model, outputs, train, test, wanted, unknown, notes, names)
+
+
+def _of_file(found: Named) -> Mapping[str, int] | None:
+    """Return the class map that an exported file holds; None if it holds none."""
+    if not is_exported(found.name):
+        return None
+    return {name: int(output) for output, name in read_exported(found.name).get("classes", {}).items()} or None
 
 
 def _seen(split: Split, wanted: ForeignPreprocessing, labels: Int64[Tensor, " n"]) -> Pictures | Pixels:

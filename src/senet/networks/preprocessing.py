@@ -16,6 +16,7 @@ from senet.data.image_decoding import to_tensor
 from senet.errors import SpecError, unknown
 from senet.networks import Named
 from senet.networks import preprocessing_of as of_folder
+from senet.weights.config import Preprocessing
 
 __all__ = ["NORMS", "ForeignPreprocessing", "adjusted", "preprocessing_of"]
 
@@ -86,6 +87,14 @@ class ForeignPreprocessing:
         """Normalise pixels in [0, 1]."""
         mean, std = (torch.tensor(values, device=pixels.device).view(-1, 1, 1) for values in (self.mean, self.std))
         return (pixels - mean) / std
+
+    @property
+    def described(self) -> Preprocessing:
+        """The same as the description of a network holds it."""
+        return Preprocessing(
+            mean=self.mean, std=self.std, size=max(self.size), crop=min(1.0, min(self.size) / self.resize),
+            interpolation=self.interpolation,
+        )  # fmt: skip
 
     def __call__(self, picture: Image.Image) -> Float[Tensor, "3 h w"]:
         """Return the input of the network for an image."""

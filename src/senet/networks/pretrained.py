@@ -13,12 +13,14 @@ from senet.errors import CheckpointError, SenetError, SpecError
 from senet.experiments.result import Result
 from senet.files.atomic import ensure_writable
 from senet.networks.building import Builder, builder_of
+from senet.networks.exported_network import ExportedNetwork
 from senet.networks.names import RUN, named
 from senet.networks.rebuild import described, rebuild
 from senet.networks.run_folders import config_of_run
 from senet.spec import SESpec, designs
 from senet.weights.card import write_description
 from senet.weights.config import IN_HEADER, Config, Preprocessing, is_described, read_config
+from senet.weights.exported_file import is_exported
 from senet.weights.numbers import check_values
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
@@ -157,7 +159,8 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
 
     Args:
         source: path of a folder of `save_pretrained` or of a finished run, of a file of `senet insert --output` with
-            its description, or `hf:owner/name` (with `@revision`) for a repository of the Hub.
+            its description, of an ONNX file of `senet.export`, which onnxruntime then runs, or `hf:owner/name` (with
+            `@revision`) for a repository of the Hub.
         builder: the function that builds the network, or its name, if the folder has a custom builder. For safety,
             functions that a folder names are not imported.
 
@@ -168,6 +171,8 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
         CheckpointError: if the folder was not written by senet, is damaged, has other weights, or cannot be downloaded.
         UsageError: if huggingface-hub is needed and not installed.
     """
+    if is_exported(source):
+        return ExportedNetwork(Path(source))
     place, config = description(source)
     tensors = read_weights(locate(source))
     try:

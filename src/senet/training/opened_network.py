@@ -1,29 +1,32 @@
 """Open a network by name or folder, with its weights and with the images it is measured on."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from senet.data.dataset import Split
+from senet.data.dataset import Data, Split
 from senet.data.loading import load_for
 from senet.data.subset import balanced
 from senet.errors import DataError, UsageError
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
-from senet.networks import create, from_pretrained, made_of, named, origin_of, preprocessing_of
+from senet.networks import Named, create, from_pretrained, made_of, named, origin_of, preprocessing_of
 from senet.networks.ends import num_outputs
 from senet.networks.own_images import see
+from senet.networks.preprocessing import preprocessing_of as foreign_preprocessing
+from senet.spec import SESpec, designs
 from senet.training.evaluate_saved import finished
 from senet.training.initial_network import build
 from senet.weights import load_weights
+from senet.weights.config import Preprocessing
 from senet.weights.safe import read_weights
 from senet.weights.source import locate
 
-__all__ = ["Batches", "OpenedNetwork", "open_network"]
+__all__ = ["Batches", "Opened", "OpenedNetwork", "open_network", "open_without_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,29 +69,80 @@ class Batches:
             yield (x, y) if self.labelled else x
 
 
-@dataclass(frozen=True, eq=False)
-class OpenedNetwork:
-    """A network with its weights, and its training and test images as batches.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Opened:
+    """A network with its weights.
 
     Attributes:
         title: name of the network, for tables.
         model: the network with its weights, on its device.
-        statistics: training images, for gates and order.
-        test: test images.
         notes: remarks for the report.
         origin: arguments of `save_pretrained` that tell where the network comes from.
-        classes: name of the class of each label.
-        run: what was trained, for the folder of a run; the data alone for other networks.
+        preprocessing: of its images; None if it is not known, or means and deviations do not describe it.
+        classes: name of the class of each label; empty if they are not known.
     """
 
     title: str
     model: nn.Module
+    notes: tuple[str, ...] = ()
+    origin: Mapping[str, Any]
+    preprocessing: Preprocessing | None
+    classes: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OpenedNetwork(Opened):
+    """A network with its weights, and its training and test images as batches.
+
+    Attributes:
+        statistics: training images, for gates and order.
+        test: test images.
+        run: what was trained, for the folder of a run; the data alone for other networks.
+    """
+
     statistics: Batches
     test: Batches
-    notes: tuple[str, ...]
-    origin: Mapping[str, Any]
-    classes: Mapping[int, str]
     run: Run | None
+
+
+def open_without_images(
+    name: str,
+    *,
+    se: str = "plain",
+    weights: Path | None = None,
+    origin: str = "senet",
+    builder: str | None = None,
+) -> Opened:
+    """Build a network and load its weights.
+
+    Args:
+        name: folder of a finished run, or a name that `senet.networks.named` resolves.
+        se: the design of a network of the zoo.
+        weights: file with the weights; None only for folders, which have their own.
+        origin: library whose tensor names the weights of a network of the zoo have.
+        builder: `FILE.py:FUNCTION` that builds the network of a folder that was made by the user's own code.
+
+    Raises:
+        UsageError: if weights are missing.
+        SenetError: if the network and the weights do not fit.
+    """
+    who = named(name)
+    _refuse_without_weights(who, name, weights)
+    made = made_of(name, builder)
+    if who.library == "senet":
+        specs = designs(se)
+        made["se"] = () if specs is None else (specs,) if isinstance(specs, SESpec) else tuple(specs)
+        model = create(name, se=se, weights=weights, origin=origin)
+    else:
+        model = create(name, weights=weights, builder=builder)
+    if who.is_foreign:
+        made["preprocessing"] = foreign_preprocessing(who).described
+    return Opened(title=str(who), model=model, origin=made, preprocessing=made.get("preprocessing"))
+
+
+def _refuse_without_weights(who: Named, name: str, weights: Path | None) -> None:
+    if weights is None and who.library != "folder":
+        raise UsageError(f"{name} has no weights; pass --weights FILE, nothing is downloaded.")
 
 
 def open_network(
@@ -124,18 +178,19 @@ def open_network(
         SenetError: if the network, the weights or the data do not fit.
     """
     who, trained = named(name), None if run is not None else finished(Path(name))  # before minutes of reading images
-    if weights is None and who.library != "folder":
-        raise UsageError(f"{name} has no weights; pass --weights FILE, nothing is downloaded.")
+    _refuse_without_weights(who, name, weights)
+    preprocessing: Preprocessing | None
+    classes: Mapping[int, str]
     train: Split
     test: Split
     inside = named(builder or str(origin_of(name)["name"])) if who.library == "folder" else who
     if trained is None and inside.is_foreign:
         assert run is not None
         seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=whole)
-        classes = seen.classes
         model, title, train, test, labelled, notes, made = (
             seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
         )  # fmt: skip
+        preprocessing, classes = seen.preprocessing.described, seen.classes
         if seen.unknown:
             notes += (f"no accuracy: {seen.unknown}",)
     else:
@@ -158,7 +213,7 @@ def open_network(
             model = create(name, weights=weights, or_classes=data.num_classes, builder=builder)
             title = Path(name).name if who.library == "folder" else str(who)
         model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
-        classes = dict(enumerate(data.classes))
+        preprocessing, classes = _preprocessing(data), dict(enumerate(data.classes))
         labelled = num_outputs(model, data.shape, title=title) == data.num_classes
         if not labelled:
             notes += (f"no accuracy: the network has other outputs than the {data.num_classes} classes of the data",)
@@ -173,6 +228,22 @@ def open_network(
         test=Batches(test, torch.arange(len(test)), labelled, workers=setup.workers),
         notes=notes,
         origin=made,
-        classes=classes,
         run=run,
+        preprocessing=preprocessing,
+        classes=classes,
+    )
+
+
+def _preprocessing(data: Data) -> Preprocessing | None:
+    """Return what was done with the images; None for the subtraction of a mean image."""
+    if data.spec.normalize == "kth":
+        return None
+    channels, side = data.shape[0], data.shape[1]
+    plain = data.spec.normalize == "unit"
+    return Preprocessing(
+        mean=(0.0,) * channels if plain else data.mean,
+        std=(1.0,) * channels if plain else tuple(deviation or 1.0 for deviation in data.std),
+        size=side,
+        crop=data.spec.crop,
+        interpolation=data.spec.interpolation,
     )

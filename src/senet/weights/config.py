@@ -14,6 +14,7 @@ from senet.experiments.data_spec import DataSpec
 from senet.files.documents import parse_json
 from senet.spec import SESpec
 from senet.surgery.insertion.inserted import Inserted
+from senet.weights.exported_file import is_exported, read_exported
 
 __all__ = ["FORMAT", "IN_HEADER", "Config", "Preprocessing", "is_described", "read_config"]
 
@@ -120,8 +121,10 @@ class Config:
 
 
 def is_described(path: str | Path) -> bool:
-    """Return whether a file is a safetensors file that holds the description of its network."""
+    """Return whether a file holds the description of its network: a safetensors file, or an exported one."""
     path = Path(path)
+    if is_exported(path):
+        return True
     return path.suffix == ".safetensors" and path.is_file() and _in_header(path) is not None
 
 
@@ -137,11 +140,13 @@ def read_config(path: Path) -> Config | None:
     """Read the description of a network; None if senet did not write the file (timm uses the same file name).
 
     Args:
-        path: a `config.json`, or a safetensors file that holds its description itself.
+        path: a `config.json`, or a safetensors or exported file that holds its description itself.
 
     Raises:
         CheckpointError: if the file is too large, not JSON, of another version, or not valid.
     """
+    if is_exported(path):
+        return _of_exported(path)
     try:
         held = _in_header(path) if path.suffix == ".safetensors" else None
         if (size := path.stat().st_size if held is None else len(held)) > LONGEST:
@@ -162,3 +167,16 @@ def read_config(path: Path) -> Config | None:
         raise CheckpointError(" ".join(str(error).split())[:600]) from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON: {' '.join(str(error).split())[:200]}.") from None
+
+
+def _of_exported(path: Path) -> Config:
+    """Return the description in an exported file; of a network that could not be described, its title as `model`."""
+    said = read_exported(path)
+    described, channels = said.get("network"), said["input"]["shape"][1]
+    network = {"model": said["title"], "in_chans": channels} if described is None else dict(described)
+    network.pop("format", None)
+    network["preprocessing"] = said.get("preprocessing") or network.get("preprocessing")
+    try:
+        return settings.record(Config, network, place=str(path))
+    except SenetError as error:
+        raise CheckpointError(" ".join(str(error).split())[:600]) from None

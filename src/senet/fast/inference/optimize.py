@@ -23,7 +23,7 @@ from senet.fast.listeners import QUIET, modes
 from senet.fast.training.accelerate import decelerate
 from senet.surgery import find
 
-__all__ = ["Optimized", "optimize"]
+__all__ = ["Optimized", "copied", "optimize"]
 
 
 class Optimized(nn.Module):
@@ -97,7 +97,7 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise SpecError(f"model = {title} is scripted or traced by torch.jit; pass the original network.")
     refuse_lazy(model)
-    copy = _copied(model)
+    copy = copied(model)
     found = find(copy)
     names = [one.name for one in found if not one.left]
     if "" in names:
@@ -118,11 +118,11 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
     convolutions = rewriter.pack_convolutions()
     report = Report(norms=norms, left_norms=left, blocks=blocks, sums=rewriter.sums, convolutions=convolutions)
     fast = Optimized(rewriter.finish(), report)
-    ensure_alike(fast, answers(_copied(model), shape), title)
+    ensure_alike(fast, answers(copied(model), shape), title)
     return fast
 
 
-def _copied(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module) -> nn.Module:
     """Copy a network for evaluation, including tensors that are not leaves, which torch does not copy.
 
     Raises:

@@ -12,7 +12,7 @@ from senet.errors import NumericError, SenetError, SpecError
 from senet.surgery.folding.batches import Batches, Passes, labels_of
 from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, share_interval
 
-__all__ = ["Answers", "answer", "answers", "compare"]
+__all__ = ["Answers", "answer", "answers", "compare", "main_output"]
 
 MAIN = ("logits", "out")  # names of the main output in Hugging Face and torchvision
 
@@ -121,7 +121,7 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
             f"{type(model).__name__} does not run on a batch of shape {tuple(x.shape)}, {x.dtype} ({reason}); give "
             "images as it was trained with, (n, c, h, w)."
         ) from error
-    out = _main(out)
+    out = main_output(out)
     if not isinstance(out, Tensor) or out.ndim < 1 or len(out) != len(x):
         raise SpecError(
             f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; outputs are compared, so "
@@ -132,7 +132,7 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
     return out
 
 
-def _main(out: object) -> object:
+def main_output(out: object) -> object:
     """Return the output that is compared: one of the names in `MAIN`, or the first one."""
     if isinstance(out, Mapping):
         parts = [out[name] for name in MAIN if name in out] or list(out.values())
@@ -140,7 +140,7 @@ def _main(out: object) -> object:
         parts = list(out)
     else:
         return out
-    return _main(parts[0]) if parts else out
+    return main_output(parts[0]) if parts else out
 
 
 def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:

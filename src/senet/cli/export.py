@@ -1,0 +1,144 @@
+"""`senet export`: write a network as a file for other programs, checked against the network."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from senet.cli.machine import make_setup
+from senet.cli.option_groups import unfolded
+from senet.cli.options import (
+    OUTPUT,
+    Builder,
+    ClassMap,
+    DataChoice,
+    DataDir,
+    Design,
+    Json,
+    Network,
+    Normalization,
+    Origin,
+    Weights,
+    Words,
+)
+from senet.cli.printing import print_json
+from senet.cli.settings_words import ExportSettings
+from senet.errors import UsageError
+from senet.execution.asked_run import run_of_network
+
+__all__ = ["export"]
+
+FILE = "File"  # panel of the help
+
+
+@unfolded
+def export(
+    model: Network,
+    words: Words = None,
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to", metavar="FILE", rich_help_panel=OUTPUT, help="NAME.onnx or NAME.pt2; the suffix chooses the format."
+        ),
+    ] = Path("model.onnx"),
+    weights: Weights = None,
+    se: Design = "standard",
+    origin: Origin = "senet",
+    builder: Builder = None,
+    data: DataChoice = None,
+    data_dir: DataDir = None,
+    normalize: Normalization = "auto",
+    class_map: ClassMap = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            "--shape", metavar="N,C,H,W", rich_help_panel=FILE,
+            help="Shape of the images. Default: that of the data, or of the network.",
+        ),
+    ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", rich_help_panel=FILE, help="Accept only batches of the N of --shape.")
+    ] = False,
+    dynamic_size: Annotated[
+        bool, typer.Option("--dynamic-size", rich_help_panel=FILE, help="Accept images of any size.")
+    ] = False,
+    opset: Annotated[
+        int | None,
+        typer.Option(
+            "--opset", metavar="N", rich_help_panel=FILE,
+            help="Version of ONNX's operators. Default: that of torch's exporter.",
+        ),
+    ] = None,
+    fold: Annotated[
+        float | None,
+        typer.Option(
+            "--fold", metavar="POINTS", rich_help_panel=FILE,
+            help="First fold blocks, with this tolerance of lost top-1 [percentage points]. Needs --data-dir.",
+        ),
+    ] = None,
+    optimize: Annotated[
+        bool,
+        typer.Option("--optimize", rich_help_panel=FILE, help="Export what senet.optimize makes of the network."),
+    ] = False,
+    *,
+    settings: ExportSettings,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Write a network as ONNX or as a program of torch.export, after comparing the file with the network.
+
+    Example: `senet export runs/0123456789ab --to model.onnx`
+
+    Example: `senet export timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --fold 0.2 --to model.onnx`
+    """
+    from dataclasses import asdict
+
+    from senet.exporting import export as export_network
+    from senet.reports.console import PassProgress
+    from senet.reports.export_report import show_export
+    from senet.training.opened_network import Opened, OpenedNetwork, open_network, open_without_images
+
+    opened: Opened
+    if data is None and data_dir is None and not words:
+        if fold is not None:
+            raise UsageError(f"--fold {fold:g} needs images; pass --data-dir DIR, or leave it out.")
+        opened = open_without_images(model, se=se, weights=weights, origin=origin, builder=builder)
+    else:
+        setup = make_setup(settings, data_dir=data_dir, device="cpu")
+        run = run_of_network(model, words, data=data, data_dir=data_dir, se=se, weights=weights)
+        opened = open_network(
+            model, run, setup,
+            weights=weights, origin=origin, normalize=normalize, class_map=class_map, builder=builder,
+            statistics=settings.statistics,
+        )  # fmt: skip
+    seen = opened if isinstance(opened, OpenedNetwork) else None
+    images, test = (None, None) if seen is None else (seen.statistics, seen.test)
+    with PassProgress(quiet=as_json) as passing:
+        exported = export_network(
+            opened.model,
+            to,
+            shape=_shape(shape),
+            static=static,
+            dynamic_size=dynamic_size,
+            opset=opset,
+            fold=fold,
+            optimize=optimize,
+            images=images,
+            test=test,
+            classes=opened.classes if test is not None and test.labelled else None,
+            preprocessing=opened.preprocessing,
+            origin=opened.origin,
+            watch=passing.watch,
+        )
+    if as_json:
+        print_json({"network": opened.title, "notes": opened.notes, **asdict(exported)})
+    else:
+        show_export(exported, opened.notes)
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"--shape {text} is not a shape; write N,C,H,W, e.g. 1,3,224,224.")
+    return tuple(map(int, parts))

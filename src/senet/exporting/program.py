@@ -1,0 +1,100 @@
+"""A network as a program of `torch.export`, with the dimensions that may change."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from senet.errors import SpecError
+from senet.exporting.example import Example
+from senet.files.atomic import write_synced
+from senet.text import one_line
+
+__all__ = ["quiet", "save_program", "to_program"]
+
+REASON = 300  # most characters of an error of torch that a sentence quotes
+
+
+def to_program(model: nn.Module, example: Example) -> ExportedProgram:
+    """Export a network as a program.
+
+    Args:
+        model: the network, in evaluation mode, on the CPU.
+        example: its input, and what may change in it.
+
+    Raises:
+        SpecError: if torch.export cannot follow the network, or it does not take the batches or sizes asked for.
+    """
+    dynamic = dict.fromkeys(example.axes, Dim.DYNAMIC)
+    x = example.images(example.shape[0])
+    try:
+        with quiet(), torch.no_grad():
+            return torch.export.export(model, (x,), dynamic_shapes=(dynamic,))
+    except Exception as error:  # torch.export raises errors of many classes, and the network its own
+        raise _refusal(model, example, error) from error
+
+
+def save_program(program: ExportedProgram, path: Path, metadata: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    """Write a program as a `.pt2` file; raises `OSError`.
+
+    Args:
+        program: the network as `torch.export` sees it.
+        path: the file.
+        metadata: texts by name, for the file.
+
+    Returns:
+        The nodes of the blocks, which have no names there: none.
+    """
+    held = io.BytesIO()  # a full disk would be a RuntimeError of torch that does not name the disk
+    with quiet():
+        torch.export.save(program, held, extra_files=dict(metadata))
+    write_synced(path, held.getbuffer())
+    return {}
+
+
+def _refusal(model: nn.Module, example: Example, error: Exception) -> SpecError:
+    title, reason = type(model).__name__, " ".join(str(error).split())[:REASON].rstrip(".") or type(error).__name__
+    if example.size and not _fails(model, Example(shape=example.shape, batch=example.batch)):
+        sizes = "x".join(map(str, example.shape[2:]))
+        return SpecError(
+            f"{title} does not take images of any size; leave out the dynamic size, it is exported for {sizes}."
+        )
+    if example.batch and not _fails(model, Example(shape=example.shape, batch=False)):
+        return SpecError(
+            f"{title} does not take batches of any size; use static=True (--static) and the batch of shape (--shape)."
+        )
+    return SpecError(
+        f"{title} cannot be exported: {one_line(reason)}; export a part of it that torch.export can follow."
+    )
+
+
+def _fails(model: nn.Module, example: Example) -> bool:
+    try:
+        with quiet(), torch.no_grad():
+            dynamic = dict.fromkeys(example.axes, Dim.DYNAMIC)
+            torch.export.export(model, (example.images(example.shape[0]),), dynamic_shapes=(dynamic,))
+    except Exception:  # see `to_program`
+        return True
+    return False
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Suppress warnings and logs of the exporter, which are about its own internals."""
+    names = ("torch.onnx", "torch.export", "torch._export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,44 @@
+"""The report of an export: the comparisons of the file with the network, and its latency."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from senet.exporting import Exported
+from senet.reports.console import say, say_written, show
+from senet.tables import Table
+from senet.text import one_line
+
+__all__ = ["check_table", "show_export"]
+
+
+def check_table(exported: Exported) -> Table:
+    """Return the comparisons with the network."""
+    heads = ["weights", "images", "batch", "difference", "allowed", "classes agree"]
+    rows = [
+        [
+            one.weights,
+            one.images,
+            "x".join(map(str, one.shape)),
+            f"{one.error:.1e}",
+            f"{one.allowed:.1e}",
+            f"{one.agree} of {one.shape[0]}",
+        ]
+        for one in exported.checks
+    ]
+    return Table(heads, rows, words=("images", "batch"), spare=("allowed",))
+
+
+def show_export(exported: Exported, notes: Sequence[str], files: Sequence[Path] = ()) -> None:
+    """Print the comparisons, the latency, the remarks, and the files that were written.
+
+    Args:
+        exported: the export.
+        notes: remarks on the network and its images.
+        files: further files that were written.
+    """
+    show(check_table(exported))
+    if exported.latency:
+        print(one_line(str(exported.latency)))
+    for note in (*exported.notes, *notes):
+        say(f"- {note}")
+    say_written([exported.path, *files])
