@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from senet.models.initialization import CONVS, glorot_, he_normal_
 from senet.models.network import Network
-from senet.models.stages import stages
+from senet.models.stages import Unit, stages
 from senet.nn import Gates, Residual, Site, chain, place
 from senet.spec import SESpec
 
@@ -39,25 +39,23 @@ def conv3x3(inputs: int, outputs: int, *, stride: int) -> nn.Module:
     return chain(pad=SamePad(), conv=nn.Conv2d(inputs, outputs, 3, stride=stride))
 
 
-def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, shortcut_bn: bool) -> Residual:
+def unit(unit: Unit, *, gates: Gates, shortcut_bn: bool) -> Residual:
     """Build one unit: two 3x3 convolutions with norms; a 1x1 convolution with bias if the shape changes."""
-    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs))
-    change = stride != 1 or inputs != outputs
+    outputs, se = unit.outputs, gates(unit.site(unit.outputs))
+    shortcut = None
+    if unit.changes:
+        conv = nn.Conv2d(unit.inputs, outputs, 1, stride=unit.stride)
+        shortcut = chain(conv=conv, norm=norm(outputs) if shortcut_bn else None)
     return Residual(
         chain(
-            conv1=conv3x3(inputs, outputs, stride=stride),
+            conv1=conv3x3(unit.inputs, outputs, stride=unit.stride),
             norm1=norm(outputs),
             act1=nn.ReLU(),
             se_inner=se.get("inner"),
             conv2=conv3x3(outputs, outputs, stride=1),
             norm2=norm(outputs),
         ),
-        shortcut=chain(
-            conv=nn.Conv2d(inputs, outputs, 1, stride=stride),
-            norm=norm(outputs) if shortcut_bn else None,
-        )
-        if change
-        else None,
+        shortcut=shortcut,
         act=nn.ReLU(),
         gates=se,
     )

@@ -8,23 +8,24 @@ from torch import nn
 from senet.models.convolution import conv, conv_norm_act
 from senet.models.initialization import he_normal_
 from senet.models.network import Network
-from senet.models.stages import stages, standard_gate
+from senet.models.stages import Unit, stages, standard_gate
 from senet.nn import Gates, Site, chain, place
 from senet.spec import SESpec
 
 __all__ = ["MobileNetV1"]
 
 
-def separable(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates) -> nn.Sequential:
+def separable(unit: Unit, *, gates: Gates) -> nn.Sequential:
     """Build one unit: 3x3 depthwise, norm, ReLU, 1x1 pointwise, norm, ReLU, block."""
+    inputs, outputs = unit.inputs, unit.outputs
     return chain(
-        conv1=conv(inputs, inputs, 3, stride=stride, groups=inputs),
+        conv1=conv(inputs, inputs, 3, stride=unit.stride, groups=inputs),
         norm1=nn.BatchNorm2d(inputs),
         act1=nn.ReLU(),
         conv2=conv(inputs, outputs, 1),
         norm2=nn.BatchNorm2d(outputs),
         act2=nn.ReLU(),
-        se=standard_gate(gates, Site(stage=stage, unit=unit, channels=outputs, name="mobilenet_v1")),
+        se=standard_gate(gates, Site(stage=unit.stage, unit=unit.number, channels=outputs, name="mobilenet_v1")),
     )
 
 

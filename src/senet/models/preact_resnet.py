@@ -10,8 +10,8 @@ from senet.models.convolution import conv
 from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.shortcut import PREACT_SHORTCUTS, Shortcut, bare_projection
-from senet.models.stages import stages
-from senet.nn import Gates, Residual, Site, chain, place
+from senet.models.stages import Unit, stages
+from senet.nn import Gates, Residual, chain, place
 from senet.spec import SESpec
 
 __all__ = ["PreActResNet", "preact_basic", "preact_bottleneck"]
@@ -22,72 +22,52 @@ def norm_act(channels: int) -> dict[str, nn.Module]:
     return {"norm1": nn.BatchNorm2d(channels), "act1": nn.ReLU()}
 
 
-def preact_basic(
-    inputs: int,
-    outputs: int,
-    *,
-    stride: int,
-    stage: int,
-    unit: int,
-    gates: Gates,
-    shared: bool,
-    shortcut: Shortcut = bare_projection,
-) -> Residual:
+def preact_basic(unit: Unit, *, gates: Gates, shared: bool, shortcut: Shortcut = bare_projection) -> Residual:
     """Build a basic unit: two 3x3 convolutions, each after a norm and a ReLU.
 
-    `shared` applies the first norm and ReLU before the shortcut as well. Other arguments: `senet.models.stages.Unit`.
+    `shared` applies the first norm and ReLU before the shortcut as well.
 
     Source:
         He et al., arXiv:1603.05027, Figure 4(e) and appendix.
     """
-    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs))
+    outputs, se = unit.outputs, gates(unit.site(unit.outputs))
     return Residual(
         chain(
-            **({} if shared else norm_act(inputs)),
-            conv1=conv(inputs, outputs, 3, stride=stride),
+            **({} if shared else norm_act(unit.inputs)),
+            conv1=conv(unit.inputs, outputs, 3, stride=unit.stride),
             norm2=nn.BatchNorm2d(outputs),
             act2=nn.ReLU(),
             se_inner=se.get("inner"),
             conv2=conv(outputs, outputs, 3),
         ),
-        head=chain(**norm_act(inputs)) if shared else None,
-        shortcut=shortcut(inputs, outputs, stride=stride),
+        head=chain(**norm_act(unit.inputs)) if shared else None,
+        shortcut=shortcut(unit),
         gates=se,
     )
 
 
-def preact_bottleneck(
-    inputs: int,
-    outputs: int,
-    *,
-    stride: int,
-    stage: int,
-    unit: int,
-    gates: Gates,
-    shared: bool,
-    shortcut: Shortcut = bare_projection,
-) -> Residual:
+def preact_bottleneck(unit: Unit, *, gates: Gates, shared: bool, shortcut: Shortcut = bare_projection) -> Residual:
     """Build a bottleneck unit, 1x1 - 3x3 - 1x1, with the stride in the first one. Arguments as in `preact_basic`.
 
     Source:
         He et al., arXiv:1603.05027; KaimingHe/resnet-1k-layers.
     """
-    width = outputs // 4
-    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=width))
+    width = unit.outputs // 4
+    se = gates(unit.site(width))
     return Residual(
         chain(
-            **({} if shared else norm_act(inputs)),
-            conv1=conv(inputs, width, 1, stride=stride),
+            **({} if shared else norm_act(unit.inputs)),
+            conv1=conv(unit.inputs, width, 1, stride=unit.stride),
             norm2=nn.BatchNorm2d(width),
             act2=nn.ReLU(),
             conv2=conv(width, width, 3),
             norm3=nn.BatchNorm2d(width),
             act3=nn.ReLU(),
             se_inner=se.get("inner"),
-            conv3=conv(width, outputs, 1),
+            conv3=conv(width, unit.outputs, 1),
         ),
-        head=chain(**norm_act(inputs)) if shared else None,
-        shortcut=shortcut(inputs, outputs, stride=stride),
+        head=chain(**norm_act(unit.inputs)) if shared else None,
+        shortcut=shortcut(unit),
         gates=se,
     )
 

@@ -10,8 +10,8 @@ from senet.models.convolution import conv
 from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.shortcut import Shortcut, projection
-from senet.models.stages import Unit, stages
-from senet.nn import Gates, Residual, Site, chain, place
+from senet.models.stages import MakeUnit, Unit, stages
+from senet.nn import Gates, Residual, chain, place
 from senet.spec import SESpec
 
 __all__ = ["STEMS", "STRIDES", "UNITS", "ResNet", "basic", "bottleneck", "inner_widths", "stem"]
@@ -21,42 +21,29 @@ STRIDES = ("1x1", "3x3")
 UNITS = ("basic", "bottleneck")
 
 
-def basic(
-    inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, shortcut: Shortcut = projection
-) -> Residual:
+def basic(unit: Unit, *, gates: Gates, shortcut: Shortcut = projection) -> Residual:
     """Build the unit of ResNet-18/34: two 3x3 convolutions.
 
     Source:
         He et al., arXiv:1512.03385, Figure 5 left.
     """
-    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs))
+    outputs, se = unit.outputs, gates(unit.site(unit.outputs))
     return Residual(
         chain(
-            conv1=conv(inputs, outputs, 3, stride=stride),
+            conv1=conv(unit.inputs, outputs, 3, stride=unit.stride),
             norm1=nn.BatchNorm2d(outputs),
             act1=nn.ReLU(),
             se_inner=se.get("inner"),
             conv2=conv(outputs, outputs, 3),
             norm2=nn.BatchNorm2d(outputs),
         ),
-        shortcut=shortcut(inputs, outputs, stride=stride),
+        shortcut=shortcut(unit),
         act=nn.ReLU(),
         gates=se,
     )
 
 
-def bottleneck(
-    inputs: int,
-    outputs: int,
-    *,
-    stride: int,
-    stage: int,
-    unit: int,
-    gates: Gates,
-    widths: Sequence[int],
-    groups: int = 1,
-    stride_in: str = "3x3",
-) -> Residual:
+def bottleneck(unit: Unit, *, gates: Gates, widths: Sequence[int], groups: int = 1, stride_in: str = "3x3") -> Residual:
     """Build the unit of ResNet-50 and deeper, 1x1 - 3x3 - 1x1; with groups, that of ResNeXt.
 
     `widths` are the channels between the 1x1 convolutions, for every stage; `stride_in` is the convolution with the
@@ -65,12 +52,12 @@ def bottleneck(
     Source:
         He et al., arXiv:1512.03385, Figure 5 right; Xie et al., arXiv:1611.05431, Figure 3(c).
     """
-    width = widths[stage - 1]
-    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=width))
-    first, second = (stride, 1) if stride_in == "1x1" else (1, stride)
+    width, outputs = widths[unit.stage - 1], unit.outputs
+    se = gates(unit.site(width))
+    first, second = (unit.stride, 1) if stride_in == "1x1" else (1, unit.stride)
     return Residual(
         chain(
-            conv1=conv(inputs, width, 1, stride=first),
+            conv1=conv(unit.inputs, width, 1, stride=first),
             norm1=nn.BatchNorm2d(width),
             act1=nn.ReLU(),
             conv2=conv(width, width, 3, stride=second, groups=groups),
@@ -80,7 +67,7 @@ def bottleneck(
             conv3=conv(width, outputs, 1),
             norm3=nn.BatchNorm2d(outputs),
         ),
-        shortcut=projection(inputs, outputs, stride=stride),
+        shortcut=projection(unit),
         act=nn.ReLU(),
         gates=se,
     )
@@ -156,7 +143,7 @@ class ResNet(Network):
         layers = 2 + sum(depths) * (2 if unit == "basic" else 3)
         name = f"resnext{layers}_{cardinality}x{group_width}d" if grouped else f"resnet{layers}"
         gates = place(se, depths=depths, network=name)
-        make: Unit
+        make: MakeUnit
         if unit == "basic":
             make, outputs = partial(basic, gates=gates), tuple(widths)
         else:

@@ -10,8 +10,8 @@ from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.resnet import inner_widths
 from senet.models.shortcut import projection
-from senet.models.stages import stages
-from senet.nn import Gates, Residual, Site, chain, place
+from senet.models.stages import Unit, stages
+from senet.nn import Gates, Residual, chain, place
 from senet.spec import SESpec
 
 __all__ = ["SENet154"]
@@ -27,25 +27,23 @@ def deep_stem(in_chans: int, width: int) -> nn.Sequential:
     )
 
 
-def unit(
-    inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, widths: Sequence[int], groups: int
-) -> Residual:
+def unit(unit: Unit, *, gates: Gates, widths: Sequence[int], groups: int) -> Residual:
     """Build one unit: a 1x1 to half the width of the grouped 3x3, which has the stride; strided projections are 3x3."""
-    width = widths[stage - 1]
-    se = gates(Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=width))
+    width = widths[unit.stage - 1]
+    se = gates(unit.site(width))
     return Residual(
         chain(
-            conv1=conv(inputs, width // 2, 1),
+            conv1=conv(unit.inputs, width // 2, 1),
             norm1=nn.BatchNorm2d(width // 2),
             act1=nn.ReLU(),
-            conv2=conv(width // 2, width, 3, stride=stride, groups=groups),
+            conv2=conv(width // 2, width, 3, stride=unit.stride, groups=groups),
             norm2=nn.BatchNorm2d(width),
             act2=nn.ReLU(),
             se_inner=se.get("inner"),
-            conv3=conv(width, outputs, 1),
-            norm3=nn.BatchNorm2d(outputs),
+            conv3=conv(width, unit.outputs, 1),
+            norm3=nn.BatchNorm2d(unit.outputs),
         ),
-        shortcut=projection(inputs, outputs, stride=stride, kernel=1 if stride == 1 else 3),
+        shortcut=projection(unit, kernel=1 if unit.stride == 1 else 3),
         act=nn.ReLU(),
         gates=se,
     )

@@ -108,10 +108,10 @@ class Shake(nn.Module):
 
 def shake_unit(
     branch: Callable[[Mapping[str, nn.Module]], nn.Module],
+    site: Site,
     *,
     shortcut: nn.Module | None,
     act: nn.Module | None,
-    site: Site,
     gates: Gates,
     se_on: str = "branch",
     forward_noise: str = "shake",
@@ -121,9 +121,9 @@ def shake_unit(
 
     Args:
         branch: builds one branch with the blocks of its slots `inner` and `standard`.
+        site: site of the unit.
         shortcut: shortcut of the unit; None is the identity.
         act: activation after the sum; None applies none.
-        site: site of the unit.
         gates: function that returns the blocks of a site; called once for each branch.
         se_on: `branch` puts a block of the slot `standard` at the end of each branch, `sum` one after the mixing.
         forward_noise: see `Shake`.

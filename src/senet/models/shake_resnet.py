@@ -15,8 +15,8 @@ from senet.models.convolution import conv
 from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.shake import shake_unit
-from senet.models.stages import stages
-from senet.nn import Gates, Residual, Site, chain, place
+from senet.models.stages import Unit, stages
+from senet.nn import Gates, Residual, chain, place
 from senet.spec import SESpec
 
 __all__ = ["ShakeResNet", "TwoPaths"]
@@ -43,11 +43,12 @@ class TwoPaths(nn.Module):
         return y
 
 
-def branch(inputs: int, outputs: int, *, stride: int, se: Mapping[str, nn.Module]) -> nn.Sequential:
+def branch(unit: Unit, *, se: Mapping[str, nn.Module]) -> nn.Sequential:
     """Build one branch: ReLU, 3x3, norm, ReLU, 3x3, norm."""
+    outputs = unit.outputs
     return chain(
         act1=nn.ReLU(),
-        conv1=conv(inputs, outputs, 3, stride=stride),
+        conv1=conv(unit.inputs, outputs, 3, stride=unit.stride),
         norm1=nn.BatchNorm2d(outputs),
         act2=nn.ReLU(),
         se_inner=se.get("inner"),
@@ -95,12 +96,14 @@ class ShakeResNet(Network):
         depths = [(depth - 2) // 6] * 3
         gates = place(se, depths=depths, network=f"shake{depth}_2x{width}d")
 
-        def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> Residual:
+        def unit(unit: Unit) -> Residual:
             return shake_unit(
-                lambda se: branch(inputs, outputs, stride=stride, se=se),
-                shortcut=None if inputs == outputs else TwoPaths(inputs, outputs, stride=stride),
+                lambda se: branch(unit, se=se),
+                unit.site(unit.outputs),
+                shortcut=None
+                if unit.inputs == unit.outputs
+                else TwoPaths(unit.inputs, unit.outputs, stride=unit.stride),
                 act=None,
-                site=Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=outputs),
                 gates=gates,
                 se_on=se_on,
                 forward_noise=forward_noise,

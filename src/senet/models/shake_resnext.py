@@ -11,8 +11,8 @@ from senet.models.network import Network
 from senet.models.resnet import stem
 from senet.models.shake import shake_unit
 from senet.models.shortcut import projection
-from senet.models.stages import stages
-from senet.nn import Gates, Residual, Site, chain, place
+from senet.models.stages import Unit, stages
+from senet.nn import Gates, Residual, chain, place
 from senet.spec import SESpec
 
 __all__ = ["ShakeResNeXt"]
@@ -20,20 +20,18 @@ __all__ = ["ShakeResNeXt"]
 OUTPUTS = (256, 512, 1024)
 
 
-def branch(
-    inputs: int, outputs: int, *, stride: int, width: int, groups: int, se: Mapping[str, nn.Module]
-) -> nn.Sequential:
+def branch(unit: Unit, *, width: int, groups: int, se: Mapping[str, nn.Module]) -> nn.Sequential:
     """Build one branch: 1x1, grouped 3x3, 1x1, each with a norm."""
     return chain(
-        conv1=conv(inputs, width, 1),
+        conv1=conv(unit.inputs, width, 1),
         norm1=nn.BatchNorm2d(width),
         act1=nn.ReLU(),
-        conv2=conv(width, width, 3, stride=stride, groups=groups),
+        conv2=conv(width, width, 3, stride=unit.stride, groups=groups),
         norm2=nn.BatchNorm2d(width),
         act2=nn.ReLU(),
         se_inner=se.get("inner"),
-        conv3=conv(width, outputs, 1),
-        norm3=nn.BatchNorm2d(outputs),
+        conv3=conv(width, unit.outputs, 1),
+        norm3=nn.BatchNorm2d(unit.outputs),
         se=se.get("standard"),
     )
 
@@ -78,13 +76,13 @@ class ShakeResNeXt(Network):
         depths = [(depth - 2) // 9] * 3
         gates = place(se, depths=depths, network=f"shake{depth}_2x{groups}x{width}d")
 
-        def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> Residual:
-            inner = groups * width * 2 ** (stage - 1)
+        def unit(unit: Unit) -> Residual:
+            inner = groups * width * 2 ** (unit.stage - 1)
             return shake_unit(
-                lambda se: branch(inputs, outputs, stride=stride, width=inner, groups=groups, se=se),
-                shortcut=projection(inputs, outputs, stride=stride),
+                lambda se: branch(unit, width=inner, groups=groups, se=se),
+                unit.site(inner),
+                shortcut=projection(unit),
                 act=nn.ReLU(),
-                site=Site(stage=stage, unit=unit, channels=outputs, in_channels=inputs, inner_channels=inner),
                 gates=gates,
                 se_on=se_on,
                 forward_noise=forward_noise,

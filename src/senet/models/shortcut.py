@@ -3,26 +3,21 @@
 Letters in shapes: n images, c and d channels, h, w, p and q sizes.
 """
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.models.convolution import conv
+from senet.models.stages import Unit
 from senet.nn import chain
 
 __all__ = ["PREACT_SHORTCUTS", "SHORTCUTS", "PadShortcut", "Shortcut", "bare_projection", "pad", "projection"]
 
 
-@runtime_checkable
-class Shortcut(Protocol):
-    """A function that builds the shortcut of a unit; returns None if the shape does not change."""
-
-    def __call__(self, inputs: int, outputs: int, *, stride: int) -> nn.Module | None:
-        """Build the shortcut."""
-        ...
+Shortcut = Callable[[Unit], nn.Module | None]
+"""A function that builds the shortcut of a unit; returns None if the shape does not change."""
 
 
 class PadShortcut(nn.Module):
@@ -43,21 +38,22 @@ class PadShortcut(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.low, self.high))
 
 
-def pad(inputs: int, outputs: int, *, stride: int) -> nn.Module | None:
+def pad(unit: Unit) -> nn.Module | None:
     """Build option A, zero padding; None if the shape does not change."""
-    return None if stride == 1 and inputs == outputs else PadShortcut(inputs, outputs, stride=stride)
+    return PadShortcut(unit.inputs, unit.outputs, stride=unit.stride) if unit.changes else None
 
 
-def projection(inputs: int, outputs: int, *, stride: int, kernel: int = 1) -> nn.Module | None:
+def projection(unit: Unit, *, kernel: int = 1, norm: bool = True) -> nn.Module | None:
     """Build option B, a convolution with a norm; None if the shape does not change."""
-    if stride == 1 and inputs == outputs:
+    if not unit.changes:
         return None
-    return chain(conv=conv(inputs, outputs, kernel, stride=stride), norm=nn.BatchNorm2d(outputs))
+    layers = {"conv": conv(unit.inputs, unit.outputs, kernel, stride=unit.stride)}
+    return chain(**layers, norm=nn.BatchNorm2d(unit.outputs) if norm else None)
 
 
-def bare_projection(inputs: int, outputs: int, *, stride: int) -> nn.Module | None:
+def bare_projection(unit: Unit) -> nn.Module | None:
     """Build option B without a norm, as in pre-activation units; None if the shape does not change."""
-    return None if stride == 1 and inputs == outputs else chain(conv=conv(inputs, outputs, 1, stride=stride))
+    return projection(unit, norm=False)
 
 
 SHORTCUTS: Mapping[str, Shortcut] = {"A": pad, "B": projection}

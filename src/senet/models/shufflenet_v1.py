@@ -15,7 +15,7 @@ from senet.errors import SpecError
 from senet.models.convolution import conv, conv_norm_act
 from senet.models.initialization import he_normal_
 from senet.models.network import Network
-from senet.models.stages import stages, standard_gate
+from senet.models.stages import Unit, stages, standard_gate
 from senet.nn import Gates, Residual, Site, chain, place
 from senet.spec import SESpec
 
@@ -64,25 +64,25 @@ class Widening(nn.Module):
         return F.relu(torch.cat([self.shortcut(x), y], dim=1))
 
 
-def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int, gates: Gates, groups: int) -> nn.Module:
+def unit(unit: Unit, *, gates: Gates, groups: int) -> nn.Module:
     """Build one unit: grouped 1x1 to a quarter of the channels, shuffle, 3x3 depthwise, grouped 1x1.
 
     The first 1x1 of the network is not grouped, as its input has too few channels.
     """
-    width = outputs // 4
-    new = outputs - inputs if stride == 2 else outputs
-    se = standard_gate(gates, Site(stage=stage, unit=unit, channels=new, name="shufflenet_v1"))
+    width, halves = unit.outputs // 4, unit.stride == 2
+    new = unit.outputs - unit.inputs if halves else unit.outputs
+    se = standard_gate(gates, Site(stage=unit.stage, unit=unit.number, channels=new, name="shufflenet_v1"))
     branch = chain(
-        conv1=conv(inputs, width, 1, groups=1 if stage == 1 and stride == 2 else groups),
+        conv1=conv(unit.inputs, width, 1, groups=1 if unit.stage == 1 and halves else groups),
         norm1=nn.BatchNorm2d(width),
         act1=nn.ReLU(),
         shuffle=Shuffle(groups),
-        conv2=conv(width, width, 3, stride=stride, groups=width),
+        conv2=conv(width, width, 3, stride=unit.stride, groups=width),
         norm2=nn.BatchNorm2d(width),
         conv3=conv(width, new, 1, groups=groups),
         norm3=nn.BatchNorm2d(new),
     )
-    if stride == 2:
+    if halves:
         return Widening(branch, se=se)
     return Residual(branch, act=nn.ReLU(), gates={"standard": se} if se else None)
 

@@ -1,42 +1,66 @@
 """Stages of a network: consecutive units at one resolution, of which the first may change the shape."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import nn
 
 from senet.errors import SpecError
 from senet.nn import Gates, Site, chain
 
-__all__ = ["Unit", "stages", "standard_gate"]
+__all__ = ["MakeUnit", "Unit", "stages", "standard_gate"]
 
 
-@runtime_checkable
-class Unit(Protocol):
-    """A function that builds one unit, a module from `inputs` to `outputs` channels."""
+@dataclass(frozen=True)
+class Unit:
+    """The place of a unit in its network.
 
-    def __call__(self, inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> nn.Module:
-        """Build the unit; stages and units are counted from 1."""
-        ...
+    Attributes:
+        inputs: channels of the input.
+        outputs: channels of the output.
+        stride: 2 in the first unit of most stages, else 1.
+        stage: from 1.
+        number: unit within the stage, from 1.
+    """
+
+    inputs: int
+    outputs: int
+    stride: int
+    stage: int
+    number: int
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes the shape of the map."""
+        return self.stride != 1 or self.inputs != self.outputs
+
+    def site(self, inner: int) -> Site:
+        """Return its site; `inner` are the channels of its spatial convolution."""
+        return Site(
+            stage=self.stage, unit=self.number, channels=self.outputs, in_channels=self.inputs, inner_channels=inner
+        )
+
+
+MakeUnit = Callable[[Unit], nn.Module]
 
 
 def stages(
-    unit: Unit,
+    make: MakeUnit,
     *,
     inputs: int,
     outputs: Sequence[int],
     depths: Sequence[int],
-    first: Unit | None = None,
+    first: MakeUnit | None = None,
     first_stride: int = 1,
 ) -> dict[str, nn.Module]:
     """Build `stage1`, `stage2`, ..., each a chain of `unit1`, `unit2`, ...
 
     Args:
-        unit: builds the units.
+        make: builds a unit.
         inputs: input channels of stage 1.
         outputs: output channels of every stage.
         depths: units of every stage.
-        first: builds the first unit of every stage; None is `unit`.
+        first: builds the first unit of every stage; None is `make`.
         first_stride: stride of the first unit of stage 1; later stages have 2.
 
     Returns:
@@ -54,8 +78,8 @@ def stages(
     made: dict[str, nn.Module] = {}
     for stage, (depth, width) in enumerate(zip(depths, outputs, strict=True), 1):
         stride = first_stride if stage == 1 else 2
-        units = {"unit1": (first or unit)(inputs, width, stride=stride, stage=stage, unit=1)}
-        units |= {f"unit{n}": unit(width, width, stride=1, stage=stage, unit=n) for n in range(2, depth + 1)}
+        units = {"unit1": (first or make)(Unit(inputs, width, stride, stage, 1))}
+        units |= {f"unit{n}": make(Unit(width, width, 1, stage, n)) for n in range(2, depth + 1)}
         made[f"stage{stage}"] = chain(**units)
         inputs = width
     return made

@@ -9,7 +9,7 @@ from senet.models.convolution import conv
 from senet.models.initialization import he_normal_
 from senet.models.network import Network
 from senet.models.preact_resnet import preact_basic
-from senet.models.stages import stages
+from senet.models.stages import Unit, stages
 from senet.nn import Gates, Residual, chain, place
 from senet.spec import SESpec
 
@@ -53,9 +53,8 @@ class WideResNet(Network):
         depths = [(depth - 4) // 6] * 3
         gates = place(se, depths=depths, network=f"wrn{depth}_{width}")
 
-        def unit(inputs: int, outputs: int, *, stride: int, stage: int, unit: int) -> Residual:
-            shared = inputs != outputs
-            return preact_basic(inputs, outputs, stride=stride, stage=stage, unit=unit, gates=gates, shared=shared)
+        def unit(unit: Unit) -> Residual:
+            return preact_basic(unit, gates=gates, shared=unit.inputs != unit.outputs)
 
         outputs = [16 * width, 32 * width, 64 * width]
         super().__init__(
