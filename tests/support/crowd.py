@@ -32,9 +32,11 @@ def variants(number: int, **recipe: Any) -> list[Run]:
     return [replace(RUN, seed=seed, recipe=replace(RECIPE, **recipe)) for seed in range(number)]
 
 
-def _watched(run: Run, data: Data, folder: Path, *, logs: Path, slow: dict[str, Any], **kw: Any) -> Result:
+def _watched(
+    run: Run, data: Data, folder: Path, setup: Setup, *, logs: Path, slow: dict[str, Any], **kw: Any
+) -> Result:
     log = logs / f"{run.id}.{os.getpid()}"
-    return train_digits(run, folder, data=data, log=log, **slow, **kw)
+    return train_digits(run, folder, data=data, log=log, setup=setup, **slow, **kw)
 
 
 class _LoggingTrainer(executors.RunTrainer):

@@ -126,8 +126,8 @@ def train_digits(
     stop_at: int = 0,
     stop_at_test: int = 0,
     company: int = 0,
+    setup: Setup | None = None,
     save_every: float = 60.0,
-    tensorboard: bool = False,
     **kw: Any,
 ) -> Result:
     """Train on watched digits."""
@@ -135,7 +135,7 @@ def train_digits(
         "train": Watched(data.train, log, seconds, stop_at, company),
         "test": Watched(data.test, None, test_seconds, stop_at_test),
     }
-    return train(run, replace(data, **parts), folder, Setup(save_every=save_every, tensorboard=tensorboard), **kw)
+    return train(run, replace(data, **parts), folder, setup or Setup(save_every=save_every), **kw)
 
 
 def drawn(log: Path) -> list[tuple[float, list[int]]]:

@@ -299,7 +299,7 @@ def test_tensorboard_has_a_point_for_each_epoch_also_after_a_resume(tmp_path: Pa
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     with pytest.raises(Exception, match="stopped and saved"):
-        train_digits(RUN, tmp_path, tensorboard=True, stop_at=15)
+        train_digits(RUN, tmp_path, setup=Setup(tensorboard=True), stop_at=15)
     result = train(RUN, DATA, tmp_path, Setup(tensorboard=True))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert set(events.Tags()["scalars"]) == {"lr", "train_loss", "test_loss", "test_accuracy", "test_accuracy5"}
