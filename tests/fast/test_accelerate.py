@@ -91,7 +91,9 @@ def test_the_native_backend_agrees_in_float32(
 
 @needs_compiler
 def test_small_convolutions_as_products_agree() -> None:
-    ordinary = network(SESpec(), "resnet50", torch.float32, num_classes=10).to(memory_format=torch.channels_last)
+    shallow = {"depths": (1, 1, 1, 1)}
+    ordinary = network(SESpec(), "resnet50", torch.float32, num_classes=10, options=shallow)
+    ordinary.to(memory_format=torch.channels_last)
     fused = copy.deepcopy(ordinary)
     accelerate(fused, backend="native")
     x = torch.randn(2, 3, 64, 64).contiguous(memory_format=torch.channels_last)
@@ -100,7 +102,7 @@ def test_small_convolutions_as_products_agree() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(modules, "as_product", lambda module, x: products.append(module) or original(module, x))
         mine = outcome(fused, x)
-    assert len(products) > 10
+    assert len(products) > 5
     theirs = outcome(ordinary, x)
     assert_equal(mine[:1], theirs[:1], tolerance=1e-4)
     for ours, wanted in zip(mine[1:], theirs[1:], strict=True):  # a ReLU at its edge may open in one and not the other

@@ -58,7 +58,7 @@ def test_every_default_variant_is_measured_against_the_first(mode: str, tmp_path
 
 @pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
 def test_acceleration_keeps_no_more_than_the_plain_network() -> None:
-    found = bench("resnet20", se=SESpec(), shape=(16, 3, 32, 32), rounds=1)
+    found = bench("resnet8", se=SESpec(), shape=(16, 3, 32, 32), rounds=1)
     saved = {line.name: line.saved_mb for line in found.lines}
     assert saved["se accelerated"] is not None
     assert saved["plain"] is not None
@@ -73,10 +73,10 @@ def test_half_precision_is_measured_too() -> None:
 
 def test_a_network_of_timm_can_take_part() -> None:
     pytest.importorskip("timm", reason="timm is not installed")
-    found = bench("resnet18", names=("plain",), timm="seresnet18", mode="infer", **SMALL)  # type: ignore[arg-type]
-    assert [line.name for line in found.lines] == ["plain", "timm seresnet18"]
+    found = bench("resnet8", names=("plain",), timm="test_resnet", mode="infer", **SMALL)  # type: ignore[arg-type]
+    assert [line.name for line in found.lines] == ["plain", "timm test_resnet"]
     with pytest.raises(UsageError, match="timm has no model 'seresnet51'"):
-        bench("resnet18", names=("plain",), timm="seresnet51", **SMALL)  # type: ignore[arg-type]
+        bench("resnet8", names=("plain",), timm="seresnet51", **SMALL)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

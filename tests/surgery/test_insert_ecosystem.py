@@ -136,7 +136,7 @@ def test_autocast_and_training_mode_work_on_inserted_blocks():
         ("resnet10t", 4, "layer1.0.bn2.se"),
         ("convnext_atto", 12, "stages.0.blocks.0.mlp.fc2.se"),
         pytest.param("mobilenetv2_035", 16, "blocks.1.0.bn3.se", marks=pytest.mark.slow),
-        ("repvgg_a0", 22, "stem.act.se"),
+        pytest.param("repvgg_a0", 22, "stem.act.se", marks=pytest.mark.slow),
         ("seresnet18", 0, None),
     ],
 )
@@ -152,7 +152,7 @@ def test_timm_networks(name, blocks, first):
 @pytest.mark.parametrize(
     ("name", "blocks", "first"),
     [
-        ("resnet18", 8, "layer1.0.bn2.se"),
+        pytest.param("resnet18", 8, "layer1.0.bn2.se", marks=pytest.mark.slow),
         pytest.param("googlenet", 9, "inception3a.se", marks=pytest.mark.slow),
         pytest.param("densenet121", 58, "features.denseblock1.denselayer1.conv2.se", marks=pytest.mark.slow),
         ("mobilenet_v2", 16, None),
@@ -173,8 +173,8 @@ def test_torchvision_networks(name, blocks, first):
 @pytest.mark.parametrize(
     "name",
     [
-        "vit_tiny_patch16_224",
         "mixer_s32_224",
+        pytest.param("vit_tiny_patch16_224", marks=pytest.mark.slow),
         pytest.param("swin_tiny_patch4_window7_224", marks=pytest.mark.slow),
     ],
 )
