@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-__all__ = ["Context", "context"]
+__all__ = ["Context", "context", "halves"]
 
 ENOUGH = 1.5  # images of a half for each regressor
 RIDGE = 1e-9  # of the largest variance: channels that never vary have no coefficient
@@ -50,8 +50,7 @@ def context(squeeze: Tensor, logits: Tensor) -> Context:
         return Context()
     widths = {"own": 1, "near3": 3, "near5": 5, "near9": 9}
     lost = dict.fromkeys([*widths, "all"], 0.0)
-    for first in (0, 1):
-        fit, test = slice(first, None, 2), slice(1 - first, None, 2)
+    for fit, test in halves(len(q)):
         half = _Half(q[fit], z[fit])
         for name, width in widths.items():
             if len(q[fit]) >= ENOUGH * (width + 1):
@@ -63,6 +62,13 @@ def context(squeeze: Tensor, logits: Tensor) -> Context:
         else:
             lost["all"] = nan
     return Context(**{name: 1 - value / total for name, value in lost.items()})
+
+
+def halves(number: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return the images to fit on and to test on, both ways: two random halves, since images often come in an order."""
+    order = torch.randperm(number, generator=torch.Generator().manual_seed(0))
+    first, second = order[: number // 2], order[number // 2 :]
+    return (first, second), (second, first)
 
 
 class _Half:

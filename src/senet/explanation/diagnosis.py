@@ -140,5 +140,5 @@ def _effects(block: BlockExplanation) -> Iterator[Diagnosis]:
         else:
             text = f"image-specific: neither a constant ({said['constant']}) nor class means ({said['class_mean']}) do"
             yield Diagnosis("image_specific", text)
-    if "shuffle" in effects and effects["shuffle"].loss[1] > SMALL:
+    elif "shuffle" in effects and effects["shuffle"].loss[1] > SMALL:
         yield Diagnosis("own_gates", f"it needs the gates of its own image: those of another cost {said['shuffle']}")

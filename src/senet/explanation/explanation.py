@@ -165,7 +165,12 @@ class Explanation(Printed):
         return document(self)
 
     def save(
-        self, folder: Path | str, *, made: Mapping[str, Any] | None = None, classes: Sequence[str] = ()
+        self,
+        folder: Path | str,
+        *,
+        made: Mapping[str, Any] | None = None,
+        classes: Sequence[str] = (),
+        figures: Sequence[str] | None = None,
     ) -> tuple[Path, ...]:
         """Write `explain.json`, `sums.safetensors`, figures, a report, and the page `explain.html`.
 
@@ -173,6 +178,7 @@ class Explanation(Printed):
             folder: the folder; it is created.
             made: what else `explain.json` says of its origin, by the names `made`, `model`, `data` and `other`.
             classes: names of the classes that the figure `classes` shows.
+            figures: names of the figures; None draws all.
 
         Returns:
             Paths of the files.
@@ -182,4 +188,4 @@ class Explanation(Printed):
         """
         from senet.explanation.saving import save
 
-        return save(self, Path(folder), made or {}, classes)
+        return save(self, Path(folder), made or {}, classes, figures)

@@ -46,7 +46,7 @@ def _strip(explanation: Explanation, path: Path, *, classes: Sequence[str] = (),
         table = torch.tensor(list(columns.values()), dtype=torch.float64).T
         low, high = table.nan_to_num(nan=torch.inf).amin(0).clamp(max=0), table.nan_to_num(nan=-torch.inf).amax(0)
         shade = (table - low) / (high - low).clamp(min=1e-9)
-        axes.imshow(shade, cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
+        axes.imshow(shade.numpy(), cmap="Blues", vmin=0, vmax=1.25, aspect="auto")
         for row in range(rows):
             for column in range(len(columns)):
                 value = float(table[row, column])
@@ -86,11 +86,11 @@ def _classes(explanation: Explanation, path: Path, *, classes: Sequence[str] = (
             pick = torch.linspace(0, block.channels - 1, min(channels, block.channels)).round().long()
             handles = []
             for number, row in enumerate(rows):
-                mean, std = block.class_mean[row, pick], block.class_std[row, pick]
+                mean, std = block.class_mean[row, pick].numpy(), block.class_std[row, pick].numpy()
                 color = COLORS[number % len(COLORS)]
                 axes.fill_between(range(len(pick)), mean - std, mean + std, color=color, alpha=0.12, linewidth=0)
                 handles += axes.plot(range(len(pick)), mean, color=color, linewidth=1)
-            handles += axes.plot(range(len(pick)), block.by_channel["mean"][pick], color=BLACK, linewidth=1.2)
+            handles += axes.plot(range(len(pick)), block.by_channel["mean"][pick].numpy(), color=BLACK, linewidth=1.2)
             axes.set_title(f"{short(block.name)}: share {block.class_share:.2f}", fontsize=8)
             axes.set_xlim(0, max(1, len(pick) - 1))
             axes.set_ylabel("gate")
@@ -126,7 +126,7 @@ def _heatmap(explanation: Explanation, path: Path, *, classes: Sequence[str] = (
     blocks = [[block for block in explanation if block.stage == stage][-1] for stage in stages]
     names = explanation.classes
     each = max(1.4, min(3.5, 0.5 + 0.12 * len(names)))
-    caption = "Mean gate of a class less the mean over classes, in units of the largest difference of the block."
+    caption = "Mean gate of a class less the mean over classes; each block has its own colours."
     with canvas(
         path, 9, 0.9 + (each + 0.4) * len(blocks), title=f"{explanation.title}: classes and channels", caption=caption
     ) as figure:
@@ -137,7 +137,12 @@ def _heatmap(explanation: Explanation, path: Path, *, classes: Sequence[str] = (
             order, columns = _similar(apart), _similar(apart.T)
             most = float(apart.abs().max()) or 1.0
             image = axes.imshow(
-                apart[order][:, columns], cmap="RdBu_r", vmin=-most, vmax=most, aspect="auto", interpolation="nearest"
+                apart[order][:, columns].numpy(),
+                cmap="RdBu_r",
+                vmin=-most,
+                vmax=most,
+                aspect="auto",
+                interpolation="nearest",
             )
             axes.grid(visible=False)
             axes.set_title(f"{short(block.name)}: {len(pick)} of {block.channels} channels", fontsize=8)
@@ -167,7 +172,7 @@ def _histogram(explanation: Explanation, path: Path, *, classes: Sequence[str] =
         axes = figure.subplots()
         for number, block in enumerate(explanation):
             counts = torch.tensor(block.histogram["counts"], dtype=torch.float64)
-            shown = 0.9 * (counts / counts.max().clamp(min=1)).sqrt()
+            shown = 0.9 * (counts / counts.max().clamp(min=1)).sqrt().numpy()
             axes.stairs(
                 number + 0.45 - shown, block.histogram["edges"], baseline=number + 0.45, fill=True, color=COLORS[0]
             )
@@ -193,9 +198,9 @@ def _importance(explanation: Explanation, path: Path, *, classes: Sequence[str] 
         handles = []
         for place, kind in enumerate(kinds):
             found = [block.importance[kind].loss for block in explanation]
-            value = torch.tensor(found, dtype=torch.float64)
+            value = torch.tensor(found, dtype=torch.float64).numpy()
             at = [row + (place - (len(kinds) - 1) / 2) * 0.18 for row in range(rows)]
-            bars = torch.stack([value[:, 0] - value[:, 1], value[:, 2] - value[:, 0]])
+            bars = [value[:, 0] - value[:, 1], value[:, 2] - value[:, 0]]
             handles.append(
                 left.errorbar(
                     value[:, 0],
@@ -212,6 +217,7 @@ def _importance(explanation: Explanation, path: Path, *, classes: Sequence[str] 
         left.axvline(0, color=GREY, linewidth=0.8)
         left.set_xlabel("change of the loss [nats]")
         left.set_xscale("symlog", linthresh=0.01)
+        left.xaxis.set_major_formatter("{x:g}")  # no formulas
         for offset, color, label, values in (
             (-0.2, GREY, "parameters [% of the blocks]", _percent([block.parameters for block in explanation])),
             (0.2, COLORS[4], "time [% of the network]", [block.time_percent for block in explanation]),

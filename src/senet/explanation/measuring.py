@@ -44,7 +44,7 @@ from senet.surgery.insertion.watch import repair
 
 __all__ = ["explain"]
 
-IMAGES = 1000  # images of each intervention
+IMAGES = 500  # images of each intervention
 STEP = 100  # images of one forward pass with an intervention
 CURVE = (0.1, 0.25, 0.5, 0.75, 0.9)  # shares of the channels that the gate curve sets to zero
 THUMBNAILS = 1500

@@ -37,7 +37,7 @@ class Asked:
     """
 
     split: str = "test"
-    images: int = 1000
+    images: int = 500
     curve: bool = False
     by: Path | None = None
     compare: Path | None = None

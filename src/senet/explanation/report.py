@@ -82,7 +82,7 @@ def _number(value: float, form: str) -> str:
 
 
 def _percent(value: float) -> str:
-    return "" if isnan(value) else f"{100 * value:.2g} %" if value else "0 %"
+    return "" if isnan(value) else f"{100 * value:.0f} %" if value >= 0.1 or not value else f"{100 * value:.2g} %"
 
 
 def as_csv(explanation: Explanation) -> str:

@@ -21,19 +21,20 @@ class Sample:
 
     Args:
         memory: bytes of its values.
+        seed: of the choice.
 
     Attributes:
         seen: number of images so far.
         index: number of the image in every row, from 0.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
+    def __init__(self, memory: int = MEMORY, *, seed: int = 0) -> None:
         self.memory = memory
         self.capacity = 0
         self.seen = 0
         self.index: Int64[Tensor, " m"] = torch.zeros(0, dtype=torch.int64)
         self._parts: dict[str, list[Tensor]] = {}
-        self._random = torch.Generator().manual_seed(0)
+        self._random = torch.Generator().manual_seed(seed)
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Add the values of some images; every call has the same names.

@@ -27,7 +27,11 @@ OTHER = "other"  # folder of the second network
 
 
 def save(
-    explanation: Explanation, folder: Path, made: Mapping[str, Any], classes: Sequence[str] = ()
+    explanation: Explanation,
+    folder: Path,
+    made: Mapping[str, Any],
+    classes: Sequence[str] = (),
+    figures: Sequence[str] | None = None,
 ) -> tuple[Path, ...]:
     """Write the files of an explanation into a folder.
 
@@ -37,6 +41,7 @@ def save(
         made: what else `explain.json` says, by the names `made`, `model`, `data`, and `other` for the same of the
             second network.
         classes: names of the classes that the figure `classes` shows.
+        figures: names of the figures; None draws all.
 
     Returns:
         Paths of the files.
@@ -45,12 +50,14 @@ def save(
         StorageError: if a file cannot be written.
     """
     ensure_writable(folder)
-    files = _write(explanation, folder, made, classes)
+    files = _write(explanation, folder, made, classes, list(FIGURES) if figures is None else figures)
     files.append(write(folder, folder / OTHER if explanation.other is not None else None))
     return tuple(sorted(files))
 
 
-def _write(explanation: Explanation, folder: Path, made: Mapping[str, Any], classes: Sequence[str]) -> list[Path]:
+def _write(
+    explanation: Explanation, folder: Path, made: Mapping[str, Any], classes: Sequence[str], kinds: Sequence[str]
+) -> list[Path]:
     files = []
     found = document(explanation)
     found["made"] = {**_origin(), **made.get("made", {})}
@@ -60,17 +67,14 @@ def _write(explanation: Explanation, folder: Path, made: Mapping[str, Any], clas
         folder_of_other = folder / OTHER
         ensure_writable(folder_of_other)
         own = {"made": found["made"], "data": made.get("data", {}), "model": made.get("other", {})}
-        files += _write(explanation.other, folder_of_other, own, classes)
+        files += _write(explanation.other, folder_of_other, own, classes, kinds)
         model = json.loads((folder_of_other / "explain.json").read_text())["model"]
         found["other"] = {"folder": OTHER, "model": model, "differences": _differences(explanation.differences)}
     write_text(folder / "explain.json", json.dumps(finite(found), ensure_ascii=False, allow_nan=False) + "\n")
     write_weights(folder / "sums.safetensors", _sums(explanation))
     write_text(folder / "blocks.csv", as_csv(explanation))
-    figures = []
-    if no_figures() is None:
-        for kind, draw in FIGURES.items():
-            if draw(explanation, folder / f"{kind}.png", classes=classes):
-                figures.append(f"{kind}.png")
+    drawn = kinds if no_figures() is None else ()
+    figures = [f"{kind}.png" for kind in drawn if FIGURES[kind](explanation, folder / f"{kind}.png", classes=classes)]
     write_text(folder / "report.md", as_markdown(explanation, found, figures))
     names = ["explain.json", "sums.safetensors", "blocks.csv", "report.md", *figures]
     return [*files, *(folder / name for name in names)]

@@ -78,8 +78,8 @@ class GateCurve:
     images: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Statistics:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Statistics(Printed):
     """The statistics of one block; NaN stands for what cannot be computed.
 
     Attributes:
@@ -136,7 +136,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class BlockExplanation(Statistics, Printed):
+class BlockExplanation(Statistics):
     """One block: what it is, its statistics, the interventions, the diagnosis, and its arrays.
 
     Attributes:

@@ -1,0 +1,177 @@
+"""A network with planted defects: each of them is found and named, and a good block is not."""
+
+import pytest
+import torch
+from torch import nn
+
+import senet
+from senet.explanation import Explanation
+from senet.nn import SqueezeExcite
+from senet.spec import SESpec
+
+N, K, C = 240, 4, 12
+
+
+class Gate(nn.Module):
+    """A custom excitation `(n, c, 1, 1) -> (n, c, 1, 1)` by a function of the squeeze."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return self.function(z)
+
+
+def by_class(z: torch.Tensor) -> torch.Tensor:
+    """Open for images whose third channel is high: class 2."""
+    return torch.where(z[:, 2:3] > 1.0, 3.0, -2.0).expand_as(z)
+
+
+class Planted(nn.Module):
+    """Blocks one after the other on maps whose channel means are known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dead = SqueezeExcite(C, reduction=2)  # all gates 0.5
+        self.constant = SqueezeExcite(C, reduction=2)
+        self.identity = SqueezeExcite(C, SESpec(gate="unit_sigmoid", reduction=2))
+        self.bright = SqueezeExcite(C, excitation=Gate(lambda z: z[:, :1].expand_as(z)))
+        self.detector = SqueezeExcite(C, excitation=Gate(by_class))
+        self.plain = SqueezeExcite(C, reduction=2)
+        self.head = nn.Linear(5 * C, K)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = [self.dead(x), self.constant(x), self.identity(x), self.bright(x), self.detector(x)]
+        parts[0] = parts[0] + self.plain(x)
+        return self.head(torch.cat(parts, 1).mean((2, 3)))
+
+
+def images() -> tuple[torch.Tensor, torch.Tensor]:
+    """Images whose first channel has the brightness of the image, and whose channels 1 to 4 tell the class."""
+    labels = torch.arange(N) % K
+    x = 0.3 * torch.randn(N, C, 4, 4)
+    bright = torch.rand(N) * 6 - 3
+    x += bright.view(-1, 1, 1, 1) * torch.eye(C)[0].view(1, C, 1, 1)
+    x += 2 * nn.functional.one_hot(labels, C).roll(0, 1).view(N, C, 1, 1) * (torch.arange(C) > 0).view(1, C, 1, 1)
+    return x, labels
+
+
+@pytest.fixture(scope="module")
+def found() -> Explanation:
+    torch.manual_seed(0)
+    net = Planted().eval()
+    with torch.no_grad():
+        net.dead.fc1.bias.fill_(-50)
+        net.dead.fc2.bias.zero_()
+        net.constant.fc2.weight.zero_()
+        net.constant.fc2.bias.normal_()
+        net.identity.fc2.weight.zero_()
+        net.identity.fc2.bias.zero_()
+        net.plain.fc2.weight *= 3
+    x, labels = images()
+    batches = [(x[i : i + 60], labels[i : i + 60]) for i in range(0, N, 60)]
+    scanner = ["A" if value > 0 else "B" for value in x[:, 0].mean((1, 2))]
+    return senet.explain(net, batches, classes=["cat", "dog", "frog", "ship"], by={"scanner": scanner}, images=120)
+
+
+def codes(found: Explanation, name: str) -> dict[str, str]:
+    return {one.code: one.text for one in found[name].diagnosis}
+
+
+def test_gates_at_one_half_by_dead_hidden_units_are_named_with_the_way_out(found: Explanation) -> None:
+    told = codes(found, "dead")
+    assert (
+        told["half_dead"] == "all gates 0.50: 6 of 6 hidden units never fire; raise the rate of fc1, or take leaky_relu"
+    )
+    assert found["dead"].diagnosis[0].severity == "defect"
+    assert found["dead"].half == 1.0
+    assert found["dead"].hidden_dead == (1.0,)
+
+
+def test_a_constant_gate_is_named(found: Explanation) -> None:
+    assert codes(found, "constant")["constant"] == "constant to the last bit: fold it"
+    assert found["constant"].stuck == 1.0
+    assert found["constant"].class_share == 0.0
+    assert found["constant"].class_share_p == 1.0
+
+
+def test_an_identity_gate_is_named(found: Explanation) -> None:
+    assert "remove it" in codes(found, "identity")["identity"]
+    assert "constant" not in codes(found, "identity")
+    assert found["identity"].gate_range == (0.0, 2.0)
+    assert found["identity"].half == 1.0  # the middle of (0, 2)
+    assert found["identity"].importance["identity"].loss[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_gate_that_follows_brightness_is_named_by_a_condition_of_the_user_and_by_that_of_the_input(
+    found: Explanation,
+) -> None:
+    block = found["bright"]
+    text = codes(found, "bright")["class_blind"]
+    assert "but follows" in text
+    assert block.conditions["scanner"].share > 0.5
+    assert block.conditions["scanner"].p < 0.01
+    assert block.conditions["brightness"].share > 0.5
+    assert block.conditions["scanner"].groups == ("A", "B")
+    assert sum(block.conditions["scanner"].counts) == N
+
+
+def test_a_class_detector_is_named_with_its_class(found: Explanation) -> None:
+    assert "detects class frog" in codes(found, "detector")["detector"]
+    assert found["detector"].class_share > 0.9
+    assert found["detector"].selectivity.gates > 0.3
+    assert found["detector"].information_max == pytest.approx(0.811, abs=0.02)  # the entropy of one class in four
+
+
+def test_a_good_block_has_no_defect(found: Explanation) -> None:
+    assert all(one.severity != "defect" for one in found["plain"].diagnosis)
+    assert not {"constant", "identity", "half_dead", "detector"} & set(codes(found, "plain"))
+
+
+def test_each_kind_of_replaced_gate_does_to_planted_blocks_what_it_must(found: Explanation) -> None:
+    constant, detector = found["constant"].importance, found["detector"].importance
+    assert constant["constant"].loss == pytest.approx((0, 0, 0), abs=1e-5)
+    assert constant["shuffle"].loss == pytest.approx((0, 0, 0), abs=1e-5)
+    assert detector["class_mean"].loss == pytest.approx((0, 0, 0), abs=1e-4)
+    assert detector["shuffle"].loss[2] > detector["shuffle"].loss[1]
+    assert detector["shuffle"].images == 120
+
+
+def test_the_printed_table_has_every_block_its_numbers_and_its_diagnosis(found: Explanation) -> None:
+    text = str(found)
+    assert "240 images of 4 classes, 60 images a class (cat, dog, frog, ship)" in text
+    assert "chance 25.00 %" in text
+    assert "detector: detects class frog" in text
+    for block in found:
+        assert block.name in text
+    assert "class_share: " in repr(found["plain"])
+    with pytest.raises(senet.SpecError, match=r"Did you mean 'plain'\?"):
+        found["plian"]
+
+
+def test_files_hold_the_numbers(found: Explanation, tmp_path) -> None:
+    import json
+
+    from safetensors.torch import load_file
+
+    files = found.save(tmp_path / "out", made={"data": {"name": "planted", "split": "test"}})
+    assert {"explain.json", "sums.safetensors", "report.md", "blocks.csv", "classes.png"} <= {
+        path.name for path in files
+    }
+    told = json.loads((tmp_path / "out" / "explain.json").read_text())
+    assert told["schema"] == 1
+    assert told["data"]["name"] == "planted"
+    assert told["data"]["images_per_class"] == [60] * 4
+    assert [block["name"] for block in told["blocks"]] == [block.name for block in found]
+    sums = load_file(tmp_path / "out" / "sums.safetensors")
+    for number, block in enumerate(found):
+        assert torch.allclose(sums[f"{number}.class_mean"].double(), block.class_mean, atol=1e-6)
+        assert (f"{number}.logit_mean" in sums) == block.own_logits
+    shown = {image["index"]: image for image in told["images"]}
+    for block in told["blocks"]:
+        for row in block["extremes"]["open"]["image"]:
+            assert all(index in shown for index in row)
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "detects class frog" in report
+    assert "![importance](importance.png)" in report
