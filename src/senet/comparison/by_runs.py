@@ -97,8 +97,15 @@ def by_runs(
 
 def _data(data: Any, runs: Path) -> tuple[str | Mapping[str, Any] | None, Path | None]:
     """Return the name or the fields of a data set, and the folder of its files."""
+    if isinstance(data, tuple | list):
+        from senet.data.arrays import from_memory
+
+        return from_memory(data, runs), runs
     if not isinstance(data, str | Path | Mapping):
-        raise SpecError(f"data = {shown(data)} is not a data set; pass its name, its folder, or fields of DataSpec.")
+        raise SpecError(
+            f"data = {shown(data)} is not a data set; pass its name, its folder, fields of DataSpec, or a pair of "
+            "training and test images."
+        )
     if isinstance(data, Mapping) or data in DATASETS:
         return data, None
     return None, Path(data)

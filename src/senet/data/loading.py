@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from senet.data.arrays import read_arrays
 from senet.data.cifar import read_cifar
 from senet.data.control import read_control
 from senet.data.dataset import Data, Loaded
@@ -85,6 +86,8 @@ def _read(spec: DataSpec, root: Path | None, bad: UnreadableImages, *, download:
             return read_control(spec)
         case "cifar10" | "cifar100":
             return read_cifar(spec, root, bad=bad, download=download)
+        case "arrays":
+            return read_arrays(spec, root)
         case "svhn":
             return read_svhn(spec, root, download=download)
         case _:
@@ -134,7 +137,7 @@ def _finished(data: Data) -> Data:
     train, test = data.loaded
     _check_normalization(spec, train)
     mean, std = spec.mean, spec.std
-    if not mean:
+    if not mean and spec.normalize != "none":
         number = min(len(train), MEASURED) if spec.name == "folder" else len(train)
         mean, std = statistics(train if number == len(train) else train[balanced(train.labels, number, seed=0)])
         if number < len(train):
@@ -160,6 +163,8 @@ def _check_normalization(spec: DataSpec, train: Loaded) -> None:
             raise SpecError(
                 f"data.normalize = 'kth' is for 3x32x32, {spec.name} has {shape}; choose 'standard' or 'unit'."
             )
+    if spec.normalize == "none" and spec.name != "arrays":
+        raise SpecError(f"data.normalize = 'none' is for arrays of floats, not for {spec.name}; choose 'unit'.")
     if spec.mean and len(spec.mean) != shape[0]:
         raise SpecError(
             f"data.mean = {spec.mean} has {len(spec.mean)} numbers, images have {shape[0]} channels; set one for each."
@@ -168,7 +173,7 @@ def _check_normalization(spec: DataSpec, train: Loaded) -> None:
 
 def _normalize(spec: DataSpec, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[Normalize, tuple[str, ...]]:
     if spec.normalize != "standard":
-        return Normalize(), ()
+        return Normalize(scale=1.0 if spec.normalize == "none" else 255.0), ()
     flat = [str(channel) for channel, deviation in enumerate(std) if not deviation]
     notes = (f"channel {', '.join(flat)} is the same in every training image; it is not divided",) if flat else ()
     return Normalize(mean, tuple(deviation or 1.0 for deviation in std)), notes

@@ -17,19 +17,21 @@ _CHUNK = 4096  # images at a time: the whole CIFAR-10 as int32 would take 600 MB
 
 @dataclass(frozen=True)
 class Normalize:
-    """`(x / 255 - mean) / std` per channel, or `x / 255` without mean and deviation.
+    """`(x / scale - mean) / std` per channel, or `x / scale` without mean and deviation.
 
     Attributes:
         mean: mean of `x / 255` of every channel, or empty.
         std: standard deviation of `x / 255` of every channel, or empty.
+        scale: 255 for bytes, 1 for floats that are used as they are.
     """
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    scale: float = 255.0
 
     def __call__(self, x: Num[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """Convert pixels in 0..255 to float32."""
-        x = x.float() / 255
+        """Convert pixels to float32."""
+        x = x.float() / self.scale
         if not self.mean:
             return x
         return x.sub_(_column(self.mean, x.device)).div_(_column(self.std, x.device))

@@ -10,7 +10,7 @@ equal those of `RandomResizedCrop` for the same box up to rounding. Files are re
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Num, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -66,7 +66,7 @@ class Frame:
         narrow = cut.resize((self.width, height), _FILTERS[self.interpolation])
         return narrow.resize((self.width, self.height), _FILTERS[self.interpolation])
 
-    def centres(self, x: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c r s"]:
+    def centres(self, x: Num[Tensor, "n c h w"]) -> Num[Tensor, "n c r s"]:
         """Apply `centre` to square images in memory (of which Pillow resizes the columns first)."""
         if not self.short:
             return x

@@ -1,4 +1,4 @@
-"""A split in memory, as one tensor of bytes: a batch is a copy of rows, and a GPU receives the images once.
+"""A split in memory, as one tensor of bytes or floats: a batch is a copy of rows, and a GPU receives the images once.
 
 `n` images, `b` of a batch, `c` channels, `h` rows, `w` columns.
 """
@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from senet.data.augment import cutout, draw_box, draw_cutout, generator, move
 from senet.data.normalize import Normalize
 from senet.data.resize_crop import Frame
+from senet.errors import SpecError
 from senet.experiments.data_spec import Augment
 
 __all__ = ["Tensors", "finish"]
@@ -23,7 +24,7 @@ class Tensors:
     """Images and labels in memory.
 
     Attributes:
-        images: pixels, on any device.
+        images: pixels, on any device; bytes, or floats that are used as they are.
         labels: class of every image, on the CPU.
         frame: resizing and cropping; None leaves the images as they are.
         normalize: conversion of bytes to floats, the last step before Cutout.
@@ -31,7 +32,7 @@ class Tensors:
         digests: digests of their files; empty where the images have only an index.
     """
 
-    images: UInt8[Tensor, "n c h w"]
+    images: Num[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
     frame: Frame | None = None
     normalize: Normalize = Normalize()  # noqa: RUF009 -- a frozen value
@@ -66,6 +67,10 @@ class Tensors:
         """Yield the batches of a plan, see `Files.batches`; `workers` is ignored."""
         h, w = self.images.shape[2:]
         frame = self.frame or Frame(h, w)
+        if augment is not None and augment.resized_crop and self.images.is_floating_point():
+            raise SpecError(
+                "augment.resized_crop resizes bytes, and the images are floats; set it to 0, or pass bytes."
+            )
         for indices, seed in plan:
             x = self.images.index_select(0, indices.to(self.images.device))
             if augment is not None and augment.resized_crop:
@@ -79,7 +84,7 @@ class Tensors:
 
 
 def finish(
-    x: UInt8[Tensor, "b c h w"], normalize: Normalize, *, augment: Augment | None, seed: int
+    x: Num[Tensor, "b c h w"], normalize: Normalize, *, augment: Augment | None, seed: int
 ) -> Float[Tensor, "b c h w"]:
     """Apply the last steps to the resized and cropped images of a batch: geometric changes, normalization, Cutout."""
     if augment is None:

@@ -18,10 +18,10 @@ __all__ = [
     "DataSpec",
 ]
 
-DATASETS = ("digits", "control", "cifar10", "cifar100", "svhn", "folder")
+DATASETS = ("digits", "control", "cifar10", "cifar100", "svhn", "folder", "arrays")
 EMBEDDED = ("digits", "control")
 """Data sets that need no folder and no download."""
-NORMALIZATIONS = ("standard", "unit", "kth")
+NORMALIZATIONS = ("standard", "unit", "kth", "none")
 PADDINGS = ("zero", "reflect")
 INTERPOLATIONS = ("bilinear", "bicubic")
 TESTS = ("test", "val", "validation")
@@ -67,9 +67,11 @@ class DataSpec:
     """A data set and the preprocessing of its images, without its path on disk.
 
     Attributes:
-        name: one of `DATASETS`; `folder` is any `train/CLASS/*.jpg`, `val|test/CLASS/*.jpg` tree.
-        normalize: `standard` (channel mean and deviation of the training images), `unit` (x/255), or `kth`
-            ((x - m) mod 256 / 255 with the KTH authors' overflowed mean m; 32x32 only).
+        name: one of `DATASETS`; `folder` is any `train/CLASS/*.jpg`, `val|test/CLASS/*.jpg` tree, `arrays` is what a
+            caller of `senet.compare` had in memory.
+        normalize: `standard` (channel mean and deviation of the training images), `unit` (x/255), `kth`
+            ((x - m) mod 256 / 255 with the KTH authors' overflowed mean m; 32x32 only), or `none` (arrays of floats,
+            as they are).
         size: side of the network's square input [pixels]; 0 keeps images that all have one size of at most 64x64 as
             they are, and stands for 224 in a folder of other images.
         train_size: number of training images to use, a class-balanced seeded subset; 0 is all.

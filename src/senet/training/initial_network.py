@@ -209,7 +209,9 @@ def _preprocessing(data: Data) -> Preprocessing | None:
     """Describe the images that a network is trained on, where a file can say that."""
     channels, height, width = data.shape
     split, spec = data.train, data.spec
-    if not isinstance(split, Tensors | Files) or height != width or spec.normalize == "kth":  # whose mean is an image
+    if (
+        not isinstance(split, Tensors | Files) or height != width or spec.normalize in ("kth", "none")
+    ):  # a mean image, or no bytes
         return None
     return Preprocessing(
         mean=split.normalize.mean or (0.0,) * channels,
