@@ -5,10 +5,12 @@ import random
 import sys
 
 import pytest
+import torch
+from torch import nn
 
 import senet
 from senet.cli import main
-from senet.errors import DataError, SpecError
+from senet.errors import CheckpointError, DataError, SpecError
 from senet.experiments.setup import Setup
 from senet.experiments.statistics import differences
 
@@ -96,6 +98,8 @@ def test_two_seeds_give_no_verdict():
         ({"plain": 1, 2: 2}, {}, "at least two names"),
         (["standard"], {"seeds": 0}, "seeds of a comparison = 0"),
         (["standard"], {"seeds": 2.5}, "seeds of a comparison = 2.5"),
+        (["standard"], {"seeds": "many"}, "seeds = 'many' is not valid"),
+        (["standard"], {"seeds": "auto", "max_seeds": 2}, "max_seeds of a comparison = 2"),
         (["standard"], {"seeds": [1, 1]}, "each once"),
         (["standard"], {"margin": -1}, "margin = -1"),
         (["standard"], {"baseline": "nope"}, "baseline = 'nope'"),
@@ -124,6 +128,81 @@ def test_fractions_are_refused():
 def test_a_recipe_is_a_name_or_a_mapping():
     with pytest.raises(SpecError, match="recipe = 3"):
         senet.compare("resnet8", "digits", ["standard"], recipe=3)
+
+
+@pytest.mark.parametrize(
+    ("gain", "seeds"),
+    [(lambda seed: 5 + 0.1 * (seed % 2), 3), (lambda seed: 0.3 * (-1) ** seed * (seed % 3), 8)],
+)
+def test_auto_adds_seeds_until_every_design_is_decided(gain, seeds):
+    calls = []
+
+    def record(design, seed: int) -> float:
+        calls.append(seed)
+        return 60 + seed % 5 + (gain(seed) if design else 0)
+
+    found = senet.compare(record, ["standard"], seeds="auto", max_seeds=8, margin=0.5)
+    assert found.study.looks == (3, 5, 8)
+    assert sorted(calls) == sorted([*range(seeds)] * 2), "each once, also over looks"
+    assert found.lines[1].n == seeds
+    assert (found.lines[1].verdict.word == "pays off") == (seeds == 3)
+    assert found.lines[1].difference.alpha < 0.05
+
+
+def test_values_are_kept_in_a_file_and_not_trained_again(tmp_path):
+    calls = []
+
+    def record(design, seed: int) -> float:
+        calls.append((len(design), seed))
+        if calls == [(0, 0), (1, 0), (0, 1)]:
+            raise KeyboardInterrupt
+        return train(design, seed)
+
+    words = {"seeds": 3, "values": tmp_path / "new" / "values.jsonl"}
+    with pytest.raises(KeyboardInterrupt):
+        senet.compare(record, ["standard"], **words)
+    found = senet.compare(record, ["standard"], **words)
+    assert calls[3:] == [(0, 1), (1, 1), (0, 2), (1, 2)]
+    assert found.as_dict() == senet.compare(train, ["standard"], seeds=3).as_dict()
+    words["values"].write_text('{"design": "plain", "seed": 0}\n')
+    with pytest.raises(CheckpointError, match=r"values.jsonl:1 is not a value of a training function"):
+        senet.compare(record, ["standard"], **words)
+
+
+def small() -> nn.Module:
+    """A network of the user's own around one with residual units, with a layer that draws random numbers."""
+    return nn.Sequential(senet.create_model("resnet8", num_classes=3, in_chans=1), nn.Dropout(0.5))
+
+
+@pytest.mark.parametrize("model", [small, "resnet8"])
+def test_a_function_of_a_network_gets_equal_weights_and_random_numbers_for_equal_seeds(model):
+    seen = {}
+
+    def look(network: nn.Module, seed: int) -> float:
+        assert network.training
+        drawn = torch.rand(3)
+        state = network.state_dict()
+        plain = {name: value for name, value in state.items() if ".se." not in name}
+        seen.setdefault(seed, []).append((plain, drawn, len(senet.find(network))))
+        return 50.0 + seed
+
+    senet.compare(look, ["standard"], model=model, seeds=2)
+    for plain, gated in seen.values():
+        assert plain[0].keys() == gated[0].keys()
+        assert all(torch.equal(value, gated[0][name]) for name, value in plain[0].items())
+        assert torch.equal(plain[1], gated[1])
+        assert (plain[2], gated[2]) == (0, 3)
+    first, other = (runs[0][0] for runs in seen.values())
+    assert not all(torch.equal(value, other[name]) for name, value in first.items())
+
+
+def test_a_design_that_does_not_fit_the_network_is_refused_before_the_first_training():
+    with pytest.raises(SpecError):
+        senet.compare(lambda network, seed: 1 / 0, ["standard"], model=lambda: nn.Linear(3, 3))
+    with pytest.raises(SpecError, match=r"returns a int; it must return a torch.nn.Module"):
+        senet.compare(lambda network, seed: 1 / 0, ["standard"], model=lambda: 3)
+    with pytest.raises(SpecError, match=r"model = ... takes a list of designs"):
+        senet.compare(lambda network, seed: 1 / 0, {"plain": 1, "new": 2}, model=small)
 
 
 @pytest.mark.slow

@@ -63,3 +63,49 @@ def test_a_network_that_does_not_fit_is_one_line_before_the_first_step(call, wor
     assert found == code, err
     assert said in err
     assert err.strip().count("\n") == 0
+
+
+TRAINER = """
+import senet
+
+def fit(model, seed):
+    return 60 + seed + 0.1 * seed * len(senet.find(model))
+
+def by_design(design, seed):
+    return 50 + seed + len(design)
+"""
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_a_training_function_is_compared_resumed_and_reported(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    Path("trainer.py").write_text(TRAINER)
+    words = ("compare", "--train", "trainer.py:fit", "--model", "net.py:build", "--se", "standard:reduction=4")
+    code, out, err = call(*words, "--seeds", "3")
+    assert code == 0, err
+    assert "trainer.py:fit: standard:reduction=4 against plain" in out
+    assert len([line for line in err.splitlines() if " seed " in line]) == 6
+    report = next((tmp_path / "out").glob("fit-*/report.md")).read_text()
+    assert "| standard r=4 | 61.20 ± 1.20 | +0.20 [" in report
+    assert "params" not in report
+    code, out, err = call(*words, "--seeds", "auto", "--max-seeds", "5", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["looks"], found["results"]) == ([3, 5], [])
+    assert found["rows"][1]["difference"]["mean"] == pytest.approx(0.2 * (len(found["seeds"]) - 1) / 2)
+    (values,) = (tmp_path / "runs").glob("*.jsonl")
+    assert len(values.read_text().splitlines()) == 2 * len(found["seeds"])
+    code, out, _ = call("compare", "--train", "trainer.py:by_design", "--seeds", "2", "--json")
+    assert [row["metrics"]["accuracy"]["mean"] for row in json.loads(out)["rows"]] == [50.5, 51.5]
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_a_folder_of_your_network_is_compared_with_its_builder(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert call("train", "--model", "net.py:build", *SMALL, "--device", "cpu", "-o", "f")[0] == 0
+    words = ("compare", "--model", "f", "--se", "standard:reduction=4", "--seeds", "1", *SMALL, "-j1", "--no-cost")
+    code, _, err = call(*words)
+    assert code != 0
+    assert "--builder" in err
+    code, out, err = call(*words, "--builder", "net.py:build", "--json")
+    assert code == 0, err
+    runs = [result["run"] for result in json.loads(out)["results"]]
+    assert {(run["model"], run["weights"]) for run in runs} == {("net.py:build", "f")}

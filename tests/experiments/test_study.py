@@ -213,6 +213,25 @@ def test_changes_reach_every_row_and_are_told_as_a_deviation(tmp_path: Path) -> 
     )
 
 
+def test_a_title_tells_of_another_network_or_data_set(tmp_path: Path) -> None:
+    text = """
+        title = "Blocks in ResNet-20"
+        [base]
+        model = "resnet20"
+        [[rows]]
+        id = "plain"
+        [[rows]]
+        id = "se"
+        se = "standard"
+    """
+    assert read(tmp_path, text).title == "Blocks in ResNet-20"
+    assert read(tmp_path, text, recipe={"epochs": 3}).title == "Blocks in ResNet-20"
+    assert read(tmp_path, text, model="resnet20").title == "Blocks in ResNet-20"
+    assert read(tmp_path, text, model="resnet8").title == "Blocks in ResNet-20 (here with resnet8)"
+    changed = read(tmp_path, text, model="resnet8", data={"name": "control"})
+    assert changed.title == "Blocks in ResNet-20 (here with resnet8 on control)"
+
+
 def test_a_change_of_the_data_keeps_its_name_and_a_change_of_its_name_the_rest(tmp_path: Path) -> None:
     smaller = read(tmp_path, BASE + ROWS, data={"train_size": 50})
     assert {(row.run.data.name, row.run.data.train_size) for row in smaller.rows} == {("cifar10", 50)}

@@ -1,5 +1,6 @@
 """`senet compare`: train a network plain and with designs, seed by seed."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -184,4 +185,5 @@ def _compare_function(
         plan=plan,
         say=partial(say_to_stderr, quiet=as_json),
     )
-    finish(found.study, found.lines, folder, as_json=as_json)
+    study = replace(found.study, title=f"{train}: {found.study.title}")
+    finish(study, found.lines, folder, as_json=as_json)

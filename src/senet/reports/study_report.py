@@ -155,7 +155,8 @@ def report_text(
     parts.append(bullets(footnotes(study, lines)))
     if (cost := cost_table(lines)) is not None:
         parts.append(f"**{as_markdown(cost_heading(lines))}**\n\n{cost.markdown()}\n{bullets(cost_notes(lines))}")
-    parts += [f"![{PICTURE_TITLES[name]}]({name}.png)\n" for name in pictures]
+    titles = PICTURE_TITLES if results else {"figure": "differences to the baseline"}
+    parts += [f"![{titles[name]}]({name}.png)\n" for name in pictures]
     recipe = (study.recipe_source,) if study.recipe_source else ()
     for head, items in (
         ("Quick scale: full value -> value here", study.scaled),
