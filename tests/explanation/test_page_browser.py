@@ -71,14 +71,13 @@ def page_of_two(browser: Browser, folders: tuple[Path, Path]) -> Iterator[Browse
 
 def opened(browser: Browser, path: Path) -> Iterator[Browser]:
     browser.size(1280, 900)
-    browser.driver.get("about:blank")
     browser.console()
     browser.requests()
-    browser.open(path)
+    browser.show(path)
     yield browser
     assert browser.console() == []
-    outside = [url for url in browser.requests() if not url.startswith(("data:", path.resolve().as_uri(), "blob:"))]
-    assert outside == []
+    allowed = ("data:", "blob:", path.resolve().as_uri())
+    assert [url for url in browser.requests() if not url.startswith(allowed)] == []
 
 
 def document(folder: Path) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def test_the_strip_shows_the_number_of_the_chosen_statistic(page: Browser, folde
 
 
 def test_classes_are_filtered_by_typing_and_ticked(page: Browser, folder: Path) -> None:
-    page.open(folder / "explain.html", "#classes=0")
+    page.show(folder / "explain.html", "#classes=0")
     press(page, "body", "/")
     press(page, "#class-search", "AUTO")
     assert [item.text.split()[0] for item in page.find_all("#class-list li")] == ["automobile"]
@@ -183,13 +182,13 @@ def test_an_address_that_says_nonsense_shows_the_standard_view(page: Browser, fo
     standard = page.text("#block-name")
     nonsense = "#block=%3Cimg%3E&classes=99.-1&channel=1e99&sort=constructor&sample=7&show=d&theme=%22&by=y"
     nonsense += "&values=x&statistic=__proto__"
-    page.open(folder / "explain.html", nonsense)
+    page.show(folder / "explain.html", nonsense)
     assert page.text("#block-name") == standard
     assert len(page.find_all("#chips li")) == 4
 
 
 def test_curves_copy_the_very_numbers_of_the_file(page: Browser, folder: Path) -> None:
-    page.open(folder / "explain.html", "#block=layer3.1.se&classes=3.8&sample=0&sort=channel")
+    page.show(folder / "explain.html", "#block=layer3.1.se&classes=3.8&sample=0&sort=channel")
     heads, *rows = copied(page, "#curves [data-do=csv]")
     sums = load_file(folder / "sums.safetensors")
     assert heads == ["channel", "mean over all", "cat", "ship", "sd within cat", "sd within ship"]
@@ -204,7 +203,7 @@ def test_curves_copy_the_very_numbers_of_the_file(page: Browser, folder: Path) -
 
 
 def test_the_heatmap_copies_all_classes_and_channels_in_its_order(page: Browser, folder: Path) -> None:
-    page.open(folder / "explain.html", "#block=layer1.0.se&sort=mean&rows=similar")
+    page.show(folder / "explain.html", "#block=layer1.0.se&sort=mean&rows=similar")
     heads, *rows = copied(page, "#heatmap [data-do=csv]")
     columns = [int(head.removeprefix("channel ")) for head in heads[1:]]
     gates = load_file(folder / "sums.safetensors")["0.class_mean"]
@@ -215,7 +214,7 @@ def test_the_heatmap_copies_all_classes_and_channels_in_its_order(page: Browser,
 
 
 def test_a_click_on_a_curve_or_cell_chooses_the_channel_and_shows_its_images(page: Browser, folder: Path) -> None:
-    page.open(folder / "explain.html", "#block=layer1.0.se&sort=channel&sample=0")
+    page.show(folder / "explain.html", "#block=layer1.0.se&sort=channel&sample=0")
     width = page.run("return document.querySelector('#heatmap canvas').getBoundingClientRect().width")
     click_in(page, "#heatmap canvas", (130 + (width - 130) * 11.5 / 16) / width, 0.5)
     assert state(page)["channel"] == "11"
@@ -237,8 +236,9 @@ def test_a_click_on_a_curve_or_cell_chooses_the_channel_and_shows_its_images(pag
     assert page.run("return [...document.querySelectorAll('.card img')].every((image) => image.naturalWidth > 0)")
 
 
+@pytest.mark.slow
 def test_arrow_keys_move_the_channel_along_the_order_that_is_drawn(page: Browser, folder: Path) -> None:
-    page.open(folder / "explain.html", "#block=layer1.0.se&sort=mean&sample=0")
+    page.show(folder / "explain.html", "#block=layer1.0.se&sort=mean&sample=0")
     order = [int(row[0]) for row in copied(page, "#curves [data-do=csv]")[1:]]
     page.run("location.hash = arguments[0]", f"#block=layer1.0.se&sort=mean&sample=0&channel={order[2]}")
     page.wait(f"return document.querySelector('#channel-number').value === '{order[2]}'")
@@ -251,7 +251,7 @@ def test_arrow_keys_move_the_channel_along_the_order_that_is_drawn(page: Browser
 
 
 def test_importance_and_statistics_copy_the_very_numbers_of_the_file(page: Browser, folder: Path) -> None:
-    page.open(folder / "explain.html", "#block=layer2.0.se&change=class_mean&measure=top1")
+    page.show(folder / "explain.html", "#block=layer2.0.se&change=class_mean&measure=top1")
     blocks = document(folder)["blocks"]
     rows = copied(page, "#importance [data-do=csv]")[1:]
     assert [[float(cell) for cell in row[4:7]] for row in rows] == [
@@ -269,7 +269,7 @@ def test_importance_and_statistics_copy_the_very_numbers_of_the_file(page: Brows
 def test_two_models_and_their_difference(page_of_two: Browser, folders: tuple[Path, Path]) -> None:
     a, b = (load_file(folder / "sums.safetensors")["1.class_mean"].astype(np.float64) for folder in folders)
     for show, expected in (("a", a), ("b", b), ("d", b - a)):
-        page_of_two.open(
+        page_of_two.show(
             folders[0] / "explain.html", f"#block=layer2.0.se&classes=4&sample=0&sort=channel&band=0&show={show}"
         )
         assert page_of_two.find("#models input:checked").get_property("value") == show
@@ -285,8 +285,9 @@ def test_two_models_and_their_difference(page_of_two: Browser, folders: tuple[Pa
     assert len(page_of_two.find_all("#channel-body .model")) == 1
 
 
+@pytest.mark.slow
 def test_curves_by_a_condition_show_its_groups(page: Browser, folder: Path) -> None:
-    page.open(folder / "explain.html", "#block=layer3.0.se&by=condition.brightness&sample=0&sort=channel")
+    page.show(folder / "explain.html", "#block=layer3.0.se&by=condition.brightness&sample=0&sort=channel")
     heads, *rows = copied(page, "#curves [data-do=csv]")
     assert heads[2:] == ["dark", "dim", "light", "bright"]
     expected = load_file(folder / "sums.safetensors")["2.condition.brightness.mean"].T
@@ -294,6 +295,7 @@ def test_curves_by_a_condition_show_its_groups(page: Browser, folder: Path) -> N
     assert not page.find("#class-picker").is_displayed()
 
 
+@pytest.mark.slow
 def test_pictures_are_saved_as_png(page: Browser, tmp_path: Path) -> None:
     page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     for figure in ("curves", "heatmap", "importance"):
@@ -333,8 +335,8 @@ def test_names_that_are_code_are_shown_as_text(browser: Browser, tmp_path: Path)
     save_file(sums, folder / "sums.safetensors")
     path = write(folder, tmp_path / "b")
     for page in opened(browser, path):
-        for show in "abd":
-            page.open(path, f"#show={show}&by=" + quote("condition." + HOSTILE[2]))
+        for show in "ad":
+            page.show(path, f"#show={show}&by=" + quote("condition." + HOSTILE[2]))
             page.run("for (const node of document.querySelectorAll('details')) node.open = true")
             page.run("for (const place of [1, 0]) document.querySelectorAll('#strip [role=option]')[place].click()")
         page.run("for (const node of document.querySelectorAll('.tools:not([hidden]) [data-do=csv]')) node.click()")
@@ -349,11 +351,12 @@ def test_names_that_are_code_are_shown_as_text(browser: Browser, tmp_path: Path)
         assert HOSTILE[0] in page.text("#title")
         names = [item.get_property("textContent") for item in page.find_all("#class-list .name")]
         assert names[:3] == HOSTILE[:3]
-        page.open(path)
+        page.show(path)
         assert names[5] == "\\u202egnp.tac\\u202c \\x00\\u2028"
         assert copied(page, "#heatmap [data-do=csv]")[7][0] == "'=HYPERLINK(1)"
 
 
+@pytest.mark.slow
 def test_images_without_labels_are_one_curve(browser: Browser, tmp_path: Path) -> None:
     folder = write_explained(tmp_path / "a", classes=["all"], channels=[4], blocks=["se"])
     held = document(folder)
@@ -372,6 +375,7 @@ def test_images_without_labels_are_one_curve(browser: Browser, tmp_path: Path) -
         assert page.text("#channel-body .card .name") == "no label"
 
 
+@pytest.mark.slow
 def test_absent_parts_are_said_in_words(browser: Browser, tmp_path: Path) -> None:
     folder = write_explained(tmp_path / "a", classes=["one"], channels=[1], blocks=["se"], pictures=0)
     held = document(folder)
@@ -398,9 +402,10 @@ def test_absent_parts_are_said_in_words(browser: Browser, tmp_path: Path) -> Non
         assert "not known" in page.text("#facts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash", ["#theme=light", "#theme=dark&show=d"])
 def test_axe_finds_nothing_serious(page_of_two: Browser, folders: tuple[Path, Path], axe: str, hash: str) -> None:
-    page_of_two.open(folders[0] / "explain.html", hash)
+    page_of_two.show(folders[0] / "explain.html", hash)
     page_of_two.run(
         "for (const name of ['#class-picker', '#importance']) document.querySelector(`${name} details`).open = true"
     )
@@ -432,10 +437,10 @@ def axe(pytestconfig: pytest.Config) -> str:
     return (folder / "package" / "axe.min.js").read_text()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.slow)])
 def test_nothing_is_wider_than_the_window(page_of_two: Browser, folders: tuple[Path, Path], width: int) -> None:
     page_of_two.size(width, 800)
-    page_of_two.open(folders[0] / "explain.html", "#show=d")
+    page_of_two.show(folders[0] / "explain.html", "#show=d")
     assert page_of_two.run("return document.documentElement.scrollWidth") <= width
 
 

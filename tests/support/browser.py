@@ -42,6 +42,14 @@ class Browser:
         self.driver.get(page.resolve().as_uri() + hash)
         self.wait("return document.documentElement.dataset.ready === '' || !document.querySelector('#failure').hidden")
 
+    def show(self, page: Path, hash: str = "") -> None:
+        """Show a view of a page: as a reader who edits the address, if the page is open, else as a new document."""
+        if not self.driver.current_url.startswith(page.resolve().as_uri()):
+            self.open(page, hash)
+            return
+        change = "history.replaceState(null, '', location.pathname + arguments[0]);"
+        self.run(change + "dispatchEvent(new HashChangeEvent('hashchange'))", hash)
+
     def run(self, script: str, *values: Any) -> Any:
         return self.driver.execute_script(script, *values)
 

@@ -133,7 +133,7 @@ function channelTable() {
           image,
           labelOf(image),
           imageOf.get(image)?.name ?? "",
-          Number(digits(value, true)),
+          Number(digits(value)),
         ];
       }),
     ),

@@ -34,7 +34,8 @@ function valueControls() {
   const conditions = Object.keys(shown()[0]?.block.conditions ?? {}).filter((name) =>
     array(shown()[0].block, `condition.${name}`),
   );
-  const logits = state.by === "class" && shown().every(({ block }) => array(block, "logit_mean"));
+  const stored = shown().every(({ block }) => array(block, "logit_mean"));
+  const logits = state.by === "class" && (stored || state.values === "logits");
   return [
     conditions.length > 0 &&
       chooser(
@@ -119,7 +120,6 @@ function drawCurves(stage, read) {
     marked: () => numbers.indexOf(state.channel),
     press: (place) => choose({ channel: numbers[place] }),
   });
-  const write = (value) => (Number.isNaN(value) ? null : Number(digits(value, table.single)));
   return {
     legend,
     canvas: () => plotCanvas(stage),
@@ -137,8 +137,8 @@ function drawCurves(stage, read) {
         rows: columns.map((column) => [
           table.channels[column],
           all[column],
-          ...lines.map((line) => write(table.at(line, column))),
-          ...withBand.map((line) => write(width(line, table.channels[column]))),
+          ...lines.map((line) => table.written(table.at(line, column))),
+          ...withBand.map((line) => table.written(width(line, table.channels[column]))),
         ]),
       };
     },

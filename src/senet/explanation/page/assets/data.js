@@ -20,7 +20,7 @@ async function inflate(bytes) {
 function unpack({ part, form, shape: [rows, columns], channels = null }) {
   const buffer = parts[part].buffer;
   const chosen = channels ?? Array.from({ length: columns }, (_, column) => column);
-  const base = { rows, columns, channels: chosen, whole: channels === null, single: form === "float32" };
+  const base = { rows, columns, channels: chosen, whole: channels === null, written: (value) => written(value, form) };
   if (form === "float32" || form === "int32") {
     const values = form === "int32" ? new Int32Array(buffer) : new Float32Array(buffer);
     return { ...base, at: (row, column) => values[row * columns + column] };
@@ -34,6 +34,14 @@ function unpack({ part, form, shape: [rows, columns], channels = null }) {
     return code > top ? NaN : low[column] + ((high[column] - low[column]) * code) / top;
   };
   return { ...base, at };
+}
+
+// A number as its table can tell it: no digit that its bits do not hold.
+const DIGITS = { uint8: 4, uint16: 6, difference: 7 };
+
+function written(value, form) {
+  if (Number.isNaN(value)) return null;
+  return Number(form === "float32" ? digits(value) : value.toPrecision(DIGITS[form]));
 }
 
 const unpacked = new Map();
@@ -110,7 +118,7 @@ function groupTable(kind = "mean") {
     columns: common.length,
     channels: common.map(([channel]) => channel),
     whole: a.whole && b.whole,
-    single: false,
+    written: (value) => written(value, "difference"),
     at: (line, column) => b.at(line, common[column][2]) - a.at(line, common[column][1]),
   };
 }

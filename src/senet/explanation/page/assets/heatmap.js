@@ -99,7 +99,6 @@ function drawHeatmap(stage, read) {
   };
   canvas.addEventListener("mousemove", (event) => aim(event) && tell());
   canvas.addEventListener("click", (event) => aim(event) && choose({ channel: table.channels[columns[cursor.place]] }));
-  const write = (value) => (Number.isNaN(value) ? null : Number(digits(value, table.single)));
   return {
     canvas: () => canvas,
     title: `${row().name}: ${yLabel()}, ${endText(colors.from, colors)} to ${endText(colors.to, colors)}`,
@@ -118,7 +117,7 @@ function drawHeatmap(stage, read) {
     },
     table: () => ({
       heads: [groups().word, ...columns.map((column) => `channel ${table.channels[column]}`)],
-      rows: rows.map((line) => [names[line], ...columns.map((column) => write(table.at(line, column)))]),
+      rows: rows.map((line) => [names[line], ...columns.map((column) => table.written(table.at(line, column)))]),
     }),
   };
 }

@@ -193,10 +193,7 @@ async function start() {
     clearTimeout(start.timer);
     start.timer = setTimeout(() => redraw(["width"]), 100);
   });
-  addEventListener("hashchange", () => {
-    readAddress(allowed);
-    redraw();
-  });
+  addEventListener("hashchange", () => redraw(readAddress(allowed)));
   document.documentElement.dataset.ready = "";
 }
 

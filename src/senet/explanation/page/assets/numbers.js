@@ -22,9 +22,8 @@ const signed = (value, digits = 3) => (value > 0 ? "+" : "") + short(value, digi
 
 const whole = (value) => Math.round(value).toLocaleString("en");
 
-// The shortest decimal that reads back as the same number; of numbers stored in 32 bits, as the same 32 bits.
-function digits(value, single = false) {
-  if (!single) return String(value);
+// The shortest decimal that reads back as the same 32 bits.
+function digits(value) {
   for (let count = 6; count < 9; count++) {
     const text = String(Number(value.toPrecision(count)));
     if (Math.fround(Number(text)) === value) return text;

@@ -31,25 +31,26 @@ function choose(changes) {
   Object.assign(state, changes);
   const address = new URLSearchParams();
   for (const key of Object.keys(STATE_KEYS)) {
-    if (state[key] !== standard[key]) address.set(key, written(state[key]));
+    if (state[key] !== standard[key])
+      address.set(key, typeof state[key] === "boolean" ? Number(state[key]) : state[key]);
   }
   const hash = String(address);
   history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   redraw(changed);
 }
 
-const written = (value) => (typeof value === "boolean" ? Number(value) : value);
-
 function redraw(changed) {
   for (const { keys, draw } of views) if (!changed || keys.some((key) => changed.includes(key))) draw();
 }
 
-// Read the address; what it does not say or says wrongly takes its standard value.
+// Read the address; what it does not say or says wrongly takes its standard value. Returns the keys that changed.
 function readAddress(allowed) {
+  const before = { ...state };
   const address = new URLSearchParams(location.hash.slice(1));
   for (const [key, type] of Object.entries(STATE_KEYS)) {
     const text = address.get(key);
     const value = text === null ? standard[key] : type === Boolean ? text === "1" : type(text);
     state[key] = text === null || allowed(key, value) ? value : standard[key];
   }
+  return Object.keys(STATE_KEYS).filter((key) => state[key] !== before[key]);
 }
