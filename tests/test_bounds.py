@@ -77,7 +77,7 @@ def test_a_design_is_bounded_too(bad: dict[str, Any]) -> None:
 def test_a_schedule_that_overflows_in_its_last_epochs_is_refused_before_the_first() -> None:
     growing = Schedule(name="exponential", gamma=1.5)
     Recipe(epochs=100, schedule=growing)
-    with pytest.raises(SpecError, match=r"gamma = 1.5 grows beyond all numbers in 2000 epochs"):
+    with pytest.raises(SpecError, match=r"gamma = 1.5 overflows within 2000 epochs"):
         Recipe(epochs=2000, schedule=growing)
 
 

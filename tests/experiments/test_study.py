@@ -354,7 +354,7 @@ def test_rows_are_compared_with_the_row_they_name(tmp_path: Path) -> None:
         ('[[rows]]\nid = "a"\npaper = 3\n', "rows[0]: paper = 3 does not fit"),
         ('[[rows]]\nid = "a"\npaper = { accuracy = "high" }\n', "rows[0]: paper.accuracy = 'high' does not fit"),
         ('[[rows]]\nid = "a"\npaper = { accuray = 1 }\n', "rows[0].paper = 'accuray' is not known; choose one of"),
-        ('[[rows]]\nid = "a"\n[[rows]]\nid = "a"\n', "rows: the id 'a' stands twice; ids are unique."),
+        ('[[rows]]\nid = "a"\n[[rows]]\nid = "a"\n', "rows: the id 'a' appears twice; ids must be unique."),
         ('[[rows]]\nid = "a"\nepochs = 3\n', "rows[0]: epochs is not known"),
         ('[[rows]]\nid = "a"\n[[rows]]\nid = "b"\nse = { gate = "x" }\n', "rows[1]: se.gate = 'x' is not known"),
         ('[base]\nrecipe = "none"\n[[rows]]\nid = "a"\n', "rows[0]: recipe.preset = 'none' is not known"),

@@ -162,7 +162,7 @@ def test_blocks_sit_on_every_level_and_not_on_the_output(title):
 def test_reasons_name_the_gate_and_the_output():
     skipped = senet.plan(UNet(Gate), DESIGN, shape=(1, 3, 32, 32)).skipped
     reasons = {one.name: one.reason for one in skipped}
-    assert reasons["g2"] == "what it gives is the input of a gate"
+    assert reasons["g2"] == "its output is the input of a gate"
     assert reasons["out"] == "it is the output of the network"
 
 

@@ -177,7 +177,7 @@ def test_other_slots_where_the_graph_has_them(slot, names):
 def test_a_slot_that_a_unit_lacks_is_skipped_with_the_reason():
     done = senet.plan(resnet(), DESIGN, slot="identity", shape=SHAPE)
     assert {(one.name, one.reason) for one in done.skipped} == {
-        (name, "its shortcut is the input itself, which no module gives out") for name in ("unit1", "unit3")
+        (name, "its shortcut is the input itself, which no module returns") for name in ("unit1", "unit3")
     }
     with pytest.raises(SpecError, match=r"slot = 'pre' exists in no unit.*has no shortcut"):
         senet.plan(host(Inception(8, 4), last=12), DESIGN, slot="pre", shape=SHAPE)
@@ -255,7 +255,7 @@ def test_units_or_modules_are_chosen_by_name_or_by_a_function(at, names):
     [
         ("unit7", "at = 'unit7' matches no unit and no module; names look like: unit1, unit2, unit3"),
         ("unit1.relu", r"at = 'unit1.relu' matches unit1.relu, but ReLU runs 2 times"),
-        ("head.fc", r"Linear gives no map of channels; match a conv or a norm"),
+        ("head.fc", r"Linear returns no map of channels; match a conv or a norm"),
         ("unit2.downsample", "Sequential cannot hold a block"),
     ],
 )

@@ -96,7 +96,7 @@ RESTLESS = {
 def test_images_that_change_from_pass_to_pass_are_one_error_that_names_the_cause(kind, place):
     make, cause = RESTLESS[kind]
     batches, test = (make(), None) if place == "batches" else ([X], make())
-    with pytest.raises(SpecError, match=rf"{place} gives other images in every pass.*{cause}.*give list\({place}\)"):
+    with pytest.raises(SpecError, match=rf"{place} yields other images in every pass.*{cause}.*give list\({place}\)"):
         fold(net(), batches, test=test, dry_run=True)
 
 

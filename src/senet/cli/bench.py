@@ -60,7 +60,7 @@ def bench(
     threads: Annotated[
         int,
         typer.Option(
-            "--threads", metavar="N", rich_help_panel=MACHINE, help="Threads of torch; one gives the steadiest times."
+            "--threads", metavar="N", rich_help_panel=MACHINE, help="Threads of torch; with one, times vary least."
         ),
     ] = 1,
     output: Annotated[

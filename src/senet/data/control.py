@@ -1,4 +1,4 @@
-"""Draw the positive control: images whose label needs a product of what lies left and what lies right in them.
+"""Draw the positive control: images whose label needs a product of what is left and what is right in them.
 
 `n` images of 8x32 pixels, black at 0. Four columns on the left are blue or not: the cue. Four columns on the right hold
 two stripe patterns at once, one in red and one in green, each in one of four directions. The label is the direction of

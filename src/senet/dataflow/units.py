@@ -18,7 +18,7 @@ FLAT = frozenset({
 """Operations after the last layer that compute no new features: they squash, resize or reorder the output."""
 
 GATES = frozenset({"sigmoid", "hardsigmoid", "softmax"})
-GATE = "what it gives is the input of a gate"
+GATE = "its output is the input of a gate"
 OUTPUT = "it is the output of the network"
 TOKENS = "it adds sequences of tokens, not maps"
 ATTENTION = "its branch is an attention over positions"

@@ -161,8 +161,8 @@ class Recipe:
             raise SpecError(f"recipe.accumulate = {self.accumulate} is above the batch size {self.batch_size}.")
         if self.schedule.name == "exponential" and self.epochs * math.log(self.schedule.gamma) > LARGEST:
             raise SpecError(
-                f"schedule.gamma = {self.schedule.gamma} grows beyond all numbers in {self.epochs} epochs; give at "
-                "most 1, or a number little above it."
+                f"schedule.gamma = {self.schedule.gamma} overflows within {self.epochs} epochs; give at "
+                "most 1, or a number slightly above it."
             )
 
     @property

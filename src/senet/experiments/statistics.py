@@ -97,7 +97,7 @@ class Difference:
 
     @property
     def decided(self) -> bool:
-        """Whether the interval lies on one side of zero, from three pairs on."""
+        """Whether the interval is on one side of zero, from three pairs on."""
         return self.n > 2 and (self.low > 0 or self.high < 0)
 
     @property

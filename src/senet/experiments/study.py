@@ -91,7 +91,7 @@ class Study:
         if not ids:
             raise SpecError(f"{self.name}: no rows; give [[rows]] or [axes].")
         if doubled := next((i for i, count in Counter(ids).items() if count > 1), None):
-            raise SpecError(f"{self.name}: rows: the id {shown(doubled)} stands twice; ids are unique.")
+            raise SpecError(f"{self.name}: rows: the id {shown(doubled)} appears twice; ids must be unique.")
         fit = all(seed in RANGES["seed"] for seed in self.seeds)
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or not fit:
             raise SpecError(

@@ -57,7 +57,7 @@ class Verdict:
 
 
 def verdict(difference: Difference, margin: float, *, guesses: bool = False) -> Verdict:
-    """Judge a design by the interval of its difference.
+    """Classify a design by the interval of its difference.
 
     Equal is what lies within the margin as a whole: the interval is that of two one-sided tests at 2.5 % each, so a
     true difference beyond the margin passes with that chance at most.

@@ -111,7 +111,7 @@ def run(model: nn.Module, x: Tensor, *, grad: bool) -> Any:
 
 def _refusal(title: str, what: str) -> str:
     return (
-        f"{title} gives other results after tracing with torch.fx: {what}. Its forward pass depends on the type or "
+        f"{title} returns other results after tracing with torch.fx: {what}. Its forward pass depends on the type or "
         "presence of a value, or on the state of the module; pass a part of it that does not, or use it unoptimized."
     )
 

@@ -78,7 +78,7 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
 
     Raises:
         SpecError: if the network cannot be traced, needs more than one input, accepts none of the shapes, has nothing
-            to optimize, or gives other results after tracing.
+            to optimize, or returns other results after tracing.
 
     Source:
         Fusing norms: Jacob et al., arXiv:1712.05877, section 3.2.

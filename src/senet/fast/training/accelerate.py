@@ -128,7 +128,7 @@ def decelerate(model: nn.Module) -> None:
 
 
 def _restore(module: nn.Module) -> None:
-    """Give a fused module its original class; parametrized ones keep the class that torch made for them."""
+    """Restore the original class of a fused module; parametrized ones keep the class that torch made for them."""
     if type(module) in ORDINARY:
         become(module, ORDINARY[type(module)])
     elif isinstance(module, FusedNorm) and type(module) is module.own:

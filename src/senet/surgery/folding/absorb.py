@@ -95,7 +95,7 @@ def absorbers(flow: Flow, name: str, constant: Float64[Tensor, " c"]) -> tuple[A
             reasons.append(str(reason))
             continue
         if any(one.positive for one in found) and bool((constant < 0).any()):
-            reasons.append("a constant is negative and a ReLU or a maximum lies between")
+            reasons.append("a constant is negative and a ReLU or a maximum is between")
         elif suits(found):
             return tuple(found)
     raise Refusal("; ".join(dict.fromkeys(reasons)))
@@ -113,7 +113,7 @@ def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) 
         raise Refusal("its input is used elsewhere too")
     op = value.op
     if value is not op.output:
-        raise Refusal(f"{op.kind} before it gives several maps")
+        raise Refusal(f"{op.kind} before it returns several maps")
     if op.kind in CONVS and not op.args[6]:
         return [_absorber(flow, op, "out", op.reads[1:], start, stop, positive=positive)]
     if op.kind in NORMS:
@@ -131,7 +131,7 @@ def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) 
             found += _before(flow, part, start, start + part.shape[1], positive=positive)
             start += part.shape[1]
         return found
-    raise Refusal(f"{_spoken(op)} lies before it")
+    raise Refusal(f"{_spoken(op)} comes before it")
 
 
 def _after(flow: Flow, value: Value, channels: int, *, positive: bool) -> list[Absorber]:

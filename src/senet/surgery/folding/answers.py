@@ -124,8 +124,8 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
     out = main_output(out)
     if not isinstance(out, Tensor) or out.ndim < 1 or len(out) != len(x):
         raise SpecError(
-            f"{type(model).__name__} gives {type(out).__name__} for {len(x)} images; outputs are compared, so "
-            "wrap the network to give one tensor with a row for every image, alone, first, or under 'logits' or 'out'."
+            f"{type(model).__name__} returns {type(out).__name__} for {len(x)} images; outputs are compared, so wrap "
+            "the network to return one tensor with a row for every image, alone, first, or under 'logits' or 'out'."
         )
     if not bool(out.isfinite().all()):
         raise NumericError(f"outputs of {type(model).__name__} are not finite; test it on these images first.")

@@ -88,7 +88,7 @@ class Passes:
         else:
             cause = "none of them the same: it augments or samples at random"
         return SpecError(
-            f"{self.place} gives other images in every pass ({cause}), and answers are compared image by image; give "
+            f"{self.place} yields other images in every pass ({cause}), and answers are compared image by image; give "
             f"list({self.place}), or a loader with shuffle=False and without random augmentation."
         )
 

@@ -138,7 +138,7 @@ def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[st
         own.add(call.x, call.y)
         if not bool(own.output.isfinite().all()):
             raise NumericError(
-                f"{name} gives values that are not finite; test the network on these images before it is folded."
+                f"{name} returns values that are not finite; test the network on these images before it is folded."
             )
 
     with reading(blocks, add):

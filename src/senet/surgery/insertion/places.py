@@ -72,7 +72,7 @@ class Placer:
         """Return the place at the last map of the branch that is the output of a module."""
         other = unit.shortcut
         found = self._upward(unit.branch, unit.body, lambda value: other is None or not other.needs(value))
-        return found or "no module that runs once gives out the end of its branch"
+        return found or "no module that runs once returns the end of its branch"
 
     def post(self, unit: Unit) -> Place | str:
         """Return the place at the output of the unit, after the activation that follows the addition."""
@@ -80,17 +80,17 @@ class Placer:
         while len(value.users) == 1 and _is_activation(user := value.users[0]) and inside(user.module, {unit.name}):
             value = user.output
         found = self._output(value, made=True) or self._output(value, made=False)
-        return found or "no module that runs once gives out its sum"
+        return found or "no module that runs once returns its sum"
 
     def identity(self, unit: Unit) -> Place | str:
         """Return the place at the end of the shortcut, if a module computes it."""
         assert unit.shortcut is not None
         assert unit.fork is not None
         if unit.shortcut is unit.fork:
-            return "its shortcut is the input itself, which no module gives out"
+            return "its shortcut is the input itself, which no module returns"
         way = self.flow.between(unit.fork, unit.shortcut)
         found = self._upward(unit.shortcut, way, lambda value: not unit.branch.needs(value))
-        return found or "no module that runs once gives out the end of its shortcut"
+        return found or "no module that runs once returns the end of its shortcut"
 
     def pre(self, unit: Unit) -> Place | str:
         """Return the place at the input of the first module of the branch."""
@@ -145,7 +145,7 @@ class Placer:
             return f"{title} runs {len(calls)} times in a forward pass; a block needs a module that runs once"
         value = calls[0].output
         if value is None or value.axis is None or len(value.shape) < 3:
-            return f"{title} gives no map of channels; match a conv or a norm"
+            return f"{title} returns no map of channels; match a conv or a norm"
         if value.op is not None and value.op.depthwise:
             return "a depthwise convolution mixes no channels; match what follows it"
         if not self._may_host(calls[0]):
