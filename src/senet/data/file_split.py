@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -24,7 +25,7 @@ from senet.errors import DataError
 from senet.experiments.data_spec import Augment
 from senet.signals import held, obey_parent
 
-__all__ = ["Files"]
+__all__ = ["Files", "decoded"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,24 +95,38 @@ class Files:
             DataError: if an image cannot be decoded; it names the file.
         """
         device = torch.device(device)
-        loader = DataLoader(
-            _Pictures(self, smallest=augment.resized_crop if augment else 0.0),
-            batch_sampler=[[(index, seed) for index in indices.tolist()] for indices, seed in plan],
-            num_workers=workers,
-            collate_fn=_stack,
-            pin_memory=device.type == "cuda",
-            # otherwise the loader draws from torch's global generator, and a resumed run would differ
-            generator=torch.Generator(),
-            worker_init_fn=obey_parent,
-        )
-        with held() if workers else nullcontext():
-            loaded = iter(loader)  # starts the workers
-        for (indices, seed), (x, problem) in zip(plan, loaded, strict=True):
-            if problem:
-                raise DataError(f"unreadable image: {problem}. Repair or delete it, or skip it (on_bad_image=skip).")
+        pictures = _Pictures(self, smallest=augment.resized_crop if augment else 0.0)
+        keys = [[(index, seed) for index in indices.tolist()] for indices, seed in plan]
+        loaded = decoded(pictures, keys, workers=workers, pinned=device.type == "cuda")
+        for (indices, seed), x in zip(plan, loaded, strict=True):
             x = x.to(device, non_blocking=True)
             y = self.labels.index_select(0, indices.cpu()).to(device)
             yield finish(x, self.normalize, augment=augment, seed=seed), y
+
+
+def decoded(
+    pictures: Dataset[tuple[Tensor, str]], keys: Sequence[Sequence[Any]], *, workers: int, pinned: bool = False
+) -> Iterator[Tensor]:
+    """Yield the images of every list of keys as one tensor, decoded by worker processes.
+
+    Args:
+        pictures: maps a key to an image, or to the reason why it cannot be decoded.
+        keys: keys of the images of each batch.
+        workers: number of processes; 0 decodes in this one.
+        pinned: use memory from which copies to a GPU are fast.
+
+    Raises:
+        DataError: if an image cannot be decoded.
+    """
+    # otherwise the loader draws from torch's global generator, and a resumed run would differ
+    own = {"generator": torch.Generator(), "worker_init_fn": obey_parent, "collate_fn": _stack}
+    loader = DataLoader(pictures, batch_sampler=keys, num_workers=workers, pin_memory=pinned, **own)  # type: ignore[arg-type]
+    with held() if workers else nullcontext():
+        loaded = iter(loader)  # starts the workers
+    for x, problem in loaded:
+        if problem:
+            raise DataError(f"unreadable image: {problem}. Repair or delete it, or skip it (on_bad_image=skip).")
+        yield x
 
 
 class _Pictures(Dataset[tuple[Tensor, str]]):

@@ -94,9 +94,7 @@ class BNInception(Network):
 
     Args:
         modules: rows of every stage in the format of `BN_INCEPTION`.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         Ioffe and Szegedy, arXiv:1502.03167, Figure 5; SE: the authors' SE-BN-Inception prototxt (PAPERS section 1.1).

@@ -118,9 +118,7 @@ class InceptionResNetV2(Network):
         reading: `slim` as in TensorFlow's code, timm and the Caffe port; `figures` as in the paper's figures.
         depths: number of units A, B and C; None is the default of the reading: (10, 20, 10) or (5, 10, 5).
         drop: probability of dropping a feature before the classifier.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         Szegedy et al., arXiv:1602.07261, Figures 3, 7 and 15 to 19; TF-slim's inception_resnet_v2; the position of the

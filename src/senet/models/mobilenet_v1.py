@@ -38,9 +38,7 @@ class MobileNetV1(Network):
         depths: units of every stage.
         widths: channels of every stage; the paper's width multiplier scales these and the stem.
         stem_width: channels of the stem.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         Howard et al., arXiv:1704.04861, Table 1; SE: the authors' prototxt in hujie-frank/SENet issue 64.

@@ -85,9 +85,7 @@ class PreActResNet(Network):
         widths: base width of every stage; a bottleneck outputs 4 times as many channels.
         unit: `basic` or `bottleneck`.
         shortcut: where the shape changes, `B` is a 1x1 projection and `A` pads with zeros.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         He et al., arXiv:1603.05027, Table 2; fb.resnet.torch and KaimingHe/resnet-1k-layers (PAPERS section 1.2).

@@ -105,9 +105,7 @@ class ResNet(Network):
         group_width: channels of one group in stage 1, 4 in ResNeXt 32x4d; None is the base width, as in ResNet.
         stride_in: convolution of bottlenecks with the stride: the first `1x1` (Caffe and the SENet paper) or the `3x3`.
         stem_kind: `torch`, `caffe` or `cifar`.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         He et al., arXiv:1512.03385, Table 1; Xie et al., arXiv:1611.05431, Table 1; SE: Hu et al.,

@@ -22,9 +22,7 @@ class CifarResNet(Network):
         depths: units of every stage; n in each make 6n + 2 layers.
         widths: channels of every stage.
         shortcut: where the shape changes, `A` pads with zeros (as in the paper) and `B` is a 1x1 projection.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         He et al., arXiv:1512.03385, section 4.2.

@@ -58,9 +58,7 @@ class SENet154(Network):
         cardinality: groups of the 3x3 convolutions.
         group_width: channels of one group in stage 1.
         drop: probability of dropping a feature before the classifier.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         Hu et al., arXiv:1709.01507, section 5.1 and appendix; the authors' prototxt (PAPERS section 1.1).

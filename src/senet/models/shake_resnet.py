@@ -67,9 +67,7 @@ class ShakeResNet(Network):
         se_on: `branch` puts a block at the end of each branch, `sum` one after the mixing.
         forward_noise: `shake` or `even`.
         backward_noise: `shake`, `even` or `keep`.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Raises:
         SpecError: if `depth` is not 6n + 2.

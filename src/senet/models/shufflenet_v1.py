@@ -98,9 +98,7 @@ class ShuffleNetV1(Network):
             paper has (200, 400, 800) for 2 groups and (272, 544, 1088) for 4.
         groups: groups of the 1x1 convolutions.
         stem_width: channels of the stem.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Raises:
         SpecError: if a width does not fit the groups.

@@ -69,9 +69,7 @@ class VGG(Network):
         hidden: width of the two hidden linear layers.
         image_size: side of the input [pixels] for which the first linear layer is built (a 7x7 map for 224); maps of
             other sizes are resized by adaptive average pooling.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
         Simonyan and Zisserman, arXiv:1409.1556, Table 1 D; norms and SE: Hu et al., arXiv:1709.01507, sections 3.3

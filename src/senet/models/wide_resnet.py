@@ -24,9 +24,7 @@ class WideResNet(Network):
     Args:
         depth: layers of the network, d: 10, 16, 22, 28, 40, ...
         width: widening factor, k.
-        se: the design; None for the plain network.
-        num_classes: outputs; 0 returns the features.
-        in_chans: channels of the input.
+        se, num_classes, in_chans: as for `senet.create_model`.
 
     Raises:
         SpecError: if `depth` is not 6n + 4.

@@ -4,22 +4,19 @@ Letters in shapes: n images, c channels, h rows, w columns.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from senet.data.augment import generator
 from senet.data.dataset import Split
+from senet.data.file_split import decoded
 from senet.data.image_decoding import UnreadableImage, decode, quiet
-from senet.errors import DataError
 from senet.experiments.data_spec import Augment
 from senet.networks.preprocessing import ForeignPreprocessing
-from senet.signals import held, obey_parent
 
 __all__ = ["Pictures", "Pixels"]
 
@@ -98,19 +95,9 @@ class Pictures:
             DataError: if an image cannot be decoded; the message names the file.
         """
         assert augment is None
-        loader = DataLoader(
-            _Decoded(self.items, self.names, self.preprocessing),
-            batch_sampler=[indices.tolist() for indices, _ in plan],
-            num_workers=workers,
-            collate_fn=_stack,
-            generator=generator(0),
-            worker_init_fn=obey_parent,
-        )
-        with held() if workers else nullcontext():
-            loaded = iter(loader)  # starts the workers
-        for (indices, _), (x, problem) in zip(plan, loaded, strict=True):
-            if problem:
-                raise DataError(f"unreadable image: {problem}. Repair or delete it, or use on_bad_image=skip.")
+        pictures = _Decoded(self.items, self.names, self.preprocessing)
+        loaded = decoded(pictures, [indices.tolist() for indices, _ in plan], workers=workers)
+        for (indices, _), x in zip(plan, loaded, strict=True):
             yield x.to(device), self.labels[indices].to(device)
 
 
@@ -128,8 +115,3 @@ class _Decoded(Dataset[tuple[Tensor, str]]):
                 return self.preprocessing(decode(self.items[index])), ""
         except UnreadableImage as error:
             return torch.empty(0), f"{self.names[index]} ({error})"
-
-
-def _stack(samples: list[tuple[Tensor, str]]) -> tuple[Tensor, str]:
-    problem = next((text for _, text in samples if text), "")
-    return (torch.empty(0) if problem else torch.stack([x for x, _ in samples])), problem
