@@ -361,7 +361,7 @@ def test_rows_are_compared_with_the_row_they_name(tmp_path: Path) -> None:
         ('[base.recipe.optim]\nlr = -1\n[[rows]]\nid = "a"\n', "rows[0]: recipe.optim.lr = -1.0 is out of range"),
         ('[axes]\nse = ["standrad"]\n', "axes: se = 'standrad' is not known"),
         ("[axes]\nmodel = []\n", "no rows; give [[rows]] or [axes]."),
-        ('[axes]\nmodel = ["a", "a"]\n', "rows: the id 'model=a' stands twice"),
+        ('[axes]\nmodel = ["a", "a"]\n', "rows: the id 'model=a' appears twice"),
         ("seeds = [1]\n[axes]\nseed = [1, 2]\n", "axes.seed and seeds both name the seeds; keep one."),
         ('[base]\nseed = 3\n[[rows]]\nid = "a"\n', "rows[0]: seed = 3 would be ignored; set seeds = [...]"),
         ('[[rows]]\nid = "a"\nseed = 3\n', "rows[0]: seed = 3 would be ignored"),
@@ -415,7 +415,7 @@ def test_a_study_made_in_python_is_checked_in_the_same_way() -> None:
         Study(name="mine", title="t", rows=rows, seeds=(0, 0))
     with pytest.raises(SpecError, match="mine: baseline = 'c' is not known; choose one of: a, b"):
         Study(name="mine", title="t", rows=rows, baseline="c")
-    with pytest.raises(SpecError, match="mine: rows: the id 'a' stands twice"):
+    with pytest.raises(SpecError, match="mine: rows: the id 'a' appears twice"):
         Study(name="mine", title="t", rows=(rows[0], rows[0]))
 
 

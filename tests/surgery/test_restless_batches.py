@@ -103,7 +103,7 @@ def test_images_that_change_from_pass_to_pass_are_one_error_that_names_the_cause
 def test_a_source_without_an_end_is_still_found_to_differ():
     passes = Passes(EndlessLater(), place="batches")
     assert len(list(passes)) == 2
-    with pytest.raises(SpecError, match="batches gives other images"):
+    with pytest.raises(SpecError, match="batches yields other images"):
         list(passes)
 
 
