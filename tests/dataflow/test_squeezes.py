@@ -255,6 +255,7 @@ def test_the_inline_blocks_of_monais_efficientnet():
     assert not senet.plan(model, shape=(1, 3, 64, 64)).blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_the_blocks_of_torchvisions_quantizable_networks():
     models = pytest.importorskip("torchvision.models.quantization")

@@ -79,6 +79,7 @@ def test_whole_networks_are_traced_built_or_inserted(name: str) -> None:
         torch.testing.assert_close(fx.symbolic_trace(model)(x), model(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_features_of_torchvision_and_timm_are_extracted() -> None:
     pytest.importorskip("torchvision")
     timm = pytest.importorskip("timm")
@@ -92,6 +93,7 @@ def test_features_of_torchvision_and_timm_are_extracted() -> None:
     fx.symbolic_trace(host)
 
 
+@pytest.mark.slow
 def test_quantisation_takes_the_block_as_it_takes_timms() -> None:
     timm = pytest.importorskip("timm")
     quantize = pytest.importorskip("torch.ao.quantization.quantize_fx")

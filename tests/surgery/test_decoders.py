@@ -177,6 +177,7 @@ def test_a_classifier_of_convolutions_keeps_its_logits():
     assert senet.plan(model, DESIGN, shape=(1, 3, 32, 32)).names == ("0.2.se", "0.5.se")
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_monais_unets_have_blocks_on_every_level():
     nets = pytest.importorskip("monai.networks.nets")
