@@ -54,6 +54,6 @@ def test_the_guard_of_private_members_bites(text: str) -> None:
 def test_every_folder_of_tests_is_a_room_of_senet() -> None:
     rooms = {file.parent.name for file in SOURCE.glob("*/__init__.py")}
     folders = {file.relative_to(TESTS).parts[:-1] for file in TESTS.rglob("*.py")}
-    assert {folder[0] for folder in folders if folder} - ELSEWHERE == rooms
+    assert {folder[0] for folder in folders if folder} - ELSEWHERE <= rooms
     names = [file.name for file in TESTS.rglob("test_*.py")]
     assert len(names) == len(set(names)), "pytest and readers tell files of tests by their names"
