@@ -66,6 +66,7 @@ class _Training(ImageSettings):
 class TrainSettings(_Training):
     """Settings of a command that trains one network."""
 
+    watch_gates: bool = _setting(False, "Write the shares of open, shut, middle and stuck gates into the curve.")
     save_every: float = _setting(60.0, "Seconds between two checkpoints.")
 
 

@@ -51,6 +51,8 @@ class Epoch:
         correct: number of test images whose highest logit is the label's.
         correct5: number of test images whose label is among the five highest.
         seconds: wall time of training and testing of this epoch.
+        gates: shares of gates that are `open`, `shut`, in the middle of their range (`half`), and of channels that are
+            `stuck`, by block [1]; empty where gates are not watched.
     """
 
     epoch: int
@@ -60,14 +62,23 @@ class Epoch:
     correct: int
     correct5: int
     seconds: float
+    gates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for block, shares in self.gates.items():
+            for name, share in shares.items():
+                within(f"gates[{block!r}].{name}", share, 0, 1)
         for name in ("lr", "train_loss", "test_loss"):
             within(name, getattr(self, name), 0, MOST_LOSS)
         within("seconds", self.seconds, 0, MOST_SECONDS)
         within("epoch", self.epoch, 1, MOST_IMAGES)
         within("correct5", self.correct5, 0, MOST_IMAGES)
         within("correct", self.correct, 0, self.correct5, most_is="correct5")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the values as JSON has them, without gates that are not watched."""
+        values = asdict(self)
+        return values if self.gates else {name: value for name, value in values.items() if name != "gates"}
 
 
 def check_curve(curve: Sequence[Epoch], *, total: int, epochs: int) -> None:
@@ -188,7 +199,7 @@ class Result(ConfusionCounts):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON has them, without fields that earlier versions did not record."""
-        values = {**asdict(self), "run": self.run.as_dict()}
+        values = {**asdict(self), "run": self.run.as_dict(), "curve": tuple(epoch.as_dict() for epoch in self.curve)}
         return values if self.right else {name: value for name, value in values.items() if name != "right"}
 
 

@@ -19,6 +19,7 @@ class Setup:
         workers: processes that decode image files, for each run.
         save_every: seconds between two checkpoints.
         tensorboard: write curves for TensorBoard.
+        watch_gates: add to the curve which share of the gates of each block is open, shut, in the middle or stuck.
         on_bad_image: `error` or `skip`.
         download: fetch a missing data set where the network allows.
         fused: train with fused norms and blocks (`senet.accelerate`).
@@ -35,6 +36,7 @@ class Setup:
     workers: int = 0
     save_every: float = 60.0
     tensorboard: bool = False
+    watch_gates: bool = False
     on_bad_image: str = "error"
     download: bool = False
     fused: bool = True

@@ -48,7 +48,10 @@ def tensorboard(folder: Path, *, epoch: int, images: int) -> Iterator[Callable[[
         def write(line: Epoch) -> None:
             accuracy = {"test_accuracy": 100 * line.correct / images, "test_accuracy5": 100 * line.correct5 / images}
             losses = {"train_loss": line.train_loss, "test_loss": line.test_loss}
-            for name, value in {"lr": line.lr, **losses, **accuracy}.items():
+            shares = {
+                f"gates/{block}/{name}": value for block, own in line.gates.items() for name, value in own.items()
+            }
+            for name, value in {"lr": line.lr, **losses, **accuracy, **shares}.items():
                 board.add_scalar(name, value, line.epoch)
             board.flush()
 

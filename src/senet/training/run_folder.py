@@ -18,7 +18,6 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -188,4 +187,4 @@ def read_run(file: Path) -> Run:
 
 
 def _line(epoch: Epoch) -> str:
-    return json.dumps(asdict(epoch), allow_nan=False)
+    return json.dumps(epoch.as_dict(), allow_nan=False)

@@ -33,6 +33,7 @@ from senet.signals import Stop, stoppable
 from senet.training.allocator import keep_memory
 from senet.training.checkpoint import Checkpoint, restoring
 from senet.training.evaluation import Evaluation, evaluate
+from senet.training.gate_watch import gate_shares, warn_of_collapse
 from senet.training.initial_network import initial
 from senet.training.learner import Learner
 from senet.training.map_sizes import refuse_small_maps
@@ -261,8 +262,9 @@ class _Trainer:
             correct=measured.correct,
             correct5=measured.correct5,
             seconds=round(position.seconds, 3),
+            gates=self.group.share(self._gates) if self.setup.watch_gates else {},
         )
-        position.curve.append(asdict(epoch))
+        position.curve.append(epoch.as_dict())
         self.group.share(lambda: self.home.append(epoch))
         self.report(epoch)
         position.epoch, position.step, position.seconds = epoch.epoch, 0, 0.0
@@ -284,6 +286,17 @@ class _Trainer:
         if not math.isfinite(measured.loss):
             raise self._diverged(f"the test loss of epoch {self.position.epoch + 1} is {measured.loss}")
         return measured
+
+    def _gates(self) -> dict[str, dict[str, float]]:
+        """Return the shares of `gate_shares` from a copy of the network, since fused blocks do not run as modules."""
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            copy = initial(self.run, self.data).model.to(self.device)
+        copy.load_state_dict(self.learner.weights)
+        shares, curve = gate_shares(copy, self.test_set, device=self.device), self.position.curve
+        warn_of_collapse(
+            curve[-1].get("gates", {}) if curve else {}, shares, run=self.run, epoch=self.position.epoch + 1
+        )
+        return shares
 
     def _plan(self, epoch: int) -> list[tuple[Tensor, int]]:
         return epoch_plan(len(self.train_set), self.recipe, seed=self.run.seed, epoch=epoch, group=self.group)
