@@ -11,8 +11,11 @@ from senet.errors import BackendError, SpecError, unknown
 from senet.fast.convolution.replace import TiledConv2d, is_available, is_tileable
 from senet.fast.kernels.backends import BACKENDS, backend_for, obstacle, passes
 from senet.fast.training.listing import blocks, everything, norms
-from senet.fast.training.modules import FusedResidual, FusedSequential
-from senet.fast.training.norms import FusedNorm, end_of, fused
+from senet.fast.training.modules import FusedResidual, FusedSequential, FusedSubclass
+from senet.fast.training.norms import FusedNorm, end_of
+from senet.fast.training.unit_plan import plan_of
+from senet.fast.training.units import FusedUnit
+from senet.fast.training.variant import Variant, fused
 from senet.nn import Residual
 from senet.printed import Printed
 from senet.text import listed
@@ -98,17 +101,23 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
     if why := obstacle(backend, device_of(model)):
         raise BackendError(f"{why}; choose the backend 'reference', or omit it.")
     tiled = backend == "native" and is_available()
-    for module in model.modules():
-        if isinstance(module, FusedNorm):
-            _restore(module)  # its block may have been removed
-        if end_of(module) is not None:
-            become(module, fused(type(module)))  # type: ignore[arg-type]  # only norms have an end
+    decelerate(model)  # blocks, layers or hooks may have changed since the last time
+    for module in [*model.modules()][::-1]:  # parts before the units that hold them
+        end = end_of(module)
+        if end is not None and end.acts:
+            become(module, fused(FusedNorm, type(module)))
         elif type(module) in FUSED:
             become(module, FUSED[type(module)])
+        elif isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+            become(module, fused(FusedSubclass, type(module)))
         elif tiled and is_tileable(module):
             become(module, TiledConv2d)
-        if type(module) in ORDINARY or isinstance(module, FusedNorm):
+        if type(module) in ORDINARY or isinstance(module, Variant):
             module.fused_backend = backend  # type: ignore[assignment]
+    for module in [*model.modules()][::-1]:
+        if (plan := plan_of(module)) is not None:
+            become(module, fused(FusedUnit, type(module)))
+            module.fused_backend, module.fused_plan = backend, plan  # type: ignore[assignment]
     found, gates = dict(norms(model)), dict(blocks(model))
     done = tuple(name for name, why in found.items() if not why)
     convolutions = tuple(name for name, each in model.named_modules() if tiled and type(each) is TiledConv2d)
@@ -131,11 +140,12 @@ def _restore(module: nn.Module) -> None:
     """Restore the original class of a fused module; parametrized ones keep the class that torch made for them."""
     if type(module) in ORDINARY:
         become(module, ORDINARY[type(module)])
-    elif isinstance(module, FusedNorm) and type(module) is module.own:
+    elif isinstance(module, Variant) and type(module) is module.own:
         become(module, module.ordinary)
-    elif not isinstance(module, (FusedNorm, *ORDINARY)):
+    elif not isinstance(module, (Variant, *ORDINARY)):
         return
     module.__dict__.pop("fused_backend", None)  # slices of a sequence do not have it
+    module.__dict__.pop("fused_plan", None)
 
 
 def _automatic(model: nn.Module) -> str | None:

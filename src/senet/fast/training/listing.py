@@ -9,6 +9,7 @@ from senet.fast.listeners import is_plain
 from senet.fast.training.excitation import MOMENTS, excite_of
 from senet.fast.training.modules import FusedResidual, FusedSequential, parts
 from senet.fast.training.norms import NORMS, FusedNorm, end_of, has_activation, hung_block, is_norm, is_supported
+from senet.fast.training.units import FusedUnit
 from senet.nn import SqueezeExcite
 from senet.surgery import find
 from senet.surgery.insertion.hooks import attached
@@ -24,7 +25,7 @@ def everything(model: nn.Module, why: str) -> Iterator[tuple[str, str]]:
 
 def norms(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Yield every norm with the reason why it is not fused; empty if it is."""
-    ends = _ends(model)
+    ends = _ends(model) | _in_units(model)
     for parent_name, parent in model.named_modules():
         children = [(name, child) for name, child in parent._modules.items() if child is not None]
         for at, (child, norm) in enumerate(children):
@@ -32,19 +33,31 @@ def norms(model: nn.Module) -> Iterator[tuple[str, str]]:
             if not isinstance(norm, _BatchNorm):
                 continue
             following = children[at + 1][1] if at + 1 < len(children) else None
-            if not is_norm(norm):
-                yield name, _strangeness(norm)
-            elif name in ends:
+            if name in ends:
                 yield name, ends[name]
-            elif type(parent) is not FusedSequential:
-                yield name, f"it is called in the forward method of {type(parent).__name__}, not in a sequence"
+            elif not is_norm(norm):
+                yield name, _strangeness(norm)
+            elif not isinstance(parent, FusedSequential):
+                yield name, f"it is called in the forward method of {_title(parent)}, not in a sequence"
             else:
                 yield name, "" if type(following) is nn.ReLU else "no ReLU follows it"
 
 
+def _title(module: nn.Module) -> str:
+    title: str = getattr(module, "ordinary", type(module)).__name__
+    return title
+
+
+def _in_units(model: nn.Module) -> dict[str, str]:
+    """Return the norms that are fused in units of other libraries, without a reason."""
+    units = [(name, unit.fused_plan) for name, unit in model.named_modules() if isinstance(unit, FusedUnit)]
+    return {f"{name}.{norm}".lstrip("."): "" for name, plan in units if plan is not None for norm in plan.norms}
+
+
 def _strangeness(norm: nn.Module) -> str:
     """Return why a norm is not fused, other than by what follows it; empty if it is fused with its own end."""
-    if isinstance(norm, FusedNorm) and end_of(norm) is not None:
+    end = end_of(norm) if isinstance(norm, FusedNorm) else None
+    if end is not None and end.acts:
         return ""
     kind: type[nn.Module] = getattr(norm, "ordinary", type(norm))
     if kind not in NORMS and not has_activation(kind):
@@ -97,7 +110,7 @@ def blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
     for unit in model.modules():
         if type(unit) is FusedResidual:
             fused |= {unit.se, unit.se_identity}
-        if type(unit) is FusedSequential:
+        if isinstance(unit, FusedSequential):
             steps = parts(unit)
             fused |= {
                 block

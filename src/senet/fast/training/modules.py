@@ -21,9 +21,10 @@ from senet.fast.training.norm_statistics import Norm
 from senet.fast.training.norms import end_of, fit, is_norm, is_relu, live_backend
 from senet.fast.training.rectified import norm_relu
 from senet.fast.training.tail import fused_tail
+from senet.fast.training.variant import Variant
 from senet.nn import Residual
 
-__all__ = ["FusedResidual", "FusedSequential", "last_norm", "parts"]
+__all__ = ["FusedResidual", "FusedSequential", "FusedSubclass", "last_norm", "parts"]
 
 FEW_POSITIONS = 1024  # positions of a batch up to which a matrix product beats torch's 1x1 convolution (docs/fast.md)
 
@@ -36,6 +37,10 @@ class FusedSequential(nn.Sequential):
     def forward(self, input: Any) -> Any:
         """Apply the sequence."""
         return run(parts(self), input, live_backend(self))
+
+
+class FusedSubclass(Variant, FusedSequential):
+    """A sequence of another class that runs its modules one after the other as well, e.g. torchvision's."""
 
 
 class FusedResidual(Residual):

@@ -7,8 +7,7 @@ nothing else observes the norm, and otherwise calls the module as always, hooks 
 Letters in shapes: n images, c channels, h and w sizes.
 """
 
-from functools import cache
-from typing import Any, ClassVar, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from torch import Tensor, fx, nn
 
@@ -18,6 +17,7 @@ from senet.fast.training.excitation import Excite, excite_of
 from senet.fast.training.norm_statistics import Norm, uses_batch
 from senet.fast.training.rectified import norm_relu
 from senet.fast.training.tail import fused_tail
+from senet.fast.training.variant import Variant
 from senet.surgery.insertion.hooks import gate_output
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "FusedNorm",
     "end_of",
     "fit",
-    "fused",
     "has_activation",
     "hung_block",
     "is_norm",
@@ -50,13 +49,14 @@ class End(NamedTuple):
     excite: Excite | None
     relu: bool
 
+    @property
+    def acts(self) -> bool:
+        """Whether there is anything besides the norm."""
+        return self.relu or self.excite is not None
 
-class FusedNorm(nn.BatchNorm2d):
-    """The part of all fused norms that does not depend on their original class, see `fused`."""
 
-    fused_backend: str = ""
-    ordinary: ClassVar[type[nn.BatchNorm2d]]
-    own: ClassVar[type[nn.BatchNorm2d]]
+class FusedNorm(Variant, nn.BatchNorm2d):
+    """A norm that runs as one operation with its end."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Apply the norm and what is attached to it."""
@@ -65,51 +65,31 @@ class FusedNorm(nn.BatchNorm2d):
             return x.tracer.create_proxy("call_module", x.tracer.path_of_module(self), (x,), {})  # type: ignore[attr-defined]
         backend = live_backend(self)
         end = end_of(self) if backend else None
-        if end is None or not fit(x, self, backend, gated=end.excite is not None):
+        if end is None or not end.acts or not fit(x, self, backend, gated=end.excite is not None):
             return super().__call__(*args, **kwargs)
         assert isinstance(x, Tensor)
         if end.relu:
             return norm_relu(x, norm=self, excite=end.excite, backend=backend)
         return fused_tail(x, None, norm=self, excite=end.excite, relu=False, backend=backend)
 
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Describe the module for copies and pickles: its class is made at run time."""
-        if type(self) is not self.own:  # parametrized by torch, which has its own answer
-            return super().__reduce_ex__(protocol)  # type: ignore[return-value]
-        return _new, (self.ordinary,), self.__dict__
-
-
-def _new(ordinary: type[nn.BatchNorm2d]) -> FusedNorm:
-    kind = fused(ordinary)  # type: ignore[arg-type]  # mypy takes the hash of a class for that of a module
-    return kind.__new__(kind)
-
-
-@cache
-def fused(ordinary: type[nn.BatchNorm2d]) -> type[FusedNorm]:
-    """Return the fused class of a class of norms."""
-    made = type(f"Fused{ordinary.__name__}", (FusedNorm, ordinary), {"__module__": __name__, "ordinary": ordinary})
-    assert issubclass(made, FusedNorm)
-    made.own = made
-    return made
-
 
 def end_of(norm: nn.Module) -> End | None:
-    """Return what acts on the output of a norm, if norm and end can run as one operation; None otherwise."""
+    """Return what acts on the output of a norm inside its module, if all of it can run as one operation, else None."""
     if not isinstance(norm, nn.BatchNorm2d) or not is_supported(norm):
         return None
-    kind = type(norm)
-    if isinstance(norm, FusedNorm):
-        kind = norm.ordinary if kind is norm.own else None  # type: ignore[assignment]
+    kind: type[nn.Module] = type(norm)
+    if isinstance(norm, FusedNorm) and kind is norm.own:
+        kind = norm.ordinary
     relu = False
     if kind is not nn.BatchNorm2d:
-        if kind is None or not has_activation(kind):
+        if not has_activation(kind):
             return None
         drop, act = norm._modules.get("drop"), norm._modules.get("act")
         relu = is_relu(act)
         if type(drop) is not nn.Identity or not is_plain(drop) or not (relu or _is_identity(act)):
             return None
     if is_plain(norm):
-        return End(None, relu=True) if relu else None
+        return End(None, relu)
     excite = excite_of(hung_block(norm), spread=not relu)
     return None if excite is None else End(excite, relu)
 
