@@ -2,6 +2,7 @@
 
 import copy
 import operator
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -168,6 +169,31 @@ def test_hooks_inside_are_called_in_order() -> None:
         fused.get_submodule(name).register_forward_hook(lambda *_, name=name: called.append(name))
     fused(torch.randn(2, 8, 5, 5, dtype=torch.float64))
     assert called == ["bn1", "drop", "act", "conv2", "act"]
+
+
+class Layer(nn.Sequential):
+    """A sequence with a constructor of its own, as torchvision's layers are."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.ReLU())
+
+
+class Doubled(Layer):
+    def forward(self, input: Tensor) -> Tensor:
+        y: Tensor = 2 * super().forward(input)
+        return y
+
+
+def test_sequences_of_other_classes_are_fused_unless_they_have_a_forward_method_of_their_own() -> None:
+    ordinary = nn.Sequential(Layer(), Doubled()).double()
+    fused = copy.deepcopy(ordinary)
+    done = accelerate(fused, backend="reference")
+    assert done.fused == ("0.1",)
+    x = torch.randn(2, 8, 5, 5, dtype=torch.float64)
+    for twin in (fused, pickle.loads(pickle.dumps(fused))):
+        torch.testing.assert_close(twin(x), ordinary(x))
+    decelerate(fused)
+    assert [type(part) for part in fused.modules()] == [type(part) for part in ordinary.modules()]
 
 
 def test_the_forward_method_has_no_side_effect_when_a_network_is_accelerated() -> None:

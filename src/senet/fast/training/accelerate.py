@@ -63,19 +63,19 @@ class Accelerated(Printed):
 def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
     """Fuse batch norms with the blocks, additions and ReLUs after them, in place, for training and evaluation.
 
-    `senet.nn.Residual` and `nn.Sequential` modules are fused, and in any network every batch norm with the block that
-    `senet.insert` attached to it, and timm's norms with their own ReLU. Networks of torchvision and timm implement
-    their units in forward methods, so what follows a norm there is not known; the result lists everything that was
-    left. The network is not run: the classes of the modules determine what is fused, and the results of the backend
-    were compared with plain torch before its first use on this device.
+    Fused are `senet.nn.Residual` and `nn.Sequential` modules; in any network every batch norm with the block that
+    `senet.insert` attached to it; and norms with the additions and ReLUs after them in forward methods that only call
+    layers, add and rectify, as those of torchvision's and timm's units. The result lists everything that was left.
+    No layer of the network runs: torch.fx records these methods with symbols, and the results of the backend were
+    compared with plain torch before its first use on this device. A unit whose attributes, layers or hooks change later
+    runs its own method again.
 
     Values and gradients equal those of the original network up to rounding; the state dict, including running
     statistics, is the same. Maps between a norm and its ReLU are neither written nor kept. With `native`, 3x3
     convolutions in float32 and channels last need a quarter of the multiplications (docs/fast.md).
 
     Args:
-        model: any network; operations in forward methods other than those of `senet.nn.Residual` and `nn.Sequential`
-            are not changed, and listed. Call it again after `senet.insert` or `senet.remove`.
+        model: any network. Call it again after `senet.insert` or `senet.remove`.
         backend: `native` (C++ for CPUs, compiled once on this machine in a few seconds), `triton` (CUDA), `inductor`
             (torch.compile), `reference` (plain torch: for tests, slower than no fusion); `auto` selects `native` or
             `triton`, and leaves the network unchanged, with a warning, if neither can run.
@@ -102,7 +102,22 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
         raise BackendError(f"{why}; choose the backend 'reference', or omit it.")
     tiled = backend == "native" and is_available()
     decelerate(model)  # blocks, layers or hooks may have changed since the last time
-    for module in [*model.modules()][::-1]:  # parts before the units that hold them
+    _fuse(model, backend, tiled=tiled)
+    found, gates = dict(norms(model)), dict(blocks(model))
+    done = tuple(name for name, why in found.items() if not why)
+    convolutions = tuple(name for name, each in model.named_modules() if tiled and type(each) is TiledConv2d)
+    return Accelerated(
+        fused=done,
+        blocks=tuple(name for name, why in gates.items() if not why),
+        left=tuple((name, why) for name, why in (*found.items(), *gates.items()) if why),
+        backend=backend if done or convolutions else "",
+        convolutions=convolutions,
+    )
+
+
+def _fuse(model: nn.Module, backend: str, *, tiled: bool) -> None:
+    """Give modules their fused classes, parts before the units that hold them."""
+    for module in [*model.modules()][::-1]:
         end = end_of(module)
         if end is not None and end.acts:
             become(module, fused(FusedNorm, type(module)))
@@ -118,16 +133,6 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
         if (plan := plan_of(module)) is not None:
             become(module, fused(FusedUnit, type(module)))
             module.fused_backend, module.fused_plan = backend, plan  # type: ignore[assignment]
-    found, gates = dict(norms(model)), dict(blocks(model))
-    done = tuple(name for name, why in found.items() if not why)
-    convolutions = tuple(name for name, each in model.named_modules() if tiled and type(each) is TiledConv2d)
-    return Accelerated(
-        fused=done,
-        blocks=tuple(name for name, why in gates.items() if not why),
-        left=tuple((name, why) for name, why in (*found.items(), *gates.items()) if why),
-        backend=backend if done or convolutions else "",
-        convolutions=convolutions,
-    )
 
 
 def decelerate(model: nn.Module) -> None:
