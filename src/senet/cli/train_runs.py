@@ -33,9 +33,6 @@ def train_all(
 ) -> "tuple[dict[Run, Result], list[Failed]]":
     """Train the missing runs of a study; commands on the same folder of runs share the work.
 
-    Returns:
-        The results, and the runs that failed.
-
     Raises:
         SenetError: see `senet.execution.execute.execute`.
     """

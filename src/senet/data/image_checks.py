@@ -195,9 +195,6 @@ def decode_all(files: Files, *, bad: UnreadableImages) -> Tensors:
     Args:
         files: the images.
         bad: collects the unreadable images, which are left out.
-
-    Returns:
-        The readable ones.
     """
     frame = files.frame
     images = np.empty((len(files), 3, frame.height, frame.width), dtype=np.uint8)

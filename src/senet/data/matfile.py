@@ -30,9 +30,6 @@ _RATIO, _FREE = 16, 2**24  # a matrix may be so many times as large as its compr
 def read_matrices(content: bytes, names: tuple[str, ...], *, place: str) -> dict[str, Num[np.ndarray, "..."]]:
     """Read the named matrices of a file.
 
-    Returns:
-        The matrices found, in column order.
-
     Raises:
         DataError: if the file is damaged, claims too much, or a named matrix is not an array of real numbers.
     """

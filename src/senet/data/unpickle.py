@@ -26,9 +26,6 @@ Arrays = Mapping[str, object]
 def read_pickle(path: Path) -> Arrays:
     """Read a pickled dictionary of arrays, lists and strings.
 
-    Returns:
-        The dictionary, its keys as strings.
-
     Raises:
         DataError: if the file is damaged, does not hold a dictionary, or names anything that is not allowed.
     """

@@ -64,9 +64,6 @@ class SeedPlan:
             study: as `applied` returns it.
             train: function that trains the missing runs of a study and returns its lines, or None if some are missing.
             say: receives a sentence about each look.
-
-        Returns:
-            The study with its last seeds.
         """
         lines = train(study)
         while self.open and lines is not None:

@@ -63,9 +63,6 @@ def stages(
         first: builds the first unit of every stage; None is `make`.
         first_stride: stride of the first unit of stage 1; later stages have 2.
 
-    Returns:
-        The stages by name.
-
     Raises:
         SpecError: if `outputs` and `depths` differ in length, or a stage has no unit.
     """

@@ -79,9 +79,6 @@ def see(
             the outputs from the class names.
         whole: test on all images of a folder without a split, as nothing is trained.
 
-    Returns:
-        The network and its images.
-
     Raises:
         SenetError: if the network, the weights, the class map or the data do not fit.
     """

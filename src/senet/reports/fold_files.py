@@ -19,11 +19,7 @@ __all__ = ["finite", "write_fold"]
 
 
 def write_fold(opened: OpenedNetwork, folded: Folded, folder: Path, *, command: str) -> tuple[Path, ...]:
-    """Write the report of a fold, and the network unless it was a dry run.
-
-    Returns:
-        Paths of the files.
-    """
+    """Write the report of a fold, and the network unless it was a dry run."""
     names, notes = ["curve.csv", "fold.json", "report.md"], opened.notes
     write_text(folder / "curve.csv", as_csv(folded))
     write_json(folder / "fold.json", {"network": opened.title, "command": command, **finite(folded.as_dict())})

@@ -65,9 +65,6 @@ def interleave(
         seconds: stop after the round in which this wall time is over, the warm-up counted [s].
         least: rounds that are timed whatever they take.
         watch: called with the number of every finished round.
-
-    Returns:
-        Timings by candidate.
     """
     clock, began = _clock(device), time.monotonic()
     for run in candidates.values():

@@ -72,9 +72,6 @@ def variants(
         timm: a timm network to add.
         options: further arguments of `create_model`.
 
-    Returns:
-        Networks by variant.
-
     Raises:
         SpecError: if a name is not known, or a variant cannot be trained.
         UsageError: if `timm` is set and timm is not installed or does not have the network.

@@ -89,9 +89,6 @@ class Checkpoints:
             weights: tensors by name.
             state: nested dicts, lists, tuples, numbers, strings, booleans, None and tensors.
 
-        Returns:
-            The file of the new checkpoint.
-
         Raises:
             SpecError: if `step` is negative, or `state` holds other types, which could not be read again.
             StorageError: if the file cannot be written; earlier checkpoints are intact and no partial file remains.

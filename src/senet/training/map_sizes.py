@@ -99,9 +99,6 @@ def _look(
 def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
     """Raise an error if the images are too small for the network of a run.
 
-    Returns:
-        The sizes of the maps.
-
     Raises:
         UsageError: if the network does not run on the images, most of its spatial convolutions would see a single
             pixel, a norm would see a single value, or the padding is wider than the image.

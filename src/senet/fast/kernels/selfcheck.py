@@ -105,9 +105,6 @@ def pass_calls(
         row: numbers for each channel, `(c,)`.
         matrix: numbers for each image and channel, `(n, c)`.
         other: more of them, `(n, c)`.
-
-    Returns:
-        The name of a pass and its arguments, for each call.
     """
     return (
         ("moments", u),
