@@ -1,5 +1,6 @@
 """`senet export`: write a network as a file for other programs, checked against the network."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,14 +22,15 @@ from senet.cli.options import (
     Weights,
     Words,
 )
-from senet.cli.printing import print_json
+from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import ExportSettings
 from senet.errors import UsageError
 from senet.execution.asked_run import run_of_network
+from senet.text import command_line
 
 __all__ = ["export"]
 
-FILE = "File"  # panel of the help
+FILE, INT8 = "File", "int8"  # panels of the help
 
 
 @unfolded
@@ -80,27 +82,57 @@ def export(
         bool,
         typer.Option("--optimize", rich_help_panel=FILE, help="Export what senet.optimize makes of the network."),
     ] = False,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", rich_help_panel=INT8, help="Quantise, with parts in float as needed. Needs --data-dir."),
+    ] = False,
+    calibrate: Annotated[
+        int,
+        typer.Option("--calibrate", metavar="N", rich_help_panel=INT8, help="Training images that ranges come from."),
+    ] = 512,
+    max_drop: Annotated[
+        float,
+        typer.Option(
+            "--max-drop", metavar="POINTS", rich_help_panel=INT8,
+            help="Largest loss of top-1 at the upper end of its 95 % interval [percentage points].",
+        ),
+    ] = 0.5,
     *,
     settings: ExportSettings,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder of the report of --int8."
+        ),
+    ] = Path("out/export"),
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Write a network as ONNX or as a program of torch.export, after comparing the file with the network.
 
     Example: `senet export runs/0123456789ab --to model.onnx`
 
-    Example: `senet export timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --fold 0.2 --to model.onnx`
+    Example: `senet export timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --int8 --max-drop 2`
     """
     from dataclasses import asdict
 
     from senet.exporting import export as export_network
+    from senet.exporting.int8.report import Int8
+    from senet.files.atomic import ensure_writable
     from senet.reports.console import PassProgress
     from senet.reports.export_report import show_export
+    from senet.reports.fold_files import finite
+    from senet.reports.int8_report import write_int8
     from senet.training.opened_network import Opened, OpenedNetwork, open_network, open_without_images
 
     opened: Opened
-    if data is None and data_dir is None and not words:
-        if fold is not None:
-            raise UsageError(f"--fold {fold:g} needs images; pass --data-dir DIR, or leave it out.")
+    precision = Int8(calibrate=calibrate, rank=settings.rank, max_drop=max_drop) if int8 else None
+    if int8:
+        warn_without_figures()
+        ensure_writable(output)  # before minutes of measuring, not after
+    if data is None and data_dir is None and not words and not (Path(model) / "run.json").exists():
+        if fold is not None or int8:
+            asked = "--int8" if int8 else f"--fold {fold:g}"
+            raise UsageError(f"{asked} needs images; pass --data-dir DIR, or leave it out.")
         opened = open_without_images(model, se=se, weights=weights, origin=origin, builder=builder)
     else:
         setup = make_setup(settings, data_dir=data_dir, device="cpu")
@@ -108,7 +140,7 @@ def export(
         opened = open_network(
             model, run, setup,
             weights=weights, origin=origin, normalize=normalize, class_map=class_map, builder=builder,
-            statistics=settings.statistics,
+            statistics=max(settings.statistics, calibrate) if int8 else settings.statistics,
         )  # fmt: skip
     seen = opened if isinstance(opened, OpenedNetwork) else None
     images, test = (None, None) if seen is None else (seen.statistics, seen.test)
@@ -122,6 +154,7 @@ def export(
             opset=opset,
             fold=fold,
             optimize=optimize,
+            int8=precision,
             images=images,
             test=test,
             classes=opened.classes if test is not None and test.labelled else None,
@@ -129,10 +162,13 @@ def export(
             origin=opened.origin,
             watch=passing.watch,
         )
+    files: list[Path] = []
+    if exported.int8 is not None:
+        files = write_int8(exported, output, title=opened.title, command=command_line(sys.argv[1:]), notes=opened.notes)
     if as_json:
-        print_json({"network": opened.title, "notes": opened.notes, **asdict(exported)})
+        print_json({"network": opened.title, "files": [str(file) for file in files], **finite(asdict(exported))})
     else:
-        show_export(exported, opened.notes)
+        show_export(exported, opened.notes, files)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

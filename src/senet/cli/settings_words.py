@@ -124,6 +124,7 @@ class ExportSettings(ImageSettings):
     """Settings of an export."""
 
     statistics: int = _setting(1000, "Training images that gates are measured on (--fold).")
+    rank: int = _setting(128, "Images of --calibrate that blocks and layers are ranked on (--int8).")
 
 
 def taken(words: Sequence[str], kind: type[Kind]) -> tuple[Kind, list[str]]:

@@ -15,6 +15,8 @@ from senet.errors import SpecError
 from senet.exporting.checking import Check, check, second_size
 from senet.exporting.example import Example, OneOutput, example
 from senet.exporting.graph import OPSETS, BlockNodes, ensure_installed, save_onnx
+from senet.exporting.int8.report import Int8, Quantized
+from senet.exporting.int8.search import quantize
 from senet.exporting.latency import Latency, latency
 from senet.exporting.metadata import metadata_of
 from senet.exporting.program import save_program, to_program
@@ -48,8 +50,9 @@ class Exported(Printed):
         bytes: its size, with the file of its weights if there is one [bytes].
         checks: the comparisons with the network, all within the limit.
         blocks: nodes of every block, by its name; empty for `.pt2`.
-        latency: time of one image in onnxruntime and in torch; None for `.pt2`.
+        latency: time of one image in torch, in onnxruntime, and there in int8; None for `.pt2`.
         folded: report of the fold; None without one.
+        int8: report of the quantisation; None without one. Then the checks are of the file in float that was quantised.
         notes: remarks, one sentence each.
     """
 
@@ -59,6 +62,7 @@ class Exported(Printed):
     blocks: Mapping[str, Sequence[str]]
     latency: Latency | None = None
     folded: Folded | None = None
+    int8: Quantized | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -72,6 +76,7 @@ class Exported(Printed):
             f"{self.path}: {self.bytes / 2**20:.2f} MiB; {len(self.checks)} batches with {images} images agree with "
             f"the network, largest relative difference {self.error:.1e}",
             *([str(self.latency)] if self.latency else []),
+            *([str(self.int8)] if self.int8 else []),
             *(f"- {note}" for note in self.notes),
         ]
         return "\n".join(lines)
@@ -88,6 +93,7 @@ def export(
     opset: int | None = None,
     fold: float | None = None,
     optimize: bool = False,
+    int8: Int8 | None = None,
     images: Batches | None = None,
     test: Batches | None = None,
     classes: Mapping[int, str] | None = None,
@@ -113,12 +119,14 @@ def export(
         fold: tolerance with which blocks are folded before the export, see `senet.fold` [percentage points]; None
             for no fold. Needs `images`.
         optimize: whether to export what `senet.optimize` returns. Its nodes no longer have the names of the network.
-        images: images that the network was trained on, for the fold and the check, see `senet.fold`.
-        test: labelled test images, for the fold.
+        int8: quantise the file so that its loss is within a bound, see `senet.exporting.int8.search.quantize`; None
+            keeps it in float. Needs `images`.
+        images: images that the network was trained on, for the fold, int8 and the check, see `senet.fold`.
+        test: labelled test images, for the fold and int8.
         classes: name of the class of every output, for the file; None if they are not known.
         preprocessing: of the images, for the file; None uses that of `origin`.
         origin: arguments of `save_pretrained` that describe the network, for the file.
-        watch: function that is called with the progress of the fold.
+        watch: function that is called with the progress of the fold and of int8.
 
     Returns:
         The comparisons, the latency and what the file contains.
@@ -139,6 +147,10 @@ def export(
         ensure_installed()
     elif opset is not None:
         raise SpecError(f"opset = {opset} is for .onnx; leave it out for {path.name}.")
+    if int8 is not None and (images is None or not onnx or optimize):
+        raise SpecError(
+            "int8 needs images=batches (--data-dir), a .onnx file and optimize=False: blocks are chosen by name."
+        )
     if opset is not None and not OPSETS[0] <= opset <= OPSETS[1]:
         raise SpecError(f"opset = {opset} is not supported; choose {OPSETS[0]} to {OPSETS[1]}, or leave it out.")
     if not path.parent.is_dir():
@@ -171,14 +183,20 @@ def export(
 
     with staged(path) as file:
         nodes = write(file)
-        size = sum(one.stat().st_size for one in file.parent.iterdir())
         checks = check(network, runner(file), given, weights="own", sizes=sizes, real=real)
-        times = latency(network, file, given) if onnx else None
+        quantized, timed = None, {"onnxruntime": file.read_bytes()} if onnx else {}
         with TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
             randomize(network)  # the program has the same tensors
             write(Path(folder, file.name))
             checks += check(network, runner(Path(folder, file.name)), given, weights="random norms", sizes=sizes)
-    return Exported(path=path, bytes=size, checks=checks, blocks=nodes, latency=times, folded=folded, notes=notes)
+        if int8 is not None and images is not None:
+            timed["int8"], quantized = quantize(file, nodes, images, test, int8, watch=watch)
+            file.write_bytes(timed["int8"])
+        times = latency(network, timed, given) if onnx else None
+        size = sum(one.stat().st_size for one in file.parent.iterdir())
+    return Exported(
+        path=path, bytes=size, checks=checks, blocks=nodes, latency=times, folded=folded, int8=quantized, notes=notes
+    )
 
 
 def _prepared(

@@ -1,8 +1,10 @@
-"""The time of one image in onnxruntime beside torch's, in turns, on one thread."""
+"""The time of one image in torch and in exported files, in turns, on one thread."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -10,9 +12,9 @@ from torch import nn
 
 from senet.exporting.example import Example
 from senet.networks.exported_network import ExportedNetwork
-from senet.speed.interleave import Timing, interleave
+from senet.speed.interleave import interleave
 
-__all__ = ["Latency", "latency", "one_thread", "timed"]
+__all__ = ["Latency", "latency", "one_thread"]
 
 ROUNDS = 15
 
@@ -23,53 +25,39 @@ class Latency:
 
     Attributes:
         images: images of the batch.
-        runtime_ms: median in onnxruntime [ms].
-        torch_ms: median in torch [ms].
-        ratio: median over the rounds of onnxruntime's time over torch's [1].
-        low: lower quartile of that ratio.
-        high: upper quartile.
+        ms: median time of every candidate, `torch` first [ms].
+        ratios: median and quartiles over the rounds of a candidate's time over that of the one before it [1].
     """
 
     images: int
-    runtime_ms: float
-    torch_ms: float
-    ratio: float
-    low: float
-    high: float
+    ms: Mapping[str, float]
+    ratios: Mapping[str, tuple[float, float, float]]
 
     def __str__(self) -> str:
-        return (
-            f"{self.images} image{'s' * (self.images > 1)} on one thread: onnxruntime {self.runtime_ms:.2f} ms, torch "
-            f"{self.torch_ms:.2f} ms, ratio {self.ratio:.2f} [quartiles {self.low:.2f} to {self.high:.2f}]"
-        )
+        said = [f"{name} {time:.2f} ms" for name, time in self.ms.items()]
+        names = list(self.ms)
+        for at, (name, (ratio, low, high)) in enumerate(self.ratios.items()):
+            said[at + 1] += f", {ratio:.2f} [quartiles {low:.2f} to {high:.2f}] of {names[names.index(name) - 1]}"
+        return f"{self.images} image{'s' * (self.images > 1)} on one thread: {'; '.join(said)}"
 
 
-def latency(model: nn.Module, file: Path, example: Example) -> Latency:
-    """Time an exported file and its network.
+def latency(model: nn.Module, files: Mapping[str, Path | bytes], example: Example) -> Latency:
+    """Time a network and its exported files in turns.
 
     Args:
         model: the network.
-        file: the ONNX file.
+        files: ONNX files, or their content, by name.
         example: the input of the export.
     """
-    found = timed({"onnxruntime": ExportedNetwork(file, threads=1), "torch": model}, example)
-    mine, theirs = found["onnxruntime"], found["torch"]
-    low, high = mine.spread(theirs)
-    return Latency(
-        images=example.batches[0],
-        runtime_ms=1e3 * mine.median,
-        torch_ms=1e3 * theirs.median,
-        ratio=mine.ratio(theirs),
-        low=low,
-        high=high,
-    )
-
-
-def timed(networks: Mapping[str, nn.Module], example: Example, *, rounds: int = ROUNDS) -> dict[str, Timing]:
-    """Time networks in turns on the smallest batch that a file takes, on one thread."""
     x = example.images(example.batches[0])
+    networks = {"torch": model, **{name: ExportedNetwork(file, threads=1) for name, file in files.items()}}
     with one_thread(), torch.no_grad():
-        return interleave({name: lambda net=net: net(x) for name, net in networks.items()}, rounds=rounds)  # type: ignore[misc]
+        runs = {name: partial(network, x) for name, network in networks.items()}
+        found = interleave(runs, rounds=ROUNDS)
+    ratios = {
+        name: (found[name].ratio(found[before]), *found[name].spread(found[before])) for before, name in pairwise(found)
+    }
+    return Latency(images=len(x), ms={name: 1e3 * one.median for name, one in found.items()}, ratios=ratios)
 
 
 @contextmanager

@@ -33,7 +33,6 @@ class ExportedNetwork(nn.Module):
         super().__init__()
         self.session = session_of(file, threads=threads)
         self.input = self.session.get_inputs()[0]
-        self.register_buffer("device", torch.empty(0), persistent=False)  # onnxruntime runs on the CPU
         self.eval()
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n *k"]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from senet.exporting import Exported
 from senet.reports.console import say, say_written, show
+from senet.reports.int8_report import part_table, step_table
 from senet.tables import Table
 from senet.text import one_line
 
@@ -37,8 +38,11 @@ def show_export(exported: Exported, notes: Sequence[str], files: Sequence[Path] 
         files: further files that were written.
     """
     show(check_table(exported))
+    if exported.int8:
+        show(part_table(exported.int8))
+        show(step_table(exported.int8))
     if exported.latency:
         print(one_line(str(exported.latency)))
-    for note in (*exported.notes, *notes):
+    for note in (*exported.notes, *(exported.int8.notes if exported.int8 else ()), *notes):
         say(f"- {note}")
     say_written([exported.path, *files])

@@ -112,7 +112,7 @@ def answer(model: nn.Module, x: Tensor, given: object) -> tuple[Tensor, Int64[Te
 def _output(model: nn.Module, x: Tensor) -> Tensor:
     """Run a network on a copy of a batch: a forward pass may write into its input."""
     try:
-        out = model(x.to(next(model.parameters()).device, copy=True))
+        out = model(x.to(next(model.parameters(), x).device, copy=True))
     except (SenetError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, TypeError, ValueError) as error:
