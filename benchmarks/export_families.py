@@ -30,15 +30,17 @@ NAMES = [*TIMM, *(f"torchvision:{name}" for name in TORCHVISION)]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="networks; all that are missing if none is named")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="file of the results")
     asked = parser.parse_args()
+    path: Path = asked.output
     warnings.simplefilter("ignore")
-    found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    RESULTS.parent.mkdir(exist_ok=True)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.parent.mkdir(exist_ok=True)
     for name in asked.names or [name for name in NAMES if name not in found]:
         found[name] = try_one(name)
         print(name, found[name], file=sys.stderr, flush=True)
         ordered = {name: found[name] for name in [*NAMES, *found] if name in found}
-        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 
 def try_one(name: str) -> dict[str, Any]:
