@@ -23,7 +23,13 @@ def costs(study: Study, steps: tuple[float, ...]) -> MeasuredCosts:
     """Make a measurement: of the ordinary networks these ratios, of the optimized ones half of what is above 1."""
     return MeasuredCosts(
         conditions=Conditions(
-            environment=Environment(), processor="", batch=1, shape=(1, 8, 8), step_rounds=1, latency_rounds=1
+            environment=Environment(),
+            processor="",
+            batch=1,
+            shape=(1, 8, 8),
+            step_rounds=1,
+            latency_rounds=1,
+            latency_repeats=1,
         ),
         networks=tuple(
             NetworkCost(network=network_key(row.run), ordinary=treated(step), optimized=treated(1 + (step - 1) / 2))

@@ -81,7 +81,7 @@ class Command(TyperCommand):
         if self.settings:
             rows = [(f"{one.name}={_default(one.default)}", one.metadata["help"]) for one in self.settings]
             words = self.words_of_options.get(self.name or "", {})
-            rows += [(f"{word}=...", f"Typed as {option}, too.") for option, word in words.items() if "." in word]
+            rows += [(f"{word}=...", f"Typed as {option}, too.") for option, word in words.items() if option[1] == "-"]
             _panel("Settings, typed as NAME=VALUE with these defaults", rows)
         if any(one.name == "se" for one in self.params):
             _panel("Designs of blocks, --se", _designs())

@@ -125,7 +125,7 @@ Epochs = Annotated[
     int | None,
     typer.Option(
         "--epochs", metavar="N", rich_help_panel=TRAINING,
-        help="Passes over the training images. Default: that of the recipe, as the next two.",
+        help="Passes over the training images. Default: that of the recipe, as for --batch-size and --lr.",
     ),
 ]  # fmt: skip
 Batch = Annotated[

@@ -92,6 +92,7 @@ class Conditions:
         shape: channels, rows and columns of an image.
         step_rounds: rounds of training steps, one of each network in a round.
         latency_rounds: rounds of inferences.
+        latency_repeats: inferences of one network in a round, one after the other.
     """
 
     environment: Environment
@@ -100,6 +101,7 @@ class Conditions:
     shape: tuple[int, int, int]
     step_rounds: int
     latency_rounds: int
+    latency_repeats: int
 
 
 @dataclass(frozen=True, kw_only=True)

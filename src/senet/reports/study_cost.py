@@ -42,9 +42,10 @@ def cost_notes(lines: Sequence[Line]) -> list[str]:
     how, where = costs.conditions, costs.conditions.environment
     shape = "x".join(map(str, how.shape))
     clock = "time between CUDA events" if where.device.startswith("cuda") else "CPU time of one thread"
+    together = f", mean of {how.latency_repeats} in a row" if how.latency_repeats > 1 else ""
     return [
         f"training step: {counted(how.batch, 'image')} of {shape}, forward, backward and optimizer; inference: one "
-        "image; medians and quartiles of the ratios in the same round, over "
+        f"image{together}; medians and quartiles of the ratios in the same round, over "
         f"{how.step_rounds} and {how.latency_rounds} rounds in turns; {clock}, {where.device}, {how.processor}, torch "
         f"{where.torch}",
         "optimized: senet.accelerate for the step, senet.optimize for the inference, of the baseline too; saved: what "

@@ -82,7 +82,7 @@ def _few(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: Pa
         _label_curves(curves, shown)
         for against in more:
             _forest(against, compared, look, margin=study.margin)
-        points = _trade(trade, shown, look, margin=study.margin)
+        points = _trade(trade, study, shown, look)
         legend(figure, points, [line.row.label for line in shown])
 
 
@@ -106,7 +106,7 @@ def _many(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: P
         *more, trade = [row[0] for row in panels]
         for against in more:
             _forest(against, compared, look, margin=study.margin)
-        _trade(trade, shown, look, margin=study.margin)
+        _trade(trade, study, shown, look)
         if _costs_known(shown):
             return
         best_first = sorted(shown, key=lambda line: -line.values["accuracy"].mean)
@@ -124,25 +124,26 @@ def _costs_known(shown: Sequence[Line]) -> bool:
     return any(line.cost is not None and line.difference is not None and line.difference.n for line in shown)
 
 
-def _trade(axes: "Axes", shown: Sequence[Line], look: Mapping[str, Look], *, margin: float) -> list[Any]:
+def _trade(axes: "Axes", study: Study, shown: Sequence[Line], look: Mapping[str, Look]) -> list[Any]:
     """Draw what is gained against what it costs; return the handle of every row for the legend."""
     if _costs_known(shown):
-        return _gain_against_latency(axes, shown, look, margin=margin)
+        return _gain_against_latency(axes, study, shown, look)
     points = [_point(axes, line, look[line.row.id]) for line in shown]
     _label_trade(axes, shown)
     return points
 
 
-def _gain_against_latency(axes: "Axes", shown: Sequence[Line], look: Mapping[str, Look], *, margin: float) -> list[Any]:
+def _gain_against_latency(axes: "Axes", study: Study, shown: Sequence[Line], look: Mapping[str, Look]) -> list[Any]:
     """Draw the differences over the margin against the latency: filled as it is, hollow optimized."""
-    axes.axhspan(-margin, margin, color=GREY, alpha=0.15, linewidth=0)
+    axes.axhspan(-study.margin, study.margin, color=GREY, alpha=0.15, linewidth=0)
     axes.axhline(0, color=BLACK, linewidth=0.8)
     axes.axvline(1, color=BLACK, linewidth=0.8)
     handles: list[Any] = []
     for line in shown:
         style, found = look[line.row.id].point, line.difference
         if line.cost is None or found is None or not found.n:
-            handles += axes.plot([1] if is_reference(line) else [], [0] if is_reference(line) else [], **style)
+            at = ([1], [0]) if is_reference(line) and study.is_reference(line.row) else ([], [])
+            handles += axes.plot(*at, **style)
             continue
         half = None if math.isnan(found.half) else found.half
         for cost, inside in ((line.cost.ordinary, style["color"]), (line.cost.optimized, "white")):
