@@ -50,7 +50,7 @@ DEFINITIONS: Mapping[str, Definition] = {
     ),
     "stuck": Definition(
         "stuck",
-        "Share of channels whose gates, from the 0.5 % to the 99.5 % quantile of the images, span less than 0.01.",
+        "Share of channels whose gates stay within 0.01 of the gate's range for 99 % of the images.",
     ),
     "mean": Definition("mean", "Mean gate over images and channels.", scale="free"),
     "sd": Definition(

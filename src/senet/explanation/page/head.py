@@ -93,7 +93,8 @@ def _rows(documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _block(block: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: cleaned(block.get(name, default)) for name, default in _BLOCK} | {"arrays": {}}
+    known = {name: cleaned(block.get(name, default)) for name, default in _BLOCK}
+    return known | {"name": known["name"] or "(the network)", "arrays": {}}
 
 
 def cleaned(value: Any) -> Any:

@@ -33,7 +33,7 @@ function drawHistogram(stage) {
     })),
   });
   return {
-    legend: only ? [] : same.map(({ letter }) => ({ label: modelName(letter), ...letterLook(letter) })),
+    legend: only ? [] : same.map(({ letter }) => ({ label: markModel(letter), ...letterLook(letter) })),
     canvas: () => plotCanvas(stage),
     title: `${row().name}: gates of all channels and images`,
     name: `senet-histogram-${fileName(row().name)}`,
@@ -162,7 +162,7 @@ function drawSqueeze(stage) {
     y: { label: "gate" },
   });
   return {
-    legend: found.length > 1 ? found.map(({ letter }) => ({ label: modelName(letter), ...letterLook(letter) })) : [],
+    legend: found.length > 1 ? found.map(({ letter }) => ({ label: markModel(letter), ...letterLook(letter) })) : [],
     canvas: () => plotCanvas(stage),
     title: `${row().name}: gate against squeeze`,
     name: `senet-squeeze-${fileName(row().name)}`,

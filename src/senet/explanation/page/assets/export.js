@@ -99,8 +99,16 @@ function fit(ctx, text, width) {
 
 const modelName = (letter) => page.models["ab".indexOf(letter)].name;
 
+// A model, or the difference of two, in a legend: two networks may have one name.
+const MARK_NAMES = { a: "A", b: "B", d: `B ${MINUS} A` };
+const markModel = (letter) =>
+  !two() ? modelName("a") : letter === "d" ? MARK_NAMES.d : `${MARK_NAMES[letter]}, ${modelName(letter)}`;
+
+// The data in words: what is not known is not said.
+const dataName = () => [page.data.name, page.data.split].filter(Boolean).join(" ");
+
 // What a picture was made from, in one line.
 function source() {
   const model = state.show === "d" ? `${modelName("b")} ${MINUS} ${modelName("a")}` : modelName(state.show);
-  return `senet explain: ${model}, ${page.data.name} ${page.data.split}, ${whole(page.data.images)} images`;
+  return `senet explain: ${[model, dataName(), `${whole(page.data.images)} images`].filter(Boolean).join(", ")}`;
 }

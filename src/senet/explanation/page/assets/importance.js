@@ -33,9 +33,6 @@ function importanceRows() {
     .filter(({ marks }) => marks.length);
 }
 
-const MARK_NAMES = { a: "A", b: "B", d: `B ${MINUS} A` };
-const markModel = (letter) => (letter === "d" ? `B ${MINUS} A` : modelName(letter));
-
 const SHAPES = { a: "circle", b: "square", d: "diamond" };
 
 function mark(ctx, letter, x, y) {
@@ -148,7 +145,7 @@ function drawImportance(stage) {
       ? ["a", "b", "d"]
           .filter((letter) => rows.some(({ marks }) => marks.some((mark) => mark.letter === letter)))
           .map((letter) => ({
-            label: `${SHAPES[letter]}: ${letter === "d" ? "" : `${MARK_NAMES[letter]}, `}${markModel(letter)}`,
+            label: `${SHAPES[letter]}: ${markModel(letter)}`,
             color: letterLook(letter).color,
           }))
       : [],
@@ -157,7 +154,7 @@ function drawImportance(stage) {
       rows: rows.flatMap(({ name, marks }) =>
         marks.map(({ letter, estimate, block }) => [
           name,
-          markModel(letter),
+          letter === "d" ? "B - A" : modelName(letter),
           state.change,
           state.measure,
           ...estimate,

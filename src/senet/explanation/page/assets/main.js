@@ -19,7 +19,7 @@ function headline() {
   fill(
     byId("facts"),
     [
-      [called(data.name), ` ${data.split}`],
+      dataName() && called(dataName()),
       held,
       `${whole(data.images)} images, ${data.labelled ? `${least === most ? whole(least) : `${whole(least)} to ${whole(most)}`} a class` : "no labels"}`,
       data.labelled && `${whole(page.classes.length)} classes, chance level ${short(100 * data.chance)} %`,

@@ -15,7 +15,7 @@ function beside(block, path) {
   if (path === "class_share_eta2" && statistics.eta2_chance != null)
     notes.push(`chance level ${short(statistics.eta2_chance)}`);
   if (path === "information" && statistics.information_max != null)
-    notes.push(`at most ${short(statistics.information_max)} bits`);
+    notes.push(`largest of a channel ${short(statistics.information_max)} bits`);
   if (path === "used_rank" && statistics.rank_limit != null)
     notes.push(`at most ${short(statistics.rank_limit)}: the smallest hidden width`);
   return notes.join("; ");

@@ -15,8 +15,8 @@ function drawStrip() {
       const worst = severity(line);
       const bar = el("span", { class: "bar", "aria-hidden": "true" });
       if (value != null) {
-        const length = Math.min(1, Math.abs(value) / top);
         const half = state.show === "d";
+        const length = Math.min(1, Math.max(half ? Math.abs(value) : value, 0) / top); // a share below chance has no bar
         bar.append(
           el("span", {
             style: {
