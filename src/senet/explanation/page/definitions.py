@@ -45,9 +45,7 @@ DEFINITIONS: Mapping[str, Definition] = {
     ),
     "open": Definition("open", "Share of gates (images x channels) above 0.98 of the gate's range."),
     "shut": Definition("shut", "Share of gates (images x channels) below 0.02 of the gate's range."),
-    "half": Definition(
-        "half", "Share of gates within 0.01 of the middle of the gate's range.", "1: the excitation gives nothing but 0"
-    ),
+    "half": Definition("half", "Share of gates within 0.01 of the middle of the gate's range.", "1: all logits are 0"),
     "stuck": Definition(
         "stuck",
         "Share of channels whose gates stay within 0.01 of the gate's range for 99 % of the images.",

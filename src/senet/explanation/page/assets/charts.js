@@ -92,6 +92,7 @@ function drawDepth(stage) {
       ctx.font = `${name === state.block ? "600 " : ""}12px system-ui, sans-serif`;
       ctx.fillStyle = color("--ink");
       ctx.fillText(fit(ctx, name, labels - 8), 0, ((place + 0.5) * height) / same.length);
+      ctx.strokeStyle = color("--ink");
       if (name === state.block)
         ctx.strokeRect(labels + 0.5, (place * height) / same.length + 0.5, width - 1, height / same.length - 1);
     });

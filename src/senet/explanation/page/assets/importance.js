@@ -62,74 +62,82 @@ const estimateText = ([change, low, high]) => `${signed(change)} [${signed(low)}
 const costText = ({ parameters, time_percent: time }) =>
   `${whole(parameters)} parameters${time == null ? "" : `, ${short(time, 2)} % of the time`}`;
 
+// Where the parts of a figure of this width stand: on a narrow one, the numbers above their interval.
+function importanceLayout(rows, full) {
+  const most = Math.max(...rows.map(({ marks }) => marks.length));
+  const narrow = full < 620;
+  const [left, right] = narrow ? [8, 8] : [240, most > 2 ? 250 : 190];
+  const ends = rows.flatMap(({ marks }) => marks.flatMap(({ estimate }) => estimate));
+  const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
+  const room = (high - low || 1) * 0.05;
+  return {
+    narrow,
+    left,
+    right,
+    full,
+    low,
+    high,
+    step: narrow ? 40 + 30 * most : Math.max(34, 10 + 14 * most),
+    x: (value) => left + ((full - left - right) * (value - low + room)) / (high - low + 2 * room),
+    // of the mark of this number: middle of its interval, and of its text
+    line: (number, count) => (narrow ? 56 + 30 * number : (number - (count - 1) / 2) * 14),
+    text: (number, count) => (narrow ? 43 + 30 * number : (number - (count - 1) / 2) * 14),
+  };
+}
+
+function drawImportanceRow(ctx, { name, block, marks }, top, { narrow, left, right, full, step, x, line, text }) {
+  const [ink, soft, rule] = [color("--ink"), color("--soft"), color("--line")];
+  const middle = narrow ? top : top + step / 2;
+  segment(ctx, rule, [0, top + step - 0.5], [full, top + step - 0.5]);
+  segment(ctx, soft, [x(0), narrow ? top + 50 : top], [x(0), top + step]);
+  const room = narrow ? full - 8 : left - 12;
+  ctx.textAlign = "left";
+  Object.assign(ctx, { fillStyle: ink, font: `${name === state.block ? "600 " : ""}12px system-ui, sans-serif` });
+  ctx.fillText(fit(ctx, name, room), 0, narrow ? top + 10 : middle - 7);
+  Object.assign(ctx, { fillStyle: soft, font: "11px system-ui, sans-serif" });
+  ctx.fillText(fit(ctx, costText(block), room), 0, narrow ? top + 26 : middle + 8);
+  ctx.textAlign = "right";
+  marks.forEach(({ letter, estimate }, number) => {
+    const y = middle + line(number, marks.length);
+    const { color: stroke } = letterLook(letter);
+    ctx.lineWidth = 2;
+    segment(ctx, stroke, [x(estimate[1]), y], [x(estimate[2]), y]);
+    ctx.lineWidth = 1;
+    ctx.fillStyle = stroke;
+    ctx.beginPath();
+    mark(ctx, letter, x(estimate[0]), y);
+    ctx.fill();
+    ctx.fillStyle = ink;
+    const words = (marks.length > 1 ? `${MARK_NAMES[letter]} ` : "") + estimateText(estimate);
+    ctx.fillText(fit(ctx, words, narrow ? full - 8 : right - 6), full, middle + text(number, marks.length));
+  });
+}
+
+function segment(ctx, stroke, from, to) {
+  ctx.strokeStyle = stroke;
+  ctx.beginPath();
+  ctx.moveTo(...from);
+  ctx.lineTo(...to);
+  ctx.stroke();
+}
+
 function drawImportance(stage) {
   const rows = importanceRows();
   if (!rows.length) {
     missing(stage, "No interventions were run: `interventions=(...)` in Python.");
     return {};
   }
-  const full = stageWidth(stage);
-  const narrow = full < 620;
-  const lines = Math.max(...rows.map(({ marks }) => marks.length));
-  const step = narrow ? 46 + 16 * lines : 20 + 14 * lines;
-  const [left, right] = narrow ? [6, 6] : [240, 190];
+  const layout = importanceLayout(rows, stageWidth(stage));
+  const { full, left, right, low, high, step, x } = layout;
   const height = rows.length * step + 30;
-  const ends = rows.flatMap(({ marks }) => marks.flatMap(({ estimate }) => estimate));
-  const [least, most] = [Math.min(0, ...ends), Math.max(0, ...ends)];
-  const room = (most - least || 1) * 0.05;
-  const x = (value) => left + ((full - left - right) * (value - least + room)) / (most - least + 2 * room);
-  const canvas = el("canvas", {
-    role: "img",
-    "aria-label": "Importance of the blocks, with intervals; the numbers are below",
-  });
+  const label = "Importance of the blocks, with intervals; the numbers are below";
+  const canvas = el("canvas", { role: "img", "aria-label": label });
   fill(stage, canvas);
   paint(canvas, full, height, (ctx) => {
     ctx.textBaseline = "middle";
-    const [ink, soft, line] = [color("--ink"), color("--soft"), color("--line")];
-    ctx.strokeStyle = soft;
-    ctx.beginPath();
-    ctx.moveTo(x(0), 0);
-    ctx.lineTo(x(0), height - 26);
-    ctx.stroke();
-    rows.forEach(({ name, block, marks }, place) => {
-      const top = place * step;
-      const middle = top + (narrow ? 34 + 8 * lines : step / 2);
-      ctx.strokeStyle = line;
-      ctx.beginPath();
-      ctx.moveTo(0, top + step - 0.5);
-      ctx.lineTo(full, top + step - 0.5);
-      ctx.stroke();
-      ctx.fillStyle = ink;
-      ctx.font = `${name === state.block ? "600 " : ""}12px system-ui, sans-serif`;
-      ctx.fillText(fit(ctx, name, narrow ? full * 0.55 : left - 12), 0, top + (narrow ? 10 : step / 2 - 7));
-      ctx.fillStyle = soft;
-      ctx.font = "11px system-ui, sans-serif";
-      ctx.fillText(fit(ctx, costText(block), narrow ? full - 8 : left - 12), 0, top + (narrow ? 26 : step / 2 + 8));
-      marks.forEach(({ letter, estimate }, number) => {
-        const y = middle + (number - (marks.length - 1) / 2) * 14;
-        const { color: stroke } = letterLook(letter);
-        Object.assign(ctx, { strokeStyle: stroke, fillStyle: stroke, lineWidth: 2 });
-        ctx.beginPath();
-        ctx.moveTo(x(estimate[1]), y);
-        ctx.lineTo(x(estimate[2]), y);
-        ctx.stroke();
-        ctx.beginPath();
-        mark(ctx, letter, x(estimate[0]), y);
-        ctx.fill();
-        ctx.fillStyle = ink;
-        ctx.textAlign = "right";
-        ctx.fillText(
-          (marks.length > 1 ? `${MARK_NAMES[letter]} ` : "") + estimateText(estimate),
-          full,
-          narrow ? top + 10 + 14 * number : y,
-        );
-        ctx.textAlign = "left";
-        ctx.lineWidth = 1;
-      });
-    });
-    ctx.fillStyle = soft;
-    ctx.textAlign = "center";
-    for (const tick of ticks(least, most, Math.max(2, (full - left - right) / 70))) {
+    rows.forEach((line, place) => drawImportanceRow(ctx, line, place * step, layout));
+    Object.assign(ctx, { fillStyle: color("--soft"), textAlign: "center" });
+    for (const tick of ticks(low, high, Math.max(2, (full - left - right) / 70))) {
       ctx.fillText(signed(tick), x(tick), height - 12);
     }
   });

@@ -105,7 +105,12 @@ function drawStatistics() {
           el("th", { scope: "row" }, label),
           found.map((value) => el("td", { class: "number" }, values(value))),
           two() &&
-            el("td", { class: "number" }, paired ? estimateText(paired) : between == null ? "\u2013" : signed(between)),
+            el(
+              "td",
+              { class: "number" },
+              between == null ? "\u2013" : signed(between),
+              paired && el("span", { class: "beside" }, `[${signed(paired[1])}, ${signed(paired[2])}]`),
+            ),
           el(
             "td",
             { class: "definition" },
