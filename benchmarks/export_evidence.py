@@ -200,7 +200,7 @@ def _network(found: Mapping[str, Any]) -> list[str]:
             f"{row['bytes'] / 2**20:.2f}",
             f"{row['ms']:.2f}",
             ""
-            if row["name"].endswith("float")
+            if row["name"].rpartition(", ")[2] == "float"
             else f"{row['ratio'][0]:.2f} [{row['ratio'][1]:.2f}, {row['ratio'][2]:.2f}]",
         ]
         for at, row in enumerate(found["rows"])

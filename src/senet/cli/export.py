@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,11 +38,12 @@ def export(
     model: Network,
     words: Words = None,
     to: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--to", metavar="FILE", rich_help_panel=OUTPUT, help="NAME.onnx or NAME.pt2; the suffix chooses the format."
+            "--to", metavar="FILE", rich_help_panel=OUTPUT,
+            help="NAME.onnx, NAME.pt2, a folder (weights, description, card and model.onnx), or hf:OWNER/NAME.",
         ),
-    ] = Path("model.onnx"),
+    ] = "model.onnx",
     weights: Weights = None,
     se: Design = "standard",
     origin: Origin = "senet",
@@ -82,6 +83,19 @@ def export(
         bool,
         typer.Option("--optimize", rich_help_panel=FILE, help="Export what senet.optimize makes of the network."),
     ] = False,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--license", metavar="NAME", rich_help_panel=FILE, help="Licence of the weights, for the card of a folder."
+        ),
+    ] = None,
+    comparison: Annotated[
+        Path | None,
+        typer.Option(
+            "--comparison", metavar="DIR", rich_help_panel=FILE,
+            help="The folder of `senet compare -o`, whose report goes into the card of a folder.",
+        ),
+    ] = None,
     int8: Annotated[
         bool,
         typer.Option("--int8", rich_help_panel=INT8, help="Quantise, with parts in float as needed. Needs --data-dir."),
@@ -116,6 +130,8 @@ def export(
     from dataclasses import asdict
 
     from senet.exporting import export as export_network
+    from senet.exporting.checked_export import SUFFIXES
+    from senet.exporting.folder import export_folder, upload
     from senet.exporting.int8.report import Int8
     from senet.files.atomic import ensure_writable
     from senet.reports.console import PassProgress
@@ -123,6 +139,7 @@ def export(
     from senet.reports.fold_files import finite
     from senet.reports.int8_report import write_int8
     from senet.training.opened_network import Opened, OpenedNetwork, open_network, open_without_images
+    from senet.weights.source import HUB
 
     opened: Opened
     precision = Int8(calibrate=calibrate, rank=settings.rank, max_drop=max_drop) if int8 else None
@@ -145,23 +162,19 @@ def export(
     seen = opened if isinstance(opened, OpenedNetwork) else None
     images, test = (None, None) if seen is None else (seen.statistics, seen.test)
     with PassProgress(quiet=as_json) as passing:
-        exported = export_network(
-            opened.model,
-            to,
-            shape=_shape(shape),
-            static=static,
-            dynamic_size=dynamic_size,
-            opset=opset,
-            fold=fold,
-            optimize=optimize,
-            int8=precision,
-            images=images,
-            test=test,
-            classes=opened.classes if test is not None and test.labelled else None,
-            preprocessing=opened.preprocessing,
-            origin=opened.origin,
-            watch=passing.watch,
-        )
+        options: dict[str, Any] = {
+            "shape": _shape(shape), "static": static, "dynamic_size": dynamic_size, "opset": opset, "fold": fold,
+            "optimize": optimize, "int8": precision, "images": images, "test": test, "origin": opened.origin,
+            "classes": opened.classes if test is not None and test.labelled else None,
+            "preprocessing": opened.preprocessing, "watch": passing.watch,
+        }  # fmt: skip
+        card: dict[str, Any] = {"licence": licence, "comparison": comparison}
+        if to.startswith(HUB):
+            exported = upload(to, lambda folder: export_folder(opened.model, folder, **card, **options))
+        elif Path(to).suffix in SUFFIXES or "." in Path(to).name:
+            exported = export_network(opened.model, to, **options)
+        else:
+            exported = export_folder(opened.model, Path(to), **card, **options)
     files: list[Path] = []
     if exported.int8 is not None:
         files = write_int8(exported, output, title=opened.title, command=command_line(sys.argv[1:]), notes=opened.notes)

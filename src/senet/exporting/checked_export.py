@@ -19,20 +19,18 @@ from senet.exporting.int8.report import Int8, Quantized
 from senet.exporting.int8.search import quantize
 from senet.exporting.latency import Latency, latency
 from senet.exporting.metadata import metadata_of
+from senet.exporting.preparation import prepared
 from senet.exporting.program import save_program, to_program
 from senet.exporting.randomized import randomize
 from senet.exporting.runtime import runner
 from senet.fast import optimize as optimized
-from senet.fast.inference.optimize import copied
 from senet.files.atomic import ensure_writable, staged
 from senet.models import ZOO, image_size
 from senet.networks.pretrained import described_network
 from senet.printed import Printed
 from senet.surgery import Folded, find
-from senet.surgery import fold as fold_blocks
 from senet.surgery.folding.batches import Batches, parts_of
 from senet.surgery.folding.removal import Watch
-from senet.surgery.insertion.refuse import refuse_wrapped
 from senet.weights.config import Preprocessing
 
 __all__ = ["SUFFIXES", "Exported", "export"]
@@ -155,7 +153,7 @@ def export(
         raise SpecError(f"opset = {opset} is not supported; choose {OPSETS[0]} to {OPSETS[1]}, or leave it out.")
     if not path.parent.is_dir():
         ensure_writable(path.parent)
-    network, folded, notes = _prepared(model, fold=fold, images=images, test=test, watch=watch)
+    network, folded, notes = prepared(model, fold=fold, images=images, test=test, watch=watch)
     config = None
     if origin is not None:
         try:
@@ -197,27 +195,6 @@ def export(
     return Exported(
         path=path, bytes=size, checks=checks, blocks=nodes, latency=times, folded=folded, int8=quantized, notes=notes
     )
-
-
-def _prepared(
-    model: nn.Module, *, fold: float | None, images: Batches | None, test: Batches | None, watch: Watch | None
-) -> tuple[nn.Module, Folded | None, tuple[str, ...]]:
-    """Return a copy of a network on the CPU in evaluation mode, folded if asked, with the report of the fold."""
-    if not isinstance(model, nn.Module):
-        raise SpecError(f"model = {model!r} is not a network; pass a torch.nn.Module.")
-    refuse_wrapped(model)
-    for name, tensor in model.named_parameters():
-        if tensor.dtype != torch.float32:
-            raise SpecError(f"model.{name} is {tensor.dtype}; the check is for float32, export model.float().")
-    network = copied(model).cpu()
-    if fold is None:
-        return network, None, ()
-    if images is None:
-        raise SpecError(f"fold = {fold:g} needs images; pass images=batches (--data-dir), or leave it out.")
-    network.requires_grad_(True)
-    folded = fold_blocks(network, images, test=test, tolerance=fold, watch=watch)
-    network.requires_grad_(False)
-    return network, folded, tuple(folded.notes)
 
 
 def _shape(images: Batches | None, origin: Mapping[str, Any] | None) -> tuple[int, ...] | None:

@@ -1,0 +1,70 @@
+"""What a card says of an exported file: the checks with their numbers, the quantisation, limits, and the comparison."""
+
+import re
+
+from senet.exporting.checked_export import Exported
+from senet.tables import Table
+from senet.text import code_span, markdown
+
+__all__ = ["with_export"]
+
+LIBRARY = "library_name: senet\n"  # of the front matter that the Hub reads
+
+
+def with_export(card: str, exported: Exported, *, file: str, licence: str | None, comparison: str | None) -> str:
+    """Return a card with a section on the exported file, and one on the comparison.
+
+    Args:
+        card: the card of `save_pretrained`.
+        exported: the export.
+        file: name of the exported file.
+        licence: identifier of the licence for the Hub; None leaves it open.
+        comparison: report of the comparison that justified the blocks, in Markdown.
+    """
+    if licence is not None:
+        card = card.replace(LIBRARY, f"{LIBRARY}license: {markdown(licence)}\n", 1)
+    heads = ["weights", "images", "batch", "difference", "classes agree"]
+    rows = [
+        [
+            one.weights,
+            one.images,
+            "x".join(map(str, one.shape)),
+            f"{one.error:.1e}",
+            f"{one.agree} of {one.shape[0]}",
+        ]
+        for one in exported.checks
+    ]
+    lines = [
+        card.rstrip(),
+        "",
+        "## Exported file",
+        "",
+        f"{code_span(file)} was compared with the network before it was written (relative differences, limit 1e-5):",
+        "",
+        Table(heads, rows, words=("images", "batch")).markdown(),
+        *([markdown(exported.latency) + ".", ""] if exported.latency else []),
+        *_int8(exported),
+        "Limits: the numbers hold for onnxruntime on a CPU; other runtimes round differently, so compare before you "
+        "rely on one. Images must be prepared as the table above says.",
+    ]
+    if comparison is not None:
+        lines += ["", "## Why it has these blocks", "", re.sub(r"^(#+) ", r"##\1 ", comparison.strip(), flags=re.M)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _int8(exported: Exported) -> list[str]:
+    found = exported.int8
+    if found is None:
+        return []
+    float_parts = sum(part.precision != "int8" for part in found.parts)
+    rows = [
+        [name, f"{found.share(step):.0f}", f"{step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}]"]
+        for name, step in (("plain int8", found.plain), ("gates in float", found.gates), ("this file", found.chosen))
+    ]
+    return [
+        f"It is in int8, with {float_parts} of {len(found.parts)} blocks and layers in float, so that it loses at most "
+        f"{found.settings.max_drop:g} points on {found.images:,} test images; the network in float was quantised after "
+        "the comparison above.",
+        "",
+        Table(["network", "weights in int8 [%]", "top-1 lost [95 % interval]"], rows).markdown(),
+    ]
