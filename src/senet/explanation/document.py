@@ -47,6 +47,14 @@ def document(explanation: Explanation) -> dict[str, Any]:
             },
         },
         "blocks": [_block(block) for block in explanation.blocks],
+        "stages": [
+            {
+                "stage": stage,
+                "blocks": [block.name for block in explanation.blocks if block.stage == stage],
+                "constant": effect_values(one),
+            }
+            for stage, one in explanation.stages.items()
+        ],
         "images": [
             {"index": one.index, "label": one.row, "name": one.name, "thumbnail": one.thumbnail}
             for one in explanation.pictures

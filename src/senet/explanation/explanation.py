@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from senet.errors import SpecError, unknown
-from senet.explanation.interventions import Outcome
+from senet.explanation.interventions import Effect, Outcome
 from senet.explanation.values import BlockExplanation
 from senet.printed import Printed
 
@@ -50,6 +50,7 @@ class Explanation(Printed):
         sample: number of images that quantiles, intervals, permutations and regressions rest on.
         outcomes: loss of each image, and whether it is classified correctly; None without labels.
         blocks: the blocks in the order of the network.
+        stages: effect of constants in all blocks of each stage at once; empty without that intervention.
         pictures: the images that open or shut a channel most.
         notes: remarks, one sentence each.
         other: the explanation of a second network on the same images; None if there is none.
@@ -63,6 +64,7 @@ class Explanation(Printed):
     sample: int
     outcomes: Outcome | None
     blocks: tuple[BlockExplanation, ...]
+    stages: Mapping[int, Effect]
     pictures: tuple[Picture, ...]
     notes: tuple[str, ...] = ()
     other: "Explanation | None" = None

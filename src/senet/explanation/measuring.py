@@ -1,6 +1,7 @@
 """Explain what the gates of a network do: one pass over the images, and one for each intervention."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -163,8 +164,9 @@ def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
         places = _places(model, found, seen, passes)
         blocks = {name: summarize(name, places[name], seen, groups) for name in found if name in seen.sums}
         chosen = _chosen(seen, plan.images)
+        stages: dict[int, Effect] = {}
         if seen.outcomes is not None and plan.interventions:
-            effects = _intervene(model, blocks, seen, passes, chosen, plan)
+            effects, stages = _intervene(model, blocks, seen, passes, chosen, plan)
             blocks = {name: replace(one, importance=effects[name]) for name, one in blocks.items()}
         if seen.outcomes is not None and plan.curve:
             curves = _curves(model, blocks, seen, passes, chosen, plan)
@@ -185,6 +187,7 @@ def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
         sample=len(seen.sample.index),
         outcomes=seen.outcomes,
         blocks=tuple(replace(one, diagnosis=diagnose(one, names)) for one in blocks.values()),
+        stages=stages,
         pictures=_pictures(blocks, seen, passes, plan),
         notes=(*seen.notes, *left, *strange),
     )
@@ -282,25 +285,37 @@ def _intervene(
     passes: Passes,
     chosen: Int64[Tensor, " m"],
     plan: _Plan,
-) -> dict[str, dict[str, Effect]]:
-    """Return the effect of every intervention on every block."""
+) -> tuple[dict[str, dict[str, Effect]], dict[int, Effect]]:
+    """Return the effect of every intervention on every block, and that of constants in all blocks of each stage."""
     assert seen.outcomes is not None
     effects: dict[str, dict[str, Effect]] = {name: {} for name in blocks}
     gates: dict[str, Mapping[str, Gates]] = {
         name: substitutes(seen.sample[name], seen.sums[name].fold.constant(), one.class_mean, plan.interventions)
         for name, one in blocks.items()
     }
+    alone: dict[str | int, list[str]] = {name: [name] for name in blocks}
+    stages: dict[str | int, list[str]] = {}
+    for name, one in blocks.items():
+        stages.setdefault(one.stage, []).append(name)
+    found: dict[int, Effect] = {}
     for kind in plan.interventions:
         plan.tell(kind)
-        after: dict[str, list[Outcome]] = {name: [] for name in blocks}
+        groups = {**alone, **stages} if kind == "constant" else alone
+        after: dict[str | int, list[Outcome]] = {group: [] for group in groups}
         for numbers, x in _chunks(passes, chosen):
-            for name in blocks:
-                put = ImageGates(gates[name][kind](numbers, seen.rows[numbers]), dim=seen.dims[name])
-                with replaced(model, name, put):
-                    after[name].append(outcome(answer(model, x, None)[0], seen.labels[numbers]))
-        for name, parts in after.items():
-            effects[name][kind] = effect(seen.outcomes[chosen], _joined(parts))
-    return effects
+            for group, names in groups.items():
+                with ExitStack() as stack:
+                    for name in names:
+                        put = ImageGates(gates[name][kind](numbers, seen.rows[numbers]), dim=seen.dims[name])
+                        stack.enter_context(replaced(model, name, put))
+                    after[group].append(outcome(answer(model, x, None)[0], seen.labels[numbers]))
+        for group, parts in after.items():
+            change = effect(seen.outcomes[chosen], _joined(parts))
+            if isinstance(group, str):
+                effects[group][kind] = change
+            else:
+                found[group] = change
+    return effects, found
 
 
 def _curves(

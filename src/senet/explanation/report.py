@@ -6,6 +6,7 @@ from math import isnan
 from typing import Any
 
 from senet.explanation.explanation import Explanation
+from senet.explanation.interventions import Change
 from senet.explanation.values import BlockExplanation, Statistics
 from senet.tables import Table
 from senet.text import bullets, code_span, counted, listed, markdown
@@ -70,7 +71,7 @@ def block_table(explanation: Explanation) -> Table:
 
 def _loss(block: BlockExplanation) -> str:
     one = block.importance.get("identity")
-    return "" if one is None else f"{one.loss[0]:+.3f} [{one.loss[1]:+.3f}, {one.loss[2]:+.3f}]"
+    return "" if one is None else _change(one.loss)
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> str:
@@ -136,11 +137,14 @@ def as_markdown(explanation: Explanation, found: Mapping[str, Any], figures: Seq
         "",
         "## Diagnosis",
         "",
-        bullets([f"{block.name}: {one.text}" for block in explanation.blocks for one in block.diagnosis]),
+        bullets(
+            [f"{block.name}: {one.text}" for block in explanation.blocks for one in block.diagnosis], sentences=False
+        ),
     ]
     if effects.rows:
         number = next(iter(explanation.blocks[0].importance.values())).images
         lines += ["## Interventions", "", effects.markdown()]
+        lines += [_stage_table(explanation).markdown()] if explanation.stages else []
         lines.append(
             f"Paired changes on {number:,} images, with 95 % intervals: normal (loss), Bonett and Price (top-1)."
         )
@@ -161,11 +165,27 @@ def _effect_table(explanation: Explanation) -> Table:
     heads = ["block", "gates replaced by", "loss [nats]", "top-1 [points]"]
     words = {"constant": "constants", "identity": "1", "shuffle": "those of another image", "class_mean": "class means"}
     rows = [
-        [block.name, words[kind], *(f"{a:+.3f} [{low:+.3f}, {high:+.3f}]" for a, low, high in (one.loss, one.top1))]
+        [block.name, words[kind], _change(one.loss), _change(one.top1)]
         for block in explanation.blocks
         for kind, one in block.importance.items()
     ]
     return Table(heads, rows, words={"gates replaced by"})
+
+
+def _stage_table(explanation: Explanation) -> Table:
+    heads = ["stage", "blocks", "constants in all of them: loss [nats]", "top-1 [points]"]
+    counts = {stage: sum(block.stage == stage for block in explanation) for stage in explanation.stages}
+    return Table(
+        heads,
+        [
+            [str(stage), counts[stage], _change(one.loss), _change(one.top1)]
+            for stage, one in explanation.stages.items()
+        ],
+    )
+
+
+def _change(value: Change) -> str:
+    return f"{value[0]:+.3f} [{value[1]:+.3f}, {value[2]:+.3f}]"
 
 
 def _condition_table(explanation: Explanation) -> Table:
