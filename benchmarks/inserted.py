@@ -26,8 +26,8 @@ LAST = torch.channels_last
 NETWORKS = {  # images and their size
     "resnet50": (8, 128),
     "resnet18": (16, 128),
-    "regnetx_008": (8, 160),
-    "convnext_atto": (8, 160),  # norms of layers, not of batches
+    "regnetx_004": (8, 128),
+    "convnext_atto": (4, 128),  # norms of layers, not of batches
 }
 COLUMNS = ("ms", "plain accelerated", "with blocks", "with blocks accelerated", "bytes", "bytes accelerated", "fused")
 

@@ -37,7 +37,7 @@ PARTS = {
     "Inference, SE-ResNet-50 v1.5, batch 1, bfloat16": f"{INFER} --shape 1,3,224,224 --dtype bfloat16 --rounds 25",
     "Inference, SE-ResNet-50 v1.5, batch 8, bfloat16": f"{INFER} --shape 8,3,224,224 --dtype bfloat16 --rounds 7",
     "The tail of a unit alone, a training step": "python benchmarks/tails.py --rounds 20 --figure docs/img/tails.png",
-    "A training step with inserted blocks": "python benchmarks/inserted.py --rounds 7",
+    "A training step with inserted blocks": "python benchmarks/inserted.py --rounds 5",
     "3x3 convolutions": "python benchmarks/convolutions.py",
     "The trainer against stock PyTorch, cnn3": "python benchmarks/trainer.py DIR --rounds 8",
     "The trainer against stock PyTorch, cnn3 with the recipe of senet compare": (

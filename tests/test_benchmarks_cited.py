@@ -49,6 +49,19 @@ def test_the_readme_quotes_the_measured_ratios() -> None:
     assert plain == pytest.approx([1.0] * 4, abs=0.02)  # the goal
 
 
+def test_the_page_of_insert_quotes_the_measured_steps() -> None:
+    page = " ".join((ROOT / "docs" / "insert.md").read_text(encoding="utf-8").split())
+    cell = r"([\d.]+) \([\d.]+-[\d.]+\)"
+    rows = re.findall(
+        rf"^\| (\w+), [\dx]+ \| \d+ \| {cell} \| {cell} \| {cell} \| [\d.]+ \| ([\d.]+) \|", RESULTS, re.MULTILINE
+    )
+    ratio, kept = {row[0]: row[3] for row in rows}, {row[0]: row[4] for row in rows}
+    assert f"blocks then takes {ratio['resnet50']} of the plain network's eager step" in page
+    assert f"one of resnet18 {ratio['resnet18']}, and both keep {kept['resnet50']} of its bytes" in page
+    assert float(ratio["resnet50"]) <= 1.0  # the goal
+    assert float(kept["resnet50"]) <= 1.03
+
+
 def test_rows_of_the_table_of_insertions_can_be_made_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("timm")
     pytest.importorskip("torchvision")
