@@ -25,6 +25,9 @@ function color(name) {
   return getComputedStyle(probe).color;
 }
 
+// The look of a model, or of the difference of two.
+const letterLook = (letter) => look("abd".indexOf(letter));
+
 const look = (place) => ({ color: LINES[theme()][place % 8], dash: DASHES[place % 8] });
 
 function ramp(stops) {

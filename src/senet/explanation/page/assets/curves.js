@@ -147,10 +147,6 @@ function drawCurves(stage, read) {
 
 const hint = () => "Point at a curve to read it; click, or use the arrow keys, to choose a channel.";
 
-const cut = (text, length = 24) => (text.length > length ? text.slice(0, length - 1) + "\u2026" : text);
-
-const fileName = (text) => text.replace(/[^\w.-]+/g, "-").slice(0, 60);
-
 const faded = (stroke) => `${stroke}2e`;
 
 // Why there is no table of the classes.

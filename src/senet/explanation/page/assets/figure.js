@@ -27,6 +27,7 @@ function figure(id, { keys, title, about, controls, draw, readout = "" }) {
           canvas: drawn.canvas(),
           title: drawn.title ?? title,
           legend: drawn.legend,
+          colors: drawn.colors,
           name: drawn.name ?? id,
         }),
       { "data-do": "png", "aria-label": `Save PNG: ${title}` },

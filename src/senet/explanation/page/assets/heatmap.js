@@ -101,7 +101,8 @@ function drawHeatmap(stage, read) {
   canvas.addEventListener("click", (event) => aim(event) && choose({ channel: table.channels[columns[cursor.place]] }));
   return {
     canvas: () => canvas,
-    title: `${row().name}: ${yLabel()}, ${endText(colors.from, colors)} to ${endText(colors.to, colors)}`,
+    colors,
+    title: `${row().name}: ${yLabel()}`,
     name: `senet-heatmap-${fileName(row().name)}`,
     move: (by, key) => {
       if (key.endsWith("Up") || key.endsWith("Down"))
@@ -126,20 +127,15 @@ function drawHeatmap(stage, read) {
 const endText = (value, { from, to }) => short(Math.abs(value) < 1e-6 * (to - from) ? 0 : value);
 
 function scaleBar(colors) {
-  const canvas = el("canvas", { "aria-hidden": "true" });
-  paint(canvas, 160, 12, (ctx) => {
-    for (let x = 0; x < 160; x++) {
-      ctx.fillStyle = colors.css(colors.from + (x / 159) * (colors.to - colors.from));
-      ctx.fillRect(x, 0, 1, 12);
-    }
+  const canvas = el("canvas", {
+    role: "img",
+    "aria-label": `Scale from ${endText(colors.from, colors)} to ${endText(colors.to, colors)}`,
   });
-  return el(
-    "p",
-    { class: "scale" },
-    el("span", {}, endText(colors.from, colors)),
-    canvas,
-    el("span", {}, endText(colors.to, colors)),
-  );
+  paint(canvas, 320, 14, (ctx) => {
+    Object.assign(ctx, { fillStyle: color("--ink"), font: "12px system-ui, sans-serif" });
+    drawScale(ctx, colors, 0, 1);
+  });
+  return el("p", { class: "scale" }, canvas);
 }
 
 function setUpHeatmap() {

@@ -180,7 +180,9 @@ async function start() {
     setUpCurves,
     setUpHeatmap,
     setUpChannel,
-    setUpCharts,
+    setUpHistograms,
+    setUpSqueeze,
+    setUpGateCurve,
     setUpImportance,
   ])
     setUp();

@@ -1,8 +1,4 @@
-// Smaller figures of a block: histogram of its gates, gates against the squeeze, the gate curve.
-
-const letterLook = (letter) => look("abd".indexOf(letter));
-
-const withModel = (text, letter) => (two() ? `${letter.toUpperCase()}, ${text}` : text);
+// How often each value of the gate occurs: in the chosen block, and block by block.
 
 function drawHistogram(stage) {
   const found = shown().filter(({ block }) => block.histogram?.counts?.some((count) => count > 0));
@@ -129,122 +125,12 @@ function drawDepth(stage) {
   };
 }
 
-function drawSqueeze(stage) {
-  const found = shown().filter(({ block }) => block.squeeze_curve?.x?.length);
-  if (!found.length) {
-    missing(stage, "There is no curve of gate against squeeze for this block.");
-    return {};
-  }
-  const xs = [...new Set(found.flatMap(({ block }) => block.squeeze_curve.x))].sort((a, b) => a - b);
-  const along = ({ squeeze_curve: curve }, name) =>
-    xs.map((x) => {
-      const place = curve.x.indexOf(x);
-      return place < 0 ? null : (curve[name][place] ?? null);
-    });
-  const [data, series, bands] = [[xs], [], []];
-  for (const { letter, block } of found) {
-    const { color: stroke, dash } = letterLook(letter);
-    for (const name of ["high", "low", "mean"]) {
-      data.push(along(block, name));
-      series.push(
-        name === "mean"
-          ? { stroke, dash, width: 2, spanGaps: true }
-          : { stroke: "transparent", width: 0, spanGaps: true },
-      );
-    }
-    bands.push({ series: [series.length - 2, series.length - 1], fill: faded(stroke) });
-  }
-  plot(stage, {
-    data,
-    series,
-    bands,
-    height: 220,
-    x: { label: `(squeeze ${MINUS} its mean) / its standard deviation` },
-    y: { label: "gate" },
-  });
-  return {
-    legend: found.length > 1 ? found.map(({ letter }) => ({ label: markModel(letter), ...letterLook(letter) })) : [],
-    canvas: () => plotCanvas(stage),
-    title: `${row().name}: gate against squeeze`,
-    name: `senet-squeeze-${fileName(row().name)}`,
-    table: () => ({
-      heads: [
-        "squeeze",
-        ...found.flatMap(({ letter }) => ["mean", "low", "high"].map((name) => withModel(`${name} gate`, letter))),
-      ],
-      rows: xs.map((x, place) => [
-        x,
-        ...found.flatMap(({ block }) => ["mean", "low", "high"].map((name) => along(block, name)[place])),
-      ]),
-    }),
-  };
-}
-
-const ORDERS = { rising: "smallest gates first", falling: "largest gates first", random: "at random" };
-
-function drawGateCurve(stage) {
-  const found = shown().filter(({ block }) => block.gate_curve?.shares?.length);
-  if (!found.length) {
-    missing(stage, "There is no gate curve of this block: channels were not zeroed.");
-    return {};
-  }
-  const shares = [...new Set(found.flatMap(({ block }) => block.gate_curve.shares))].sort((a, b) => a - b);
-  const lines = found.flatMap(({ letter, block }) =>
-    Object.entries(ORDERS).map(([name, text]) => ({ letter, name, text, curve: block.gate_curve })),
-  );
-  const along = ({ curve, name }) =>
-    shares.map((share) => {
-      const place = curve.shares.indexOf(share);
-      return place < 0 ? null : (curve[name][place] ?? null);
-    });
-  const looks = lines.map(({ letter }, place) =>
-    found.length === 1 ? look(place) : { color: letterLook(letter).color, dash: DASHES[place % 3] },
-  );
-  plot(stage, {
-    data: [shares.map((share) => 100 * share), ...lines.map(along)],
-    height: 220,
-    points: true,
-    x: { label: "channels zeroed [%]" },
-    y: { label: "top-1 [%]" },
-    series: lines.map((_, place) => ({
-      stroke: looks[place].color,
-      dash: looks[place].dash,
-      width: 2,
-      spanGaps: true,
-    })),
-  });
-  return {
-    legend: lines.map(({ letter, text }, place) => ({ label: withModel(text, letter), ...looks[place] })),
-    canvas: () => plotCanvas(stage),
-    title: `${row().name}: gate curve`,
-    name: `senet-gate-curve-${fileName(row().name)}`,
-    table: () => ({
-      heads: ["share zeroed", ...lines.map(({ letter, text }) => withModel(`top-1 [%], ${text}`, letter))],
-      rows: shares.map((share, place) => [share, ...lines.map((line) => along(line)[place])]),
-    }),
-  };
-}
-
-function setUpCharts() {
+function setUpHistograms() {
   figure("histogram", {
     keys: ["block"],
     title: "Gates of this block",
     about: "All channels and images. Heaps at the ends: saturated gates; one narrow heap: a gate that hardly varies.",
     draw: drawHistogram,
-  });
-  figure("squeeze", {
-    keys: ["block"],
-    title: "Gate against squeeze",
-    about:
-      "What a channel's own average does to its gate: the line is the mean gate at this squeeze, the band where most gates lie. Flat: the gate does not follow its own channel.",
-    draw: drawSqueeze,
-  });
-  figure("gate-curve", {
-    keys: ["block"],
-    title: "Gate curve",
-    about:
-      "Accuracy when channels are set to zero in the order of their gates. Smallest first should hurt least if the gate measures importance.",
-    draw: drawGateCurve,
   });
   figure("depth", {
     keys: ["block"],
