@@ -26,7 +26,7 @@ __all__ = ["CONVENTIONS", "BlockCost", "Cost", "Counts", "cost"]
 
 WINDOWS = {"avg_pool2d": 2, "max_pool2d_with_indices": 2, "avg_pool3d": 3, "max_pool3d_with_indices": 3}
 ADAPTIVE = {"adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d"}
-REDUCTIONS = {"mean", "amax", "max"}
+REDUCTIONS = {"mean", "sum", "amax", "max"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,10 +260,13 @@ def _counted(flow: Flow, known: Mapping[str, Found]) -> defaultdict[Found | None
         count["pool"] += _pooled(op)
         if op.kind in ("add", "mul") and len(op.reads) == 2 and all(value.touched for value in op.reads):
             shapes, elements = [value.shape for value in op.reads], prod(op.output.shape)
-            fills = block is not None and block.input is not None and prod(block.input.shape) == elements
             if op.kind == "add":
                 count["add"] += elements if shapes[0] == shapes[1] else 0
-            elif fills or any(_repeats(part, elements) for part in op.args[:2]):
+            elif (
+                any(_repeats(part, elements) for part in op.args[:2])
+                if block is None or block.input is None
+                else prod(block.input.shape) == elements  # smaller products in a block are those of its norm
+            ):
                 count["scale"] += elements
     for calls, kept in flow.kept:
         block = _block(calls, known)

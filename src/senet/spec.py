@@ -307,6 +307,15 @@ bias=False, slot='standard', stages=(), slow_rule='half_ratio', rounding='exact'
         return self.variant not in WITHOUT_RATIO
 
     @property
+    def own_function(self) -> str:
+        """The first field that holds a function of the caller, which a file cannot hold; empty if there is none."""
+        for field in ("variant", "squeeze", "gate", "activation"):
+            value = getattr(self, field)
+            if any(callable(one) for one in (value if isinstance(value, tuple) else (value,))):
+                return field
+        return ""
+
+    @property
     def numbers(self) -> int:
         """Numbers of the descriptor for each channel."""
         return 2 if self.squeeze == "avg_std" else 1

@@ -87,12 +87,8 @@ class Run:
         """
         values = asdict(self)
         for number, spec in enumerate(self.se):
-            for name in ("variant", "squeeze", "gate", "activation"):
-                value = getattr(spec, name)
-                if not all(isinstance(one, str) for one in (value if isinstance(value, tuple) else (value,))):
-                    raise SpecError(
-                        f"se[{number}].{name} is a function; a run needs names, so that it can be repeated."
-                    )
+            if name := spec.own_function:
+                raise SpecError(f"se[{number}].{name} is a function; a run needs names, so that it can be repeated.")
         return {"schema": SCHEMA, **values}
 
 

@@ -47,9 +47,10 @@ class ChannelNorm(nn.Module):
 
     def forward(self, z: Float[Tensor, "n c *t"], *, dims: int | None = None) -> Float[Tensor, "n c *t"]:
         """Normalise a descriptor, in float32 if it has half precision; `dims` is the number of its sizes."""
-        y = torch.unflatten(wide(z), 1, (self.groups, -1))
-        y = y - y.mean(2, keepdim=True) if self.centred else y
-        y = (y * (y.square().mean(2, keepdim=True) + EPSILON).rsqrt()).flatten(1, 2)
+        y = torch.unflatten(wide(z), 1, (self.groups, -1)).transpose(1, 2)  # n, channels of a group, groups
+        y = y - y.mean(1, keepdim=True) if self.centred else y
+        y = y * (y.square().mean(1, keepdim=True) + EPSILON).rsqrt()
+        y = y.transpose(1, 2).flatten(1, 2)
         if self.weight is not None and self.bias is not None:
             shape = (-1, *[1] * (z.ndim - 2 if dims is None else dims))
             y = y * self.weight.reshape(shape) + self.bias.reshape(shape)

@@ -111,9 +111,8 @@ class Config:
         designs = {f"se[{number}]": spec for number, spec in enumerate(self.se)}
         designs |= {one.name: one.spec for one in self.insert if one.spec is not None}
         for place, spec in designs.items():
-            for name in ("variant", "squeeze", "gate", "activation"):
-                if not isinstance(getattr(spec, name), str):
-                    raise SpecError(f"{place}.{name} is a function; only names can be saved and rebuilt.")
+            if name := spec.own_function:
+                raise SpecError(f"{place}.{name} is a function; only names can be saved and rebuilt.")
         try:
             return {"format": FORMAT, **json.loads(json.dumps(asdict(self)))}
         except TypeError as error:
