@@ -6,9 +6,10 @@ In formulas `avg`, `max`, `std`, `l2` are statistics of a channel over its posit
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from types import MappingProxyType
 
-__all__ = ["KINDS", "OUTSIDE", "Kind"]
+__all__ = ["KINDS", "OUTSIDE", "Kind", "kind_records"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +138,28 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 """The kinds by name; `SESpec.kind(name)` is the design."""
+
+
+def kind_records(pattern: str = "*") -> list[dict[str, object]]:
+    """Return a record of each kind whose name matches a pattern with `*` and `?`, in the order of `KINDS`.
+
+    Example:
+        >>> kind_records("eca")[0]["params at C = 256"]
+        5
+    """
+    return [
+        {
+            "kind": name,
+            "weight of a channel": kind.formula,
+            "params at C = 256": kind.params_at_256,
+            "parameters": kind.params,
+            "source": kind.source,
+            "note": kind.note,
+        }
+        for name, kind in KINDS.items()
+        if fnmatch(name, pattern)
+    ]
+
 
 OUTSIDE: Mapping[str, str] = {
     "spatial attention (CBAM's second half, BAM, coordinate, triplet)": "weights positions, not only channels",

@@ -163,7 +163,8 @@ def test_finding_imports_no_foreign_library():
     [
         pytest.param("resnet50", "", 0, marks=pytest.mark.slow),
         pytest.param("convnext_tiny", "", 0, marks=pytest.mark.slow),
-        pytest.param("ecaresnet50d", "", 0, marks=pytest.mark.slow),
+        pytest.param("ecaresnet50d", "EcaModule", 16, marks=pytest.mark.slow),
+        pytest.param("gcresnet33ts", "GlobalContext", 10, marks=pytest.mark.slow),
         ("resnest14d", "", 0),
         ("tf_mobilenetv3_small_100", "SqueezeExcite", 9),
         pytest.param("seresnet50", "SEModule", 16, marks=pytest.mark.slow),
@@ -182,10 +183,37 @@ def test_the_blocks_of_timm_networks(name, title, number):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("gate", ["cbam", "lcbam", "gc", "eca", "ceca", "splat", "sk"])
+@pytest.mark.parametrize("gate", ["splat", "sk", "bat"])
 def test_other_gates_of_timm_are_no_blocks(gate):
     layers = pytest.importorskip("timm.layers")
     assert find(layers.get_attn(gate)(64)) == ()
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("gate", "name", "title", "widths"),
+    [
+        ("eca", "1", "EcaModule", (64, 64)),
+        ("ceca", "1", "CecaModule", (64, 64)),
+        ("ese", "1", "EffectiveSEModule", (64, 64)),
+        ("cbam", "1.channel", "ChannelAttn", (64, 4, 64)),
+        ("lcbam", "1.channel", "LightChannelAttn", (64, 4, 64)),
+        ("gc", "1", "GlobalContext", (64, 8, 64)),
+    ],
+)
+def test_the_other_kinds_of_timm_are_found(gate, name, title, widths):
+    layers = pytest.importorskip("timm.layers")
+    (found,) = find(nn.Sequential(nn.Conv2d(3, 64, 3), layers.get_attn(gate)(64)))
+    assert (found.name, found.module_class.__name__, found.widths, found.kind) == (name, title, widths, "timm")
+
+
+@pytest.mark.parity
+def test_global_context_that_adds_is_found_as_such_and_one_that_does_both_is_not():
+    layers = pytest.importorskip("timm.layers")
+    (found,) = find(layers.GlobalContext(64, fuse_add=True, fuse_scale=False))
+    assert (found.adds, found.left) == (True, "it adds to the map instead of scaling it")
+    assert find(layers.GlobalContext(64, fuse_add=True)) == ()
+    assert find(SqueezeExcite(64, SESpec.parse("gc:gate=add")))[0].adds
 
 
 @pytest.mark.parity

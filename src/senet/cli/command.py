@@ -127,15 +127,17 @@ def _default(value: object) -> str:
 
 
 def _designs() -> list[tuple[str, str]]:
+    from senet.kinds import KINDS
     from senet.spec import SLOTS, VARIANTS
 
     return [
         ("VARIANT", f"plain (no blocks), {', '.join(VARIANTS)}."),
+        ("KIND", f"A published kind (senet models --kinds): {', '.join(KINDS)}."),
         ("VARIANT:KEY=VALUE,...", "With settings of the block: standard:reduction=8,bias=false."),
         ("reduction=16", "The ratio: 8 for all blocks, 16-8-4-4 for each stage, 8.8.4-2-16 for each block of a stage."),
         ("slot=standard", f"Where in a residual unit: {', '.join(SLOTS)}."),
         ("DESIGN+DESIGN", "Several blocks in one network: standard+standard:slot=pre."),
-        ("More keys", "squeeze, gate, activation, bias, stages, slow_rule, rounding: docs/designs.md."),
+        ("More keys", "squeeze, norm, gate, activation, bias, stages, slow_rule, rounding: docs/designs.md."),
     ]
 
 

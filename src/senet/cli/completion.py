@@ -25,10 +25,11 @@ def complete_recipe(incomplete: str) -> list[str]:
 
 
 def complete_design(incomplete: str) -> list[str]:
-    """Return the variants that start with the typed text."""
+    """Return the variants and kinds that start with the typed text."""
+    from senet.kinds import KINDS
     from senet.spec import VARIANTS
 
-    return [name for name in ("plain", *VARIANTS) if name.startswith(incomplete)]
+    return [name for name in ("plain", *VARIANTS, *KINDS) if name.startswith(incomplete)]
 
 
 def complete_strategy(incomplete: str) -> list[str]:

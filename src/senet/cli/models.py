@@ -1,4 +1,4 @@
-"""`senet models`: list the networks by name."""
+"""`senet models`: list the networks by name, or the kinds of blocks."""
 
 from typing import Annotated
 
@@ -14,23 +14,29 @@ __all__ = ["models"]
 
 def models(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A pattern with * and ?, e.g. 'resnet*'.")] = "*",
+    kinds: Annotated[
+        bool, typer.Option("--kinds", help="List the published kinds of channel attention, which --se takes.")
+    ] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", rich_help_panel=OUTPUT, help="Print a Markdown table, as in the README.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
+    from senet.kinds import kind_records
     from senet.reports.console import show
     from senet.reports.zoo_costs import matching, titled
     from senet.tables import Table
 
-    records = matching(pattern)
+    records = kind_records(pattern) if kinds else matching(pattern)
     if not records:
-        raise SpecError(f"no network matches {pattern!r}; `senet models` lists all.")
+        what, command = ("kind", "senet models --kinds") if kinds else ("network", "senet models")
+        raise SpecError(f"no {what} matches {pattern!r}; `{command}` lists all.")
     if as_json:
         print_json(records)
         return
-    table = Table.of_records(titled(records), spare=("MMAC with SE", "input", "params with SE", "MMAC"), code=True)
+    spare = ("note", "parameters", "source") if kinds else ("MMAC with SE", "input", "params with SE", "MMAC")
+    table = Table.of_records(records if kinds else titled(records), spare=spare, code=True)
     if as_markdown:
         print(printable(table.markdown()), end="")
     else:

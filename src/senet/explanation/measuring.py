@@ -147,7 +147,7 @@ def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
     refuse_lazy(model)
     repair(model)
     every = find(model)
-    left = [f"an inline block of {one.name} is left out: {one.left}" for one in every if one.left]
+    left = [f"{one.title} is left out: {one.left}" for one in every if one.left]
     found = {one.name: one for one in every if not one.left}
     if not found:
         raise SpecError(

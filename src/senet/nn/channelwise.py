@@ -31,7 +31,7 @@ class Channelwise(nn.Module):
 
     Args:
         channels: channels of the descriptor.
-        numbers: numbers for each channel, q.
+        numbers: numbers for each channel, q: 1 or 2.
         bias: whether a number is added.
         first: initial weights: 1 for a layer before a norm, 0 for the last one, whose gate then starts constant.
         device: of the weights; None means torch's default.
@@ -59,7 +59,8 @@ class Channelwise(nn.Module):
     def forward(self, z: Float[Tensor, "n cq *t"], *, dims: int | None = None) -> Float[Tensor, "n c *t"]:
         """Combine the numbers of each channel; `dims` is the number of sizes of the descriptor."""
         ones = [1] * (z.ndim - 2 if dims is None else dims)
-        y: Tensor = (torch.unflatten(z, 1, self.sizes) * self.weight.reshape(*self.sizes, *ones)).sum(2)
+        w = self.weight.reshape(*self.sizes, *ones)
+        y = z * w[:, 0] if self.sizes[1] == 1 else z[:, 0::2] * w[:, 0] + z[:, 1::2] * w[:, 1]
         return y if self.bias is None else y + self.bias.reshape(-1, *ones)
 
     def extra_repr(self) -> str:

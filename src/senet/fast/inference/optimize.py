@@ -99,14 +99,14 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
     refuse_lazy(model)
     copy = copied(model)
     found = find(copy)
-    names = [one.name for one in found if not one.left]
+    names = [one.name for one in found if not one.parts]
     if "" in names:
         raise SpecError(f"model = {title} is a single block; pass the network that it belongs to.")
     input_of(copy)  # raises before anything runs
     rewriter = Rewriter(trace(copy, leaves=names))
     norms, left = rewriter.fuse_norms()
     rewriter.rectify_in_place()
-    left_blocks = [Treated(name=one.name, why=f"left, {one.left}") for one in found if one.left]
+    left_blocks = [Treated(name=one.name, why=f"left, {one.left}") for one in found if one.parts]
     blocks = (*rewriter.treat_blocks(names), *left_blocks)
     rewriter.treat_sums()
     rewriter.rectify_in_place()

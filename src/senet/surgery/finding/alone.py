@@ -30,7 +30,8 @@ class Alone:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.known: dict[tuple[type[nn.Module], str], tuple[bool, tuple[Squeeze, ...]]] = {}
-        self.flow: tuple[Squeeze, ...] | None = None
+        self.flow: Flow | None = None
+        self.failed = False
 
     def is_block(self, module: nn.Module) -> bool:
         """Return whether a module whose layers are all 1x1 returns its input multiplied by a gate computed from it."""
@@ -42,11 +43,28 @@ class Alone:
 
     def whole(self) -> tuple[Squeeze, ...]:
         """Return the squeeze-and-excitations in the whole network, none if it runs on none of the common shapes."""
-        if self.flow is None:
+        flow = self._observed()
+        return () if flow is None else tuple(squeezes(flow))
+
+    def channels(self, name: str) -> int:
+        """Return the channels of the map that a module of the network gets; 0 if the network does not run."""
+        flow = self._observed() if name else None  # a network that is one such module takes any number of channels
+        inputs = (call.input for call in flow.calls if call.name == name and call.input is not None) if flow else ()
+        return next((value.channels for value in inputs), 0)
+
+    def run(self, module: nn.Module, shape: tuple[int, ...]) -> Flow | None:
+        """Return the data flow of a module on one shape; None if it does not run on it."""
+        try:
+            return record(module, image(module, shape, "meta"))
+        except Exception:  # modules may raise any error
+            return None
+
+    def _observed(self) -> Flow | None:
+        if self.flow is None and not self.failed:
             try:
-                self.flow = tuple(squeezes(observe(self.model, None)))
+                self.flow = observe(self.model, None)
             except Exception:  # other libraries' networks may raise any error
-                self.flow = ()
+                self.failed = True
         return self.flow
 
     def _try(self, module: nn.Module, sizes: tuple[int, ...]) -> tuple[bool, tuple[Squeeze, ...]]:

@@ -13,6 +13,7 @@ from senet.nn.pointwise import CONTAINERS, LAYERS, widths
 from senet.printed import Printed
 from senet.surgery.finding.alone import Alone
 from senet.surgery.finding.inline import Chain, chains_of, confirmed
+from senet.surgery.finding.named_kinds import other_kind
 from senet.tables import Table
 
 __all__ = ["Blocks", "Found", "Kind", "find"]
@@ -42,6 +43,7 @@ class Found:
         kind: the library that defines its class; copies and your own classes are `other`.
         module_class: its class; for an inline block, the class of the module `name`.
         parts: paths of the layers of an inline block, which has no module of its own; else empty.
+        adds: whether it adds one number to each channel instead of multiplying.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Found:
     kind: Kind
     module_class: type[nn.Module]
     parts: tuple[str, ...] = ()
+    adds: bool = False
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -57,10 +60,15 @@ class Found:
         return self.parts or (self.name,)
 
     @property
+    def title(self) -> str:
+        """What a sentence calls it."""
+        return f"an inline block of {self.name}" if self.parts else self.name or "the block"
+
+    @property
     def left(self) -> str:
-        """The reason why functions that need a module skip an inline block; empty for other blocks."""
+        """The reason why functions that read or replace gates skip this block; empty if they do not."""
         if not self.parts:
-            return ""
+            return "it adds to the map instead of scaling it" if self.adds else ""
         return f"it is not a module of its own: {' and '.join(self.parts)} run in the forward pass of {self.name}"
 
 
@@ -93,9 +101,11 @@ def find(model: nn.Module) -> Blocks:
     it is found if successive layers lead from C channels back to C, and the enclosing module, or the network, runs on
     an input that is guessed from its layers.
 
-    Other gates are not blocks, since their cost and their descriptor are not those of Eq. 2-4: the attentions of CBAM
-    (its channel branch runs the excitation twice), BAM, ECA, gather-excite, global context, coordinate, split and
-    spatial attention, layer scale.
+    Blocks of other kinds (`senet.kinds`) are found by the class names that timm and common copies use, if they scale
+    every channel of their input by one number or add it: ECA in a network that runs, the channel part of CBAM, and
+    global context.
+
+    Other gates are not blocks: spatial, coordinate and split attention, BAM, gather-excite with layers, layer scale.
 
     Args:
         model: any network; it is not changed.
@@ -127,17 +137,19 @@ def _walk(module: nn.Module, name: str, seen: set[nn.Module], alone: Alone) -> I
         return
     seen.add(module)
     if isinstance(module, SqueezeExcite):  # not searched further: a custom excitation may hold any modules
-        yield _found(module, name, module.widths, "senet")
+        yield _found(module, name, module.widths, "senet", adds=module.adds)
         return
     prefix = f"{name}." if name else ""
     inner = [found for child, part in module.named_children() for found in _walk(part, prefix + child, seen, alone)]
     if not inner and (found := _widths(module, alone)):
         inner = [_found(module, name, found, _origin(module))]
+    elif not inner and (kind := other_kind(module, name, alone)):
+        inner = [_found(module, name, kind[0], _origin(module), adds=kind[1])]
     yield from inner
 
 
-def _found(module: nn.Module, name: str, widths: tuple[int, ...], kind: Kind) -> Found:
-    return Found(name=name, channels=widths[0], widths=widths, kind=kind, module_class=type(module))
+def _found(module: nn.Module, name: str, widths: tuple[int, ...], kind: Kind, *, adds: bool = False) -> Found:
+    return Found(name=name, channels=widths[0], widths=widths, kind=kind, module_class=type(module), adds=adds)
 
 
 def _inline(model: nn.Module, home: str, chain: Chain) -> Found:

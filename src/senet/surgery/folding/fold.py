@@ -92,7 +92,7 @@ def fold(
                 f"model.{name} was made in inference_mode and cannot change; build the network outside of it."
             )
     every = find(model)
-    left = tuple(f"an inline block of {one.name} stays: {one.left}" for one in every if one.left)
+    left = tuple(f"{one.title} stays: {one.left}" for one in every if one.left)
     found = {one.name: one for one in every if not one.left}
     eligible = {name: one for name, one in found.items() if fnmatchcase(name, at)}
     if not eligible:

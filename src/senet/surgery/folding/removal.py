@@ -84,8 +84,7 @@ class Removal:
             return "it is the whole network"
         if gate is None or gate.calls != len(self.seen.outputs) or gate.reshaped:
             return "it does not run exactly once in every pass, from one map to one of the same shape"
-        block = self.model.get_submodule(name)
-        return "it adds to the map instead of scaling it" if isinstance(block, SqueezeExcite) and block.adds else ""
+        return ""
 
     def rank(self, per: str) -> None:
         """Measure the output error with a constant in each block alone, and rank the blocks by it."""
