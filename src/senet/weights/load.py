@@ -62,7 +62,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
     convolution has the stride. A network with other conventions is rejected with the name of the one to build.
 
     Args:
-        model: a network of the zoo, changed in place.
+        model: a network of the zoo, changed in place; with the origin `timm` also a ResNet or VoVNet of timm with
+            inserted blocks.
         state: tensors by their names in the origin; 1x1 convolutions may be stored as linear layers.
         origin: a name of `ORIGINS`.
 

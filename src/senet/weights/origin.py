@@ -26,6 +26,7 @@ class Origin:
         linear: whether its blocks store linear layers `(h, C)` where senet has 1x1 convolutions `(h, C, 1, 1)`.
         biases: whether its blocks have biases.
         extras: patterns with `*` of stored tensors that do not belong to the network.
+        kinds: published kinds of blocks that it has besides squeeze-and-excitation.
         checked: whether pool, stride and spec of the blocks are checked; False for the names of senet itself.
     """
 
@@ -36,6 +37,7 @@ class Origin:
     linear: bool = False
     biases: bool = True
     extras: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     checked: bool = True
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from senet.models.senet154 import SENet154
 from senet.weights import kth
 from senet.weights.origin import Origin, TheirName, rename
+from senet.weights.timm_blocks import by_timm
 
 __all__ = ["ORIGINS"]
 
@@ -44,6 +45,7 @@ TIMM = {
     "stem.conv3.conv": "conv1.6",
     "stem.conv3.norm": "bn1",
     **block_names("se.fc1", "se.fc2"),
+    "se.conv": "se.conv",
 }
 CAFFE_STEM = {"stem.conv": "layer0.conv1", "stem.norm": "layer0.bn1", **deep_stem_names("layer0.conv{}", "layer0.bn{}")}
 CAFFE_ENDS = {**CAFFE_STEM, "fc": "last_linear"}
@@ -114,7 +116,7 @@ ORIGINS: Mapping[str, Origin] = {
     "pytorchcv": Origin(their_name=pytorchcv, stem_kind="torch", stride_in="1x1"),
     "pytorchcv.b": _torch(their_name=pytorchcv),
     # ResNets with and without blocks; it rounds hidden widths: build with `SESpec(rounding="timm")`
-    "timm": _torch(their_name=by_table(TIMM)),
+    "timm": _torch(their_name=by_timm(TIMM), kinds=("eca", "ese")),
     # plain ResNet and ResNeXt, from which most other libraries derive their names
     "torchvision": _torch(their_name=by_table(TORCHVISION)),
 }

@@ -10,11 +10,12 @@ from senet.errors import CheckpointError
 from senet.models.resnet import ResNet
 from senet.models.zoo import ZOO
 from senet.nn import SqueezeExcite
+from senet.spec import SESpec
 from senet.weights.origin import Origin
 
 __all__ = ["Reading", "check", "reading"]
 
-PLAIN_BLOCK = {"squeeze": "avg", "activation": "relu", "gate": "sigmoid"}
+PLAIN_BLOCK = {"squeeze": "avg", "activation": "relu", "gate": "sigmoid", "norm": "none"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +55,11 @@ def check(model: nn.Module, origin: Origin, *, name: str) -> None:
     if not origin.checked:
         return
     for where, block in model.named_modules():
-        if isinstance(block, SqueezeExcite) and any(getattr(block.spec, k) != v for k, v in PLAIN_BLOCK.items()):
+        if isinstance(block, SqueezeExcite) and not _is_theirs(block.spec, origin):
+            kinds = "".join(f", or are {kind}" for kind in origin.kinds)
             raise CheckpointError(
-                f"{where} is {block.spec}, the blocks of {name!r} use avg, relu, sigmoid: the outputs would differ. "
-                "Build the network with these; to start another design from them, load first and copy the state dict."
+                f"{where} is {block.spec}, the blocks of {name!r} use avg, relu, sigmoid{kinds}: the outputs would "
+                "differ. Build the network with these; to start another design from them, load first and copy the state dict."
             )
     if origin.basic and any("conv3" not in branch._modules for branch in _branches(model)):
         raise CheckpointError(f"the basic units of {name!r} differ from these: {origin.basic}; choose another origin.")
@@ -71,6 +73,16 @@ def check(model: nn.Module, origin: Origin, *, name: str) -> None:
             f"the weights of {name!r} are for {wanted}, this network has {has}: names and shapes match, but the "
             f"outputs would differ. {_remedy(model, wanted)}"
         )
+
+
+def _is_theirs(spec: SESpec, origin: Origin) -> bool:
+    """Return whether blocks of the origin compute the same as those of a design."""
+    kind = spec.kind_name
+    if kind in origin.kinds:
+        return all(
+            getattr(spec, field) == getattr(SESpec.kind(kind), field) for field in ("activation", "gate", "bias")
+        )
+    return spec.has_ratio and all(getattr(spec, field) == value for field, value in PLAIN_BLOCK.items())
 
 
 def _stem_kind(model: nn.Module) -> str:

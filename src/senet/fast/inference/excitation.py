@@ -62,12 +62,12 @@ def excitation(block: nn.Module) -> Excitation:
         LeftAlone: if the weights depend on more than the average of the map.
     """
     if isinstance(block, SqueezeExcite):
+        if block.adds:
+            raise LeftAlone("its gate adds to the map")
         if block.spec.squeeze != "avg":
             raise LeftAlone(f"its squeeze is {block.spec.squeeze!r}, and only an average commutes with a convolution")
         if block.num_map_layers:
             raise LeftAlone(f"the variant {block.spec.variant!r} has layers before the squeeze")
-        if block.adds:
-            raise LeftAlone("its gate adds to the map")
         if next(block.parameters(), None) is None:
             raise LeftAlone("it has no layers")
         sparse = block.excitation is not None or block.spec.is_sparse

@@ -121,10 +121,10 @@ def blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
         name, block = there.name, model.get_submodule(there.name)
         if not isinstance(block, SqueezeExcite):
             yield name, f"its class {type(block).__name__} is not senet's; senet.optimize supports it, for inference"
-        elif block.spec.squeeze not in MOMENTS:
-            yield name, f"the squeeze is {block.spec.squeeze!r}; only the average can be computed from sums"
         elif block.adds:
             yield name, "its gate adds to the map"
+        elif block.spec.squeeze not in MOMENTS:
+            yield name, f"the squeeze is {block.spec.squeeze!r}; only the average can be computed from sums"
         elif block.num_map_layers:
             yield name, f"the variant {block.spec.variant!r} acts on the map"
         elif block in inserted:
