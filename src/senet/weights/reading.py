@@ -59,8 +59,8 @@ def check(model: nn.Module, origin: Origin, *, name: str) -> None:
             kinds = "".join(f", or are {kind}" for kind in origin.kinds)
             raise CheckpointError(
                 f"{where} is {block.spec}, the blocks of {name!r} use avg, relu, sigmoid{kinds}: the outputs would "
-                "differ. Build the network with these; to start another design from them, load first and copy the state "
-                "dict."
+                "differ. Build the network with these; to start another design from them, load first and copy the "
+                "state dict."
             )
     if origin.basic and any("conv3" not in branch._modules for branch in _branches(model)):
         raise CheckpointError(f"the basic units of {name!r} differ from these: {origin.basic}; choose another origin.")
