@@ -45,12 +45,14 @@ def by_timm(names: Mapping[str, str]) -> TheirName:
 
 def _block_of(key: str, model: nn.Module) -> str:
     """Return the path of the block that holds a tensor; empty if it is in none."""
-    module: nn.Module | None = model
-    path = ""
+    module, path = model, ""
     for part in key.split(".")[:-1]:
-        module, path = module._modules.get(part), f"{path}.{part}".lstrip(".")
-        if module is None or isinstance(module, SqueezeExcite):
-            return path if module is not None else ""
+        inner = module._modules.get(part)
+        if inner is None:
+            return ""
+        module, path = inner, f"{path}.{part}".lstrip(".")
+        if isinstance(module, SqueezeExcite):
+            return path
     return ""
 
 
