@@ -19,6 +19,7 @@ from senet.fast.kernels import backends
 from senet.fast.kernels.compiled import compiler
 from senet.fast.training import modules
 from senet.nn import Residual, chain
+from senet.nn.channelwise import Channelwise
 
 needs_compiler = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
 DESIGNS = {
@@ -30,6 +31,8 @@ DESIGNS = {
     "bump_conv": SESpec(variant="bump_conv", reduction=4),
     "max": SESpec(squeeze="max", reduction=4),
     "none": SESpec(squeeze="none", reduction=4),
+    **{kind: SESpec.kind(kind) for kind in ("eca", "srm", "gct", "lct")},
+    "std": SESpec(squeeze="std", slot="identity", reduction=4),
     "no bias": SESpec(bias=False, reduction=4, gate="hard_sigmoid"),
 }
 
@@ -44,6 +47,8 @@ def network(se: Any = None, name: str = "resnet8", dtype: torch.dtype = torch.fl
             assert module.running_var is not None
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2)
+        if isinstance(module, Channelwise):
+            nn.init.normal_(module.weight, 1, 0.3)
     return model
 
 
@@ -312,12 +317,21 @@ def saved_bytes(model: nn.Module, x: Tensor) -> int:
     return sum(storages.values())
 
 
+@pytest.mark.parametrize("kind", ["eca", "ese", "ge", "srm", "gct", "gct_gaussian", "lct"])
+def test_kinds_whose_squeeze_is_a_function_of_mean_and_variance_are_fused(kind: str) -> None:
+    assert not [name for name, _ in accelerate(network(SESpec.kind(kind)), backend="reference").left if "se" in name]
+    left = dict(accelerate(network(SESpec.kind(kind).but(slot="identity")), backend="reference").left)
+    needs = kind in ("srm", "gct")
+    assert left.get("stage1.unit1.se_identity", "").startswith("its squeeze needs the variance" if needs else "")
+    assert ("stage1.unit1.se_identity" in left) == needs
+
+
 def test_what_is_left_alone_is_named_with_its_reason() -> None:
     model = network([SESpec(squeeze="max"), SESpec(slot="pre")])
     done = accelerate(model, backend="reference")
     left = dict(done.left)
     assert left["stage1.unit1.branch.norm2"] == "the block after it needs the whole map"
-    assert left["stage1.unit1.se"] == "the squeeze is 'max'; only the average can be computed from sums"
+    assert left["stage1.unit1.se"] == "the squeeze is 'max', which is not a function of mean and variance"
     assert "does not follow a norm" in left["stage1.unit1.se_pre"]
     assert "stem.norm" in done.fused
     assert done.backend == "reference"

@@ -289,7 +289,7 @@ def test_what_is_left_is_named_with_its_reason() -> None:
 
     left = dict(accelerate(inserted(squeeze="max"), backend="reference").left)
     assert left["units.0.bn3"] == "the block attached to it needs the whole map"
-    assert left["units.0.bn3.se"] == "the squeeze is 'max'; only the average can be computed from sums"
+    assert left["units.0.bn3.se"] == "the squeeze is 'max', which is not a function of mean and variance"
 
     plain = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sigmoid())
     insert(plain, SESpec(reduction=2), at="0", shape=(1, 3, 8, 8))

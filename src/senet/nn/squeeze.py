@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["SQUEEZES", "avg", "avg_std", "keep", "l2", "maximum", "positions", "std", "wide"]
+__all__ = ["EPSILON", "SQUEEZES", "avg", "avg_std", "keep", "l2", "maximum", "positions", "std", "wide"]
 
 EPSILON = 1e-5  # added under the roots, whose slope at 0 is infinite
 HALF = (torch.float16, torch.bfloat16)

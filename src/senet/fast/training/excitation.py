@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from senet.fast.listeners import is_plain
 from senet.nn import SqueezeExcite
 from senet.nn.block import without_autocast
-from senet.nn.squeeze import SQUEEZES
+from senet.nn.squeeze import EPSILON, SQUEEZES
 
 __all__ = ["MOMENTS", "Excite", "FromMoments", "excite_of"]
 
@@ -33,7 +34,26 @@ class FromMoments(NamedTuple):
     spread: bool
 
 
-MOMENTS: Mapping[str, FromMoments] = {"avg": FromMoments(lambda mean, variance, positions: mean, spread=False)}
+def _std(mean: Matrix, variance: Matrix | None, positions: int) -> Matrix:
+    assert variance is not None
+    return (variance + EPSILON).sqrt()
+
+
+def _l2(mean: Matrix, variance: Matrix | None, positions: int) -> Matrix:
+    assert variance is not None
+    return (positions * (variance + mean.square()) + EPSILON).sqrt()
+
+
+def _avg_std(mean: Matrix, variance: Matrix | None, positions: int) -> Float[Tensor, "n cc"]:
+    return torch.stack((mean, _std(mean, variance, positions)), 2).flatten(1)
+
+
+MOMENTS: Mapping[str, FromMoments] = {
+    "avg": FromMoments(lambda mean, variance, positions: mean, spread=False),
+    "std": FromMoments(_std, spread=True),
+    "l2": FromMoments(_l2, spread=True),
+    "avg_std": FromMoments(_avg_std, spread=True),
+}
 """Squeezes, by their names in `senet.nn.squeeze`, that need no pass of their own over a normalised map."""
 
 

@@ -30,7 +30,7 @@ def norms(model: nn.Module) -> Iterator[tuple[str, str]]:
         children = [(name, child) for name, child in parent._modules.items() if child is not None]
         for at, (child, norm) in enumerate(children):
             name = f"{parent_name}.{child}" if parent_name else child
-            if not isinstance(norm, _BatchNorm):
+            if not isinstance(norm, _BatchNorm) or isinstance(parent, SqueezeExcite):  # that of a descriptor
                 continue
             following = children[at + 1][1] if at + 1 < len(children) else None
             if name in ends:
@@ -99,7 +99,8 @@ def _ends(model: nn.Module) -> dict[str, str]:
         elif unit.se is not None and unit.se_identity is not None:
             why = "both summands of the addition have blocks"
         elif block := unit.se or unit.se_identity:
-            why = "" if excite_of(block) else "the block after it needs the whole map"
+            spread = block is unit.se
+            why = "" if excite_of(block, spread=spread) else "the block after it needs the whole map"
         ends[f"{name}.branch.{steps[-1][0]}".lstrip(".")] = why
     return ends
 
@@ -109,13 +110,14 @@ def blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
     inserted, fused = _attached_blocks(model), set()
     for unit in model.modules():
         if type(unit) is FusedResidual:
-            fused |= {unit.se, unit.se_identity}
+            fused |= {unit.se} if excite_of(unit.se, spread=True) else set()
+            fused |= {unit.se_identity} if excite_of(unit.se_identity) else set()
         if isinstance(unit, FusedSequential):
             steps = parts(unit)
             fused |= {
                 block
                 for norm, act, block in zip(steps, steps[1:], steps[2:], strict=False)
-                if is_norm(norm) and type(act) is nn.ReLU
+                if is_norm(norm) and type(act) is nn.ReLU and excite_of(block)
             }
     for there in find(model):
         name, block = there.name, model.get_submodule(there.name)
@@ -124,11 +126,13 @@ def blocks(model: nn.Module) -> Iterator[tuple[str, str]]:
         elif block.adds:
             yield name, "its gate adds to the map"
         elif block.spec.squeeze not in MOMENTS:
-            yield name, f"the squeeze is {block.spec.squeeze!r}; only the average can be computed from sums"
+            yield name, f"the squeeze is {block.spec.squeeze!r}, which is not a function of mean and variance"
         elif block.num_map_layers:
             yield name, f"the variant {block.spec.variant!r} acts on the map"
         elif block in inserted:
             yield name, inserted[block]
+        elif block not in fused and MOMENTS[str(block.spec.squeeze)].spread:
+            yield name, "its squeeze needs the variance of the map, which is known only after a norm without ReLU"
         else:
             why = "it does not follow a norm, and is not part of a senet.nn.Residual"
             yield name, "" if block in fused else why
