@@ -118,6 +118,24 @@ def test_a_size_that_the_network_does_not_take_is_one_line(tmp_path: Path) -> No
     assert not any(tmp_path.iterdir())
 
 
+class Padded(nn.Module):
+    """Zeros around a map whose values are all negative, then a maximum; its forward pass is the stem of BiT networks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        nn.init.constant_(self.conv.bias, -100.0)
+        self.pad, self.pool = nn.ConstantPad2d(1, 0.0), nn.MaxPool2d(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.pool(self.pad(self.conv(x))).flatten(1)
+
+
+def test_zeros_around_a_map_stay_zeros_in_onnxruntime(tmp_path: Path) -> None:
+    report = senet.export(Padded().eval(), tmp_path / "net.onnx", shape=(1, 3, 8, 8))
+    assert report.error < 1e-5
+
+
 @pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_library_is_one_line(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
