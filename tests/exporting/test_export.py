@@ -119,7 +119,7 @@ def test_a_size_that_the_network_does_not_take_is_one_line(tmp_path: Path) -> No
 
 
 class Padded(nn.Module):
-    """Zeros around a map whose values are all negative, then a maximum; its forward pass is the stem of BiT networks."""
+    """Zeros around a map whose values are all negative, then a maximum, as in the stem of BiT networks."""
 
     def __init__(self) -> None:
         super().__init__()
