@@ -124,7 +124,7 @@ function drawHeatmap(stage, read) {
 }
 
 // An end of a scale; what is nothing beside its length is 0.
-const endText = (value, { from, to }) => short(Math.abs(value) < 1e-6 * (to - from) ? 0 : value);
+const endText = (value, { from, to }) => short(Math.abs(value) < 1e-4 * (to - from) ? 0 : value);
 
 function scaleBar(colors) {
   const canvas = el("canvas", {

@@ -42,7 +42,7 @@ function drawEntry(ctx, { label, color: stroke, dash = [], width = 2 }, x, y) {
 
 function drawScale(ctx, colors, x, y) {
   const low = endText(colors.from, colors);
-  const start = x + ctx.measureText(low).width + 8;
+  const start = Math.round(x + ctx.measureText(low).width + 8); // whole pixels: parts of one would blend with the ground
   ctx.fillText(low, x, y + 10);
   for (let place = 0; place < 160; place++) {
     ctx.fillStyle = colors.css(colors.from + (place / 159) * (colors.to - colors.from));
