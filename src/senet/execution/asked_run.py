@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULTS", "asked_values", "check_models", "defaults", "made_run", "run_of_network"]
 
 DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
-    "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump")),
+    "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump", "eca")),
     "control": ("resnet8", "digits", ("standard",)),
     "cifar10": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
     "cifar100": ("resnet20", "sgd-cosine", ("standard", "slow_both")),
