@@ -1,7 +1,6 @@
 """The data of the page: what one or two explanations say without what does not fit."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,12 @@ from senet.explanation.page.head import head
 from senet.explanation.page.matching import check_alike, paired
 from senet.explanation.page.pictures import most_used, read_images
 from senet.explanation.page.reading import Explained
+from senet.explanation.page.script_json import script_json
 from senet.explanation.page.tables import Key, channel_tables, class_tables, extremes, shortened
 
 __all__ = ["Content", "content"]
 
-_PICTURES = 0.3
+_PICTURES = 0.15
 """Share of the page that is kept for images where the tables do not fit whole."""
 _RANKS = 0.25
 """Share of the page above which the channels' lists of images are shortened."""
@@ -53,7 +53,7 @@ def content(explained: Sequence[Explained], size: int, *, licence: str) -> Conte
     labels, images = read_images(documents)
     tables = class_tables(explained)
 
-    room = size - len(safe_json(shell)) - labels.size - sum(part.size for part in fixed.values())
+    room = size - len(script_json(shell)) - labels.size - sum(part.size for part in fixed.values())
     room -= _RECORD * (len(tables) + len(fixed) + 10)
     wanted = sum(image.size for image in images)
     blocks = documents[0]["blocks"]
@@ -101,9 +101,4 @@ def _assembled(
         record[key.name] = part.record(len(data))
         data.append(part.data)
     shell["parts"] = [len(part) for part in data]
-    return Content(safe_json(shell), base64.b64encode(b"".join(data)).decode("ascii"))
-
-
-def safe_json(value: Any) -> str:
-    """Return a value as JSON without `<`, so that no text in it can end the `script` element that holds it."""
-    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return Content(script_json(shell), base64.b64encode(b"".join(data)).decode("ascii"))

@@ -1,7 +1,8 @@
 """Choose which tables fit into the page, and in how many bits.
 
-All tables whole in the first form that fits; else 8 bits, and in the order of their use: every block's class means at
-64 evenly spaced channels (the paper draws 50), then whole class means from the last stages on, then the rest.
+All tables whole in the first form that fits; else 8 bits, and in the order of their use: every block's class means
+and deviations at the 50 evenly spaced channels that the paper and the page draw, then whole class means from the last
+stages on, then the rest.
 """
 
 from collections import Counter
@@ -14,8 +15,8 @@ from senet.explanation.page.tables import Key
 
 __all__ = ["SAMPLE", "fit", "left_out"]
 
-SAMPLE = 64
-"""Evenly spaced channels of a table that does not fit whole."""
+SAMPLE = 50
+"""Evenly spaced channels of a table that does not fit whole: those that the curves draw (`SAMPLES` in curves.js)."""
 
 _FORMS: tuple[Form, ...] = ("float32", "uint16", "uint8")
 _LEAST = 0.4
@@ -31,8 +32,8 @@ _WORDS = {
 _TURNS = (
     ("class_mean", False),
     ("condition", False),
-    ("class_mean", True),
     ("class_std", False),
+    ("class_mean", True),
     ("logit_mean", False),
     ("condition", True),
     ("class_std", True),
@@ -93,9 +94,9 @@ def left_out(tables: Mapping[Key, np.ndarray], kept: Mapping[Key, Packed]) -> li
             "none" if key not in kept else "whole" if kept[key].channels is None else "part" for key in keys
         )
         if states["whole"] < len(keys):
+            whole, part, none = (states[state] for state in ("whole", "part", "none"))
             found.append(
-                f"Left out to stay within the size limit: {word}: of {len(keys)} tables, {states['whole']} are whole, "
-                f"{states['part']} hold {SAMPLE} evenly spaced channels, {states['none']} are not in this page; "
-                "sums.safetensors holds them all."
+                f"Left out to stay within the size limit: of the {word}, {whole} of {len(keys)} tables are whole, "
+                f"{part} hold {SAMPLE} evenly spaced channels, {none} are absent; sums.safetensors holds them all."
             )
     return found

@@ -11,6 +11,7 @@ import numpy as np
 
 from senet.explanation.page.arrays import Packed, pack
 from senet.explanation.page.head import cleaned
+from senet.explanation.page.script_json import script_json
 
 __all__ = ["Image", "is_picture", "most_used", "read_images"]
 
@@ -35,8 +36,7 @@ class Image:
     @cached_property
     def size(self) -> int:
         """Bytes of its record."""
-        name = self.name or ""
-        return 50 + 6 * len(name) + len(self.thumbnail or "")  # a letter is at most `\\uXXXX`
+        return len(script_json(self.record)) + 1
 
 
 def is_picture(text: object) -> bool:
