@@ -7,7 +7,7 @@ INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint con
 # torch compiles for 2 s in every process that finds no bytecode, and tests start many
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 
-.PHONY: try test lint types contracts fast slow format clean
+.PHONY: try test lint types contracts fast slow docs format clean
 
 try: .venv/.demo
 	$(BIN)/senet compare
@@ -31,6 +31,10 @@ fast: .venv/.dev
 slow: .venv/.dev
 	$(BYTECODE) SENET_TESTS=all $(BIN)/pytest -m "not gpu"
 
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs/site . site
+	@echo "site/docs/index.html"
+
 format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -51,4 +55,8 @@ clean:
 
 .venv/.dev: .venv/.uv pyproject.toml constraints.txt
 	$(INSTALL) --compile-bytecode --editable '.[dev]'
+	@touch $@
+
+.venv/.docs: .venv/.uv pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[docs,timm]'
 	@touch $@

@@ -1,0 +1,42 @@
+"""Sphinx: README, docs, committed reports and the docstrings as one site; the root of the project is the source."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(Path(__file__).parent))
+
+from reference import write_reference  # noqa: E402
+
+from senet import __version__  # noqa: E402
+
+project, author, release = "senet", "the authors of senet", __version__
+project_copyright = "Apache-2.0"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "docs/index"
+include_patterns = [
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "docs/*.md",
+    "docs/site/made/*.md",
+    "benchmarks/*.md",
+    "gpu/*.md",
+    "studies/reports/**/*.md",
+]
+html_theme = "furo"
+html_title = f"senet {release}"
+html_show_sphinx = False
+html_copy_source = False
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = True
+nitpicky = False
+suppress_warnings = [
+    "toc.not_included",  # reports of studies are linked from the pages that speak of them
+    "misc.highlighting_failure",  # TOML and output with symbols of no language
+]
+
+write_reference(Path(__file__).parent / "made")

@@ -1,0 +1,70 @@
+"""Write the pages that are made of the code: every public name, and every command with its options."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+import senet
+from senet.cli.commands import app
+
+GROUPS = {
+    "Compare and explain": ("compare", "Comparison", "explain", "Explanation", "cost", "Cost", "bench"),
+    "Blocks": ("SESpec", "SqueezeExcite"),
+    "Networks": ("create_model", "list_models", "save_pretrained", "from_pretrained", "load_weights", "state_dict_as"),
+    "A network that exists": ("find", "plan", "insert", "Insertion", "remove", "fold", "Folded"),
+    "Fast, and shipped": ("accelerate", "decelerate", "optimize", "export", "Exported"),
+    "With timm": ("timm_models", "timm_attention"),
+    "Errors": ("SenetError", "SpecError"),
+}
+
+
+def write_reference(folder: Path) -> None:
+    """Write `api.md` and `commands.md` into a folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "api.md").write_text("\n".join(_api()), encoding="utf-8")
+    (folder / "commands.md").write_text("\n".join(_commands()), encoding="utf-8")
+
+
+def _api() -> Iterator[str]:
+    yield "# Python reference\n"
+    told = [name for names in GROUPS.values() for name in names]
+    words = [name for name in senet.__all__ if name.isupper()]
+    if missing := set(senet.__all__) - {*told, *words, "__version__"}:
+        raise ValueError(f"public names without a group in docs/site/reference.py: {sorted(missing)}")
+    for group, names in GROUPS.items():
+        yield f"## {group}\n"
+        for name in names:
+            kind = "class" if isinstance(getattr(senet, name), type) else "function"
+            extra = "   :members:\n" if kind == "class" else ""
+            yield f"```{{eval-rst}}\n.. auto{kind}:: senet.{name}\n{extra}```\n"
+    yield "## Names\n"
+    for name in words:
+        yield f"- `senet.{name}`: {', '.join(f'`{value}`' for value in getattr(senet, name))}"
+
+
+def _commands() -> Iterator[str]:
+    group: Any = typer.main.get_command(app)
+    yield "# Commands\n"
+    yield "Every command prints errors as one line; `--help` shows the same text in the terminal.\n"
+    for name, command in group.commands.items():
+        if command.hidden:
+            continue
+        yield f"## senet {name}\n"
+        yield f"{(command.help or '').strip()}\n"
+        yield "| option | meaning | default |\n|---|---|---|"
+        for option in command.params:
+            if getattr(option, "hidden", False) or option.name == "help":
+                continue
+            yield _row(option)
+        yield ""
+
+
+def _row(option: Any) -> str:
+    names = ", ".join(f"`{text}`" for text in option.opts if text.startswith("-"))
+    shown = names or f"`{option.metavar or option.name.upper()}`"
+    default = option.default
+    said = "" if default in (None, False, [], "") or callable(default) else f"`{default}`"
+    help_text = " ".join(str(getattr(option, "help", None) or "").split()).replace("|", "\\|")
+    return f"| {shown} | {help_text} | {said} |"
