@@ -11,6 +11,7 @@ from senet.experiments.measured_cost import Conditions, MeasuredCosts, NetworkCo
 from senet.experiments.recipe import Recipe, Schedule
 from senet.experiments.study import Study
 from senet.experiments.summary import summarize
+from senet.reports.study_cost import cost_table
 from senet.reports.study_table import cells, columns
 
 
@@ -81,3 +82,14 @@ def test_a_schedule_is_stretched_with_the_epochs() -> None:
     longer = lengthened(falling, 2.0)
     assert longer.schedule.gamma**20 == pytest.approx(0.8**10)
     assert lengthened(steps, 0.7) == steps
+
+
+@pytest.mark.parametrize(("saved", "shown"), [(1.25, "1.25"), (2480.45, "12.5 MB")])
+def test_memory_is_told_in_bytes_where_the_baseline_keeps_next_to_none(saved: float, shown: str) -> None:
+    made = of_epochs(2)
+    measured = costs(made, (1.0, 1.0, 1.0))
+    gated = replace(measured.networks[1], ordinary=replace(treated(1.0), saved=saved, saved_mb=12.5))
+    measured = replace(measured, networks=(measured.networks[0], gated, measured.networks[2]))
+    table = cost_table(summarize(made, {}, costs=measured))
+    assert table is not None
+    assert [row[-1] for row in table.rows if row[:2] == ["SE", "ordinary"]] == [shown]

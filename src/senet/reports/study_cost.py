@@ -10,6 +10,7 @@ from senet.text import counted
 
 __all__ = ["cost_heading", "cost_notes", "cost_table", "cost_values", "is_reference", "networks"]
 
+_LARGE = 100
 HEADS = ("design", "network", "training step", "inference", "saved")
 """Headings; the first two columns are words."""
 
@@ -87,7 +88,8 @@ def is_reference(line: Line) -> bool:
 def _cells(cost: TreatedCost, *, baseline: bool) -> list[str]:
     if baseline:
         return [f"{cost.step_ms:.2f} ms", f"{cost.latency_ms:.2f} ms", f"{cost.saved_mb:.1f} MB"]
-    return [_ratio(cost.step), _ratio(cost.latency), f"{cost.saved:.2f}"]
+    saved = f"{cost.saved:.2f}" if cost.saved < _LARGE else f"{cost.saved_mb:.1f} MB"  # a frozen baseline keeps nothing
+    return [_ratio(cost.step), _ratio(cost.latency), saved]
 
 
 def _ratio(ratio: Ratio) -> str:
