@@ -1,4 +1,4 @@
-"""The commands of docs/your_network.md run on digits, from a function of the user's own to the folded network."""
+"""The commands of docs/your_network.md run on digits, from a function of the user's own to the exported network."""
 
 import json
 import re
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from onnxruntime import InferenceSession
 
+import senet
 from senet.weights.writing import write_weights
 
 PAGE = (Path(__file__).parents[2] / "docs" / "your_network.md").read_text(encoding="utf-8")
@@ -28,10 +30,19 @@ def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) 
         words += {
             "train": [*SMALL, "--device", "cpu"],
             "compare": [*SMALL, "--device", "cpu", "-j", "1", "--seeds", "2", "--no-cost"],
-            "fold": [*SMALL[:2], "--device", "cpu", "--tolerance", "inf", "--statistics", "40"],
+            "explain": ["images=20", "--device", "cpu"],
+            "fold": ["--device", "cpu", "--tolerance", "inf", "--statistics", "40"],
         }.get(command, [])
         code, _, err = call(command, *words)
         assert code == 0, f"{line}: {err}"
+    explained = json.loads((tmp_path / "explained" / "explain.json").read_text())
+    assert [block["name"] for block in explained["blocks"]] == ["1.norm2.se", "2.norm2.se"]
+    assert (tmp_path / "explained" / "explain.html").stat().st_size > 10_000
+    assert (tmp_path / "net.onnx").stat().st_size > 10_000
+    x = torch.rand(3, 1, 8, 8)
+    network = senet.from_pretrained(tmp_path / "folded", builder=str(tmp_path / "net.py") + ":build")
+    (told,) = InferenceSession(tmp_path / "net.onnx").run(None, {"images": x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(told), network(x), rtol=1e-4, atol=1e-5)
     report = next((tmp_path / "out").glob("*/report.md")).read_text(encoding="utf-8")
     assert report.count("Starts from the weights `model.safetensors` (sha256 ") == 1
     assert "Blocks and a new classifier learn at 10 times the rate" in report
