@@ -61,6 +61,11 @@ def test_changes_of_the_command_line_reach_the_run(tmp_path: Path) -> None:
     assert all(not design[0].bias for design in space.designs())
 
 
+def test_the_ratio_of_a_kind_is_searched_by_the_base(tmp_path: Path) -> None:
+    space = read(tmp_path, FILE.replace('recipe = "digits"', 'recipe = "digits"\nse = "cbam"'))
+    assert [str(design[0]) for design in space.designs()][:2] == ["cbam r=2-2-2", "cbam r=2-2-8"]
+
+
 def test_candidates_are_tested_on_held_out_images_and_choices_on_the_test_set(tmp_path: Path) -> None:
     space = read(tmp_path, FILE)
     design = space.designs()[0]
@@ -100,6 +105,7 @@ def test_candidates_are_tested_on_held_out_images_and_choices_on_the_test_set(tm
         ("reduction = [2, 8]", "reduction = [2, 2]", r"choices\.reduction\[0\] = \(2, 2\) .* each once"),
         ("[choices]", "[choices]\nconstant = [0]", r"choices\.constant = \(0,\) is not valid; list ratios from 1"),
         ("[choices]", "[choices]\nvariant = ['bumb']", r"choices\.variant = 'bumb' .* Did you mean 'bump'"),
+        ("[choices]", "[choices]\nvariant = ['conv']", r"choices\.variant = 'conv' has no ratio to search; compare it"),
         ("[choices]", "[choices]\nslot = ['inne']", r"choices\.slot = 'inne' .* Did you mean 'inner'"),
         ("[base]", "references = [16, 0]\n[base]", r"references = \(16, 0\) is not valid; list ratios from 1"),
         ('recipe = "digits"', 'recipe = "digits"\nse = { slot = "pre" }', r"base\.se\.slot = 'pre' would be lost"),

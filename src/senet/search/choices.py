@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from senet.bounds import RANGES
 from senet.errors import SpecError, shown, unknown
-from senet.spec import SLOTS, VARIANTS
+from senet.spec import SLOTS, VARIANTS, WITHOUT_RATIO
 
 __all__ = ["PER", "Choices", "Dimension"]
 
@@ -39,7 +39,7 @@ class Choices:
         per: `stage` uses one ratio for all blocks of a stage, `block` chooses one for each of them.
         blocks: number of blocks of every stage, with `per = "block"`; if empty, `senet search` counts them.
         constant: ratios that are tried on all stages at once, where the greedy search starts.
-        variant: names of variants.
+        variant: names of variants with a ratio. Kinds with one are searched by `base.se`: `cbam`, `gc`, `fca`.
         slot: names of slots.
     """
 
@@ -61,6 +61,11 @@ class Choices:
             for name in getattr(self, place):
                 if name not in names:
                     raise unknown(f"choices.{place}", name, names)
+                if name in WITHOUT_RATIO:
+                    raise SpecError(
+                        f"choices.{place} = {name!r} has no ratio to search; compare it with what the search finds: "
+                        "senet compare --se DESIGN."
+                    )
         if self.per not in PER:
             raise unknown("choices.per", self.per, PER)
         if self.blocks and (
