@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("what", choices=("mobilenet", *KTH, "report"))
     parser.add_argument("--weights", type=Path, help="weights file of the network")
     parser.add_argument("--data", type=Path, help="Parquet file of photographs, or the folder of CIFAR-10")
+    parser.add_argument("--no-fold", action="store_true", help="leave out the networks that are folded first")
     asked = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     if asked.what == "report":
@@ -108,7 +109,7 @@ def kth(name: str, asked: argparse.Namespace) -> dict[str, Any]:
         whole=part(data.test, torch.arange(len(data.test))),
         shape=(1, 3, 32, 32),
         settings=Int8(calibrate=200, rank=100, max_drop=0.5),
-        folds=(None,) if ratios is None else (None, 0.5),
+        folds=(None,) if ratios is None or asked.no_fold else (None, 0.5),
         title=f"KTH ResNet-52, {'plain' if ratios is None else f'SE {ratios}'}, CIFAR-10",
         data="ranges and order from 200 training images, the search on 2,000 test images, the table on all 10,000",
     )

@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from itertools import cycle
+from contextlib import suppress
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import nn
 import senet
 from senet.errors import NumericError, SpecError, StorageError, UsageError
 from senet.exporting import checked_export
+from senet.kinds import KINDS
 from senet.networks.exported_network import ExportedNetwork
 from senet.spec import GATE_NAMES, SQUEEZE_NAMES, VARIANTS
 from senet.weights.exported_file import read_exported
@@ -207,16 +209,16 @@ def test_static_batches_other_sizes_programs_folds_and_large_weights(
 
 
 class Parallel(nn.Module):
-    """Every variant with every squeeze, and all gates in turn, on the same map; the outputs are their pooled maps."""
+    """Every kind, every variant with every squeeze, and all gates in turn, on the same map; the outputs are means."""
 
     def __init__(self, dims: int) -> None:
         super().__init__()
         conv: type[nn.Module] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
         self.conv = conv(2, 8, 3, padding=1)
-        gates = cycle(GATE_NAMES)
-        self.specs = [
-            senet.SESpec(variant=v, gate=next(gates), squeeze=s, reduction=2) for v in VARIANTS for s in SQUEEZE_NAMES
-        ]
+        gates, self.specs = cycle(GATE_NAMES), [senet.SESpec.kind(name).but(reduction=2) for name in KINDS]
+        for variant, squeeze in product(VARIANTS, SQUEEZE_NAMES):
+            with suppress(SpecError):  # they do not go together
+                self.specs.append(senet.SESpec(variant=variant, gate=next(gates), squeeze=squeeze, reduction=2))
         self.blocks = nn.ModuleList(senet.SqueezeExcite(8, spec, dims=dims) for spec in self.specs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -182,14 +182,15 @@ def export(
     with staged(path) as file:
         nodes = write(file)
         checks = check(network, runner(file), given, weights="own", sizes=sizes, real=real)
-        quantized, timed = None, {"onnxruntime": file.read_bytes()} if onnx else {}
+        quantized, timed = None, dict[str, Path | bytes](onnxruntime=file)
         with TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
             randomize(network)  # the program has the same tensors
             write(Path(folder, file.name))
             checks += check(network, runner(Path(folder, file.name)), given, weights="random norms", sizes=sizes)
         if int8 is not None and images is not None:
-            timed["int8"], quantized = quantize(file, nodes, images, test, int8, watch=watch)
-            file.write_bytes(timed["int8"])
+            content, quantized = quantize(file, nodes, images, test, int8, watch=watch)
+            timed = {"onnxruntime": file.read_bytes(), "int8": content}
+            file.write_bytes(content)
         times = latency(network, timed, given) if onnx else None
         size = sum(one.stat().st_size for one in file.parent.iterdir())
     return Exported(
