@@ -234,5 +234,4 @@ def test_all_variants_squeezes_and_gates_export(dims: int, tmp_path: Path) -> No
     assert {spec.gate for spec in model.specs} == {*GATE_NAMES}
     report = senet.export(model, tmp_path / "all.onnx", shape=(1, 2, *[6] * dims))
     assert len(report.blocks) == len(model.specs)
-    assert all(report.blocks.values())
     assert report.error < 1e-5
