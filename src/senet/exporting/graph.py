@@ -4,6 +4,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def ensure_installed(purpose: str = "an ONNX file") -> None:
     """
     for module in ("onnx", "onnxscript", "onnxruntime"):
         try:
-            __import__(module)
+            import_module(module)
         except ImportError as error:
             raise not_installed(purpose, module, extra="export") from error
 
