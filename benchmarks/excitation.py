@@ -23,9 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from scipy.stats import spearmanr
 
 from senet.files.atomic import write_text
+from senet.reports.canvas import canvas, short
+from senet.reports.looks import COLORS, GREY
 from senet.tables import Table
 from senet.text import code_span, markdown
 
@@ -55,9 +58,41 @@ def main() -> None:
     found = {folder.name: json.loads((folder / "explain.json").read_text(encoding="utf-8")) for folder in asked.folders}
     for folder in asked.folders:
         for kind in FIGURES:
-            shutil.copyfile(folder / f"{kind}.png", asked.output / f"{folder.name}_{kind}.png")
+            _copy(folder / f"{kind}.png", asked.output / f"{folder.name}_{kind}.png")
         shutil.copyfile(folder / "blocks.csv", asked.output / f"{folder.name}_blocks.csv")
+    draw(found, asked.output / "class_share.png")
     write_text(asked.output / "report.md", report(found))
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """Copy a picture with 96 colours, a quarter of the bytes."""
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(96).save(copy, optimize=True)
+
+
+def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw the class share of every block over its depth, one panel a network, with the stages marked."""
+    caption = "Share of the variance of the gates that the class explains, less its chance level; bars: 95 % intervals."
+    title = "Class share of the gates by depth"
+    with canvas(path, 9, 2.9, title=title, caption=caption) as figure:
+        for axes, told in zip(
+            figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found.values(), strict=True
+        ):
+            blocks = told["blocks"]
+            value = [block["statistics"]["class_share"] for block in blocks]
+            ends = [_interval(block) for block in blocks]
+            bars = [[abs(end[side] - v) for v, end in zip(value, ends, strict=True)] for side in (0, 1)]
+            for stage in sorted({block["stage"] for block in blocks}):
+                own = [number for number, block in enumerate(blocks, 1) if block["stage"] == stage]
+                if stage % 2 == 0:
+                    axes.axvspan(own[0] - 0.5, own[-1] + 0.5, color=GREY, alpha=0.12, linewidth=0)
+            axes.axhline(0, color=GREY, linewidth=0.8)
+            axes.errorbar(
+                range(1, len(value) + 1), value, yerr=bars, color=COLORS[0], marker="o", markersize=4, linewidth=1.2
+            )
+            axes.set_title(short(told["model"]["name"]), fontsize=9)
+            axes.set_xlabel("block (stages shaded in turns)")
+        figure.axes[0].set_ylabel("class share")
 
 
 def early(told: Mapping[str, Any]) -> Verdict:
@@ -180,6 +215,8 @@ def report(found: Mapping[str, Mapping[str, Any]]) -> str:
         "",
         summary.markdown(),
         RULES,
+        "",
+        "![class share of the gates by depth](class_share.png)",
         "",
         _networks(found),
     ]
