@@ -257,7 +257,8 @@ def _networks(found: Mapping[str, Mapping[str, Any]]) -> str:
     heads = ["network", "images of", "images", "a class", "top-1 [%]", "chance [%]"]
     commands = "".join(f"- {code_span(told['made']['command'])}\n" for told in found.values())
     made = next(iter(found.values()))["made"]
-    origin = f"senet {made['senet']} at {made['commit']}, torch {made['torch']}, {made['device']}."
+    at = f" at {made['commit']}" if made["commit"] else ""
+    origin = f"senet {made['senet']}{at}, torch {made['torch']}, {made['device']}."
     return f"{Table(heads, rows, words={'images of'}).markdown()}\n{origin} Commands:\n\n{commands}"
 
 
