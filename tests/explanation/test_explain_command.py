@@ -31,7 +31,7 @@ def test_it_ends_in_a_table_and_files(call, weights: Path, tmp_path: Path, monke
     assert code == 0, err
     assert "stage1.unit1.se: constant to the last bit: fold it" in out
     assert "80 images of 10 classes, 8 images a class" in out
-    assert "pass 1 of at most 6: gates of all images" in err
+    assert "pass 1 of at most 7: gates of all images" in err
     folder = tmp_path / "out" / "explain"
     assert (folder / "strip.png").read_bytes().startswith(b"\x89PNG")
     told = json.loads((folder / "explain.json").read_text())

@@ -9,6 +9,7 @@ from torch import nn
 import senet
 from senet.errors import DataError, NumericError, SpecError
 from senet.explanation.conditions import groups_of, read_columns
+from senet.kinds import KINDS
 from senet.nn import SqueezeExcite
 
 
@@ -95,6 +96,7 @@ def test_an_inserted_block_is_explained_and_the_network_stays() -> None:
     found = senet.explain(net, [(X, Y)])
     assert len(found.blocks) == 1
     assert set(found.blocks[0].importance) == {"constant", "identity", "shuffle", "class_mean"}
+    assert found.stages[1] == found.blocks[0].importance["constant"]  # its only block
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
@@ -158,3 +160,16 @@ def test_a_csv_file_is_matched_by_names_or_by_order(tmp_path) -> None:
             read_columns(path, images, names)
     with pytest.raises(DataError, match="cannot be read"):
         read_columns(tmp_path / "none.csv", 2)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_blocks_of_every_published_kind_are_explained(kind: str) -> None:
+    net = Net()
+    net.se = SqueezeExcite(6, senet.SESpec.kind(kind).but(reduction=2))
+    block = senet.explain(net, [(X, Y)], interventions=("identity",)).blocks[0]
+    assert block.channels == 6
+    assert block.importance["identity"].images == 24
+    if kind == "ge":  # the gate is a function of the channel's own squeeze
+        assert block.context.own == pytest.approx(1.0, abs=0.01)
+    if kind == "eca":  # and here of its neighbours
+        assert block.context.near3 == pytest.approx(1.0, abs=0.01)

@@ -92,6 +92,7 @@ def explain(
     asked = Asked(
         split=settings.split, images=settings.images, curve=settings.curve, by=by, compare=compare, builder=builder,
         classes=tuple(part for part in classes.split(",") if part),
+        interventions=tuple(part for part in settings.interventions.split(",") if part),
     )  # fmt: skip
     with PassProgress(quiet=as_json) as passing:
         explanation = explain_opened(opened, asked, watch=passing.watch)

@@ -109,6 +109,9 @@ class FoldSettings(ImageSettings):
 class ExplainSettings(ImageSettings):
     """Settings of an explanation."""
 
+    interventions: str = _setting(
+        "constant,identity,shuffle,class_mean,stages", "What takes the place of gates; empty for nothing."
+    )
     images: int = _setting(500, "Images of each intervention, as many of each class; 0 uses all.")
     curve: bool = _setting(False, "Measure the accuracy with a share of the channels set to zero, too.")
     split: str = _setting("test", "test, or train: the images that are measured.")

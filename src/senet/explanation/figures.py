@@ -10,7 +10,7 @@ from torch import Tensor
 
 from senet.errors import SpecError, unknown
 from senet.explanation.explanation import Explanation
-from senet.explanation.interventions import INTERVENTIONS
+from senet.explanation.interventions import REPLACED
 from senet.explanation.values import BlockExplanation
 from senet.reports.canvas import canvas, legend, short
 from senet.reports.looks import BLACK, COLORS, GREY, MARKERS
@@ -185,7 +185,7 @@ def _histogram(explanation: Explanation, path: Path, *, classes: Sequence[str] =
 
 def _importance(explanation: Explanation, path: Path, *, classes: Sequence[str] = (), channels: int = 50) -> bool:
     """Draw the change of the loss under each intervention, beside parameters and time."""
-    kinds = [kind for kind in INTERVENTIONS if all(kind in block.importance for block in explanation)]
+    kinds = [kind for kind in REPLACED if all(kind in block.importance for block in explanation)]
     if not kinds:
         return False
     rows = len(explanation)

@@ -19,6 +19,7 @@ from senet.surgery.gates.reading import Reading, channel_dim
 
 __all__ = [
     "INTERVENTIONS",
+    "REPLACED",
     "Change",
     "Effect",
     "ImageGates",
@@ -30,8 +31,11 @@ __all__ = [
     "zeroed",
 ]
 
-INTERVENTIONS = ("constant", "identity", "shuffle", "class_mean")
-"""What takes the place of a gate: its best constant, 1, the gate of another image, the mean gate of the class."""
+REPLACED = ("constant", "identity", "shuffle", "class_mean")
+"""What takes the place of the gates of one block: constants, 1, those of another image, the means of the class."""
+
+INTERVENTIONS = (*REPLACED, "stages")
+"""The same, and constants in all blocks of a stage at once."""
 
 Change = tuple[float, float, float]
 """A change, and the lower and upper end of its 95 % interval."""
@@ -156,7 +160,7 @@ def substitutes(
         gate: gates of a sample of images `(m, c)`; NaN where there is none.
         constant: least-squares constant of every channel.
         class_mean: mean gate of every class.
-        kinds: names among `INTERVENTIONS`.
+        kinds: names among `REPLACED`.
     """
     known = torch.where(gate.isnan(), constant.to(gate.dtype), gate)
     means = torch.where(class_mean.isnan(), constant, class_mean)

@@ -21,6 +21,7 @@ from senet.explanation.extremes import used
 from senet.explanation.gathering import Gathered, gather
 from senet.explanation.interventions import (
     INTERVENTIONS,
+    REPLACED,
     Effect,
     Gates,
     ImageGates,
@@ -81,7 +82,8 @@ def explain(
         batches: images with labels or alone, see `senet.surgery.folding.batches.parts_of`: a list of batches, or a
             DataLoader that neither shuffles nor augments. Without labels nothing about classes is known.
         classes: names of the labels: a list whose i-th name is that of label i, or a mapping. None numbers them.
-        interventions: names among `constant`, `identity`, `shuffle` (the gates of another image) and `class_mean`.
+        interventions: names among `constant`, `identity`, `shuffle` (the gates of another image), `class_mean`, and
+            `stages` (constants in all blocks of a stage at once).
         images: images of the interventions, as many of each class; None uses all.
         curve: whether to measure the accuracy with a share of the channels of each image set to zero, in rising,
             falling and random order of the gates: 15 more forward passes for each block and image.
@@ -290,7 +292,7 @@ def _intervene(
     assert seen.outcomes is not None
     effects: dict[str, dict[str, Effect]] = {name: {} for name in blocks}
     gates: dict[str, Mapping[str, Gates]] = {
-        name: substitutes(seen.sample[name], seen.sums[name].fold.constant(), one.class_mean, plan.interventions)
+        name: substitutes(seen.sample[name], seen.sums[name].fold.constant(), one.class_mean, REPLACED)
         for name, one in blocks.items()
     }
     alone: dict[str | int, list[str]] = {name: [name] for name in blocks}
@@ -300,13 +302,13 @@ def _intervene(
     found: dict[int, Effect] = {}
     for kind in plan.interventions:
         plan.tell(kind)
-        groups = {**alone, **stages} if kind == "constant" else alone
+        groups = stages if kind == "stages" else alone
         after: dict[str | int, list[Outcome]] = {group: [] for group in groups}
         for numbers, x in _chunks(passes, chosen):
             for group, names in groups.items():
                 with ExitStack() as stack:
                     for name in names:
-                        put = ImageGates(gates[name][kind](numbers, seen.rows[numbers]), dim=seen.dims[name])
+                        put = ImageGates(gates[name][_of_block(kind)](numbers, seen.rows[numbers]), dim=seen.dims[name])
                         stack.enter_context(replaced(model, name, put))
                     after[group].append(outcome(answer(model, x, None)[0], seen.labels[numbers]))
         for group, parts in after.items():
@@ -316,6 +318,11 @@ def _intervene(
             else:
                 found[group] = change
     return effects, found
+
+
+def _of_block(kind: str) -> str:
+    """Return what takes the place of the gates of a block under an intervention."""
+    return "constant" if kind == "stages" else kind
 
 
 def _curves(

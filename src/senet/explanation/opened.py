@@ -12,6 +12,7 @@ from senet.errors import DataError, UsageError
 from senet.experiments.environment import environment
 from senet.explanation.conditions import read_columns
 from senet.explanation.explanation import Explanation
+from senet.explanation.interventions import INTERVENTIONS
 from senet.explanation.measuring import explain
 from senet.networks import from_pretrained, is_network
 from senet.surgery.folding.removal import Watch
@@ -28,6 +29,7 @@ class Asked:
 
     Attributes:
         split: `test` or `train`.
+        interventions: what takes the place of gates, see `senet.explain`.
         images: images of each intervention; 0 uses all.
         curve: whether to measure the accuracy with channels set to zero.
         by: CSV file with conditions of the images.
@@ -37,6 +39,7 @@ class Asked:
     """
 
     split: str = "test"
+    interventions: tuple[str, ...] = INTERVENTIONS
     images: int = 500
     curve: bool = False
     by: Path | None = None
@@ -67,6 +70,7 @@ def explain_opened(opened: OpenedNetwork, asked: Asked, *, watch: Watch | None =
         opened.model,
         batches,
         classes=opened.classes if opened.classes and batches.labelled else None,
+        interventions=asked.interventions,
         images=asked.images or None,
         curve=asked.curve,
         by=by,
