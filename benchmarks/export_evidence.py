@@ -23,6 +23,7 @@ from typing import Any
 
 import onnxruntime
 import torch
+from export_families import NAMES
 from fold_curves import Pairs, batches, photographs, said  # beside this file
 from torch import Tensor, nn
 
@@ -258,6 +259,8 @@ def _families(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "One small member of each family with `senet.insert`'s default blocks, random weights and norms, small images; "
         "largest relative difference over batches of 1, 2 and 5, with two sets of norms; limit 1e-5, or twice what "
         "float32 itself differs from float64. Made by `python benchmarks/export_families.py` (CPU seconds).",
+        "",
+        f"{len(NAMES) - len(found)} of {len(NAMES)} families have not been run yet.",
         "",
         Table(heads, rows, words=("reason",)).markdown(),
     ]
