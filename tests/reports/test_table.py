@@ -166,6 +166,15 @@ def test_a_study_without_paper_has_no_columns_for_it() -> None:
     assert not any(head.startswith(("top-5", "test loss")) for head in heads)
 
 
+def test_a_paper_that_prints_only_a_gain_has_a_column_of_differences() -> None:
+    made = study(seeds=(0,), paper=False)
+    gain = dataclasses.replace(made.rows[1], paper=(("top1_gain", 0.86),))
+    mine = dataclasses.replace(made, rows=(made.rows[0], gain, *made.rows[2:]))
+    at = columns(mine).index("paper's difference")
+    assert [row[at] for row in cells(mine, summarize(mine, {}))][:2] == ["-", "+0.86"]
+    assert "paper" not in columns(mine)
+
+
 @pytest.mark.parametrize(
     ("macs", "word"), [(2_000_000, "2.00 M"), (31_300_000, "31.30 M"), (3_858_000_000, "3.86 G"), (999, "0.00 M")]
 )

@@ -49,7 +49,7 @@ def columns(study: Study) -> list[str]:
         heads.append(METRICS[name].heading)
         if _beside(study, "measured"):
             heads += ["paper", "ours - paper"]
-    heads += ["difference [95 % interval]", "visible [points]", "p"] + ["paper's difference"] * bool(printed(study))
+    heads += ["difference [95 % interval]", "visible [points]", "p"] + ["paper's difference"] * _has_paper_difference(study)
     return [*heads, "n", "s/run"]
 
 
@@ -68,7 +68,7 @@ def cells(study: Study, lines: Sequence[Line]) -> list[list[str]]:
             if _beside(study, "measured"):
                 row += _against(value, paper.get(name), digits)
         row += [_difference(study, line), _visible(line.difference), _p(line.difference)]
-        if printed(study):
+        if _has_paper_difference(study):
             theirs = paper_difference(study, line.row)
             row.append("-" if theirs is None else f"{theirs:+.2f}")
         n = f"{line.n}" + (f" of {len(study.seeds)}" if line.missing else "")
@@ -89,6 +89,11 @@ def paper_difference(study: Study, row: Row) -> float | None:
         if name in mine and name in base:
             return round((mine[name] - base[name]) * (1 if METRICS[name].higher else -1), 6)
     return None
+
+
+def _has_paper_difference(study: Study) -> bool:
+    """Return whether a column holds the papers' differences, which some print without the accuracies."""
+    return bool(printed(study)) or any(paper_difference(study, row) is not None for row in study.rows)
 
 
 def study_table(study: Study, lines: Sequence[Line]) -> Table:
