@@ -49,7 +49,8 @@ def columns(study: Study) -> list[str]:
         heads.append(METRICS[name].heading)
         if _beside(study, "measured"):
             heads += ["paper", "ours - paper"]
-    heads += ["difference [95 % interval]", "visible [points]", "p"] + ["paper's difference"] * _has_paper_difference(study)
+    heads += ["difference [95 % interval]", "visible [points]", "p"]
+    heads += ["paper's difference"] * _has_paper_difference(study)
     return [*heads, "n", "s/run"]
 
 
