@@ -1,30 +1,34 @@
 """The KTH report's pictures from its authors' own networks: confusion matrices and accuracy by class, side by side.
 
-Their weights are public (nlindqv/RRs-in-SENets) and not part of this repository; what is drawn from them here is.
+Their weights are public (nlindqv/RRs-in-SENets) and not part of this repository; what is counted and drawn is.
 
     python benchmarks/kth_pictures.py --weights DIR --data-dir DIR
 
-`DIR` of the weights holds `plain_resnet50_cifar10_baseline.safetensors`, `se_resnet50_cifar10_r8-8-8.safetensors` and,
-where somebody has it, `se_resnet50_cifar10_r8-2-16.safetensors`; a network that is not there is named as missing.
+`DIR` of the weights holds `plain_resnet50_cifar10_baseline.safetensors`, `se_resnet50_cifar10_r8-8-8.safetensors` and
+`se_resnet50_cifar10_r8-2-16.safetensors`. Each network is tested in a few minutes on one core; which images it has
+right goes to `results.json`, and `kth_report.py` makes everything else from that.
 """
 
 import argparse
-import csv
-import math
-from collections.abc import Sequence
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import torch
+from kth_report import HERE, RESULTS, report  # beside this file
 
 from senet.data import DataSpec, load
 from senet.files.atomic import write_text
 from senet.models import create_model
-from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
-from senet.reports.looks import looks
 from senet.spec import SESpec
-from senet.tables import Table
-from senet.training.evaluation import Evaluation, evaluate
+from senet.training.evaluation import evaluate
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 
+COMMAND = "python benchmarks/kth_pictures.py --weights DIR --data-dir DIR"
 # the labels of our pictures, file, ratios, and the accuracy [%] and loss of the report's Table 3
 NETWORKS = (
     ("ResNet-52", "plain_resnet50_cifar10_baseline", None, 90.97, 0.4803),
@@ -36,89 +40,40 @@ NETWORKS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, help="folder of the authors' weights")
-    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10 lies")
-    parser.add_argument("-o", "--output", type=Path, default=Path("studies/reports/kth_authors"))
-    parser.add_argument("--redraw", action="store_true", help="draw the matrices of confusion.csv again, test nothing")
+    parser.add_argument("--data-dir", type=Path, help="folder of CIFAR-10")
+    parser.add_argument("-o", "--output", type=Path, default=HERE)
+    parser.add_argument("--redraw", action="store_true", help=f"write the report of {RESULTS} again, test nothing")
     asked = parser.parse_args()
-    if asked.redraw:
-        pictures(drawn_before(asked.output / "confusion.csv"), asked.output)
-        return
-    if asked.weights is None or asked.data_dir is None:
-        parser.error("--weights and --data-dir are missing")
-    data = load(DataSpec(name="cifar10", normalize="kth"), root=asked.data_dir)
-    rows: list[Sequence[object]] = []
-    found = []
+    if not asked.redraw:
+        if asked.weights is None or asked.data_dir is None:
+            parser.error("--weights and --data-dir are missing")
+        asked.output.mkdir(parents=True, exist_ok=True)
+        found = measured(asked.weights, asked.data_dir)
+        write_text(asked.output / RESULTS, json.dumps(found, indent=1) + "\n")
+    report(asked.output)
+
+
+def measured(weights: Path, folder: Path) -> dict[str, Any]:
+    """Test all networks on all test images."""
+    data = load(DataSpec(name="cifar10", normalize="kth"), root=folder)
+    networks: list[Mapping[str, Any]] = []
     for label, name, ratios, accuracy, loss in NETWORKS:
-        path = asked.weights / f"{name}.safetensors"
-        if not path.exists():
-            rows.append((label, "missing", "missing", accuracy, "missing", loss))
-            print(f"{label}: missing, {path.name} is not there")
-            continue
         model = create_model("kth_resnet52", se=None if ratios is None else SESpec(reduction=ratios))
-        load_weights(model, read_weights(path), origin="kth")
-        tested = evaluate(model, data.test, num_classes=10)
+        load_weights(model, read_weights(weights / f"{name}.safetensors"), origin="kth")
+        tested = evaluate(model, data.test, num_classes=len(data.classes))
         print(f"{label}: {tested.correct:,} of {tested.total:,} right", flush=True)
-        rows.append((label, tested.correct, with_error(tested), accuracy, f"{tested.loss:.4f}", loss))
-        found.append(Answers(label=label, classes=data.classes, confusion=tested.confusion))
-    asked.output.mkdir(parents=True, exist_ok=True)
-    pictures(found, asked.output)
-    write_text(asked.output / "confusion.csv", confusion_csv(found))
-    write_text(asked.output / "per_class.csv", class_csv(found))
-    write_text(asked.output / "report.md", report(rows, found))
-
-
-def pictures(found: list[Answers], folder: Path) -> None:
-    draw_confusion(found, folder / "confusion.png")
-    designs = {label: "plain" if ratios is None else str(SESpec(reduction=ratios)) for label, _, ratios, *_ in NETWORKS}
-    draw_classes(found, folder / "per_class.png", styles=looks([designs[one.label] for one in found]))
-
-
-def drawn_before(path: Path) -> list[Answers]:
-    """Read the networks of a `confusion.csv`, in its order."""
-    counts: dict[str, dict[str, list[int]]] = {}
-    for row in csv.DictReader(path.read_text("utf-8").splitlines()):
-        counts.setdefault(row["network"], {}).setdefault(row["class"], []).append(int(row["images"]))
-    return [
-        Answers(label=label, classes=tuple(rows), confusion=tuple(map(tuple, rows.values())))
-        for label, rows in counts.items()
-    ]
-
-
-def with_error(tested: Evaluation) -> str:
-    """Write the accuracy with its binomial standard error."""
-    share = tested.correct / tested.total
-    return f"{100 * share:.2f} ± {100 * math.sqrt(share * (1 - share) / tested.total):.2f}"
-
-
-def report(rows: Sequence[Sequence[object]], found: list[Answers]) -> str:
-    """Write the report: table, what the differences mean, pictures."""
-    points = {one.label: 100 * one.correct / one.total for one in found}
-    first = found[0].label
-    differences = "\n".join(
-        f"{label} has {points[label] - points[first]:+.2f} points against {first}." for label in list(points)[1:]
-    )
-    heads = ("network", "right", "top-1 [%] ± standard error", "Table 3", "test loss", "Table 3")
-    table = Table(heads, rows).markdown()
-    return f"""# KTH: the authors' own networks, tested here
-
-Source: Holm, Lindqvist and Persson, Investigating the Role of the Reduction Ratio in Squeeze-and-Excitation Networks,
-Table 3; their public weights, loaded by name into `kth_resnet52` (`origin="kth"`) with their preprocessing
-(`data.normalize=kth`), all 10,000 test images of CIFAR-10 once each.
-
-{table}
-The standard errors are binomial, of one trained network on 10,000 images; that of another training is not in them.
-{differences}
-Our loss is not clipped; Keras clips probabilities at 1e-7, and with that clip `tests/weights/test_kth.py` finds their
-fourth digit. Training curves need runs: `senet run studies/kth_table3.toml` draws them, and these pictures, for the
-networks it trains.
-
-![confusion matrices](confusion.png)
-
-![accuracy by class, with binomial standard errors](per_class.png)
-
-Made by `python benchmarks/kth_pictures.py --weights DIR --data-dir DIR`; numbers in
-[confusion.csv](confusion.csv) and [per_class.csv](per_class.csv).
-"""
+        counts = {"loss": tested.loss, "confusion": tested.confusion, "right": tested.right}
+        printed = {"accuracy": accuracy, "loss": loss}
+        networks.append({"label": label, "reduction": ratios, "table3": printed, **counts})
+    return {
+        "command": COMMAND,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, a machine shared with other work",
+        "torch": torch.__version__,
+        "classes": data.classes,
+        "data": data.fingerprint,
+        "networks": networks,
+    }
 
 
 if __name__ == "__main__":
