@@ -1,4 +1,4 @@
-"""The numbers that README and docs quote are those of benchmarks/RESULTS.md."""
+"""The numbers that README and docs quote are those of the results in benchmarks and studies/reports."""
 
 import importlib
 import re
@@ -74,3 +74,22 @@ def test_rows_of_the_table_of_insertions_can_be_made_again_alone(monkeypatch: py
     assert "| resnet18 | resnet | 128 | 7 | 0 | yes | yes | yes | yes | **no** | 1 | a try |" in "".join(
         families.markdown(rows)
     )
+
+
+def test_the_page_of_evidence_is_made_from_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    page = importlib.import_module("evidence_page").page()
+    said = "run `python benchmarks/evidence_page.py` after a result has changed"
+    assert page == (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8"), said
+    for link in re.findall(r"\]\(\.\./([^)]+)\)", page):
+        assert (ROOT / link).is_file(), link
+
+
+def test_the_readme_quotes_the_page_of_evidence() -> None:
+    page = " ".join((ROOT / "docs" / "evidence.md").read_text(encoding="utf-8").split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    quoted = re.search(r"What the evidence says \(\[docs/evidence.md\]\(docs/evidence.md\)\): (.*?) - \*\*", readme)
+    assert quoted
+    numbers = re.findall(r"[+-]\d\.\d\d \[[+-]\d\.\d\d, [+-]\d\.\d\d\]|\d+\.\d %", quoted[1])
+    assert len(numbers) >= 3
+    assert [number for number in numbers if number not in page] == []

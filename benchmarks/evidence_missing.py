@@ -1,0 +1,73 @@
+"""The evidence that is missing, with what measures it and what that costs: the end of docs/evidence.md."""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from senet.tables import Table
+
+STUDIES = Path(__file__).parents[1] / "studies"
+RATE = 3e10  # multiply-adds a second that one shared core did, 2e10 to 4e10
+
+
+def missing() -> Iterator[str]:
+    heads = ("what", "command", "cost")
+    yield "## What is missing\n"
+    yield (
+        "In the order of its value. Core hours are multiply-adds at 3e10 a second (one shared core did 2e10 to 4e10).\n"
+    )
+    yield Table(heads, list(rows()), words=heads).markdown()
+    yield "What a GPU can do in an hour is queued in [gpu/QUEUE.md](../gpu/QUEUE.md)."
+
+
+def rows() -> Iterator[Sequence[str]]:
+    yield "correctness and speed on a GPU", "gpu/run.sh 1 OUT", "5 minutes of one H100 or H200"
+    yield (
+        "plain against blocks, ResNet-20 and ResNet-56, CIFAR-10, on a GPU",
+        "gpu/run.sh 2 OUT CIFAR10",
+        "8 minutes of one",
+    )
+    table1 = "senet run studies/variations_table1.toml --quick --seeds 5 --data-dir DIR"
+    yield (
+        "Table 1 of the variations: 4 further seeds, 10 epochs",
+        table1,
+        hours("variations_table1", runs=24, epochs=10),
+    )
+    yield (
+        "the same with its 50 epochs",
+        table1.replace("--quick --seeds 5 ", ""),
+        hours("variations_table1", runs=30, epochs=50),
+    )
+    cifar100 = "senet compare --data cifar100 --data-dir DIR --model {} --se standard --se eca --epochs 30 --seeds 3"
+    for network in ("resnet20", "resnet56"):
+        cost = hours(f"{network}_cifar10", runs=9, epochs=30)
+        yield f"{network} on CIFAR-100: plain, SE, ECA, 3 seeds", cifar100.format(network), cost
+        yield f"{network} on CIFAR-10, likewise", cifar100.format(network).replace("cifar100", "cifar10"), cost
+    kth = "senet run studies/kth_table3.toml 'seeds=[0,1,2]' --data-dir DIR --device cuda --graph"
+    yield (
+        "fresh seeds of the KTH networks, all 14: the spread that the chance computation lacks",
+        kth,
+        hours("kth_table3", runs=42, epochs=200),
+    )
+    search = "senet search studies/spaces/search_resnet20.toml -s greedy --data-dir DIR recipe.epochs=15"
+    trained = 14 * 2 + 4 * 5  # schemes of greedy with 2 seeds; winner, 2 references and plain with 5 fresh ones
+    yield (
+        "a search over ratios on all of CIFAR-10, confirmed",
+        search,
+        hours("resnet20_cifar10", runs=trained, epochs=15),
+    )
+    tune = "python benchmarks/finetune.py DIR --seeds 5 --pretrain 30 --epochs 5 --images 50000 --test-images 10000"
+    yield "fine-tuning of a host above 90 %", tune, hours("resnet20_cifar10", runs=1, epochs=30 + 5 * 4 * 5)
+    yield (
+        "gates through training, of the networks of CIFAR-100 above",
+        "senet explain RUN --data-dir DIR",
+        "minutes for each",
+    )
+
+
+def hours(study: str, *, runs: int, epochs: int) -> str:
+    """Scale the multiply-adds that a study states to other runs and epochs."""
+    said = tomllib.loads((STUDIES / f"{study}.toml").read_text("utf-8"))["cost"].split()
+    whole, length, total = int(said[0]), int(said[3]), float(said[5])
+    macs = total * runs * epochs / (whole * length)
+    return f"{macs:.1e} multiply-adds, about {macs / RATE / 3600:,.0f} core hours"

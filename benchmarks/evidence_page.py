@@ -1,0 +1,70 @@
+"""Write docs/evidence.md: question, verdict, table, figure, machine and command of every committed piece of evidence.
+
+    python benchmarks/evidence_page.py
+
+Every number is read from the results of its piece; `tests/test_benchmarks_cited.py` holds the page against this script.
+What is missing, with its cost, is in `evidence_missing.py`.
+"""
+
+import re
+from collections.abc import Set
+
+import evidence_accuracy as accuracy  # beside this file
+import evidence_costs as costs
+from evidence_missing import missing
+from evidence_piece import ROOT, Piece, one, study
+
+
+def main() -> None:
+    (ROOT / "docs" / "evidence.md").write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """Return the page in Markdown."""
+    lines = [HEAD]
+    for title, pieces in CHAPTERS.items():
+        lines.append(f"## {title}\n")
+        for piece in pieces:
+            lines += piece().lines()
+    if others := further(set(re.findall(r"studies/reports/(\w+)/", "\n".join(lines)))):
+        lines += ["## Further studies\n", *(line for piece in others for line in piece.lines())]
+    return "\n".join([*lines, *missing()]) + "\n"
+
+
+HEAD = """# Evidence
+
+What is committed, what it says, and what is missing. Differences are percentage points of top-1 accuracy with 95 %
+intervals, how: [statistics.md](statistics.md). An interval that holds 0 tells no difference. Made by `python
+benchmarks/evidence_page.py` from the results; a test holds every number against them.
+
+**On a GPU nothing was measured**; it comes first here as soon as one is at hand ([what is missing](#what-is-missing)).
+**No committed comparison on photographs shows a gain by squeeze-and-excitation at equal cost**, and none is large
+enough to rule one out.
+"""
+
+
+def further(known: Set[str]) -> list[Piece]:
+    """Describe the reports of studies that no chapter names."""
+    paths = sorted((ROOT / "studies" / "reports").glob("*/table.csv"))
+    names = [path.parent.name for path in paths if path.parent.name not in known]
+    titles = [one("^# (.*)", f"studies/reports/{name}/report.md")[1] for name in names]
+    return [study(name, title, "") for name, title in zip(names, titles, strict=True)]
+
+
+CHAPTERS = {
+    "Does it help?": (
+        accuracy.authors,
+        accuracy.chance,
+        accuracy.digits,
+        accuracy.table1,
+        accuracy.finetune,
+        accuracy.control,
+    ),
+    "Do searches help?": (accuracy.searches, accuracy.winners8, accuracy.winners20),
+    "What does it cost?": (costs.step, costs.inference),
+    "What can be done with blocks that are there?": (costs.fold, costs.export, costs.insertion, costs.strangers),
+}
+
+
+if __name__ == "__main__":
+    main()
