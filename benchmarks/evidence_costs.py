@@ -1,4 +1,4 @@
-"""The evidence on what blocks cost, and on what can be done with them: fold, export, insert."""
+"""The evidence on what blocks cost and do, and on what can be done with them: fold, export, insert."""
 
 import json
 import re
@@ -12,7 +12,7 @@ def step() -> Piece:
 
 def inference() -> Piece:
     title = "Inference, SE-ResNet-50 v1.5, batch 1, float32"
-    return timed(title, "And an inference of one image?", "se optimized", "plain optimized")
+    return timed(title, "What does an inference of one image with blocks cost?", "se optimized", "plain optimized")
 
 
 def timed(title: str, question: str, best: str, plain: str = "plain") -> Piece:
@@ -32,6 +32,27 @@ def timed(title: str, question: str, best: str, plain: str = "plain") -> Piece:
     return Piece(question=question, verdict=verdict, table=path, machine=machine.rstrip("."), command=described)
 
 
+def excitation() -> Piece:
+    path = "studies/reports/excitation/report.md"
+    head, _, *claims = one(r"(?:^\|.*\|\n)+", path)[0].splitlines()
+    networks = [cell.strip() for cell in head.strip("|").split("|")][1:]
+    said = []
+    for line in claims:
+        claim, *words = (cell.strip() for cell in line.strip("|").split("|"))
+        said.append(f"{claim}: {', '.join(f'{word} ({name})' for name, word in zip(networks, words, strict=True))}")
+    return Piece(
+        question="Does the SENet paper's figure of excitation hold?",
+        verdict=f"{'. '.join(said)}. The numbers with their intervals, and the rules, are in the report.",
+        table=path,
+        figure=path.replace("report.md", "class_share.png"),
+        machine=one(r"^(senet .*)\. Commands:$", path)[1],
+        command="python benchmarks/excitation.py kth mobilenet digits",
+    )
+
+
+EXCITATION = (ROOT / "studies" / "reports" / "excitation" / "report.md").exists()
+
+
 def insertion() -> Piece:
     path = "benchmarks/INSERT.md"
     heads = [line.removeprefix("## ") for line in text(path).splitlines() if line.startswith("## ")]
@@ -49,7 +70,13 @@ def strangers() -> Piece:
     path = "benchmarks/FOREIGN.md"
     made = one(r"^Made by `(.*?)`; (.*)\.$", path)
     said = one(r"^\d+ networks, \d+ steps: .*$", path)[0]
-    return Piece(question="And everything else?", verdict=said, table=path, machine=made[2], command=made[1])
+    return Piece(
+        question="Do all functions hold in networks of other libraries?",
+        verdict=said,
+        table=path,
+        machine=made[2],
+        command=made[1],
+    )
 
 
 def fold() -> Piece:

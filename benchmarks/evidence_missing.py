@@ -42,14 +42,14 @@ def rows() -> Iterator[Sequence[str]]:
     for network in ("resnet20", "resnet56"):
         cost = hours(f"{network}_cifar10", runs=9, epochs=30)
         yield f"{network} on CIFAR-100: plain, SE, ECA, 3 seeds", cifar100.format(network), cost
-        yield f"{network} on CIFAR-10, likewise", cifar100.format(network).replace("cifar100", "cifar10"), cost
+        yield f"{network} on CIFAR-10, the same", cifar100.format(network).replace("cifar100", "cifar10"), cost
     kth = "senet run studies/kth_table3.toml 'seeds=[0,1,2]' --data-dir DIR --device cuda --graph"
     yield (
         "fresh seeds of the KTH networks, all 14: the spread that the chance computation lacks",
         kth,
         hours("kth_table3", runs=42, epochs=200),
     )
-    search = "senet search studies/spaces/search_resnet20.toml -s greedy --data-dir DIR recipe.epochs=15"
+    search = "senet search studies/spaces/search_resnet20.toml -s greedy --data-dir DIR epochs=15"
     trained = 14 * 2 + 4 * 5  # schemes of greedy with 2 seeds; winner, 2 references and plain with 5 fresh ones
     yield (
         "a search over ratios on all of CIFAR-10, confirmed",
@@ -61,7 +61,7 @@ def rows() -> Iterator[Sequence[str]]:
     yield (
         "gates through training, of the networks of CIFAR-100 above",
         "senet explain RUN --data-dir DIR",
-        "minutes for each",
+        "minutes of one core for each network and epoch",
     )
 
 

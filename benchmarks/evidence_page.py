@@ -62,7 +62,13 @@ CHAPTERS = {
     ),
     "Do searches help?": (accuracy.searches, accuracy.winners8, accuracy.winners20),
     "What does it cost?": (costs.step, costs.inference),
-    "What can be done with blocks that are there?": (costs.fold, costs.export, costs.insertion, costs.strangers),
+    "What do blocks do, and what can be done with them?": (
+        *([costs.excitation] if costs.EXCITATION else []),
+        costs.fold,
+        costs.export,
+        costs.insertion,
+        costs.strangers,
+    ),
 }
 
 

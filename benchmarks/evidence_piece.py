@@ -36,8 +36,9 @@ class Piece:
         links = [f"[table](../{self.table})", *([f"[figure](../{self.figure})"] if self.figure else [])]
         yield f"### {self.question}\n"
         yield f"{self.verdict}\n"
-        yield f"- {' and '.join(links)}; `{self.command}`"
-        yield f"- {self.machine}\n"
+        yield f"- {' and '.join(links)}"
+        yield f"- Command: `{self.command}`"
+        yield f"- Machine: {self.machine.removeprefix('Made on ')}\n"
 
 
 def text(path: str) -> str:

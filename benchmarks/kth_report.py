@@ -151,10 +151,10 @@ fourth digit.
 
 {Table(pair_heads, shown, words=("pair", "difference [95 % interval]")).markdown()}
 Differences in percentage points, with the interval of Bonett and Price for paired shares; p is McNemar's exact test;
-the last column is corrected for {len(compared)} pairs (Bonferroni). Both hold the choice of the test images alone: they
-compare these trained networks, and say nothing about another training of the same designs. (8, 2, 16) was chosen among
-13 schemes by its accuracy on these very images, so its differences and its p are flattered. How large such a lead is by
-chance: [benchmarks/SELECTION.md](../../../benchmarks/SELECTION.md).
+the last column is corrected for {len(compared)} pairs (Bonferroni). Both cover the choice of the test images alone:
+they compare these trained networks, and say nothing about another training of the same designs. (8, 2, 16) was chosen
+among 13 schemes by its accuracy on these very images, so its differences and its p are flattered. How large such a lead
+is by chance: [benchmarks/SELECTION.md](../../../benchmarks/SELECTION.md).
 
 ## Pictures
 

@@ -367,7 +367,7 @@ def schemes(counts: Sequence[int], ratios: Sequence[int]) -> Iterator[SESpec]:
 
 HEAD = """# What the committed searches tell
 
-Made by `python benchmarks/search_evidence.py` from the results in [studies/reports](../studies/reports); nothing was
+Made by `python benchmarks/search_evidence.py` from the results in studies/reports; nothing was
 trained for it. How to read it: [docs/search.md](../docs/search.md).
 """
 

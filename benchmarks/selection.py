@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev, variance
+from statistics import fmean, variance
 from typing import Any
 
 import kth_report  # beside this file
@@ -26,10 +26,10 @@ DRAWS = 200_000
 SEED = 0
 CONSTANT = 4  # schemes of the first phase of the search; the last of them is (16, 16, 16)
 SEEDS = {
-    "digits_resnet8": "ResNet-8 on digits, 15 epochs",
-    "ratios_resnet8_quick": "quick: ResNet-8 on 2,000 CIFAR-10 images, 6 epochs, held-out images",
-    "winners_resnet8_quick": "quick: the same, test images",
-    "winners_resnet20_quick": "quick: ResNet-20 on 2,000 CIFAR-10 images, 4 epochs",
+    "digits_resnet8": "seeds: ResNet-8, digits",
+    "ratios_resnet8_quick": "seeds: quick ResNet-8, held-out",
+    "winners_resnet8_quick": "seeds: quick ResNet-8",
+    "winners_resnet20_quick": "seeds: quick ResNet-20",
 }
 
 Leads = Mapping[str, NDArray[np.float64]]
@@ -42,25 +42,29 @@ class Noise:
 
     Attributes:
         name: its source.
+        images: test images.
         sd: standard deviation of one accuracy [points].
         low: lower end of its 95 % interval.
         high: upper end.
     """
 
     name: str
+    images: int
     sd: float
     low: float
     high: float
 
     @classmethod
-    def of_spread(cls, name: str, square: float, df: int) -> "Noise":
+    def of_spread(cls, name: str, square: float, df: int, *, images: int) -> "Noise":
         """Return a noise with the interval of a normal variance."""
         low, high = (math.sqrt(df * square / float(chi2.ppf(level, df))) for level in (0.975, 0.025))
-        return cls(name=name, sd=math.sqrt(square), low=low, high=high)
+        return cls(name=name, images=images, sd=math.sqrt(square), low=low, high=high)
 
-    def scaled(self, factor: float, name: str) -> "Noise":
-        """Return this noise times a factor, under another name."""
-        return Noise(name=name, sd=factor * self.sd, low=factor * self.low, high=factor * self.high)
+    def scaled(self, images: int) -> "Noise":
+        """Return the noise on more test images if all of it came from their number."""
+        factor = math.sqrt(self.images / images)
+        ends = {"sd": factor * self.sd, "low": factor * self.low, "high": factor * self.high}
+        return Noise(name=f"{self.name}, scaled", images=images, **ends)
 
 
 # ---- the table of the report
@@ -97,16 +101,16 @@ def leads(tables: NDArray[Any]) -> Leads:
 # ---- noise
 
 
-def seed_noises() -> Iterator[tuple[Noise, int]]:
-    """Pool the variance over seeds of all designs of each committed study; with the number of test images."""
+def seed_noises() -> Iterator[Noise]:
+    """Pool the variance over seeds of all designs of each committed study."""
     for report, name in SEEDS.items():
+        results = read_results(STUDIES / "reports" / report / "results.jsonl").values()
         runs: dict[str, list[float]] = {}
-        for result in read_results(STUDIES / "reports" / report / "results.jsonl").values():
+        for result in results:
             runs.setdefault(result.run.design, []).append(result.accuracy)
-            images = result.total
         df = sum(len(each) - 1 for each in runs.values())
         square = sum((len(each) - 1) * variance(each) for each in runs.values()) / df
-        yield Noise.of_spread(f"seeds, {name} ({images:,} images)", square, df), images
+        yield Noise.of_spread(name, square, df, images=next(iter(results)).total)
 
 
 def discordant() -> tuple[float, int]:
@@ -120,26 +124,17 @@ def image_noise() -> Noise:
     count, total = discordant()
     share = share_interval(round(count), total)
     sd, low, high = (100 * math.sqrt(each / 100 / total / 2) for each in share)
-    return Noise(name=f"test images alone ({total:,}, the authors' networks)", sd=sd, low=low, high=high)
-
-
-def table_noise() -> Noise:
-    values = list(schemes().values())[1:]
-    return Noise.of_spread(
-        f"the {len(values)} schemes of the report's table, if they are equal", stdev(values) ** 2, len(values) - 1
-    )
+    return Noise(name="test images alone", images=total, sd=sd, low=low, high=high)
 
 
 def noises() -> list[Noise]:
-    """Return all sources of noise; those over seeds as measured, and as if all of it came from counting few images."""
-    total = discordant()[1]
-    found = [image_noise()]
-    for noise, images in seed_noises():
-        found.append(noise)
-        found.append(
-            noise.scaled(math.sqrt(images / total), f"{noise.name.rpartition(' (')[0]}, scaled to {total:,} images")
-        )
-    return [*found, table_noise()]
+    """Return all sources of noise: images, seeds as measured and scaled, and the spread of the report's own schemes."""
+    images = image_noise()
+    schemes_alone = list(schemes().values())[1:]
+    df = len(schemes_alone) - 1
+    own = Noise.of_spread("schemes of the report", variance(schemes_alone), df, images=images.images)
+    seeds = [each for noise in seed_noises() for each in (noise, noise.scaled(images.images))]
+    return [images, *seeds, own]
 
 
 # ---- simulation

@@ -66,8 +66,9 @@ def test_leads_by_test_images_alone_are_those_of_half_the_discordant_ones(script
 
 
 def test_the_spread_over_seeds_is_pooled_within_designs(script: Callable[[str], ModuleType]) -> None:
-    noise = script("selection").Noise.of_spread("two seeds", np.var([1.0, 3.0], ddof=1), 1)
+    noise = script("selection").Noise.of_spread("two seeds", np.var([1.0, 3.0], ddof=1), 1, images=100)
     assert noise.sd == pytest.approx(2**0.5)
+    assert noise.scaled(400).sd == pytest.approx(noise.sd / 2)
     assert (noise.low, noise.high) == (
         pytest.approx(0.631, abs=1e-3),
         pytest.approx(45.13, abs=1e-2),
