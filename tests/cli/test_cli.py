@@ -301,6 +301,8 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
         (("insert", "resnet8", "--epochs", "3"), 2, "insert has no --epochs; --epochs is an option of compare, train"),
         (("compare", "--train", "t.py:f", "--epochs", "3"), 2, "--train does its own training; leave out --epochs"),
         (("compare", "--train", "gone.py:f"), 2, "gone.py does not exist"),
+        (("compare", "--train", "gone.py"), 2, "names no function"),
+        (("compare", "--train", "t.py:f", "--device", "cpu", "--no-cost"), 2, "leave out cost, device"),
         (("compare", "--builder", "net.py:build"), 2, "--builder is for folders"),
         (("compare", "--data", "cifar11"), 2, "cifar10"),
         (("compare", "--data", "cifar10", "--data-dir", "nowhere"), 3, "nowhere"),

@@ -120,3 +120,25 @@ def test_a_folder_of_your_network_is_compared_with_its_builder(call, tmp_path: P
     assert code == 0, err
     runs = [result["run"] for result in json.loads(out)["results"]]
     assert {(run["model"], run["weights"]) for run in runs} == {("net.py:build", "f")}
+
+
+@pytest.mark.usefixtures("no_matplotlib")
+def test_an_error_of_your_training_function_is_said_to_be_yours(call) -> None:  # type: ignore[no-untyped-def]
+    Path("trainer.py").write_text("def fit(design, seed):\n    if seed:\n        raise OSError('no GPU')\n    return 50\n")
+    code, _, err = call("compare", "--train", "trainer.py:fit", "--seeds", "2")
+    assert code == 1
+    said = err.strip().splitlines()[-1]
+    assert said.startswith("senet: trainer.py:fit raised OSError: no GPU; the values so far are kept")
+    assert said.endswith("(in train('plain', 1))")
+    assert "report" not in said
+
+
+@pytest.mark.parametrize("words", [(), ("--equal-time",)])
+def test_images_too_small_for_the_network_are_refused_before_anything_is_measured(call, words, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from senet.training import cost_measurement
+
+    monkeypatch.setattr(cost_measurement, "measure_costs", None)  # calling it fails
+    code, _, err = call("compare", "--model", "torchvision:resnet18", "--se", "standard", *words, "--data", "digits")
+    assert code == 2
+    assert "cannot be trained on images of 8x8 pixels" in err
+    assert not Path("runs").exists()

@@ -248,3 +248,15 @@ def test_a_wrong_network_or_data_set_is_refused(words, error, said, tmp_path, mo
     with pytest.raises(error, match=said):
         senet.compare(*words)
     assert not list(tmp_path.glob("runs/*"))
+
+
+def test_an_error_of_the_training_function_names_design_and_seed_and_leaves_the_values(tmp_path):
+    def fails(design, seed: int) -> float:
+        if design and seed == 1:
+            raise ZeroDivisionError("of mine")
+        return 50.0 + seed
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        senet.compare(fails, ["standard"], seeds=3, values=tmp_path / "values.jsonl")
+    assert raised.value.__notes__ == ["in train('standard', 1)"]
+    assert len((tmp_path / "values.jsonl").read_text().splitlines()) == 3

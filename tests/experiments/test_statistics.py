@@ -15,7 +15,7 @@ from senet.experiments.critical_values import critical, tail
 from senet.experiments.image_bits import pack
 from senet.experiments.image_spread import Tally, paired_images, unpaired_images
 from senet.experiments.seed_spread import Spread, spreads
-from senet.experiments.statistics import Difference, accuracy_differences, differences, paired
+from senet.experiments.statistics import ALPHA, Difference, accuracy_differences, differences, paired
 from senet.experiments.verdict import seeds_needed, verdict
 
 VALUES = st.floats(0, 100, width=32)
@@ -226,14 +226,14 @@ def stdtrit_tail(df: float, t: float) -> float:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_p_is_below_the_level_where_the_interval_leaves_0_out_and_only_there(seed: int) -> None:
+def test_p_is_below_5_percent_where_the_interval_leaves_0_out_and_only_there(seed: int) -> None:
     rng = np.random.default_rng(seed)
     table = rng.normal(size=(4, 6)) + np.array([[0], [2.0], [1.5], [1.0]])
     rows = [dict(enumerate(row)) for row in table]
     if seed % 2:
         del rows[2][5]
-    for d in differences(rows[1:], rows[0], alpha=0.05 if seed % 4 < 2 else 0.02):
-        assert (d.p < d.alpha) == d.decided
+    for d in differences(rows[1:], rows[0], alpha=ALPHA if seed % 4 < 2 else 0.01, share=1.0 if seed % 8 < 4 else 0.5):
+        assert (d.p < ALPHA) == d.decided
 
 
 def test_a_row_without_common_seeds_leaves_the_others_as_they_are() -> None:

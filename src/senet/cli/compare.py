@@ -28,7 +28,7 @@ from senet.cli.seeds import Repeats, carry_out, seed_plan
 from senet.cli.settings_words import CompareSettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
-from senet.errors import UsageError
+from senet.errors import SenetError, UsageError
 from senet.execution.asked_run import asked_values, check_models, defaults, made_run
 from senet.text import file_name
 
@@ -83,10 +83,11 @@ def compare(
     if train is not None:
         given = {
             "--weights": weights, "--pretrained": pretrained, "--data": data, "--data-dir": data_dir,
-            "--epochs": epochs, "equal_time": settings.equal_time, "detect": settings.detect,
-            "NAME=VALUE": words,
+            "--epochs": epochs, "NAME=VALUE": words,
         }  # fmt: skip
-        if surplus := [name for name, value in given.items() if value]:
+        usual = vars(CompareSettings(runs=settings.runs))
+        surplus = [name for name, value in given.items() if value]
+        if surplus := surplus + [name for name, value in vars(settings).items() if value != usual[name]]:
             raise UsageError(f"--train does its own training; leave out {', '.join(surplus)}.")
         _compare_function(train, model, se, plan, settings, output, as_json=as_json)
         return
@@ -131,6 +132,7 @@ def _train_and_report(
     as_json: bool,
 ) -> None:
     """Train the runs of a comparison, measure its costs, and print and write what was found."""
+    from senet.execution.asked_run import check_images
     from senet.execution.cost_store import costs_of
     from senet.experiments.equal_time import with_equal_time
     from senet.experiments.summary import summarize
@@ -138,6 +140,7 @@ def _train_and_report(
     runs = Path(settings.runs)
     say = partial(say_to_stderr, quiet=as_json)
     folder = output or Path("out") / study.name
+    check_images(study, runs, setup)
     if settings.equal_time:
         costs = costs_of(study, runs, setup, again=settings.measure_again, needed=True, say=say)
         study = with_equal_time(study, costs, fused=setup.fused)
@@ -169,6 +172,19 @@ def _compare_function(
     from senet.networks.stated import source_hash
 
     function: Any = builder_of(train)
+
+    def call(first: Any, seed: int) -> Any:
+        try:
+            return function(first, seed)
+        except SenetError:
+            raise
+        except (Exception, SystemExit) as error:
+            said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+            raise SenetError(
+                f"{train} raised {type(error).__name__}: {said}; the values so far are kept, and the same command goes "
+                "on from there, if both files stay as they are; `senet --debug ...` shows the traceback."
+            ) from error
+
     where = f"{train} {source_hash(train)} {model or ''} {source_hash(model) if model else ''}"
     name = file_name(train.rpartition(":")[2] + (f"-{model}" if model else ""))
     key = hashlib.sha256(where.encode()).hexdigest()[:12]
@@ -176,7 +192,7 @@ def _compare_function(
     folder = folder_for_report(folder, lambda run: False, chosen=output is not None)
     warn_without_figures()
     found = by_function(
-        function,
+        call,
         se or ["standard"],
         model=model,
         seeds=plan.seeds or SEEDS,

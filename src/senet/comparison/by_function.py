@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,12 @@ def by_function(
             for name, design in passed.items():
                 if seed in known.of[name]:
                     continue
-                value = _accuracy(call(design, seed), f"train({name!r}, {seed})")
+                try:
+                    returned = call(design, seed)
+                except Exception as error:
+                    error.add_note(f"in train({name!r}, {seed})")
+                    raise
+                value = _accuracy(returned, f"train({name!r}, {seed})")
                 known.add(name, seed, value)
                 if say is not None:
                     say(f"{name} seed {seed}: {value:.2f} ({at + 1} of {len(study.seeds)} seeds)")
@@ -93,8 +99,10 @@ def _with_network(train: Train, model: Any, designs: Mapping[str, Any]) -> Train
     """Return a function of specs and seed that passes the network; every design is built once before the first call."""
     import torch
 
+    from senet.networks.repeatable import ensure_repeatable
     from senet.training.initial_network import started
 
+    ensure_repeatable(partial(started, model, (), seed=0), getattr(model, "__name__", str(model)))
     for specs in designs.values():
         started(model, specs, seed=0)
 

@@ -8,7 +8,7 @@ from typing import Any
 from senet.comparison.designs import named_designs, planned, study_of
 from senet.comparison.found import Comparison
 from senet.errors import SpecError, shown
-from senet.execution.asked_run import asked_values, check_models, made_run
+from senet.execution.asked_run import asked_values, check_images, check_models, made_run
 from senet.experiments.data_spec import DATASETS
 from senet.experiments.equal_time import with_equal_time
 from senet.experiments.failed_run import Failed, failures
@@ -73,6 +73,7 @@ def by_runs(
     setup = setup or Setup(device=_device())
     if folder is not None:
         setup = replace(setup, data_dir=folder)
+    check_images(study, Path(runs), setup)
     if equal_time:
         costs = costs_of(study, Path(runs), setup, needed=True)
         study = with_equal_time(study, costs, fused=setup.fused)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,10 @@ from senet.errors import SenetError, UsageError
 
 if TYPE_CHECKING:
     from senet.experiments.run import Run
+    from senet.experiments.setup import Setup
     from senet.experiments.study import Study
 
-__all__ = ["DEFAULTS", "asked_values", "check_models", "defaults", "made_run", "run_of_network"]
+__all__ = ["DEFAULTS", "asked_values", "check_images", "check_models", "defaults", "made_run", "run_of_network"]
 
 DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
     "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump", "eca")),
@@ -194,7 +196,10 @@ def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path
 
 def check_models(study: "Study") -> None:
     """Build every network of a study without weights, and read those that it starts from, before the first step."""
+    from senet.networks.building import build
+    from senet.networks.names import named
     from senet.networks.outline import outline_of
+    from senet.networks.repeatable import ensure_repeatable
     from senet.networks.starting_weights import ensure_alike, read_start
 
     for run in dict.fromkeys(replace(row.run, se=()) for row in study.rows if row.run.weights):
@@ -205,3 +210,26 @@ def check_models(study: "Study") -> None:
         except SenetError as error:
             error.add_note(f"in row {row.id!r} of {study.name}")
             raise
+    for model, weights in dict.fromkeys((row.run.model, row.run.weights) for row in study.rows):
+        if (found := named(model)).library == "builder":
+            ensure_repeatable(partial(build, found), model, weights=not weights)
+
+
+def check_images(study: "Study", runs: Path, setup: "Setup") -> None:
+    """Check, before the first step and any measurement, that images are large enough for the networks of a study.
+
+    Networks of runs that have ended, and images that only the machines of a cluster have, are not checked.
+
+    Raises:
+        UsageError: if a network cannot be trained on its images.
+    """
+    from senet.execution.executors import load_cached
+    from senet.execution.store import Store
+    from senet.training.map_sizes import refuse_small_maps
+
+    if setup.cluster:
+        return
+    store = Store(runs)
+    left = {replace(run, seed=0): run for run in study.runs() if store.ended(run) is None}
+    for run in left.values():
+        refuse_small_maps(run, load_cached(run.data, setup))

@@ -77,12 +77,16 @@ class Difference:
 
     @property
     def p(self) -> float:
-        """Chance of such a difference without a true one, corrected as the interval is; nan below three pairs."""
+        """Chance of such a difference without a true one, corrected as the interval is; nan below three pairs.
+
+        It is below `ALPHA` where the interval leaves 0 out, and only there: a level below that, of one look among
+        several or of a share of the comparisons, scales it.
+        """
         if self.n < 3 or math.isnan(self.half):
             return math.nan
         t, df = self._critical(self.spread.df) * self.mean / self.half, self.spread.df
         one = tail(t, self.comparisons, df) if self.dunnett else self.comparisons * tail(t, 1, df)
-        return min(1.0, one / self.share)
+        return min(1.0, one * ALPHA / self.alpha)
 
     @property
     def visible(self) -> float:
@@ -154,7 +158,7 @@ def differences(
 ) -> list[Difference]:
     """Compare rows with one baseline, seed by seed, and correct for comparing several.
 
-    Where all have the same seeds and spread, the correction is Dunnett's, otherwise Bonferroni's; p is below the level
+    Where all have the same seeds and spread, the correction is Dunnett's, otherwise Bonferroni's; p is below `ALPHA`
     where the interval leaves 0 out, and only there.
 
     Args:

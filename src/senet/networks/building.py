@@ -6,10 +6,12 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from senet.errors import SpecError
@@ -75,8 +77,8 @@ def build(
             model = make(**{**options, **taken})
     except SpecError:
         raise
-    except (RuntimeError, TypeError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300].rstrip(".")
+    except Exception as error:  # a function of the user's own may raise any type
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
         raise SpecError(f"{found} cannot be built: {reason}; choose another network or other arguments.") from error
     if not isinstance(model, nn.Module):
         raise SpecError(f"{found} returns a {type(model).__name__}; it must return a torch.nn.Module.")
@@ -113,17 +115,24 @@ def builder_of(name: str) -> Builder:
         SpecError: if the file, module or function does not exist.
     """
     place, _, function = name.rpartition(":")
+    if not place or not function:
+        raise SpecError(f"{name} names no function; use FILE.py:FUNCTION or package.module:FUNCTION.")
     try:
-        module = _file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        with torch.random.fork_rng(devices=[]):  # a file that sets a seed when it is run must not undo that of a run
+            module = _file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except (ImportError, OSError) as error:
         raise SpecError(
             f"{name} cannot be imported: {error}; use FILE.py:FUNCTION or package.module:FUNCTION."
         ) from None
     except SyntaxError as error:
         raise SpecError(f"{name} cannot be imported: {error.msg}, line {error.lineno}.") from None
+    except Exception as error:  # of the code that the file runs
+        raise SpecError(f"{name} cannot be imported: {type(error).__name__}: {error}; mend the file.") from error
     found = getattr(module, function, None)
     if not callable(found):
-        raise SpecError(f"{place} has no function {function!r}; name one that returns the network.")
+        near = get_close_matches(function, [one for one in vars(module) if callable(getattr(module, one))], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise SpecError(f"{place} has no function {function!r}; name one that it defines.{hint}")
     made: Builder = found
     return made
 

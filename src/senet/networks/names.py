@@ -74,7 +74,7 @@ def named(name: str) -> Named:
         raise CheckpointError(
             f"{name} is a folder without {CONFIG} or {RUN}; use a folder of save_pretrained, a run folder, or a name."
         )
-    if Path(name).is_file():
+    if Path(name).is_file() and not name.endswith(".py"):
         raise CheckpointError(
             f"{name} holds weights and not which network they are of; pass its name, with --weights {name}."
         )

@@ -92,7 +92,7 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
     if study.looks:
         parts.append(
             f"; looked at after {', '.join(map(str, study.looks))} seeds, the chance of a wrong verdict is shared by "
-            "all looks (p is that of this one)"
+            "all looks (by the interval and by p)"
         )
     parts.append("; visible: the smallest true difference that would show with a chance of 80 %")
     return "".join(parts)

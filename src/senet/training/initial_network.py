@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from senet.data.dataset import Data
 from senet.data.file_split import Files
 from senet.data.tensor_split import Tensors
-from senet.errors import SpecError
+from senet.errors import SpecError, shown
 from senet.experiments.run import Run
 from senet.experiments.seeds import mix
 from senet.models import create_model
@@ -83,6 +83,8 @@ def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int) -> nn.Mo
     Raises:
         SpecError: if the network or the design cannot be built.
     """
+    if isinstance(model, nn.Module) or not (callable(model) or isinstance(model, str)):
+        raise SpecError(f"model = {shown(model)} is not a name or a function; pass a function that builds the network.")
     found = None if callable(model) else named(model)
     torch.manual_seed(mix(seed, "weights"))
     made = model() if callable(model) else plain(model).model
