@@ -124,7 +124,8 @@ def test_a_folder_of_your_network_is_compared_with_its_builder(call, tmp_path: P
 
 @pytest.mark.usefixtures("no_matplotlib")
 def test_an_error_of_your_training_function_is_said_to_be_yours(call) -> None:  # type: ignore[no-untyped-def]
-    Path("trainer.py").write_text("def fit(design, seed):\n    if seed:\n        raise OSError('no GPU')\n    return 50\n")
+    text = "def fit(design, seed):\n    if seed:\n        raise OSError('no GPU')\n    return 50\n"
+    Path("trainer.py").write_text(text)
     code, _, err = call("compare", "--train", "trainer.py:fit", "--seeds", "2")
     assert code == 1
     said = err.strip().splitlines()[-1]

@@ -1,5 +1,6 @@
 """Images that a caller has in memory: arrays, tensors and loaders give one data set, which every process reads."""
 
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ from senet.experiments.setup import Setup
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (24, 3, 8, 8), dtype=np.uint8)
 LABELS = np.arange(24) % 3
+
+
+def test_training_images_may_be_the_test_images_and_floats_of_half_the_size(tmp_path: Path) -> None:
+    for images in (IMAGES, torch.from_numpy(IMAGES / 256).bfloat16()):
+        spec = DataSpec(**from_memory(((images, LABELS), (images, LABELS)), tmp_path))  # type: ignore[arg-type]
+        data = load(spec, root=tmp_path)
+        assert len(data.train) == len(data.test) == 24
+        assert data.train.images.data_ptr() != data.test.images.data_ptr()  # type: ignore[attr-defined]
 
 
 def pair(images: object, labels: object = LABELS) -> tuple[tuple[object, object], tuple[object, object]]:
@@ -80,12 +89,22 @@ def test_floats_are_used_as_they_are(tmp_path: Path) -> None:
         (((IMAGES, LABELS), (IMAGES[:, :1], LABELS)), "images of train have shape"),
         (((IMAGES, LABELS), (IMAGES / 255, LABELS)), "images of train have dtype"),
         (pair(IMAGES[0]), "have shape|has images"),
-        (pair(np.full((24, 3, 8, 8), np.nan)), "finite floats"),
+        (pair(np.full((24, 3, 8, 8), np.nan)), "finite float32"),
         (pair(IMAGES.astype(np.int64) * 3), "give bytes from 0 to 255"),
         (pair(IMAGES, LABELS / 2), "not whole numbers"),
         (pair(IMAGES, LABELS - 1), "-1"),
         ((DataLoader(TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0)))), "pair"),
         (([], []), "train"),
+        (pair(IMAGES[:, :, :0]), "which is none"),
+        (pair(np.full((24, 3, 8, 8), 1e300)), "from 1e\\+300 to 1e\\+300; give bytes from 0 to 255, or finite float32"),
+        (pair(IMAGES.astype(np.int64) + 3), "int64 from [0-9]+ to 258"),
+        ((([[1], [1, 2]], [0, 1]), (IMAGES, LABELS)), "several shapes"),
+        (
+            ([(IMAGES, LABELS), (IMAGES[:, :, :4], LABELS)], (IMAGES, LABELS)),
+            "yields images and labels of several shapes",
+        ),
+        (([(IMAGES[0], 1)], (IMAGES, LABELS)), "yields single images"),
+        ((repeat((np.broadcast_to(IMAGES[:1], (2**22, 3, 8, 8)), np.zeros(2**22))), (IMAGES, LABELS)), "and goes on"),
     ],
 )
 def test_what_is_no_data_set_is_refused_in_one_line(data: object, said: str, tmp_path: Path) -> None:

@@ -20,10 +20,12 @@ from senet.data.tensor_split import Tensors
 from senet.errors import DataError, SpecError, shown
 from senet.experiments.data_spec import DataSpec
 from senet.files.atomic import ensure_writable, write_bytes
+from senet.memory import memory_bytes
 
 __all__ = ["from_memory", "read_arrays"]
 
 CHANNELS = (1, 3, 4)  # of a last dimension that is taken for channels
+MOST_IMAGES = 2**24  # of a loader; ImageNet-21k has 14 million
 KEYS = (("image", "images", "pixel_values", "x"), ("label", "labels", "y", "target"))  # of batches that are mappings
 
 
@@ -56,7 +58,8 @@ def from_memory(pair: Any, folder: Path) -> dict[str, str]:
     if not path.exists():
         ensure_writable(folder)
         tensors = {"train_images": train.images, "train_labels": train.labels}
-        write_bytes(path, save({**tensors, "test_images": test.images, "test_labels": test.labels}))
+        tensors |= {"test_images": test.images.clone(), "test_labels": test.labels.clone()}  # may be the same ones
+        write_bytes(path, save(tensors))
     return {"name": "arrays", "folder": name, "normalize": "none" if train.images.is_floating_point() else "standard"}
 
 
@@ -85,21 +88,41 @@ def read_arrays(spec: DataSpec, root: Path | None) -> Data:
 
 
 def _split(part: Any, place: str) -> Tensors:
-    if isinstance(part, tuple | list) and len(part) == 2:
-        images, labels = map(_array, part)
+    batched = isinstance(part, list) and all(isinstance(one, tuple | Mapping) for one in part)
+    if isinstance(part, tuple | list) and len(part) == 2 and not batched:
+        images, labels = (_array(values, place) for values in part)
     elif isinstance(part, Iterable) and not isinstance(part, str | Mapping | Tensor | np.ndarray):
-        batches = [_batch(one, place) for one in part]
-        if not batches:
-            raise DataError(f"{place} yields no batch; pass a loader of images and labels.")
-        images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+        images, labels = _read(part, place)
     else:
         raise SpecError(f"{place} = {shown(part)} is neither a pair (images, labels) nor a loader of such batches.")
+    if not images.size:
+        raise DataError(f"{place} has images {images.shape}, which is none; give at least one image.")
     pixels = _pixels(images, place)
-    if labels.ndim != 1 or len(labels) != len(pixels) or not len(pixels):
+    if labels.ndim != 1 or len(labels) != len(pixels):
         raise DataError(f"{place} has images {images.shape} and labels {labels.shape}; give one label for each image.")
     classes = whole_numbers(labels, place=place)
     check_labels(classes, MAX_CLASSES, place=place)
     return Tensors(pixels, classes)
+
+
+def _read(loader: Iterable[Any], place: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read all batches of a loader."""
+    batches: list[tuple[np.ndarray, np.ndarray]] = []
+    images, size, memory = 0, 0, memory_bytes()
+    for one in loader:
+        batches.append(_batch(one, place))
+        images, size = images + len(batches[-1][1]), size + batches[-1][0].nbytes
+        if images > MOST_IMAGES or (memory is not None and 2 * size > memory):  # twice: they are put together
+            raise DataError(
+                f"{place} has yielded {images:,} images, {size / 1e9:.3g} GB, and goes on; pass a loader that ends, "
+                "whose images fit the memory twice, or their folder."
+            )
+    if not batches:
+        raise DataError(f"{place} yields no batch; pass a loader of images and labels.")
+    if len(shapes := {(one.shape[1:], labels.shape[1:]) for one, labels in batches}) > 1:
+        raise DataError(f"{place} yields images and labels of several shapes, {shown(shapes)}; resize them to one.")
+    first, second = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+    return first, second
 
 
 def _batch(batch: Any, place: str) -> tuple[np.ndarray, np.ndarray]:
@@ -107,11 +130,20 @@ def _batch(batch: Any, place: str) -> tuple[np.ndarray, np.ndarray]:
         batch = [next((batch[key] for key in keys if key in batch), None) for keys in KEYS]
     if not isinstance(batch, tuple | list) or len(batch) < 2 or batch[0] is None or batch[1] is None:
         raise DataError(f"{place} yields {type(batch).__name__}; a loader yields batches (images, labels).")
-    return _array(batch[0]), _array(batch[1])
+    images, labels = _array(batch[0], place), _array(batch[1], place)
+    if not images.ndim or not labels.ndim:
+        raise DataError(f"{place} yields single images; a loader yields batches of them.")
+    return images, labels
 
 
-def _array(values: Any) -> np.ndarray:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+def _array(values: Any, place: str) -> np.ndarray:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DataError(f"{place} has images or labels of several shapes; resize the images to one.") from None
 
 
 def _pixels(images: np.ndarray, place: str) -> Tensor:
@@ -123,6 +155,10 @@ def _pixels(images: np.ndarray, place: str) -> Tensor:
         raise DataError(f"{place} has images {images.shape}; give (n, c, h, w), (n, h, w) or (n, h, w, c).")
     if images.dtype.kind in "iu" and images.size and images.min() >= 0 and images.max() <= 255:
         return torch.from_numpy(np.ascontiguousarray(images, dtype=np.uint8))
-    if images.dtype.kind != "f" or not np.isfinite(images).all():
-        raise DataError(f"{place} has images of {images.dtype}; give bytes from 0 to 255, or finite floats.")
-    return torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))
+    if images.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            floats = np.ascontiguousarray(images, dtype=np.float32)
+        if np.isfinite(floats).all():
+            return torch.from_numpy(floats)
+    ends = f" from {images.min():g} to {images.max():g}" if images.dtype.kind in "iuf" else ""
+    raise DataError(f"{place} has images of {images.dtype}{ends}; give bytes from 0 to 255, or finite float32.")
