@@ -12,17 +12,7 @@ def digits() -> Piece:
 
 def control() -> Piece:
     before = "Images that are drawn so that a channel gate helps: a check of the method, not of photographs. "
-    path = "docs/statistics.md"
-    plain = one(r"^ plain +[\d,]+ \S+ M +(\S+ ± \S+) +baseline +- +- (3) ", path)
-    gated = one(r"^ standard r=16 +[\d,]+ \S+ M (\S+ ± \S+) (\S+ \[\S+ \S+\])", path)
-    verdict = f"{before}plain {plain[1]} %, {plain[2]} seeds; standard r=16 {gated[1]} %, {gated[2]}: pays off."
-    return Piece(
-        question="Does the comparison find an effect that is there?",
-        verdict=f"{verdict} The printed table is committed, the results are not.",
-        table=path,
-        machine="CPU",
-        command="senet compare --data control --se standard --seeds 3",
-    )
+    return study("control_resnet8", "Does the comparison find an effect that is there?", before)
 
 
 def table1() -> Piece:
