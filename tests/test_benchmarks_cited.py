@@ -1,10 +1,16 @@
 """The numbers that README and docs quote are those of the results in benchmarks and studies/reports."""
 
+import csv
 import importlib
 import re
 from pathlib import Path
 
 import pytest
+
+from senet.execution.store import read_results
+from senet.experiments.result import Result
+from senet.experiments.statistics import accuracy_differences
+from senet.experiments.summary import Estimate, tallies
 
 ROOT = Path(__file__).parents[1]
 RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
@@ -93,3 +99,28 @@ def test_the_readme_quotes_the_page_of_evidence() -> None:
     numbers = re.findall(r"[+-]\d\.\d\d \[[+-]\d\.\d\d, [+-]\d\.\d\d\]|\d+\.\d %", quoted[1])
     assert len(numbers) == 3
     assert [number for number in numbers if number not in page] == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "studies" / "reports").glob("*/table.csv")), ids=lambda path: path.parent.name
+)
+def test_the_tables_of_committed_studies_are_those_of_their_results(path: Path) -> None:
+    rows = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    runs: dict[str, dict[int, Result]] = {row["design"]: {} for row in rows}
+    for result in read_results(path.with_name("results.jsonl")).values():
+        runs[result.run.design][result.run.seed] = result
+    (base,) = (row["design"] for row in rows if not row["diff"])
+    others = [row for row in rows if row["diff"]]
+    found = accuracy_differences([tallies(runs[row["design"]]) for row in others], tallies(runs[base]))
+    for row in rows:
+        accuracy = Estimate.of([result.accuracy for result in runs[row["design"]].values()])
+        assert float(row["accuracy_mean"]) == pytest.approx(accuracy.mean)
+        assert float(row["accuracy_sd"] or "nan") == pytest.approx(accuracy.sd, nan_ok=True)
+    looks = "in looks after" in path.with_name("report.md").read_text("utf-8")
+    for row, difference in zip(others, found, strict=True):
+        half = float(row["diff_high"] or "nan") - float(row["diff"])
+        assert float(row["diff"]) == pytest.approx(difference.mean)
+        if looks:  # wider than those of a number of seeds that is fixed before the start
+            assert difference.half < half < 1.5 * difference.half
+        else:
+            assert half == pytest.approx(difference.half, nan_ok=True)
