@@ -33,7 +33,7 @@ myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = True
-nitpicky = False
+smartquotes = False  # `--option` is no dash
 suppress_warnings = [
     "toc.not_included",  # reports of studies are linked from the pages that speak of them
     "misc.highlighting_failure",  # TOML and output with symbols of no language

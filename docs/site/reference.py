@@ -58,6 +58,9 @@ def _commands() -> Iterator[str]:
             if getattr(option, "hidden", False) or option.name == "help":
                 continue
             yield _row(option)
+        for setting in command.settings:
+            value = "" if setting.default in (None, "") else f"`{setting.default}`"
+            yield f"| `{setting.name}=` | {_cell(setting.metadata['help'])} | {value} |"
         yield ""
 
 
@@ -66,5 +69,9 @@ def _row(option: Any) -> str:
     shown = names or f"`{option.metavar or option.name.upper()}`"
     default = option.default
     said = "" if default in (None, False, [], "") or callable(default) else f"`{default}`"
-    help_text = " ".join(str(getattr(option, "help", None) or "").split()).replace("|", "\\|")
+    help_text = _cell(getattr(option, "help", None) or "")
     return f"| {shown} | {help_text} | {said} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
