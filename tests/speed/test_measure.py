@@ -12,6 +12,7 @@ from senet.errors import SpecError, UsageError
 from senet.fast.kernels.compiled import compiler
 from senet.reports.bench_report import save
 from senet.speed.traffic import bandwidth, moved_bytes, peak_bytes, saved_bytes
+from senet.speed.variants import variants
 
 SMALL = {"shape": (2, 3, 32, 32), "rounds": 2}
 
@@ -79,6 +80,41 @@ def test_a_network_of_timm_can_take_part() -> None:
         bench("resnet8", names=("plain",), timm="seresnet51", **SMALL)  # type: ignore[arg-type]
 
 
+NET = """
+from torch import nn
+
+class Unit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return x + self.norm(self.conv(x))
+
+def build(in_chans=1, num_classes=10):
+    return nn.Sequential(nn.Conv2d(in_chans, 8, 1), Unit(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+
+def pair():
+    return nn.LSTM(8, 8)
+"""
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_networks_of_others_are_measured_with_inserted_blocks(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NET)
+    own = f"{tmp_path / 'net.py'}:build"
+    found = bench(own, se=SESpec(reduction=4), shape=(2, 4, 8, 8), rounds=1)
+    assert [line.name for line in found.lines] == ["plain", "plain accelerated", "se", "se accelerated"]
+    networks = variants(own, SESpec(reduction=4), ("plain", "se"), train=True, shape=(2, 4, 8, 8))
+    plain, se = (sum(p.numel() for p in network.parameters()) for network in networks.values())
+    assert se - plain == 2 * (2 * 8 * 2 + 2 + 8)  # the two places that `senet.insert` finds, 8-2-8
+    assert networks["se"][0].in_channels == 4  # type: ignore[index]
+    with pytest.raises(SpecError, match="blocks = True times units of networks of the zoo"):
+        bench(own, blocks=True, shape=(2, 4, 8, 8), rounds=1)
+    with pytest.raises(SpecError, match="does not accept it"):
+        bench(own.replace("build", "pair"), names=("plain",), shape=(2, 3, 8, 8), rounds=1)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -87,6 +123,7 @@ def test_a_network_of_timm_can_take_part() -> None:
         ({"names": ("plane",)}, "variant = 'plane' is not known.*'plain'"),
         ({"names": ("plain", "se optimized")}, "'se optimized' is for inference"),
         ({"rounds": 0}, "rounds = 0"),
+        ({"se": ()}, "no blocks to time"),
         ({"shape": (2, 5, 32, 32)}, r"shape = \(2, 5, 32, 32\): resnet8 does not accept it"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.options import MACHINE, NETWORK, OUTPUT, Design, Json, Network
+from senet.cli.options import MACHINE, NETWORK, OUTPUT, Builder, Design, Json, Network
 from senet.cli.printing import print_json
 from senet.errors import UsageError
 from senet.text import command_line
@@ -19,6 +19,7 @@ TIMING = "Timing"  # panel of the help
 def bench(
     model: Network,
     se: Design = "standard",
+    builder: Builder = None,
     timm: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +73,10 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Time a network with blocks against its plain twin, in interleaved rounds, as ratios."""
+    """Time a network with blocks against its plain twin, in interleaved rounds, as ratios.
+
+    Example: `senet bench timm:resnet18 --mode infer --variant plain --variant se`
+    """
     import torch
     from rich.progress import Progress
 
@@ -94,10 +98,11 @@ def bench(
         bar = bars.add_task("rounds", total=rounds)
         found = measure(
             model,
-            se=decoding.se_designs(se) or None,
+            se=decoding.se_designs(se),
             shape=sizes,
             mode=mode,
             names=variant or (),
+            builder=builder,
             timm=timm,
             device=device,
             dtype=dtype,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from senet.calls import by_name
 from senet.errors import SpecError, unknown
+from senet.networks.names import named
 from senet.nn import Residual, SqueezeExcite
 from senet.spec import SESpec, design_name
 from senet.speed.interleave import interleave
@@ -119,12 +120,14 @@ def bench(
     rounds: int = 20,
     blocks: bool = False,
     options: Mapping[str, Any] | None = None,
+    builder: str | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Bench:
     """Time a network with SE blocks against the plain network in interleaved rounds.
 
     Args:
-        model: name of a network of the zoo.
+        model: network, as for `senet.networks.create`: a name, `timm:NAME`, `FILE.py:FUNCTION`, a folder. Blocks are
+            inserted into networks that are not of the zoo.
         se: its design; None means `SESpec()`.
         shape: shape of the input `(n, c, h, w)`.
         mode: `train` times the forward and backward pass, `infer` the forward pass.
@@ -135,8 +138,9 @@ def bench(
         dtype: `float32` or `bfloat16`; in training by autocast, in inference for weights and maps.
         channels_last: use the channels-last memory format for weights and maps.
         rounds: timed rounds.
-        blocks: also time the residual units in isolation.
-        options: further arguments of `create_model`, e.g. `{"num_classes": 10}`.
+        blocks: also time the residual units in isolation; only for networks of the zoo.
+        options: further arguments of the family, the library or the builder, e.g. `{"num_classes": 10}`.
+        builder: `FILE.py:FUNCTION` that builds the network of a folder.
         watch: called with the number of every finished round.
 
     Returns:
@@ -152,9 +156,14 @@ def bench(
         raise unknown("dtype", dtype, DTYPES)
     if rounds < 1 or min(shape) < 1:
         raise SpecError(f"rounds = {rounds}, shape = {shape} are not possible; use positive whole numbers.")
+    if blocks and named(model).library != "senet":
+        raise SpecError(f"blocks = True times units of networks of the zoo, and {model} is none; leave it out.")
     train, spec = mode == "train", SESpec() if se is None else se
+    if not isinstance(spec, SESpec) and not spec:
+        raise SpecError("se = () has no blocks to time; pass a design, e.g. 'standard'.")
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    networks = variants(model, spec, names or DEFAULTS[train], train=train, timm=timm, options=options)
+    wanted = names or DEFAULTS[train]
+    networks = variants(model, spec, wanted, train=train, shape=shape, timm=timm, options=options, builder=builder)
     kind = torch.float32 if train else DTYPES[dtype]
     for network in networks.values():
         network.to(device=device, dtype=kind, memory_format=layout)  # type: ignore[call-overload]
@@ -163,8 +172,9 @@ def bench(
     try:
         steps = {name: _step(network, x, cast, train=train) for name, network in networks.items()}
         next(iter(steps.values()))()
-    except RuntimeError as error:
-        raise SpecError(f"shape = {shape}: {model} does not accept it ({str(error).splitlines()[0]}).") from error
+    except Exception as error:  # the user's networks may raise any type
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SpecError(f"shape = {shape}: {model} does not accept it ({said}).") from error
     timings = interleave(steps, rounds=rounds, device=device, watch=watch)
     speed, first = bandwidth(device), next(iter(networks))
     inevitable = moved_bytes(networks[first], x, train=train) * (DTYPES[dtype].itemsize / kind.itemsize)

@@ -10,6 +10,10 @@ from torch import nn
 from senet.errors import SpecError, UsageError, not_installed, unknown
 from senet.fast import accelerate, optimize
 from senet.models import create_model
+from senet.networks.building import options_for_training
+from senet.networks.create import plain
+from senet.networks.insert_design import insert_design
+from senet.networks.names import named
 from senet.spec import SESpec
 
 __all__ = ["DEFAULTS", "VARIANTS", "variants"]
@@ -59,34 +63,60 @@ def variants(
     names: Sequence[str],
     *,
     train: bool,
+    shape: tuple[int, int, int, int],
     timm: str | None = None,
     options: Mapping[str, Any] | None = None,
+    builder: str | None = None,
 ) -> dict[str, nn.Module]:
     """Build the networks of a benchmark; all variants with blocks share initial weights, and so do the plain ones.
 
     Args:
-        model: name of a network of the zoo.
+        model: network, as for `senet.networks.create`; blocks are inserted into those that are not of the zoo.
         se: the design.
         names: names of `VARIANTS`; the others are compared with the first.
         train: build for training instead of inference.
+        shape: of the input `(n, c, h, w)`.
         timm: a timm network to add.
-        options: further arguments of `create_model`.
+        options: further arguments of the family, the library or the builder.
+        builder: the function that builds the network of a folder.
 
     Raises:
         SpecError: if a name is not known, or a variant cannot be trained.
         UsageError: if `timm` is set and timm is not installed or does not have the network.
     """
-    twins = {with_se: create_model(model, se=se if with_se else None, **(options or {})) for with_se in (False, True)}
-    made: dict[str, nn.Module] = {}
+    specs = (se,) if isinstance(se, SESpec) else tuple(se)
     for name in names:
         if name not in VARIANTS:
             raise unknown("variant", name, VARIANTS)
-        with_se, make = VARIANTS[name]
-        if train and make is optimized:
+        if train and VARIANTS[name][1] is optimized:
             raise SpecError(f"variant = {name!r} is for inference; leave it out, or measure with mode='infer'.")
+    twins = {
+        with_se: _built(model, specs if with_se else (), shape, dict(options or {}), builder)
+        for with_se in dict.fromkeys(VARIANTS[name][0] for name in names)
+    }
+    made: dict[str, nn.Module] = {}
+    for name in names:
+        with_se, make = VARIANTS[name]
         made[name] = make(copy.deepcopy(twins[with_se]).train(train))
     if timm is not None:
-        made[f"timm {timm}"] = _timm(timm, twins[True]).train(train)
+        made[f"timm {timm}"] = _timm(timm, next(iter(twins.values()))).train(train)
+    return made
+
+
+def _built(
+    model: str, se: Sequence[SESpec], shape: tuple[int, ...], options: dict[str, Any], builder: str | None
+) -> nn.Module:
+    found = named(model)
+    if found.library == "senet" and builder is None:
+        return create_model(found.name, se=se or None, **options)
+    num_classes = options.pop("num_classes", None)
+    if found.library != "folder":
+        options = {**options_for_training(found, in_chans=shape[1]), **options}
+    made = plain(
+        model, num_classes=num_classes, in_chans=shape[1], image_size=shape[2], options=options, builder=builder
+    ).model
+    if se:
+        insert_design(made, se, preserve=False, shape=(1, *shape[1:]))
     return made
 
 
