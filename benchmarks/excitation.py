@@ -19,6 +19,7 @@ after a first look at the class shares of two of the networks; their limits are 
 import argparse
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from typing import Any
 from PIL import Image
 from scipy.stats import spearmanr
 
+from senet import list_models
 from senet.files.atomic import write_text
 from senet.reports.canvas import canvas, short
 from senet.reports.looks import COLORS, GREY
@@ -75,7 +77,24 @@ def _told(folder: Path) -> dict[str, Any]:
         own = json.loads(more.read_text(encoding="utf-8"))
         told["stages"] = own["stages"]
         told["made"]["command"] += f"; {own['made']['command']}"
+    told["made"]["command"] = typed(told["made"]["command"])
     return told
+
+
+def typed(command: str) -> str:
+    """Return commands with placeholders where the folders and files of this machine were.
+
+    Example:
+        >>> typed("senet explain my_run images=0 -o out3")
+        'senet explain DIR images=0 -o DIR'
+        >>> typed("senet explain resnet20 --weights my.safetensors -o a; senet explain resnet20 -o b")
+        'senet explain resnet20 --weights FILE -o DIR; senet explain resnet20 -o DIR'
+    """
+    known = set(list_models())
+    command = re.sub(r"(--weights )[^ ;]+", r"\1FILE", re.sub(r"(-o |--output |--data-dir )[^ ;]+", r"\1DIR", command))
+    return re.sub(
+        r"(?<=senet explain )[^ ;]+", lambda name: name[0] if name[0] in known or ":" in name[0] else "DIR", command
+    )
 
 
 def _copy(path: Path, copy: Path) -> None:

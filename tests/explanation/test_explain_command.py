@@ -36,7 +36,7 @@ def test_it_ends_in_a_table_and_files(call, weights: Path, tmp_path: Path, monke
     assert (folder / "strip.png").read_bytes().startswith(b"\x89PNG")
     told = json.loads((folder / "explain.json").read_text())
     assert told["data"]["split"] == "test"
-    assert told["data"]["held_out"] is None
+    assert told["data"]["held_out"] is True
     assert told["data"]["by"] == ["brightness", "contrast", "half"]
     assert len(told["model"]["weights_sha256"]) == 64
     assert str(tmp_path) not in json.dumps(told["made"])
@@ -74,6 +74,18 @@ def test_two_runs_are_compared_on_the_same_images(call, tmp_path: Path) -> None:
     assert told["other"]["folder"] == "other"
     assert len(told["other"]["differences"]["blocks"]) == 3
     assert (tmp_path / "out" / "explain" / "other" / "explain.json").exists()
+
+
+@pytest.mark.parametrize("words", [("split=train",), ("data.val_size=80",)])
+def test_weights_do_not_tell_whether_training_images_are_held_out(
+    call, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("senet.explanation.saving.FIGURES", {})
+    code, _, err = call(
+        "explain", "resnet8", *FEW, "--weights", str(weights), *DIGITS, "interventions=identity", *words
+    )
+    assert code == 0, err
+    assert json.loads((tmp_path / "out" / "explain" / "explain.json").read_text())["data"]["held_out"] is None
 
 
 def test_the_name_in_python_is_the_function() -> None:

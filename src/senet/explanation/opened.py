@@ -98,6 +98,7 @@ def described(
     """
     run = opened.run
     trained = (folder / "run.json").exists()
+    held_out = asked.split == "test" if trained else (_of_a_test_set(opened, asked.split) or None)
     found = {
         "made": {"device": environment(device).device, "command": command},
         "model": {
@@ -108,12 +109,22 @@ def described(
         "data": {
             "name": None if run is None else run.data.name,
             "split": asked.split,
-            "held_out": (asked.split == "test") if trained else None,
+            "held_out": held_out,
         },
     }
     if asked.compare is not None:
         found["other"] = {"name": asked.compare.name, "weights_sha256": _sha256(asked.compare)}
     return found
+
+
+def _of_a_test_set(opened: OpenedNetwork, split: str) -> bool:
+    """Return whether the images are the fixed test set of a named data set whose classes the network tells apart.
+
+    Of training images, and of a folder of images, the weights do not tell whether the network was trained on them.
+    """
+    if opened.run is None or split != "test" or not opened.test.labelled:
+        return False
+    return opened.run.data.name not in ("folder", "arrays") and not opened.run.data.val_size
 
 
 def _all_of(batches: Batches) -> Batches:

@@ -44,7 +44,8 @@ from senet.files.lock import RunLock
 __all__ = ["ClusterExecutor"]
 
 RETRIES = 10  # of a run whose process or node has died
-PATIENCE = 60.0  # seconds that a node may take to answer
+START = 300.0  # seconds that nodes may take to start a process, import torch and answer; loaded ones need minutes
+PATIENCE = 60.0  # seconds that the actor may take to answer
 ANSWER = 5.0  # seconds in which a head node must accept a connection
 LEAVE = 10.0  # seconds that running tasks get to save when the driver ends before them
 CHECK_EVERY = 1.0  # seconds between two checks of the nodes
@@ -191,11 +192,17 @@ class ClusterExecutor:
             )
             for node in nodes
         ]
+        _, late = ray.wait(answers, num_returns=len(answers), timeout=START)
         try:
-            reasons = [reason for reason in ray.get(answers, timeout=PATIENCE) if reason]
+            reasons = [reason for reason in ray.get([one for one in answers if one not in late]) if reason]
         except RayError as error:
             first = _first_line(error)
             reasons = [f"a node cannot run senet: {first}; install the same commit on all nodes."]
+        if late and not reasons:
+            names = ", ".join(node[:8] for node, one in zip(nodes, answers, strict=True) if one in late)
+            reasons = [
+                f"no answer in {START:g} s from node {names}; free its processors, or remove it from the cluster."
+            ]
         if reasons:
             more = f" ({len(reasons)} of {len(nodes)} nodes)" if len(nodes) > 1 else ""
             raise UsageError(f"cluster={self._address}: {reasons[0]}{more}")
