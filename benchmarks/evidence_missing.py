@@ -17,7 +17,7 @@ def missing() -> Iterator[str]:
         "In the order of its value. Core hours are multiply-adds at 3e10 a second (one shared core did 2e10 to 4e10).\n"
     )
     yield Table(heads, list(rows()), words=heads).markdown()
-    yield "What a GPU can do in an hour is queued in [gpu/QUEUE.md](../gpu/QUEUE.md)."
+    yield "What a GPU is to measure is queued in [gpu/QUEUE.md](../gpu/QUEUE.md)."
 
 
 def rows() -> Iterator[Sequence[str]]:
