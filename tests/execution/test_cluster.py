@@ -210,6 +210,15 @@ def test_a_node_that_does_not_see_the_runs_is_named(
         list(execute(runs(2), Store(tmp_path), on(cluster)))
 
 
+def test_nodes_that_do_not_answer_in_time_are_named(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("senet.execution.cluster.executor.START", 0.0)
+    with pytest.raises(UsageError, match=r"^cluster=.*: no answer in 0 s from node [0-9a-f]{8}, [0-9a-f]{8}; free "):
+        list(execute(runs(2), Store(tmp_path), on(cluster)))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_node_that_joins_with_other_images_takes_no_part(
     cluster: Any, alone: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
