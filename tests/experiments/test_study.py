@@ -79,7 +79,8 @@ def test_every_study_decodes_and_says_what_it_costs(path: Path) -> None:
     assert study.title
     assert study.cost
     assert len(study.runs()) == len({row.run for row in study.rows}) * len(study.seeds)
-    assert any(row.paper for row in study.rows) == bool(study.source)
+    one_paper = any(name != "top1_gain" for row in study.rows for name, _ in row.paper)  # gains may be of several
+    assert one_paper == bool(study.source)
 
 
 def test_there_are_studies() -> None:

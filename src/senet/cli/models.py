@@ -15,7 +15,7 @@ __all__ = ["models"]
 def models(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="A pattern with * and ?, e.g. 'resnet*'.")] = "*",
     kinds: Annotated[
-        bool, typer.Option("--kinds", help="List the published kinds of channel attention, which --se takes.")
+        bool, typer.Option("--kinds", help="List the published kinds of channel attention, as designs name them.")
     ] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", rich_help_panel=OUTPUT, help="Print a Markdown table, as in the README.")

@@ -272,11 +272,14 @@ def sampled_specs(space: Space, seed: int) -> list[SESpec]:
 def shared_id(space: Space, epochs: int) -> str:
     """Return the id of a shared network: a hash of everything that its training depends on."""
     run = space.run((space.template,), space.seeds[0])
+    template = asdict(space.template)
+    if template["norm"] == SESpec.norm:  # a field of later than the first ids, which stay
+        del template["norm"]
     values = {
         "run": replace(run, recipe=replace(run.recipe, epochs=epochs)).id,
         "ratios": space.choices.reduction,
         "middle": space.shared.middle,
-        "template": asdict(space.template),
+        "template": template,
     }
     if space.choices.per == "block":  # else the ids of earlier networks stay
         values["blocks"] = space.choices.blocks
