@@ -178,7 +178,8 @@ def test_every_file_that_writes_markdown_is_watched() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".md")
     }
-    callers = {"reports/fold_files.py", "explanation/saving.py", "exporting/folder.py"}  # they write what the report beside them returns
+    # they write what the report beside them returns
+    callers = {"reports/fold_files.py", "explanation/saving.py", "exporting/folder.py"}
     assert names_of_files - callers <= set(WRITERS)
 
 
