@@ -1,14 +1,18 @@
 """`senet export` to a folder, to the Hub and to a file: what lies there, and one line where it cannot."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from exports import SPEC, network
 
 import senet
+from senet.exporting.int8 import search
+from senet.exporting.int8.quantizer import Quantizer
+from senet.exporting.int8.units import Unit, units_of
 
 for library in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(library)
@@ -47,6 +51,38 @@ def test_a_folder_holds_weights_description_file_and_a_card_with_the_checks(call
     code, out, err = call("eval", str(made / "model.onnx"), "--data", "digits", "--device", "cpu")
     assert code == 0, err
     assert " correct, top-1 " in out
+
+
+@pytest.mark.slow
+def test_a_bound_that_no_network_keeps_has_a_report_and_no_file(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+
+    def blocks_only(*given: Any) -> list[Unit]:
+        return [unit for unit in units_of(*given) if unit.block]  # so the layers are always in int8
+
+    def clipping(path: Path, batches: Sequence[torch.Tensor], **options: Any) -> Quantizer:
+        return Quantizer(path, [x / 1000 for x in batches], **options)  # ranges that the images exceed
+
+    monkeypatch.setattr(search, "units_of", blocks_only)
+    monkeypatch.setattr(search, "Quantizer", clipping)
+    words = ("--data", "digits", "--int8", "--max-drop", "1.1", "--calibrate", "60", "rank=20")
+    code, _, err = call("export", str(folder), *words)
+    assert code == 6, err
+    assert not Path("model.onnx").exists()
+    report = json.loads(Path("out/export/report.json").read_text(encoding="utf-8"))
+    assert report["chosen"] is None
+    assert report["file"] is None
+    best = min(report["curve"], key=lambda step: step["high"])
+    assert best["high"] > 1.1
+    sentence = f"the best of {len(report['curve'])}, {best['name']}, lost {best['loss']:+.2f} with the interval "
+    assert sentence in err
+    assert "out/export/report.md" in err
+    text = Path("out/export/report.md").read_text(encoding="utf-8")
+    assert sentence in text
+    assert "No file was written." in text
+    assert all(f"| {step['name']} |" in text for step in report["curve"])
 
 
 @pytest.mark.slow

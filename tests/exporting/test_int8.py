@@ -84,6 +84,7 @@ def test_the_search_keeps_the_bound_and_reports_plain_int8_beside(done: Done, im
     test = [(part, done.model(part).argmax(1)) for part in x.split(100)]
     settings = Int8(calibrate=40, rank=20, max_drop=3.0)
     content, report = quantize(done.report.path, done.report.blocks, images, test, settings)
+    assert report.chosen is not None
     before, after = (answers(ExportedNetwork(file), test) for file in (done.report.path, content))
     step = compare(before, after, blocks=0, name="", params=0)
     assert (step.loss, step.high) == (report.chosen.loss, report.chosen.high)

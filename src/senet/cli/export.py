@@ -24,7 +24,7 @@ from senet.cli.options import (
 )
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import ExportSettings
-from senet.errors import UsageError
+from senet.errors import NumericError, UsageError
 from senet.execution.asked_run import run_of_network
 from senet.text import command_line
 
@@ -132,7 +132,7 @@ def export(
     from senet.exporting import export as export_network
     from senet.exporting.checked_export import SUFFIXES
     from senet.exporting.folder import export_folder, upload
-    from senet.exporting.int8.report import Int8
+    from senet.exporting.int8.report import BoundError, Int8
     from senet.files.atomic import ensure_writable
     from senet.reports.console import PassProgress
     from senet.reports.export_report import show_export
@@ -169,15 +169,22 @@ def export(
             "preprocessing": opened.preprocessing, "watch": passing.watch,
         }  # fmt: skip
         card: dict[str, Any] = {"licence": licence, "comparison": comparison}
-        if to.startswith(HUB):
-            exported = upload(to, lambda folder: export_folder(opened.model, folder, **card, **options))
-        elif Path(to).suffix in SUFFIXES or "." in Path(to).name:
-            exported = export_network(opened.model, to, **options)
-        else:
-            exported = export_folder(opened.model, Path(to), **card, **options)
+        about: dict[str, Any] = {"title": opened.title, "command": command_line(sys.argv[1:])}
+        try:
+            if to.startswith(HUB):
+                exported = upload(to, lambda folder: export_folder(opened.model, folder, **card, **options))
+            elif Path(to).suffix in SUFFIXES or "." in Path(to).name:
+                exported = export_network(opened.model, to, **options)
+            else:
+                exported = export_folder(opened.model, Path(to), **card, **options)
+        except BoundError as error:
+            write_int8(error.report, output, notes=opened.notes, **about)
+            raise NumericError(f"{error} What was measured: {output / 'report.md'}.") from error
     files: list[Path] = []
     if exported.int8 is not None:
-        files = write_int8(exported, output, title=opened.title, command=command_line(sys.argv[1:]), notes=opened.notes)
+        notes = (*exported.notes, *opened.notes)
+        about |= {"file": exported.path.name, "latency": exported.latency}
+        files = write_int8(exported.int8, output, notes=notes, **about)
     if as_json:
         print_json({"network": opened.title, "files": [str(file) for file in files], **finite(asdict(exported))})
     else:

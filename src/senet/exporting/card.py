@@ -60,6 +60,7 @@ def _int8(exported: Exported) -> list[str]:
     rows = [
         [name, f"{found.share(step):.0f}", f"{step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}]"]
         for name, step in (("plain int8", found.plain), ("gates in float", found.gates), ("this file", found.chosen))
+        if step is not None
     ]
     return [
         f"It is in int8, with {float_parts} of {len(found.parts)} blocks and layers in float, so that it loses at most "

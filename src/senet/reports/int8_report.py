@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from senet.exporting import Exported
-from senet.exporting.int8.report import Quantized
+from senet.exporting.int8.report import BoundError, Quantized
+from senet.exporting.latency import Latency
 from senet.files.atomic import write_json, write_text
 from senet.reports.canvas import canvas, legend, no_figures
 from senet.reports.fold_files import finite
@@ -55,33 +55,42 @@ def part_table(quantized: Quantized) -> Table:
     )
 
 
-def write_int8(exported: Exported, folder: Path, *, title: str, command: str, notes: Sequence[str]) -> list[Path]:
+def write_int8(
+    quantized: Quantized,
+    folder: Path,
+    *,
+    title: str,
+    command: str,
+    notes: Sequence[str],
+    file: str | None = None,
+    latency: Latency | None = None,
+) -> list[Path]:
     """Write `report.json`, `report.md` and, with matplotlib, `curve.png`.
 
     Args:
-        exported: an export with a quantisation.
+        quantized: what was measured.
         folder: folder of the files.
         title: name of the network.
         command: command that made them.
-        notes: remarks on the network and its images.
+        notes: remarks on the export, the network and its images.
+        file: name of the exported file; None if no network is within the bound, so that there is none.
+        latency: of the exported file.
 
     Raises:
         StorageError: if a file cannot be written.
     """
-    quantized = exported.int8
-    assert quantized is not None
     figure = no_figures() is None
     files = [folder / "report.json", folder / "report.md", *([folder / "curve.png"] if figure else [])]
-    values = {"network": title, "command": command, "file": exported.path.name, **quantized.as_dict()}
+    values = {"network": title, "command": command, "file": file, **quantized.as_dict()}
     write_json(files[0], finite(values))
-    write_text(files[1], _markdown(exported, quantized, title, command, notes, figure=figure))
+    write_text(files[1], _markdown(quantized, title, command, notes, latency, figure=figure))
     if figure:
         _draw(quantized, files[2], title)
     return files
 
 
 def _markdown(
-    exported: Exported, quantized: Quantized, title: str, command: str, notes: Sequence[str], *, figure: bool
+    quantized: Quantized, title: str, command: str, notes: Sequence[str], latency: Latency | None, *, figure: bool
 ) -> str:
     sizes = ", ".join(f"{name} {size / MIB:.2f} MiB" for name, size in quantized.bytes.items())
     lines = [
@@ -90,13 +99,14 @@ def _markdown(
         f"Ranges from {quantized.calibrated:,} images, networks compared on {quantized.images:,} test images; bound: "
         f"{quantized.settings.max_drop:g} points at the upper end of the 95 % interval. Made by {code_span(command)}.",
         "",
+        *([f"**{markdown(BoundError(quantized))}** No file was written.", ""] if quantized.chosen is None else []),
         step_table(quantized).markdown(),
         f"Sizes: {sizes}.",
         "",
-        *([markdown(exported.latency), ""] if exported.latency else []),
+        *([markdown(latency), ""] if latency else []),
         *(["![share of weights in int8 against the loss](curve.png)", ""] if figure else []),
         part_table(quantized).markdown(),
-        *(f"- {markdown(note)}" for note in (*quantized.notes, *exported.notes, *notes)),
+        *(f"- {markdown(note)}" for note in (*quantized.notes, *notes)),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -109,7 +119,9 @@ def _draw(quantized: Quantized, path: Path, title: str) -> None:
     with canvas(path, 7, 4.6, title=f"{title}: loss against the share of int8", caption=caption) as figure:
         axes = figure.subplots()
         handles, labels = [], []
-        named = {"plain int8": quantized.plain, "gates in float": quantized.gates, "the file": quantized.chosen}
+        named = {"plain int8": quantized.plain, "gates in float": quantized.gates}
+        if quantized.chosen is not None:
+            named["the file"] = quantized.chosen
         others = [step for step in quantized.curve if step not in named.values()]
         looks = zip(COLORS, ("s", "o", "D"), strict=False)
         for (name, step), (color, marker) in zip(named.items(), looks, strict=False):

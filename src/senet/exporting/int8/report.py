@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from senet.errors import SpecError
+from senet.errors import NumericError, SpecError
 from senet.exporting.int8.units import Precision
 from senet.printed import Printed
 from senet.surgery.folding.folded import Measure, Step
 
-__all__ = ["Int8", "Part", "Quantized", "decibel"]
+__all__ = ["BoundError", "Int8", "Part", "Quantized", "decibel"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Quantized(Printed):
             whole in int8, `params` the number of weights in int8.
         plain: the network with everything in int8.
         gates: the network with everything but gates in int8, where the search starts.
-        chosen: the network of the file.
+        chosen: the network of the file; None if none is within the bound.
         measure: meaning of a loss, see `senet.Folded`.
         correct: test images that the network in float classifies correctly [1]; None without labels.
         images: test images [1].
@@ -74,7 +74,7 @@ class Quantized(Printed):
         settings: as given.
         reduce_range: whether weights have 7 bits.
         weights: elements of all weights of layers and blocks [1].
-        bytes: size of the file in float, of that with everything in int8, and of the chosen one [bytes].
+        bytes: size of the file in float, of that with everything in int8, and of the chosen one, if any [bytes].
         folded: blocks that were folded before.
         notes: remarks, one sentence each.
     """
@@ -83,7 +83,7 @@ class Quantized(Printed):
     curve: tuple[Step, ...]
     plain: Step
     gates: Step
-    chosen: Step
+    chosen: Step | None
     measure: Measure
     correct: int | None
     images: int
@@ -95,6 +95,11 @@ class Quantized(Printed):
     folded: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def best(self) -> Step:
+        """The measured network with the smallest upper end of the interval."""
+        return min(self.curve, key=lambda step: step.high)
+
     def share(self, step: Step) -> float:
         """Return the share of weights in int8 [percent]."""
         return 100 * step.params / self.weights if self.weights else 0.0
@@ -104,6 +109,7 @@ class Quantized(Printed):
             f"{name}: {self.share(step):.1f} % of weights in int8, {self.measure} {step.loss:+.2f} "
             f"[{step.low:+.2f}, {step.high:+.2f}] points lost"
             for name, step in (("chosen", self.chosen), ("gates in float", self.gates), ("plain int8", self.plain))
+            if step is not None
         ]
         return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
 
@@ -113,6 +119,23 @@ class Quantized(Printed):
         for part in values["parts"]:
             part["snr"] = part["snr"] if math.isfinite(part["snr"]) else None
         return values
+
+
+class BoundError(NumericError):
+    """No measured network is within the bound.
+
+    Attributes:
+        report: what was measured, with the precisions of the best network; its `chosen` is None.
+    """
+
+    def __init__(self, report: Quantized) -> None:
+        best = report.best
+        super().__init__(
+            f"no int8 network loses at most {report.settings.max_drop:g} points (max_drop, --max-drop): the best of "
+            f"{len(report.curve)}, {best.name}, lost {best.loss:+.2f} with the interval {best.low:+.2f} to "
+            f"{best.high:+.2f}; use a larger bound, more test images, or leave int8 out."
+        )
+        self.report = report
 
 
 def decibel(error: float) -> float:

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from senet.errors import NumericError, SpecError
+from senet.errors import SpecError
 from senet.exporting.int8.quantizer import Quantizer
-from senet.exporting.int8.report import Int8, Part, Quantized, decibel
+from senet.exporting.int8.report import BoundError, Int8, Part, Quantized, decibel
 from senet.exporting.int8.units import Precision, Unit, units_of
 from senet.networks.exported_network import ExportedNetwork
 from senet.surgery.folding.answers import Answers, answers, compare
@@ -52,7 +52,7 @@ def quantize(
         The content of the quantised file, and the report.
 
     Raises:
-        NumericError: if no network is within the bound.
+        BoundError: if no network is within the bound; it holds the report.
         SpecError: if the images are too few for the bound.
     """
     work = _Search(path, blocks, images, test, settings, watch)
@@ -61,25 +61,29 @@ def quantize(
     plain = work.measure("int8", {})
     start: dict[str, Precision] = dict.fromkeys(work.block_names, "gate_fp32")
     gates = work.measure("gates in float", start)
-    chosen: Step
-    choice: Choice = {}
+    found: tuple[Step, Choice] | None
     if work.allows(plain):
-        chosen = plain
+        found = plain, {}
     elif work.allows(gates):
         kept = [unit for unit in order if unit.block]  # the most noise first: they stay in float longest
 
         def fewer(number: int) -> Choice:
             return {unit.name: "gate_fp32" for unit in kept[:number]}
 
-        chosen, choice = work.least(fewer, len(kept), "{} gates in float")
+        found = work.least(fewer, len(kept), "{} gates in float")
     else:
 
         def more(number: int) -> Choice:
             return {**start, **{unit.name: unit.float_precision for unit in order[:number]}}
 
-        chosen, choice = work.least(more, len(order), "the {} noisiest in float")
+        found = work.least(more, len(order), "the {} noisiest in float")
+    if found is None:
+        choice = work.best()
+        raise BoundError(work.report(plain=plain, gates=gates, chosen=None, choice=choice, sizes={}))
+    chosen, choice = found
     content = work.content(choice, note=True)
-    return content, work.report(plain=plain, gates=gates, chosen=chosen, choice=choice, size=len(content))
+    sizes = {"chosen": len(content)}
+    return content, work.report(plain=plain, gates=gates, chosen=chosen, choice=choice, sizes=sizes)
 
 
 class _Search:
@@ -102,7 +106,7 @@ class _Search:
         self.units = units_of(self.quantizer.model, blocks)
         self.block_names = [unit.name for unit in self.units if unit.block]
         self.noise: dict[str, float] = {}
-        self.steps: dict[frozenset[tuple[str, str]], Step] = {}
+        self.steps: dict[frozenset[tuple[str, Precision]], Step] = {}
         self.passes = 0
         self.say("float")
         self.before = self.run(path, self.test)
@@ -160,16 +164,18 @@ class _Search:
     def allows(self, step: Step) -> bool:
         return step.high <= self.settings.max_drop
 
-    def least(self, choose: Callable[[int], Choice], most: int, title: str) -> tuple[Step, Choice]:
-        """Return the network with the fewest parts in float that was found within the bound.
+    def best(self) -> Choice:
+        """Return the precisions of the measured network with the smallest upper end of the interval."""
+        best, _ = min(self.steps.items(), key=lambda one: one[1].high)
+        return dict(best)
+
+    def least(self, choose: Callable[[int], Choice], most: int, title: str) -> tuple[Step, Choice] | None:
+        """Return the network with the fewest parts in float that was found within the bound; None if none is.
 
         Args:
             choose: returns the choice with a number of parts in float.
             most: largest number.
             title: name of a choice, with a place for the number.
-
-        Raises:
-            NumericError: if none is.
         """
 
         def at(number: int) -> Step:
@@ -178,12 +184,7 @@ class _Search:
         low, high = 0, 1
         while not self.allows(at(min(high, most))):
             if high >= most:
-                step = at(most)
-                raise NumericError(
-                    f"no int8 network loses at most {self.settings.max_drop:g} points (max_drop, --max-drop): with "
-                    f"{most} parts in float the interval is {step.low:+.2f} to {step.high:+.2f}; use a larger bound, "
-                    "more test images, or leave int8 out."
-                )
+                return None
             low, high = high, 2 * high
         high = min(high, most)
         while high - low > 1:
@@ -191,7 +192,9 @@ class _Search:
             low, high = (low, middle) if self.allows(at(middle)) else (middle, high)
         return at(high), choose(high)
 
-    def report(self, *, plain: Step, gates: Step, chosen: Step, choice: Choice, size: int) -> Quantized:
+    def report(
+        self, *, plain: Step, gates: Step, chosen: Step | None, choice: Choice, sizes: Mapping[str, int]
+    ) -> Quantized:
         parts = tuple(
             Part(
                 name=unit.name,
@@ -223,7 +226,7 @@ class _Search:
             settings=self.settings,
             reduce_range=self.quantizer.reduce_range,
             weights=sum(unit.weights for unit in self.units),
-            bytes={"float": self.path.stat().st_size, "int8": len(self.content({})), "chosen": size},
+            bytes={"float": self.path.stat().st_size, "int8": len(self.content({})), **sizes},
             notes=notes,
         )
 
