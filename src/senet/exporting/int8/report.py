@@ -10,7 +10,7 @@ from senet.exporting.int8.units import Precision
 from senet.printed import Printed
 from senet.surgery.folding.folded import Measure, Step
 
-__all__ = ["BoundError", "Int8", "Part", "Quantized", "decibel"]
+__all__ = ["BoundError", "Int8", "Part", "Quantized", "decibel", "nearest"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +97,8 @@ class Quantized(Printed):
 
     @property
     def best(self) -> Step:
-        """The measured network with the smallest upper end of the interval."""
-        return min(self.curve, key=lambda step: step.high)
+        """The measured network with the smallest upper end of the interval, of equals that with the most in int8."""
+        return min(self.curve, key=nearest)
 
     def share(self, step: Step) -> float:
         """Return the share of weights in int8 [percent]."""
@@ -119,6 +119,11 @@ class Quantized(Printed):
         for part in values["parts"]:
             part["snr"] = part["snr"] if math.isfinite(part["snr"]) else None
         return values
+
+
+def nearest(step: Step) -> tuple[float, int]:
+    """Return a key to sort networks by: the smallest upper end first, then the most weights in int8."""
+    return step.high, -step.params
 
 
 class BoundError(NumericError):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from senet.errors import SpecError
 from senet.exporting.int8.quantizer import Quantizer
-from senet.exporting.int8.report import BoundError, Int8, Part, Quantized, decibel
+from senet.exporting.int8.report import BoundError, Int8, Part, Quantized, decibel, nearest
 from senet.exporting.int8.units import Precision, Unit, units_of
 from senet.networks.exported_network import ExportedNetwork
 from senet.surgery.folding.answers import Answers, answers, compare
@@ -165,8 +165,8 @@ class _Search:
         return step.high <= self.settings.max_drop
 
     def best(self) -> Choice:
-        """Return the precisions of the measured network with the smallest upper end of the interval."""
-        best, _ = min(self.steps.items(), key=lambda one: one[1].high)
+        """Return the precisions of the best measured network, see `Quantized.best`."""
+        best, _ = min(self.steps.items(), key=lambda one: nearest(one[1]))
         return dict(best)
 
     def least(self, choose: Callable[[int], Choice], most: int, title: str) -> tuple[Step, Choice] | None:
