@@ -26,7 +26,7 @@ contracts: .venv/.dev
 
 # each worker begins with one half of the files, so that few fixtures and libraries are needed in both
 fast: .venv/.dev
-	$(BYTECODE) OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	$(BYTECODE) OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist worksteal
 
 slow: .venv/.dev
 	$(BYTECODE) SENET_TESTS=all $(BIN)/pytest -m "not gpu"

@@ -449,7 +449,7 @@ def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(cal
 
     first, other = photographs(tmp_path / "first", grey=10), photographs(tmp_path / "other", grey=40)
     words = ("compare", "--model", "resnet8", "--se", "standard", "--seeds", "1", "data.size=16")
-    tiny = ("--epochs", "1", "-b", "4", "-j", "1", "--device", "cpu")
+    tiny = ("--epochs", "1", "-b", "4", "-j", "1", "--device", "cpu", "--no-cost")
     for place in (first, other):
         code, _, err = call(*words, *tiny, "--data-dir", str(place))
         assert code == 0, err
