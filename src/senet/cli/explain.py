@@ -6,28 +6,20 @@ from typing import Annotated
 
 import typer
 
+from senet.cli.given_network import GivenNetwork
 from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import (
     DATA,
     NETWORK,
     OUTPUT,
-    Builder,
-    ClassMap,
-    DataChoice,
-    DataDir,
-    Design,
     Device,
     Json,
     Network,
-    Normalization,
-    Origin,
-    Weights,
     Words,
 )
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import ExplainSettings
-from senet.execution.asked_run import run_of_network
 from senet.text import command_line, printable
 
 __all__ = ["explain"]
@@ -37,10 +29,8 @@ __all__ = ["explain"]
 def explain(
     model: Network,
     words: Words = None,
-    weights: Weights = None,
-    se: Design = "standard",
-    origin: Origin = "senet",
-    builder: Builder = None,
+    *,
+    network: GivenNetwork,
     compare: Annotated[
         Path | None,
         typer.Option(
@@ -48,10 +38,6 @@ def explain(
             help="The folder of a second run or network, explained on the same images.",
         ),
     ] = None,
-    data: DataChoice = None,
-    data_dir: DataDir = None,
-    normalize: Normalization = "auto",
-    class_map: ClassMap = None,
     by: Annotated[
         Path | None,
         typer.Option(
@@ -60,7 +46,6 @@ def explain(
         ),
     ] = None,
     device: Device = "auto",
-    *,
     settings: ExplainSettings,
     classes: Annotated[
         str, typer.Option("--classes", metavar="A,B", rich_help_panel=OUTPUT, help="The classes that the figure shows.")
@@ -79,25 +64,22 @@ def explain(
     from senet.explanation.opened import Asked, described, explain_opened
     from senet.files.atomic import ensure_writable
     from senet.reports.console import PassProgress, say_written
-    from senet.training.opened_network import open_network
 
-    run = run_of_network(model, words, data=data, data_dir=data_dir, se=se, weights=weights)
-    setup = make_setup(settings, data_dir=data_dir, device=device)
+    setup = make_setup(settings, data_dir=network.data_dir, device=device)
+    open_network = network.opener(model, words, setup)
     warn_without_figures()
     ensure_writable(output)  # before minutes of measuring, not after
-    opened = open_network(
-        model, run, setup,
-        weights=weights, origin=origin, normalize=normalize, class_map=class_map, builder=builder, whole=True,
-    )  # fmt: skip
+    opened = open_network(whole=True)
     asked = Asked(
-        split=settings.split, images=settings.images, curve=settings.curve, by=by, compare=compare, builder=builder,
+        split=settings.split, images=settings.images, curve=settings.curve, by=by, compare=compare,
+        builder=network.builder,
         classes=tuple(part for part in classes.split(",") if part),
         interventions=tuple(part for part in settings.interventions.split(",") if part),
     )  # fmt: skip
     with PassProgress(quiet=as_json) as passing:
         explanation = explain_opened(opened, asked, watch=passing.watch)
     command = command_line(sys.argv[1:])
-    made = described(opened, asked, weights=weights, folder=Path(model), device=setup.device, command=command)
+    made = described(opened, asked, weights=network.weights, folder=Path(model), device=setup.device, command=command)
     files = explanation.save(output, made=made, classes=asked.classes)
     if as_json:
         values = {**explanation.as_dict(), "files": [str(file) for file in files]}

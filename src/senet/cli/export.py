@@ -6,26 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from senet.cli.given_network import GivenNetwork
 from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
-from senet.cli.options import (
-    OUTPUT,
-    Builder,
-    ClassMap,
-    DataChoice,
-    DataDir,
-    Design,
-    Json,
-    Network,
-    Normalization,
-    Origin,
-    Weights,
-    Words,
-)
+from senet.cli.options import OUTPUT, Json, Network, Words
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import ExportSettings
 from senet.errors import NumericError, UsageError
-from senet.execution.asked_run import run_of_network
 from senet.text import command_line
 
 __all__ = ["export"]
@@ -44,14 +31,8 @@ def export(
             help="NAME.onnx, NAME.pt2, a folder (weights, description, card and model.onnx), or hf:OWNER/NAME.",
         ),
     ] = "model.onnx",
-    weights: Weights = None,
-    se: Design = "standard",
-    origin: Origin = "senet",
-    builder: Builder = None,
-    data: DataChoice = None,
-    data_dir: DataDir = None,
-    normalize: Normalization = "auto",
-    class_map: ClassMap = None,
+    *,
+    network: GivenNetwork,
     shape: Annotated[
         str | None,
         typer.Option(
@@ -111,7 +92,6 @@ def export(
             help="Largest loss of top-1 at the upper end of its 95 % interval [percentage points].",
         ),
     ] = 0.5,
-    *,
     settings: ExportSettings,
     output: Annotated[
         Path,
@@ -138,7 +118,7 @@ def export(
     from senet.reports.export_report import show_export
     from senet.reports.fold_files import finite
     from senet.reports.int8_report import write_int8
-    from senet.training.opened_network import Opened, OpenedNetwork, open_network, open_without_images
+    from senet.training.opened_network import Opened, OpenedNetwork
     from senet.weights.source import HUB
 
     opened: Opened
@@ -146,19 +126,15 @@ def export(
     if int8:
         warn_without_figures()
         ensure_writable(output)  # before minutes of measuring, not after
-    if data is None and data_dir is None and not words and not (Path(model) / "run.json").exists():
+    if network.data is None and network.data_dir is None and not words and not (Path(model) / "run.json").exists():
         if fold is not None or int8:
             asked = "--int8" if int8 else f"--fold {fold:g}"
             raise UsageError(f"{asked} needs images; pass --data-dir DIR, or leave it out.")
-        opened = open_without_images(model, se=se, weights=weights, origin=origin, builder=builder)
+        opened = network.open_without_images(model)
     else:
-        setup = make_setup(settings, data_dir=data_dir, device="cpu")
-        run = run_of_network(model, words, data=data, data_dir=data_dir, se=se, weights=weights)
-        opened = open_network(
-            model, run, setup,
-            weights=weights, origin=origin, normalize=normalize, class_map=class_map, builder=builder,
-            statistics=max(settings.statistics, calibrate) if int8 else settings.statistics,
-        )  # fmt: skip
+        setup = make_setup(settings, data_dir=network.data_dir, device="cpu")
+        statistics = max(settings.statistics, calibrate) if int8 else settings.statistics
+        opened = network.opener(model, words, setup)(statistics=statistics)
     seen = opened if isinstance(opened, OpenedNetwork) else None
     images, test = (None, None) if seen is None else (seen.statistics, seen.test)
     with PassProgress(quiet=as_json) as passing:

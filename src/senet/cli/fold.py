@@ -7,26 +7,12 @@ from typing import Annotated
 
 import typer
 
+from senet.cli.given_network import GivenNetwork
 from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
-from senet.cli.options import (
-    OUTPUT,
-    Builder,
-    ClassMap,
-    DataChoice,
-    DataDir,
-    Design,
-    Device,
-    Json,
-    Network,
-    Normalization,
-    Origin,
-    Weights,
-    Words,
-)
+from senet.cli.options import OUTPUT, Device, Json, Network, Words
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import FoldSettings
-from senet.execution.asked_run import run_of_network
 from senet.text import command_line
 
 __all__ = ["fold"]
@@ -38,14 +24,8 @@ FOLD = "Fold"  # panel of the help
 def fold(
     model: Network,
     words: Words = None,
-    weights: Weights = None,
-    se: Design = "standard",
-    origin: Origin = "senet",
-    builder: Builder = None,
-    data: DataChoice = None,
-    data_dir: DataDir = None,
-    normalize: Normalization = "auto",
-    class_map: ClassMap = None,
+    *,
+    network: GivenNetwork,
     tolerance: Annotated[
         float,
         typer.Option(
@@ -67,7 +47,6 @@ def fold(
         bool, typer.Option("--dry-run", rich_help_panel=FOLD, help="Measure the whole curve and change nothing.")
     ] = False,
     device: Device = "auto",
-    *,
     settings: FoldSettings,
     output: Annotated[
         Path,
@@ -86,17 +65,11 @@ def fold(
     from senet.reports.fold_files import finite, write_fold
     from senet.reports.fold_report import show_fold
     from senet.surgery import fold as fold_blocks
-    from senet.training.opened_network import open_network
 
-    run = run_of_network(model, words, data=data, data_dir=data_dir, se=se, weights=weights)
-    setup = make_setup(settings, data_dir=data_dir, device=device)
+    open_network = network.opener(model, words, make_setup(settings, data_dir=network.data_dir, device=device))
     warn_without_figures()
     ensure_writable(output)  # before minutes of measuring, not after
-    opened = open_network(
-        model, run, setup,
-        weights=weights, origin=origin, normalize=normalize, class_map=class_map, statistics=settings.statistics,
-        builder=builder,
-    )  # fmt: skip
+    opened = open_network(statistics=settings.statistics)
     with PassProgress(quiet=as_json) as passing:
         folded = fold_blocks(
             opened.model,
