@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from senet.errors import SpecError
+from senet.nn.evaluated import evaluated
 from senet.nn.pointwise import CONVS
 
 __all__ = ["first_convolution", "num_outputs", "with_channels", "with_outputs"]
@@ -89,7 +90,6 @@ def num_outputs(
     Raises:
         SpecError: if the network does not accept images of this shape.
     """
-    modes = [(module, module.training) for module in model.modules()]
     hooks = [
         module.register_forward_hook(lambda *_, name=name: note(name) if note else None)
         for name, module in model.named_modules()
@@ -97,7 +97,8 @@ def num_outputs(
     ]
     like = next(iter(model.parameters()), torch.empty(0))
     try:
-        logits: Any = model.eval()(torch.zeros(1, *shape, device=like.device, dtype=like.dtype))
+        with evaluated(model):
+            logits: Any = model(torch.zeros(1, *shape, device=like.device, dtype=like.dtype))
     except Exception as error:  # whatever a foreign network raises
         reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
         raise SpecError(
@@ -107,8 +108,6 @@ def num_outputs(
     finally:
         for hook in hooks:
             hook.remove()
-        for module, mode in modes:
-            module.training = mode
     return logits.shape[1] if isinstance(logits, Tensor) and logits.ndim == 2 else None
 
 
