@@ -65,6 +65,13 @@ def lost():
 
 def maps():
     return nn.Conv2d(1, 8, 3)
+
+class Pair(Net):
+    def forward(self, x):
+        return super().forward(x), x
+
+def pair():
+    return Pair(1, 10)
 """
 
 
@@ -132,7 +139,8 @@ def test_weights_that_have_the_blocks_are_loaded_into_them(own: Path) -> None:
     ("model", "said"),
     [
         ("own.py:lost", "no linear layer or 1x1 convolution returns them; give its function an argument num_classes"),
-        ("own.py:maps", "returns no logits"),
+        ("own.py:maps", r"returns no logits \(n, classes\); return that tensor alone"),
+        ("own.py:pair", r"returns no logits \(n, classes\); return that tensor alone"),
         ("own.py:gone", "own.py has no function 'gone'"),
         ("other.py:build", "the file other.py does not exist"),
     ],

@@ -46,12 +46,17 @@ def with_outputs(model: nn.Module, outputs: int, shape: tuple[int, int, int]) ->
         shape: an image, `(c, h, w)` [channels, pixels, pixels].
 
     Raises:
-        SpecError: if the network does not take such images, or has no such layer.
+        SpecError: if the network does not take such images, returns something else than logits, or has no such layer.
     """
     ran: list[str] = []
     own = num_outputs(model, shape, note=ran.append)
     if own == outputs:
         return model
+    if own is None:
+        raise SpecError(
+            f"{type(model).__name__} returns no logits (n, classes); return that tensor alone, without a tuple, a "
+            "dict or maps around it."
+        )
     for name in reversed(ran):
         layer = model.get_submodule(name)
         if isinstance(layer, nn.Linear) and layer.out_features == own:
@@ -64,9 +69,8 @@ def with_outputs(model: nn.Module, outputs: int, shape: tuple[int, int, int]) ->
         if num_outputs(model, shape) == outputs:
             return model
         break
-    has = "returns no logits (n, classes)" if own is None else f"has {own} outputs"
     raise SpecError(
-        f"{type(model).__name__} {has} where {outputs} classes are asked for, and no linear layer or 1x1 "
+        f"{type(model).__name__} has {own} outputs where {outputs} classes are asked for, and no linear layer or 1x1 "
         "convolution returns them; give its function an argument num_classes."
     )
 

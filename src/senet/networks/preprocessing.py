@@ -5,6 +5,7 @@ Letters in shapes: n images, c channels, h rows, w columns.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -116,7 +117,7 @@ def preprocessing_of(found: Named) -> ForeignPreprocessing:
         size, resize = (told.size, told.size), int(told.size / told.crop)
         return ForeignPreprocessing(
             size=size, resize=resize, interpolation=told.interpolation, mean=told.mean, std=told.std,
-            source="the folder's config.json",
+            source="the description in the file" if Path(found.name).is_file() else "the folder's config.json",
         )  # fmt: skip
     if found.library == "timm":
         from timm.models import get_pretrained_cfg
