@@ -19,7 +19,7 @@ RESNET20 = [(16, 32), (32, 16), (64, 8)]
 
 
 def medians(heading: str) -> dict[str, float]:
-    """Give the milliseconds of every variant of one part."""
+    """Return the milliseconds of every variant of one part."""
     part = RESULTS.split(f"## {heading}\n")[1].split("\n## ")[0]
     return {name: float(ms) for name, ms in re.findall(r"^\| ([a-z0-9 ]+) \| ([\d.]+) \|", part, re.MULTILINE)}
 
@@ -66,6 +66,47 @@ def test_the_page_of_insert_quotes_the_measured_steps() -> None:
     assert f"one of resnet18 {ratio['resnet18']}, and both keep {kept['resnet50']} of its bytes" in page
     assert float(ratio["resnet50"]) <= 1.0  # the goal
     assert float(kept["resnet50"]) <= 1.03
+
+
+def test_the_readme_quotes_the_steps_of_inserted_blocks() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    rows = {
+        cells[0].partition(",")[0]: [cell.partition(" ")[0] for cell in cells[1:]]
+        for line in RESULTS.splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 8 and " of " in cells[-1]
+    }
+    _, _, blocks, fused, bytes_before, bytes_after, _ = rows["resnet50"]
+    assert (
+        f"ResNet-50 takes {fused} of the plain network's eager time by `senet.accelerate` ({blocks} without)" in readme
+    )
+    assert f"keeps {bytes_after} of its bytes ({bytes_before})" in readme
+    assert f"RegNetX {rows['regnetx_004'][3]} ({rows['regnetx_004'][2]})" in readme
+    assert rows["convnext_atto"][-1] == "0"
+
+
+def test_the_readme_quotes_the_measured_int8() -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    page = (ROOT / "benchmarks" / "EXPORT.md").read_text(encoding="utf-8").split("\n## ")[1]
+    right = dict(re.findall(r"^\| ([a-z0-9 ]+) \| (\d+) of 500 \|", page, re.MULTILINE))
+    assert (
+        f"has {right['float']} of 500 photographs right in float32, {right['plain int8']} in plain int8 per channel, "
+        f"{right['our search']} with the precision"
+    ) in readme
+
+
+def test_the_readme_quotes_the_comparison_of_the_digits() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    report = (ROOT / "studies" / "reports" / "digits_resnet8" / "report.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in report.splitlines() if line[:2] == "| "]
+    compared = [row for row in rows if len(row) == 9][2:]
+    assert len(compared) == 5
+    for design, params, _, accuracy, difference, *_ in compared:
+        assert re.search(rf" {design} +{params} 0.75 M {accuracy} +{re.escape(difference)} ", readme), design
+    step, inference = next(row[2:4] for row in rows if row[:2] == ["standard r=16", "ordinary"])
+    optimized = next(row[3] for row in rows if row[:2] == ["standard r=16", "optimized"])
+    text = " ".join(readme.split())
+    assert f"a training step with standard r=16 takes {step} times that of the plain network" in text
+    assert f"an inference {inference}, with `senet.optimize` {optimized};" in text
 
 
 def test_rows_of_the_table_of_insertions_can_be_made_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:
