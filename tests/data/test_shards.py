@@ -9,7 +9,7 @@ from PIL import Image
 
 from senet.data import DataSpec, load
 from senet.data.cifar_files import CIFARS
-from senet.errors import DataError
+from senet.errors import DataError, SpecError
 
 GREYS = {"black": 0, "grey": 127, "white": 255}
 
@@ -137,3 +137,16 @@ def test_shards_of_one_split_are_a_folder_without_a_split(split, tmp_path, write
     assert (len(data.train), len(data.test), data.classes) == (16, 4, ("0", "1", "2", "3"))
     assert data.test.labels.tolist().count(3) == 2, "the same share of every class"
     assert f"{tmp_path.name} has no split: a fixed choice of 4 of 20 images is the test set" in data.notes
+
+
+def test_a_split_that_is_asked_for_where_there_is_none_is_not_ignored(tmp_path, write_shard):
+    write_shard(tmp_path / "validation.parquet", [encoded(image) for image in pixels(20, 0)], [0, 1] * 10)
+    assert len(load(DataSpec(name="folder", split="validation"), root=tmp_path).test) == 4
+    with pytest.raises(SpecError, match=r"data\.split = 'test' is not in .*, which has no split; leave it out"):
+        load(DataSpec(name="folder", split="test"), root=tmp_path)
+    for name in ("cats", "dogs"):
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        for number, image in enumerate(pixels(5, 0)):
+            (tmp_path / "tree" / name / f"{number}.png").write_bytes(encoded(image))
+    with pytest.raises(SpecError, match=r"data\.split = 'val' is not in tree, which has no split; leave it out"):
+        load(DataSpec(name="folder", split="val"), root=tmp_path / "tree")

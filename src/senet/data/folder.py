@@ -171,8 +171,19 @@ def _without_split(spec: DataSpec, root: Path, folders: list[str], passed: Passe
     return _split(Data(spec, tuple(folders), everything, everything, notes=tuple(notes)), root.name)
 
 
-def _split(data: Data, name: str) -> Data:
-    """Make a fixed choice of the images of a folder without a split the test set, the same share of every class."""
+def _split(data: Data, name: str, *, splits: Sequence[str] = ()) -> Data:
+    """Make a fixed choice of the images of a folder without a split the test set, the same share of every class.
+
+    Args:
+        data: all images in both splits.
+        name: of the folder, for notes and errors.
+        splits: what its images are called.
+
+    Raises:
+        SpecError: if the spec asks for a split that is not there.
+    """
+    if data.spec.split and data.spec.split not in splits:
+        raise SpecError(f"data.split = {data.spec.split!r} is not in {name}, which has no split; leave it out.")
     everything = data.loaded[0]
     total = len(everything)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
@@ -209,9 +220,10 @@ def _from_shards(spec: DataSpec, place: Path, shards: dict[str, tuple[Path, ...]
             "validation-*.parquet or test-*.parquet."
         )
     if incomplete:
-        (paths,) = shards.values()
+        ((only, paths),) = shards.items()
         everything, names = read_shards(paths)
-        return _split(Data(spec, names or _numbered(everything, place), everything, everything), printable(place.name))
+        data = Data(spec, names or _numbered(everything, place), everything, everything)
+        return _split(data, printable(place.name), splits=(only,))
     train, names = read_shards(shards["train"])
     read = {name: read_shards(shards[name]) for name in there if has_labels(shards[name][0])}
     unfit = {name: "it has no labels" for name in there if name not in read or bool((read[name][0].labels < 0).all())}
