@@ -62,7 +62,7 @@ def work(
 
 
 def errors(layer: Layer) -> dict[str, tuple[float, float]]:
-    """Give the errors of torch and of ours for each operation."""
+    """Return the errors of torch and of ours for each operation."""
     n, c, k, side = layer
     few = max(1, min(n, SAMPLE // (9 * c * k * side**2)))
     found = {}

@@ -95,12 +95,12 @@ def measure(asked: argparse.Namespace) -> None:
 
 
 def recipe_for(epochs: int) -> Recipe:
-    """Give our recipe for CIFAR-10 in bfloat16 autocast."""
+    """Return our recipe for CIFAR-10 in bfloat16 autocast."""
     return replace(RECIPES["sgd-cosine"], epochs=epochs, amp="bf16")
 
 
 def saved(asked: argparse.Namespace, data: Data, recipe: Recipe) -> tuple[nn.Module, float]:
-    """Give the host of the output folder, trained now if it is not there, with the CPU time that took [s]."""
+    """Return the host of the output folder, trained now if it is not there, with the CPU time that took [s]."""
     folder = asked.output / "host"
     told = {"epochs": asked.pretrain, "images": asked.images}
     if not (folder / "training.json").exists():
@@ -160,7 +160,7 @@ def stepper(
     pictures: Iterator[tuple[Tensor, Tensor]],
     total: int,
 ) -> Callable[[int], None]:
-    """Give what takes so many steps of a fine-tuning of `total` steps."""
+    """Return what takes so many steps of a fine-tuning of `total` steps."""
     senet.accelerate(model)  # fused norms, as `senet train` does; the blocks that insert hangs on norms stay outside
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
 
@@ -178,7 +178,7 @@ def stepper(
 
 
 def batches(data: Data, recipe: Recipe, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give augmented batches without end: the same for the same seed."""
+    """Return augmented batches without end: the same for the same seed."""
     for epoch in itertools.count(1000):  # other orders than those of the first training
         plan = epoch_plan(len(data.train), recipe, seed=seed, epoch=epoch)
         yield from data.train.batches(plan, augment=recipe.augment, device="cpu")

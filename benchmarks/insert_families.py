@@ -121,7 +121,7 @@ def run(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def input_for(model: nn.Module) -> torch.Tensor:
-    """Give a small image where the network takes one, else one of its own size."""
+    """Return a small image where the network takes one, else one of its own size."""
     config = getattr(model, "pretrained_cfg", None) or {}
     own = tuple(config.get("input_size", (3, 224, 224)))[1:]
     for size in ((128, 128), own, (299, 299)):
@@ -161,7 +161,7 @@ def try_one(name: str) -> Row:
 
 
 def reasons(done: senet.Insertion) -> str:
-    """Say why places were left out, each reason once with its number."""
+    """Return why places were left out, each reason once with its number."""
     said = [one.reason.partition(":")[0] for one in done.skipped]
     return "; ".join(f"{said.count(one)} x {one}" for one in dict.fromkeys(said))
 
@@ -186,7 +186,7 @@ def gradients(model: nn.Module, x: torch.Tensor, names: tuple[str, ...]) -> bool
 
 
 def count(rows: list[Row], *, refused: bool) -> str:
-    """Say how a group did."""
+    """Return how a group did."""
     if refused:
         return f"{sum('is a transformer or a mixer' in row.reason for row in rows)} of {len(rows)} are refused"
     good = [row for row in rows if row.good]

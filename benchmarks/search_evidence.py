@@ -94,7 +94,7 @@ def chance() -> Iterator[str]:
 
 
 def largest_of(n: int) -> float:
-    """Give the expected largest of n standard normal numbers."""
+    """Return the expected largest of n standard normal numbers."""
     value, _ = integrate.quad(lambda x: x * n * stats.norm.pdf(x) * stats.norm.cdf(x) ** (n - 1), -10, 10)
     return float(value)
 
@@ -183,7 +183,7 @@ def winners(title: str) -> Iterator[str]:
 
 
 def interval(pairs: Sequence[float]) -> str:
-    """Give the mean of differences with Student's 95 % interval."""
+    """Return the mean of differences with Student's 95 % interval."""
     half = float(stats.t.ppf(0.975, len(pairs) - 1)) * stdev(pairs) / math.sqrt(len(pairs))
     return f"{fmean(pairs):+.2f} [{fmean(pairs) - half:+.2f}, {fmean(pairs) + half:+.2f}]"
 
@@ -232,7 +232,7 @@ def sharing(title: str) -> Iterator[str]:
 
 
 def places(design: str, designs: Designs) -> str:
-    """Say which place a design has with each seed."""
+    """Return which place a design has with each seed."""
     said = []
     for seed in sorted(designs[design]):
         better = sum(other[seed].accuracy > designs[design][seed].accuracy for other in designs.values())
@@ -356,7 +356,7 @@ def timed(model: str, per: str, ratios: tuple[int, ...], pixels: int, repeats: i
 
 
 def schemes(counts: Sequence[int], ratios: Sequence[int]) -> Iterator[SESpec]:
-    """Give every scheme, with one ratio for each of `counts` places of every stage."""
+    """Return every scheme, with one ratio for each of `counts` places of every stage."""
     from itertools import islice, product
 
     for chosen in product(ratios, repeat=sum(counts)):

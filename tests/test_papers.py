@@ -54,7 +54,7 @@ def study(name: str, *, quick: bool = False) -> Study:
 
 
 def transcribed(papers: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Give the rows of every table of results, with the row that one source lost."""
+    """Return the rows of every table of results, with the row that one source lost."""
     tables = [table for paper in papers.values() for table in paper["tables"] if table["id"] not in ARCHITECTURE]
     return {table["id"]: table["rows"] + table.get("beyond_seed", {}).get("rows", []) for table in tables}
 

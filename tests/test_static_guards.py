@@ -61,7 +61,7 @@ METHODS_MUST_SAY = {"extractall": ("filter", "data")}  # whatever the object is 
 
 
 def origins(tree: ast.AST) -> dict[str, str]:
-    """Give for each imported name what it stands for."""
+    """Return what each imported name stands for."""
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -59,7 +59,7 @@ def read(folder: Path, text: str, **changes: Any) -> Study:
 
 
 def refused(folder: Path, text: str, **changes: Any) -> str:
-    """Give the sentence with which a study is refused, without the name of the file before it."""
+    """Return the sentence with which a study is refused, without the name of the file before it."""
     path = write(folder, text)
     with pytest.raises(SpecError) as caught:
         read_study(path, changes=changes)

@@ -243,7 +243,7 @@ def test_residual_networks_have_all_slots(family):
 
 
 def inputs_of_blocks(family):
-    """Give the maps that the blocks of a network in training see."""
+    """Return the maps that the blocks of a network in training see."""
     network, seen = family.make(SESpec(reduction=4)), []
     for block in blocks_of(network):
         block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

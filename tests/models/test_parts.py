@@ -36,7 +36,7 @@ def two_branches(**noise):
 
 
 def shaken(*, forward_noise, backward_noise, n=64):
-    """Give alpha and beta of every image: branches that give 1 and 0, and each image its own copy of the input."""
+    """Return alpha and beta of every image: branches that return 1 and 0, and each image its own copy of the input."""
     shake = two_branches(forward_noise=forward_noise, backward_noise=backward_noise)
     with torch.no_grad():
         shake.branch1.weight.fill_(1)

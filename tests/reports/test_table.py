@@ -39,7 +39,7 @@ def study(*, seeds: tuple[int, ...], paper: bool = True, label: str = "SE") -> S
 
 
 def table(mine: Study, correct: Mapping[str, Mapping[int, int]]) -> list[dict[str, str]]:
-    """Give the cells of every row by the start of their heading."""
+    """Return the cells of every row by the start of their heading."""
     lines = summarize(mine, results(mine, correct))
     heads = columns(mine)
     found = cells(mine, lines)

@@ -35,7 +35,7 @@ LARGE = replace(SPACE, choices=Choices(reduction=((2, 4, 8),) * 3, per="block", 
 
 
 def correct(design: Design) -> int:
-    """Say how many of 1,000 images a design gets right: most for (4.2, 8)."""
+    """Return how many of 1,000 images a design gets right: most for (4.2, 8)."""
     wanted = zip(((1, 1), (1, 2), (2, 1)), (4, 2, 8), strict=True)
     return 500 + sum(50 for place, r in wanted if design and design[0].ratio(*place) == r)
 

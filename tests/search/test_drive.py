@@ -27,7 +27,7 @@ MERIT = merit(("accuracy", "params"))
 
 
 def correct(design: Design) -> int:
-    """Say how many of 1,000 images a design gets right: more for small ratios in the second stage."""
+    """Return how many of 1,000 images a design gets right: more for small ratios in the second stage."""
     return 500 if not design else 700 - 10 * design[0].ratio(1) - 20 * design[0].ratio(2)
 
 

@@ -232,7 +232,7 @@ def start_ranks(
 
 
 def holder(folder: Path) -> int:
-    """Give the process that trains in a folder; 0 if none does."""
+    """Return the process that trains in a folder; 0 if none does."""
     lock = folder / "run.lock"
     found = re.match(r"process (\d+) ", lock.read_text()) if lock.exists() else None
     return int(found[1]) if found else 0
@@ -263,7 +263,7 @@ def wait_until(is_so: Callable[[], object], *, seconds: float = 60) -> None:
 
 
 def family(pid: int) -> list[psutil.Process]:
-    """Give a process and all that come from it."""
+    """Return a process and all that come from it."""
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
@@ -279,7 +279,7 @@ def left_of(
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Say whether a process is there, and not only its name."""
+    """Return whether a process is there, and not only its name."""
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

@@ -59,7 +59,7 @@ def widths(variant: str, C: int, r: int) -> list[int]:
 def squeeze_excite(
     x: Tensor, layers: Sequence[tuple[Tensor, Tensor | None]], *, squeeze: str, gate: str, activation: str, on_map: int
 ) -> Tensor:
-    """Give x * gate(excite(squeeze(x))).
+    """Return x * gate(excite(squeeze(x))).
 
     `layers` are kernels and biases in order; the first `on_map` of them act on the map before it is squeezed.
     """

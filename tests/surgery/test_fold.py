@@ -21,7 +21,7 @@ LAYERS = (nn.Conv2d, nn.Linear)
 
 
 def ready(model: nn.Module, *, constant: bool = True) -> nn.Module:
-    """Give a network norm statistics and, where asked, gates that are the same for all images."""
+    """Set the norm statistics of a network and, where asked, gates that are the same for all images."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, 0, 0.1)

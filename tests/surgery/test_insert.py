@@ -38,7 +38,7 @@ def picture(shape=(2, 3, 16, 16)):
 
 
 def wake(model):
-    """Give the blocks weights with which they change the output."""
+    """Set the weights of the blocks to values with which they change the output."""
     for name, parameter in model.named_parameters():
         if ".se" in name:
             nn.init.normal_(parameter)

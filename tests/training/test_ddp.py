@@ -57,7 +57,7 @@ LIMIT = 60  # seconds in which a loss must be known
 
 
 def ends(children: Sequence[Child], *, seconds: float = LIMIT) -> list[int]:
-    """Give the exit codes."""
+    """Return the exit codes."""
     return [child.join(seconds) for child in children]
 
 

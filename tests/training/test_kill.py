@@ -96,7 +96,7 @@ class Life:
 
 
 def variety(number: int) -> Run:
-    """Give one of many runs: two optimisers, averaged weights, blocks, seeds."""
+    """Return one of many runs: two optimisers, averaged weights, blocks, seeds."""
     adam = Optim(name="adamw", lr=2e-3)
     recipe = replace(RECIPE, ema=0.9 * (number % 3 == 1), optim=adam if number % 2 else RECIPE.optim)
     return replace(RUN, seed=number, recipe=recipe, se=(SESpec(reduction=4),) * (number % 4 > 1))

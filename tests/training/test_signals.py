@@ -223,7 +223,7 @@ def comparison(tmp_path: Path) -> Iterator[Child]:
 
 
 def busy(place: Path) -> list[int]:
-    """Give the processes that train, and have begun to."""
+    """Return the processes that train, and have begun to."""
     return [holder(curve.parent) for curve in place.glob("runs/*/metrics.jsonl") if holder(curve.parent)]
 
 

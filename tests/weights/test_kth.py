@@ -33,7 +33,7 @@ def network(shared: Path, name: str, se: SESpec | None) -> torch.nn.Module:
 
 
 def clipped_loss(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """Give the mean loss as Keras computes it: probabilities clipped to [1e-7, 1 - 1e-7]."""
+    """Return the mean loss as Keras computes it: probabilities clipped to [1e-7, 1 - 1e-7]."""
     own = F.softmax(logits.double(), 1).gather(1, labels[:, None]).clamp(1e-7, 1 - 1e-7)
     return -own.log().mean().item()
 

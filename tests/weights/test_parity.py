@@ -96,7 +96,7 @@ def randomize(model: nn.Module) -> None:
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """Give the largest difference relative to the largest logit."""
+    """Return the largest difference relative to the largest logit."""
     assert a.isfinite().all()
     assert a.std() > 0
     return ((a - b).abs().max() / a.abs().max()).item()

@@ -385,7 +385,7 @@ def test_names_in_a_refusal_are_harmless_to_a_terminal() -> None:
 
 
 def peak_rise(action: Callable[[], None]) -> int:
-    """Say by how much the memory of this process rises while it acts [bytes]."""
+    """Return by how much the memory of this process rises while it acts [bytes]."""
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     except OSError:

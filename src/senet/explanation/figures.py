@@ -1,6 +1,7 @@
 """The figures of an explanation: the network as a strip, the paper's class curves, heatmaps, histograms, importance."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import ceil, isnan, nan
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,7 @@ def _heatmap(explanation: Explanation, path: Path, *, classes: Sequence[str] = (
     """Draw class x channel for the last block of each stage, with similar classes and channels beside each other."""
     if not explanation.images_per_class:
         return False
-    stages = sorted({block.stage for block in explanation})[-PANELS:]
-    blocks = [[block for block in explanation if block.stage == stage][-1] for stage in stages]
+    blocks = _last_of_stages(explanation)
     names = explanation.classes
     each = max(1.4, min(3.5, 0.5 + 0.12 * len(names)))
     caption = "Mean gate of a class less the mean over classes; each block has its own colours."
@@ -248,28 +248,16 @@ def _percent(values: Sequence[int]) -> list[float]:
 
 def _squeeze(explanation: Explanation, path: Path, *, classes: Sequence[str] = (), channels: int = 50) -> bool:
     """Draw the gate over the normalised squeeze for the last block of each stage."""
-    stages = sorted({block.stage for block in explanation})[-PANELS:]
-    blocks = [[block for block in explanation if block.stage == stage][-1] for stage in stages]
-    wide = min(4, len(blocks))
-    high = ceil(len(blocks) / wide)
     caption = (
         "Mean gate over images and channels, by the squeeze in standard deviations of its channel; band: 80 % of the "
         "gates."
     )
-    with canvas(
-        path, 2.4 * wide + 0.6, 1.1 + PANEL * high, title=f"{explanation.title}: gate and squeeze", caption=caption
-    ) as figure:
-        grid = figure.subplots(high, wide, squeeze=False, sharey=True)
-        for axes, block in zip(grid.flat, blocks, strict=False):
+    blocks, title = _last_of_stages(explanation), f"{explanation.title}: gate and squeeze"
+    with _panels(path, blocks, "squeeze [sd of its channel]", "gate", title=title, caption=caption) as (_, panels):
+        for axes, block in panels:
             curve = block.squeeze_curve
             axes.fill_between(curve["x"], curve["low"], curve["high"], color=COLORS[0], alpha=0.2, linewidth=0)
             axes.plot(curve["x"], curve["mean"], color=COLORS[0])
-            axes.set_title(short(block.name, most=28), fontsize=8)
-            axes.set_xlabel("squeeze [sd of its channel]")
-        for axes in grid.flat[len(blocks) :]:
-            axes.set_axis_off()
-        for axes in grid[:, 0]:
-            axes.set_ylabel("gate")
     return True
 
 
@@ -278,28 +266,42 @@ def _curve(explanation: Explanation, path: Path, *, classes: Sequence[str] = (),
     blocks = [block for block in paper_blocks(explanation) if block.gate_curve is not None][-PANELS:]
     if not blocks:
         return False
-    wide = min(4, len(blocks))
-    high = ceil(len(blocks) / wide)
-    with canvas(
-        path, 2.4 * wide + 0.6, 1.2 + PANEL * high, title=f"{explanation.title}: is the gate an importance?"
-    ) as figure:
-        grid = figure.subplots(high, wide, squeeze=False, sharey=True)
+    title = f"{explanation.title}: is the gate an importance?"
+    with _panels(path, blocks, "channels set to zero [%]", "top-1 [%]", title=title) as (figure, panels):
         handles: list[Any] = []
-        for axes, block in zip(grid.flat, blocks, strict=False):
+        for axes, block in panels:
             curve = block.gate_curve
             assert curve is not None
             handles = []
             for number, values in enumerate((curve.rising, curve.falling, curve.random)):
                 x, y = (0.0, *(100 * share for share in curve.shares)), (explanation.top1, *values)
                 handles += axes.plot(x, y, color=COLORS[number], marker=MARKERS[number], markersize=4)
-            axes.set_title(short(block.name, most=28), fontsize=8)
-            axes.set_xlabel("channels set to zero [%]")
+        legend(figure, handles, ["smallest gates first", "largest gates first", "random order"])
+    return True
+
+
+def _last_of_stages(explanation: Explanation) -> list[BlockExplanation]:
+    stages = sorted({block.stage for block in explanation})[-PANELS:]
+    return [[block for block in explanation if block.stage == stage][-1] for stage in stages]
+
+
+@contextmanager
+def _panels(
+    path: Path, blocks: Sequence[BlockExplanation], x: str, y: str, **texts: str
+) -> Iterator[tuple[Any, list[tuple[Any, BlockExplanation]]]]:
+    """Open a figure with one panel for each block, in rows of at most four that share the axis y."""
+    wide = min(4, len(blocks))
+    high = ceil(len(blocks) / wide)
+    with canvas(path, 2.4 * wide + 0.6, 1.2 + PANEL * high, **texts) as figure:
+        grid = figure.subplots(high, wide, squeeze=False, sharey=True)
         for axes in grid.flat[len(blocks) :]:
             axes.set_axis_off()
         for axes in grid[:, 0]:
-            axes.set_ylabel("top-1 [%]")
-        legend(figure, handles, ["smallest gates first", "largest gates first", "random order"])
-    return True
+            axes.set_ylabel(y)
+        for axes, block in zip(grid.flat, blocks, strict=False):
+            axes.set_title(short(block.name, most=28), fontsize=8)
+            axes.set_xlabel(x)
+        yield figure, list(zip(grid.flat, blocks, strict=False))
 
 
 Draw = Callable[..., bool]

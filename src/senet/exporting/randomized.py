@@ -10,7 +10,7 @@ NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 @torch.no_grad()
 def randomize(model: nn.Module) -> None:
-    """Give the norms of a network random statistics, scales and shifts.
+    """Set the statistics, scales and shifts of the norms of a network to random values.
 
     Parameters that are zero everywhere, such as the scales of fresh branches and the last layers of inserted blocks,
     become random too.

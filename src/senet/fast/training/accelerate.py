@@ -116,7 +116,7 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
 
 
 def _fuse(model: nn.Module, backend: str, *, tiled: bool) -> None:
-    """Give modules their fused classes, parts before the units that hold them."""
+    """Assign the fused classes to modules, parts before the units that hold them."""
     for module in [*model.modules()][::-1]:
         end = end_of(module)
         if end is not None and end.acts:
