@@ -1,43 +1,26 @@
 """Explain what the gates of a network do: one pass over the images, and one for each intervention."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
 import torch
-from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import nn
 
 from senet.calls import by_name
-from senet.data.subset import balanced
 from senet.dataflow.example import tried
 from senet.dataflow.twin import refuse_lazy
 from senet.errors import SpecError, unknown
 from senet.explanation.conditions import checked, groups_of
 from senet.explanation.diagnosis import diagnose
-from senet.explanation.explanation import Explanation, Picture
-from senet.explanation.extremes import used
+from senet.explanation.explanation import Explanation
 from senet.explanation.gathering import Gathered, gather
-from senet.explanation.interventions import (
-    INTERVENTIONS,
-    REPLACED,
-    Effect,
-    Gates,
-    ImageGates,
-    Outcome,
-    effect,
-    outcome,
-    replaced,
-    substitutes,
-    zeroed,
-)
+from senet.explanation.intervening import chosen_images, gate_curves, intervene
+from senet.explanation.interventions import INTERVENTIONS, Effect
+from senet.explanation.pictures import pictures
 from senet.explanation.summarizing import Place, summarize
-from senet.explanation.thumbnails import thumbnail
-from senet.explanation.values import BlockExplanation, GateCurve
 from senet.nn.evaluated import evaluated
 from senet.surgery.finding.find import Found, find
-from senet.surgery.folding.answers import answer
 from senet.surgery.folding.batches import Batches, Passes
 from senet.surgery.folding.profile import time_percents
 from senet.surgery.folding.removal import Watch
@@ -47,10 +30,6 @@ from senet.surgery.insertion.watch import repair
 __all__ = ["explain"]
 
 IMAGES = 500  # images of each intervention
-STEP = 100  # images of one forward pass with an intervention
-CURVE = (0.1, 0.25, 0.5, 0.75, 0.9)  # shares of the channels that the gate curve sets to zero
-THUMBNAILS = 1500
-BYTES = 2_500_000  # of all thumbnails
 
 
 @torch.inference_mode(False)
@@ -165,13 +144,14 @@ def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
         groups |= {name: groups_of(values) for name, values in checked(plan.by, seen.images).items()}
         places = _places(model, found, seen, passes)
         blocks = {name: summarize(name, places[name], seen, groups) for name in found if name in seen.sums}
-        chosen = _chosen(seen, plan.images)
+        chosen = chosen_images(seen, plan.images)
         stages: dict[int, Effect] = {}
         if seen.outcomes is not None and plan.interventions:
-            effects, stages = _intervene(model, blocks, seen, passes, chosen, plan)
+            effects, stages = intervene(model, blocks, seen, passes, chosen, plan.interventions, plan.tell)
             blocks = {name: replace(one, importance=effects[name]) for name, one in blocks.items()}
         if seen.outcomes is not None and plan.curve:
-            curves = _curves(model, blocks, seen, passes, chosen, plan)
+            plan.tell("gate curve")
+            curves = gate_curves(model, blocks, seen, passes, chosen)
             blocks = {name: replace(one, gate_curve=curves[name]) for name, one in blocks.items()}
     strange = [f"{name} is left out: it does not run once in every pass, from one map to one of the same shape"
                for name in seen.strange]  # fmt: skip
@@ -190,7 +170,7 @@ def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
         outcomes=seen.outcomes,
         blocks=tuple(replace(one, diagnosis=diagnose(one, names)) for one in blocks.values()),
         stages=stages,
-        pictures=_pictures(blocks, seen, passes, plan),
+        pictures=pictures(blocks, seen, passes, names=plan.names, mean=plan.mean, std=plan.std),
         notes=(*seen.notes, *left, *strange),
     )
 
@@ -251,134 +231,3 @@ def _places(model: nn.Module, found: Mapping[str, Found], seen: Gathered, passes
         )
         for name, one in found.items()
     }
-
-
-def _chosen(seen: Gathered, images: int | None) -> Int64[Tensor, " m"]:
-    """Return the numbers of the images of the interventions, in rising order."""
-    if images is None or images >= seen.images or not len(seen.labels):
-        return torch.arange(seen.images)
-    return balanced(seen.labels, images, seed=0)
-
-
-def _chunks(passes: Passes, chosen: Int64[Tensor, " m"]) -> Iterator[tuple[Int64[Tensor, " n"], Tensor]]:
-    """Yield the chosen images in chunks, with their numbers."""
-    wanted = torch.zeros(int(chosen.max()) + 1, dtype=torch.bool).index_fill(0, chosen, value=True)
-    numbers: list[Tensor] = []
-    parts: list[Tensor] = []
-    start = 0
-    for x, _ in passes:
-        own = torch.arange(start, start + len(x))
-        take = wanted[own.clamp(max=len(wanted) - 1)] & (own < len(wanted))
-        start += len(x)
-        if bool(take.any()):
-            numbers.append(own[take])
-            parts.append(x[take.to(x.device)])
-        if sum(map(len, parts)) >= STEP:
-            yield torch.cat(numbers), torch.cat(parts)
-            numbers, parts = [], []
-    if parts:
-        yield torch.cat(numbers), torch.cat(parts)
-
-
-def _intervene(
-    model: nn.Module,
-    blocks: Mapping[str, BlockExplanation],
-    seen: Gathered,
-    passes: Passes,
-    chosen: Int64[Tensor, " m"],
-    plan: _Plan,
-) -> tuple[dict[str, dict[str, Effect]], dict[int, Effect]]:
-    """Return the effect of every intervention on every block, and that of constants in all blocks of each stage."""
-    assert seen.outcomes is not None
-    effects: dict[str, dict[str, Effect]] = {name: {} for name in blocks}
-    gates: dict[str, Mapping[str, Gates]] = {
-        name: substitutes(seen.sample[name], seen.sums[name].fold.constant(), one.class_mean, REPLACED)
-        for name, one in blocks.items()
-    }
-    alone: dict[str | int, list[str]] = {name: [name] for name in blocks}
-    stages: dict[str | int, list[str]] = {}
-    for name, one in blocks.items():
-        stages.setdefault(one.stage, []).append(name)
-    found: dict[int, Effect] = {}
-    for kind in plan.interventions:
-        plan.tell(kind)
-        groups = stages if kind == "stages" else alone
-        after: dict[str | int, list[Outcome]] = {group: [] for group in groups}
-        for numbers, x in _chunks(passes, chosen):
-            for group, names in groups.items():
-                with ExitStack() as stack:
-                    for name in names:
-                        put = ImageGates(gates[name][_of_block(kind)](numbers, seen.rows[numbers]), dim=seen.dims[name])
-                        stack.enter_context(replaced(model, name, put))
-                    after[group].append(outcome(answer(model, x, None)[0], seen.labels[numbers]))
-        for group, parts in after.items():
-            change = effect(seen.outcomes[chosen], _joined(parts))
-            if isinstance(group, str):
-                effects[group][kind] = change
-            else:
-                found[group] = change
-    return effects, found
-
-
-def _of_block(kind: str) -> str:
-    """Return what takes the place of the gates of a block under an intervention."""
-    return "constant" if kind == "stages" else kind
-
-
-def _curves(
-    model: nn.Module,
-    blocks: Mapping[str, BlockExplanation],
-    seen: Gathered,
-    passes: Passes,
-    chosen: Int64[Tensor, " m"],
-    plan: _Plan,
-) -> dict[str, GateCurve]:
-    """Return the accuracies with a share of the channels of each image set to zero."""
-    plan.tell("gate curve")
-    orders = ("rising", "falling", "random")
-    right = {(name, order, share): 0 for name in blocks for order in orders for share in CURVE}
-    for numbers, x in _chunks(passes, chosen):
-        for name, order, share in right:
-            block = model.get_submodule(name)
-            with replaced(model, name, zeroed(block, blocks[name].channels, share, order, seed=int(numbers[0]))):
-                out, _ = answer(model, x, None)
-            right[name, order, share] += int((out.argmax(1).cpu() == seen.labels[numbers]).sum())
-    return {
-        name: GateCurve(
-            shares=CURVE,
-            images=len(chosen),
-            **{order: tuple(100 * right[name, order, share] / len(chosen) for share in CURVE) for order in orders},
-        )
-        for name in blocks
-    }
-
-
-def _joined(parts: Sequence[Outcome]) -> Outcome:
-    return Outcome(torch.cat([part.loss for part in parts]), torch.cat([part.right for part in parts]))
-
-
-def _pictures(
-    blocks: Mapping[str, BlockExplanation], seen: Gathered, passes: Passes, plan: _Plan
-) -> tuple[Picture, ...]:
-    """Return the images that open or shut a channel most, with thumbnails of those that are used most often."""
-    often = used(one.extremes for one in blocks.values())
-    wanted = set(list(often)[:THUMBNAILS])
-    made: dict[int, str | None] = {}
-    start = 0
-    for x, _ in passes:
-        for number in wanted.intersection(range(start, start + len(x))):
-            made[number] = thumbnail(x[number - start], mean=plan.mean, std=plan.std)
-        start += len(x)
-    pictures, total = [], 0
-    for number in often:
-        shown = made.get(number)
-        total += len(shown or "")
-        pictures.append(
-            Picture(
-                number,
-                int(seen.rows[number]) if len(seen.rows) else None,
-                plan.names[number] if plan.names else None,
-                shown if total <= BYTES else None,
-            )
-        )
-    return tuple(sorted(pictures, key=lambda one: one.index))
