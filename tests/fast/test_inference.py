@@ -32,7 +32,7 @@ SMALL = {
 
 
 def trained(model: nn.Module) -> nn.Module:
-    """Set the statistics and parameters of every norm to values of its own: fresh ones hide what a folded norm does wrong."""
+    """Set values of their own for the statistics and parameters of norms: fresh ones hide what a fold does wrong."""
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.2)
