@@ -6,11 +6,13 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jaxtyping
 import pytest
 import torch
+from doc_blocks import ROOT, run_page
 from typecheck import check_signatures
 
 gc.disable()  # while tests are imported and collected: almost all that they make stays
@@ -97,3 +99,10 @@ def call(
         return int(left.value.code or 0), out, err
 
     return run
+
+
+@pytest.fixture
+def page(unchecked: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Run the code of a page, `docs/NAME.md`, in a folder of its own; returns the names that it defines."""
+    monkeypatch.chdir(tmp_path)
+    return lambda name, **options: run_page(ROOT / name, **options)
