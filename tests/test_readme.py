@@ -1,11 +1,15 @@
-"""What the README shows is what the commands print."""
+"""What README and docs show is what the commands print, and what they count is there."""
 
+import importlib
 import re
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from senet.experiments.study import read_study
+from senet.kinds import KINDS
 from senet.models import list_models
 from senet.networks.count import counted_row
 from senet.reports.study_list import list_studies
@@ -16,11 +20,68 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_zoo_table_is_what_the_command_prints() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = re.search(r"<!-- zoo:begin -->\n(.*?)<!-- zoo:end -->", readme, re.DOTALL)
+    page = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- zoo:begin -->\n(.*?)<!-- zoo:end -->", page, re.DOTALL)
     assert shown
     assert shown[1] == Table.of_records(titled(matching("*")), code=True).markdown()
     assert list(COSTS) == list_models()
+
+
+def test_the_readme_counts_what_there_is_and_stays_short() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 180
+    assert f"{len(list_models())} networks of the papers: docs/zoo.md" in readme
+    assert f"| {len(list_models())} networks |" in readme
+    assert f"| {len(KINDS)} kinds, channels only |" in readme
+
+
+def test_badges_and_citation_state_what_the_package_states() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {project['version']}\n" in citation
+    assert f"\nlicense: {project['license']}\n" in citation
+    assert f"version = {{{project['version']}}}" in (ROOT / "docs" / "citation.md").read_text(encoding="utf-8")
+    assert f"| senet {project['version']} |" in (ROOT / "README.md").read_text(encoding="utf-8")
+    badges = {
+        name: (ROOT / "docs" / "img" / f"badge_{name}.svg").read_text(encoding="utf-8")
+        for name in ("python", "licence", "typed")
+    }
+    assert f"Python: {project['requires-python'].removeprefix('>=')}+" in badges["python"]
+    assert f"licence: {project['license']}" in badges["licence"]
+    assert (ROOT / "src" / "senet" / "py.typed").is_file()
+
+
+def test_the_citation_file_has_what_its_format_asks_for() -> None:
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    for work in (citation, *citation["references"]):
+        assert work["title"]
+        assert all(author.get("name") or author["family-names"] for author in work["authors"])
+    urls = [work["url"] for work in citation["references"]]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [url for url in urls if f"({url})" not in readme] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parity
+def test_the_comparison_counts_what_the_libraries_have() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "comparison.md").read_text(encoding="utf-8")
+    compared = 0
+    for library in ("timm", "monai", "pytorchcv"):
+        pytest.importorskip(library)
+        compared += f" {version(library)} |" in readme
+    if compared < 3:
+        pytest.skip("the table is about other versions than those installed")
+    timm = importlib.import_module("timm")
+    assert f"{len(timm.list_models()):,} architectures and {len(timm.list_models(pretrained=True)):,} sets" in page
+    names = list(importlib.import_module("pytorchcv.model_provider")._models)
+    with_blocks = [name for name in names if name.startswith(("seres", "sepre", "senet"))]
+    assert f"{len(names)} names of networks" in page
+    assert f"{len(with_blocks)} of them are SE-ResNets" in page
+    monai = importlib.import_module("monai.networks.nets.senet")
+    assert len(monai.SE_NET_MODELS) == 6
 
 
 SOME = ("cnn3", "kth_resnet52", "resnet20", "resnet50", "wrn16_8")

@@ -18,7 +18,7 @@ def models(
         bool, typer.Option("--kinds", help="List the published kinds of channel attention, as designs name them.")
     ] = False,
     as_markdown: Annotated[
-        bool, typer.Option("--markdown", rich_help_panel=OUTPUT, help="Print a Markdown table, as in the README.")
+        bool, typer.Option("--markdown", rich_help_panel=OUTPUT, help="Print a Markdown table, as in docs/zoo.md.")
     ] = False,
     as_json: Json = False,
 ) -> None:
