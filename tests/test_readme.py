@@ -76,7 +76,7 @@ def test_the_comparison_counts_what_the_libraries_have() -> None:
         pytest.skip("the table is about other versions than those installed")
     timm = importlib.import_module("timm")
     assert f"{len(timm.list_models()):,} architectures and {len(timm.list_models(pretrained=True)):,} sets" in page
-    names = list(importlib.import_module("pytorchcv.model_provider")._models)
+    names = list(importlib.import_module("pytorchcv.model_provider")._models)  # noqa: SLF001
     with_blocks = [name for name in names if name.startswith(("seres", "sepre", "senet"))]
     assert f"{len(names)} names of networks" in page
     assert f"{len(with_blocks)} of them are SE-ResNets" in page
