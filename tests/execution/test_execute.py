@@ -35,6 +35,7 @@ from senet.experiments.recipe import Optim, Schedule
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup, cores
 from senet.files.lock import InUse
+from senet.networks.stated import stated
 from senet.training.checkpoint import Checkpoints
 from senet.training.progress import Progress
 from senet.training.train import train
@@ -155,6 +156,17 @@ def test_a_failed_run_is_trained_again_when_asked(tmp_path: Path, monkeypatch: p
     assert read_failed(store.folder(run())) is None
 
 
+def test_warnings_of_a_training_arrive_where_it_was_asked_for(two: Setup, tmp_path: Path) -> None:
+    first = train(run(epochs=4), DATA, tmp_path / "first")
+    wild = run(epochs=1, optim=Optim(lr=30.0), schedule=Schedule(), clip=1.0)
+    again = stated(replace(wild, weights=str(tmp_path / "first" / "model.safetensors")))
+    with pytest.warns(UserWarning, match="the accuracy fell") as caught:
+        list(execute([again, replace(again, seed=1)], Store(tmp_path / "runs"), two))
+    assert {str(one.message).split(":")[0] for one in caught} == {f"run {again.id}", f"run {replace(again, seed=1).id}"}
+    assert all(f"fell from {first.accuracy:.1f} to" in str(one.message) for one in caught)
+
+
+@pytest.mark.filterwarnings("ignore:the network is not accelerated")
 def test_a_bug_in_a_process_comes_with_its_traceback(two: Setup, tmp_path: Path) -> None:
     odd = replace(two, device="meta")
     for failed in execute([run(seed=2), run(seed=3)], Store(tmp_path / "runs"), odd):

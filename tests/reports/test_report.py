@@ -45,6 +45,17 @@ def test_a_report_says_on_what_and_for_how_long_it_was_trained(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("no_matplotlib")
+def test_a_fine_tuning_is_held_against_the_weights_that_it_started_from(tmp_path: Path) -> None:
+    mine = study((0, 1))
+    started = {run: replace(one, start=715) for run, one in results(mine, CORRECT).items()}
+    write_report(mine, started, tmp_path, command="senet run s.toml")
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "- Before the training, the weights had 71.50 % of the test images right" in report
+    lost = "Plain -1.0 points, Bump -1.4 points"
+    assert f"Careful: the training lost accuracy that the weights had before: {lost}; lower optim.lr" in report
+
+
+@pytest.mark.usefixtures("no_matplotlib")
 def test_one_epoch_is_not_several(tmp_path: Path) -> None:
     one = replace(SHORT, recipe=replace(SHORT.recipe, epochs=1))
     mine = Study(name="s", title="t", rows=(Row(id="a", label="A", run=one),))

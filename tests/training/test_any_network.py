@@ -211,6 +211,21 @@ def test_an_own_network_is_trained_and_loaded_from_its_folder(own: Path, model: 
     assert int((outputs(loaded, x).argmax(1) == y).sum()) == result.last.correct
 
 
+def test_the_accuracy_of_weights_before_the_training_is_kept_and_a_loss_of_it_is_warned_of(own: Path) -> None:
+    first = train(stated(Run(model="own.py:build", data=DIGITS, recipe=replace(RECIPE, epochs=6))), DATA, own / "first")
+    assert first.start is None
+    assert first.correct >= 12  # of 40, where guessing has 4
+    again = Run(model="own.py:build", se=SE, data=DIGITS, weights="first/model.safetensors", recipe=RECIPE)
+    kept = replace(RECIPE, optim=Optim(lr=1e-6))
+    assert train(stated(replace(again, recipe=kept)), DATA, own / "kept").start == first.correct
+    wild = replace(RECIPE, optim=Optim(lr=20.0), clip=1.0)
+    with pytest.warns(UserWarning, match=r"the accuracy fell from .* to .* % in the first epoch; lower optim.lr"):
+        train(stated(replace(again, recipe=wild)), DATA, own / "lost")
+    other = create("own.py:build", num_classes=5).state_dict()
+    save_file(other, own / "start.safetensors")
+    assert not initial(replace(again, weights="start.safetensors"), DATA).trained  # its classifier is new
+
+
 def test_new_parameters_and_layers_have_rates_of_their_own(own: Path) -> None:
     save_file(create("own.py:build", num_classes=5).state_dict(), own / "start.safetensors")
     start = initial(Run(model="own.py:build", se=SE, data=DIGITS, weights="start.safetensors"), DATA)

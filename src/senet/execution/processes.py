@@ -7,8 +7,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +27,15 @@ __all__ = ["ProcessExecutor"]
 
 CONTEXT = multiprocessing.get_context("spawn")  # a fork would take over the threads and the GPU of the parent
 
-Message = Progress | RunOutcome | None  # None: ready to receive a run
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning of a process, to be raised in this one, where its filters and its terminal are."""
+
+    warning: Warning
+
+
+Message = Progress | Warned | RunOutcome | None  # None: ready to receive a run
 
 
 class ProcessExecutor:
@@ -77,6 +87,8 @@ class ProcessExecutor:
             match one.receive():
                 case Progress() as progress:
                     watch(progress)
+                case Warned() as warned:
+                    warnings.warn(warned.warning, stacklevel=2)
                 case None:
                     pass
                 case outcome:
@@ -121,7 +133,7 @@ class _Process:
         except (EOFError, OSError):
             message = self._ended()
         self._ready = True
-        if not isinstance(message, Progress | None):
+        if not isinstance(message, Progress | Warned | None):
             self.run = None
         return message
 
@@ -167,6 +179,12 @@ def _serve(pipe: "Connection[Message, tuple[Run, Path]]", trainer: RunTrainer, s
         with suppress(OSError):  # the parent has ended, and this process will in a moment
             pipe.send(progress)
 
+    def warn(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        whole = isinstance(message, Warning) and category.__module__.startswith(("builtins", "senet."))
+        with suppress(OSError):
+            pipe.send(Warned(message if whole else UserWarning(str(message))))  # type: ignore[arg-type]
+
+    warnings.showwarning = warn
     multiprocessing.set_start_method(start_method, force=True)  # image workers would else be spawned, in seconds
     with stoppable(), suppress(EOFError, OSError):  # the parent has closed the pipe, or has ended
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

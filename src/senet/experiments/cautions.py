@@ -19,6 +19,7 @@ def cautions(study: Study, lines: Sequence[Line]) -> list[str]:
     shown = [line for line in lines if line.results]
     found = [
         *_guesses(shown),
+        *_lost(shown, study.margin),
         *_rising(shown, study.margin),
         *_few_images(lines, study.margin),
         *_seeds([line for line in lines if line.n]),
@@ -51,6 +52,22 @@ def _guesses(lines: Sequence[Line]) -> list[str]:
     if not blind:
         return []
     return [f"not better than guessing: {', '.join(blind)}; check its training before you believe a verdict on it"]
+
+
+def _lost(lines: Sequence[Line], margin: float) -> list[str]:
+    """Name rows that are worse after the training than their weights were before it."""
+    lost = []
+    for line in lines:
+        changes = [result.accuracy - 100 * result.start / result.total
+                   for result in line.results.values() if result.start is not None]  # fmt: skip
+        if changes and (change := fmean(changes)) < -margin:
+            lost.append(f"{line.row.label} {change:+.1f} points")
+    if not lost:
+        return []
+    return [
+        f"the training lost accuracy that the weights had before: {', '.join(lost)}; lower optim.lr, or keep "
+        "all but the new layers with recipe.freeze=true"
+    ]
 
 
 def _rising(lines: Sequence[Line], margin: float) -> list[str]:

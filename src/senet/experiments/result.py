@@ -133,6 +133,8 @@ class Result(ConfusionCounts):
         notes: remarks of data reader and trainer.
         right: which test images were right after the last epoch, as `image_bits.pack` writes them; empty in results of
             earlier versions.
+        start: test images right before the training, of a network whose weights determine all its outputs; None of
+            other networks, and in results of earlier versions.
     """
 
     run: Run
@@ -148,6 +150,7 @@ class Result(ConfusionCounts):
     before: tuple[Environment, ...] = ()
     notes: tuple[str, ...] = ()
     right: str = ""
+    start: int | None = None
 
     def __post_init__(self) -> None:
         within("params", self.params, 1, MOST_PARAMS)
@@ -170,6 +173,8 @@ class Result(ConfusionCounts):
                 f"curve[{len(self.curve) - 1}].correct = {self.last.correct} contradicts confusion, which has "
                 f"{self.correct} right answers on its diagonal."
             )
+        if self.start is not None:
+            within("start", self.start, 0, self.total, most_is="the images tested")
         check_bits(self.right, correct=self.correct, total=self.total)
 
     @property
@@ -198,9 +203,10 @@ class Result(ConfusionCounts):
         return self.train_images * len(self.curve) / self.train_seconds if self.train_seconds else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the values as JSON has them, without fields that earlier versions did not record."""
+        """Return the values as JSON has them, without what is unknown and earlier versions did not record."""
         values = {**asdict(self), "run": self.run.as_dict(), "curve": tuple(epoch.as_dict() for epoch in self.curve)}
-        return values if self.right else {name: value for name, value in values.items() if name != "right"}
+        unknown = {"right": "", "start": None}
+        return {name: value for name, value in values.items() if name not in unknown or value != unknown[name]}
 
 
 def decode_result(text: str, *, place: str) -> Result:

@@ -50,6 +50,7 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     notes = [*_images(lines), *study.notes]
     about = {note for line in lines for result in line.results.values() for note in result.notes}
     notes += sorted(note for note in about if note.startswith(NETWORK_NOTE))
+    notes += _starts(lines)
     notes += [f"careful: {caution}" for caution in cautions(study, lines)]
     if not any(line.results for line in lines) and any(line.n for line in lines):
         notes.append(
@@ -70,6 +71,18 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     if any(line.results for line in lines):
         notes.append("the column s/run is wall time under the load of the machine; it does not compare speed")
     return notes
+
+
+def _starts(lines: Sequence[Line]) -> list[str]:
+    """Return the accuracy of the weights before the training."""
+    found = {
+        100 * result.start / result.total for line in lines for result in line.results.values()
+        if result.start is not None
+    }  # fmt: skip
+    if not found:
+        return []
+    said = f"{min(found):.2f} %" if len(found) == 1 else f"{min(found):.2f} to {max(found):.2f} %"
+    return [f"before the training, the weights had {said} of the test images right"]
 
 
 def intervals_hold(study: Study, lines: Sequence[Line]) -> str:

@@ -40,12 +40,14 @@ class Initial:
         fresh: names of the parameters that are new in it: of its blocks, and of a classifier that replaced another.
         notes: what was changed in the network or in its weights, for the report.
         describe: returns the description of the network, for its folder.
+        trained: whether weights determine all its outputs: new blocks are the identity, no classifier is new.
     """
 
     model: nn.Module
     fresh: frozenset[str]
     notes: tuple[str, ...]
     describe: Callable[[], Config]
+    trained: bool = False
 
 
 def build(run: Run, data: Data) -> nn.Module:
@@ -125,6 +127,7 @@ def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
         load_fitted(model, fitted, source=run.weights, where=run.model)
         return Plain(model, fitted.fresh, fitted.notes)
 
+    new = frozenset[str]()  # names of new blocks
     if not se:
         made = started(network((), "weights"))
     elif tensors is not None and _hold_blocks(tensors, model := network(se, "blocks")):
@@ -136,7 +139,8 @@ def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
         _share(made.model, model)
         if tensors is not None:
             _start_as_identity(model)
-        made = Plain(model, made.fresh | _blocks(model), made.notes)
+        new = _blocks(model)
+        made = Plain(model, made.fresh, made.notes)
     config = Config(
         model=run.model,
         se=se,
@@ -145,7 +149,8 @@ def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
         image_size=height,
         preprocessing=_preprocessing(data),
     )
-    return Initial(made.model, made.fresh, made.notes, lambda: config)
+    trained = tensors is not None and not made.fresh
+    return Initial(made.model, made.fresh | new, made.notes, lambda: config, trained)
 
 
 def _of_others(run: Run, data: Data, found: Named) -> Initial:
@@ -188,7 +193,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = described(made.model, asked, builder=builder)
-    return Initial(made.model, fresh, notes, lambda: config)
+    return Initial(made.model, fresh, notes, lambda: config, trained and not made.fresh)
 
 
 def _blocks(model: nn.Module) -> frozenset[str]:

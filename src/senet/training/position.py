@@ -21,6 +21,7 @@ class TrainingPosition:
         seconds: time of these steps, and of the tests of their epoch.
         train_seconds: time of the steps of all epochs.
         curve: the fields of an `Epoch` for every finished epoch.
+        start: test images right before the first step, see `Result.start`.
     """
 
     epoch: int = 0
@@ -29,6 +30,7 @@ class TrainingPosition:
     seconds: float = 0.0
     train_seconds: float = 0.0
     curve: list[dict[str, Any]] = field(default_factory=list)
+    start: int | None = None
 
 
 def decode_position(values: Mapping[str, Any], *, at: int, steps: int, images: int) -> TrainingPosition:
@@ -41,6 +43,8 @@ def decode_position(values: Mapping[str, Any], *, at: int, steps: int, images: i
     within("loss", position.loss, 0, MOST_LOSS)
     within("seconds", position.seconds, 0, MOST_SECONDS)
     within("train_seconds", position.train_seconds, 0, MOST_SECONDS)
+    if position.start is not None:
+        within("start", position.start, 0, images)
     check_curve([settings.record(Epoch, e) for e in position.curve], total=images, epochs=position.epoch)
     if not 0 <= position.step <= steps or position.epoch * steps + position.step != at:
         raise ValueError(f"epoch {position.epoch} and step {position.step} are not step {at} of the training")

@@ -36,6 +36,7 @@ from senet.training.evaluation import Evaluation, evaluate
 from senet.training.gate_watch import gate_shares, warn_of_collapse
 from senet.training.initial_network import initial
 from senet.training.learner import Learner
+from senet.training.lost_start import warn_of_loss
 from senet.training.map_sizes import refuse_small_maps
 from senet.training.order import epoch_plan
 from senet.training.position import TrainingPosition, decode_position
@@ -184,6 +185,7 @@ class _Trainer:
         """Train to the end; return the test after the last epoch."""
         last: Evaluation | None = None
         try:
+            self._test_start()
             while self.position.epoch < self.recipe.epochs:
                 if not self.position.step:
                     self._stop_if_behind()
@@ -193,6 +195,13 @@ class _Trainer:
         except Interrupted:
             self._save()
             raise
+
+    def _test_start(self) -> None:
+        """Test trained weights before the first step."""
+        position = self.position
+        if self.initial.trained and position.start is None and not (position.epoch or position.step):
+            position.start = self._test().correct
+            self._lap()
 
     def _stop_if_behind(self) -> None:
         """Ask the pruner between two epochs; a training that it stops keeps its checkpoint."""
@@ -222,6 +231,7 @@ class _Trainer:
             data=self.data.fingerprint,
             environment=self.environment,
             before=tuple(self.before),
+            start=self.position.start,
             notes=(*self.data.notes, *(NETWORK_NOTE + note for note in self.initial.notes), *self._moves()),
         )
         config = self.initial.describe()
@@ -267,6 +277,8 @@ class _Trainer:
         position.curve.append(epoch.as_dict())
         self.group.share(lambda: self.home.append(epoch))
         self.report(epoch)
+        if self.group.leads:
+            warn_of_loss(position.start, epoch, run=self.run, images=len(self.test_set))
         position.epoch, position.step, position.seconds = epoch.epoch, 0, 0.0
         self.loss.zero_()
         self._between(may_save=True)
