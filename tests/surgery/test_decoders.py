@@ -177,6 +177,26 @@ def test_a_classifier_of_convolutions_keeps_its_logits():
     assert senet.plan(model, DESIGN, shape=(1, 3, 32, 32)).names == ("0.2.se", "0.5.se")
 
 
+@pytest.mark.parametrize(
+    ("at", "names"),
+    [
+        (["e?", "d*"], ["e1.bn2.se", "e2.bn2.se", "e3.bn2.se", "d3.se", "d2.se", "d1.se"]),
+        (["stem", "d1.bn*"], ["stem.5.se", "d1.bn1.se", "d1.bn2.se", "d1.bn3.se"]),
+    ],
+)
+def test_a_pattern_of_modules_gates_the_outermost_that_it_matches(at, names):
+    torch.manual_seed(0)
+    model, x = LinkNet().eval(), torch.randn(2, 3, 32, 32)
+    before = model(x)
+    assert sorted(senet.insert(model, DESIGN, at=at, shape=(1, 3, 32, 32)).names) == sorted(names)
+    assert torch.equal(model(x), before)
+
+
+def test_a_function_chooses_modules_one_by_one():
+    chosen = senet.plan(LinkNet(), DESIGN, at=lambda name, module: name in ("d1", "d1.bn1"), shape=(1, 3, 32, 32))
+    assert chosen.names == ("d1.bn1.se", "d1.se")
+
+
 @pytest.mark.slow
 @pytest.mark.parity
 def test_monais_unets_have_blocks_on_every_level():

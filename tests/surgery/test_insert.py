@@ -238,6 +238,8 @@ def test_our_networks_take_blocks_and_their_own_are_left():
         ("*.bn1", ["unit1.bn1.se", "unit2.bn1.se", "unit3.bn1.se"]),
         (lambda name, module: isinstance(module, nn.BatchNorm2d), None),
         (["unit1", "stem"], ["stem.se", "unit1.bn2.se"]),
+        ("unit2.downsample", ["unit2.downsample.1.se"]),
+        ("unit2.downsample*", ["unit2.downsample.1.se"]),
     ],
 )
 def test_units_or_modules_are_chosen_by_name_or_by_a_function(at, names):
@@ -256,7 +258,7 @@ def test_units_or_modules_are_chosen_by_name_or_by_a_function(at, names):
         ("unit7", "at = 'unit7' matches no unit and no module; names look like: unit1, unit2, unit3"),
         ("unit1.relu", r"at = 'unit1.relu' matches unit1.relu, but ReLU runs 2 times"),
         ("head.fc", r"Linear returns no map of channels; match a conv or a norm"),
-        ("unit2.downsample", "Sequential cannot hold a block"),
+        ("head", "Head returns no map of channels; match a conv or a norm"),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused_by_name(at, said):

@@ -1,12 +1,12 @@
 """Choose the units that get a block: all of them, or those that the user names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 
 from torch import nn
 
-from senet.dataflow.units import Unit
+from senet.dataflow.units import Unit, inside
 from senet.errors import SpecError
 from senet.spec import SESpec
 from senet.surgery.insertion.places import Place, Placer
@@ -42,7 +42,7 @@ def choose(units: list[Unit], placer: Placer, spec: SESpec, at: At) -> list[Choi
         matching = [unit for unit in units if unit.name and test(unit.name)]
         found: list[Choice] = [(unit.name, unit, placer.place(unit, spec.slot)) for unit in matching]
         if not found:
-            found = [(name, None, placer.output_of(name)) for name in names if test(name)]
+            found = _modules([name for name in names if test(name)], placer, apart=not callable(at))
             if found and all(isinstance(place, str) for _, _, place in found):
                 name, _, why = found[0]
                 raise SpecError(f"at = {said} matches {name}, but {why}.")
@@ -51,6 +51,23 @@ def choose(units: list[Unit], placer: Placer, spec: SESpec, at: At) -> list[Choi
             raise SpecError(f"at = {said} matches no unit and no module; names look like: {some}.")
         chosen |= {(name, unit): (name, unit, place) for name, unit, place in found}
     return list(chosen.values())
+
+
+def _modules(names: Iterable[str], placer: Placer, *, apart: bool) -> list[Choice]:
+    """Return modules that match, with their places; `apart` leaves out those inside another one that takes a block.
+
+    The `*` of a pattern matches dots, so that `decoder.*` matches every layer of the modules that it means.
+    """
+    found: list[Choice] = []
+    hosts: set[str] = set()
+    for name in names:
+        if apart and inside(name, hosts):
+            continue
+        place = placer.output_of(name)
+        found.append((name, None, place))
+        if isinstance(place, Place):
+            hosts.add(name)
+    return found
 
 
 def _tests(at: At, modules: Mapping[str, nn.Module]) -> list[tuple[Callable[[str], bool], str]]:

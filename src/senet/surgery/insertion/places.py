@@ -138,7 +138,10 @@ class Placer:
         return found
 
     def output_of(self, name: str) -> Place | str:
-        """Return the place at the output of a module that the user names, or the reason why there is none."""
+        """Return the place at the output of a module that the user names, or the reason why there is none.
+
+        The block of a container, such as `nn.Sequential`, hangs on the module in it that returns its output.
+        """
         calls = [call for call in self.flow.calls if call.name == name]
         title = type(self.modules[name]).__name__
         if len(calls) != 1:
@@ -148,9 +151,12 @@ class Placer:
             return f"{title} returns no map of channels; match a conv or a norm"
         if value.op is not None and value.op.depthwise:
             return "a depthwise convolution mixes no channels; match what follows it"
-        if not self._may_host(calls[0]):
+        if self._may_host(calls[0]):
+            return Place(host=name, side="output", value=value)
+        last = self._output(value, made=True)
+        if last is None or not last.host.startswith(f"{name}."):
             return f"{title} cannot hold a block as a child; match a layer in it"
-        return Place(host=name, side="output", value=value)
+        return last
 
     def _upward(self, value: Value, body: Collection[Op], allowed: Callable[[Value], bool]) -> Place | None:
         for kinds in (PASSING, PASSING | ACTIVATIONS):

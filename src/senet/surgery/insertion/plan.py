@@ -59,7 +59,8 @@ def plan(
             `SESpec()`. Several ratios in `reduction` apply to the stages, or to the blocks of a stage in the order
             in which they run.
         at: `auto` for all units; a pattern or a list of patterns of unit names (`layer3.*`), or of module names where
-            no unit matches (`features.*.2`: the output of these modules is gated); or a function of name and module.
+            no unit matches (`decoder.blocks.*`: the output of these modules is gated, of modules in modules that of
+            the outermost); or a function of name and module.
         slot: place in the unit; None uses the slot of the spec.
         ratios: ratios of single units by patterns of their names, which override the spec; the first match applies.
         min_channels: smallest number of channels of a map that gets a block.
