@@ -88,6 +88,22 @@ def test_the_answer_is_found_among_other_outputs(wrap: Callable[[Tensor], object
     assert find(model) == ()
 
 
+@pytest.mark.parametrize(
+    ("wrap", "said"),
+    [
+        (lambda y: [{"boxes": y[:1], "scores": y[0]} for _ in y], "returns a list of dict for 6 images"),
+        (lambda y: y[:2], r"returns a tensor of shape \(2, 5\) for 6 images"),
+        (lambda y: {}, "returns a dict of nothing for 6 images"),
+        (lambda y: None, "returns NoneType for 6 images"),
+    ],
+    ids=["a detector's", "too few rows", "empty", "nothing"],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_an_answer_without_a_row_for_every_image_is_described(wrap: Callable[[Tensor], object], said: str) -> None:
+    with pytest.raises(SpecError, match=rf"Answering {said}; .* or give the part of it that does, as a detector's"):
+        fold(Answering(wrap), [torch.randn(6, 3, 8, 8)], tolerance=None)
+
+
 class Net(nn.Module):
     """A body, the mean over the map, a classifier."""
 
@@ -123,6 +139,31 @@ def test_the_folded_network_is_the_plain_one_with_other_numbers():
     assert [str(m) for m in plain.modules()] == [str(m) for m in model.modules()]
     plain.load_state_dict(model.state_dict(), strict=True)
     assert torch.equal(plain(x), model(x))
+
+
+def frozen(channels: int, *, act: bool = False) -> nn.Module:
+    """A norm with fixed statistics and weights, all of them buffers; with ReLU it is timm's, else torchvision's."""
+    if act:
+        norm = pytest.importorskip("timm.layers").FrozenBatchNormAct2d(channels)
+    else:
+        norm = pytest.importorskip("torchvision.ops").FrozenBatchNorm2d(channels)
+    for buffer in norm.buffers():
+        nn.init.uniform_(buffer, 0.5, 1.5)
+    return norm
+
+
+def test_a_norm_whose_bias_is_squared_takes_nothing():
+    class Squared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.ones(8, 1, 1)), nn.Parameter(torch.ones(8, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.weight + self.bias * self.bias
+
+    body = chain(c=conv(3, 8), n=Squared(), se=SE(8, SESpec(reduction=4)), e=nn.Sigmoid())
+    report = folded_exactly(ready(Net(body, 8)), torch.randn(2, 3, 6, 6), scales=1)
+    assert report.blocks[0].reason.startswith("a sum comes before it")
 
 
 SE = SqueezeExcite
@@ -163,6 +204,14 @@ PLACES: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "the classifier after the pooling": (
         lambda: chain(b=conv(3, 8), a=nn.SiLU(), se=SE(8, SESpec(reduction=4))),
         "fc (after)",
+    ),
+    "a frozen norm before": (
+        lambda: chain(c=conv(3, 8), n=frozen(8), se=SE(8, SESpec(reduction=4)), a=nn.ReLU()),
+        "n (before)",
+    ),
+    "a frozen norm before, through its ReLU": (
+        lambda: chain(c=conv(3, 8), n=frozen(8, act=True), se=SE(8, SESpec(reduction=4)), e=nn.Sigmoid()),
+        "n (before)",
     ),
     "a norm before, through ReLU": (
         lambda: chain(n=nn.BatchNorm2d(3), c=conv(3, 8), a=nn.ReLU(), se=SE(8, SESpec(reduction=4)), e=nn.Sigmoid()),

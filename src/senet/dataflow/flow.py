@@ -32,7 +32,7 @@ class Value:
         axis: the channel axis; None if unknown, -1 if the channels are split over axes 1 and 2.
         op: the operation that computed it; None for the image, weights and constants.
         users: the operations that read it, each once.
-        parameter: name of the parameter that it is; else empty.
+        parameter: name of the parameter, or of the buffer in the state dict, that it is; else empty.
         touched: whether its memory holds data of the image, including data written through another view.
         clear: whether its content is known; False after a write through another view of its memory.
     """

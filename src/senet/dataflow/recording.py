@@ -39,8 +39,10 @@ def record(model: nn.Module, x: Tensor, *, axis: int = 1, keep: bool = False) ->
     recorder.values.append(recorder.current[id(x)])
     noting = keeping(recorder.keep) if keep else nullcontext()
     with dry_run(model, x, recorder.enter, recorder.leave) as double:
-        for name, parameter in double.named_parameters():
-            recorder.bind(parameter, Value(tuple(parameter.shape), parameter=name, touched=False))
+        stays = double.state_dict(keep_vars=True)  # a change of a buffer that is not saved would be lost
+        buffers = ((name, buffer) for name, buffer in double.named_buffers() if name in stays)
+        for name, tensor in (*double.named_parameters(), *buffers):
+            recorder.bind(tensor, Value(tuple(tensor.shape), parameter=name, touched=False))
         with torch.set_grad_enabled(keep), noting, recorder:
             output = double(x)
     given = (recorder.image_value(leaf) for leaf in tree_leaves(output))

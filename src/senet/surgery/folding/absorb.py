@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float64
-from torch import Tensor, nn
+from torch import Tensor
 
 from senet.dataflow.flow import Flow, Op, Value
 from senet.surgery.folding.constants import scaled_
+from senet.surgery.folding.written_norm import written_norm
 
 __all__ = ["Absorber", "Refusal", "absorbers"]
 
@@ -40,7 +41,7 @@ class Absorber:
     Attributes:
         layer: its path in the network.
         side: `out` scales its output (weight and bias), `into` scales its input (weight only).
-        tensors: names of the parameters that change.
+        tensors: names of the parameters, or of the buffers of a frozen norm, that change.
         start: index of its first constant.
         stop: index after its last constant.
         groups: groups of a convolution whose input is scaled.
@@ -55,7 +56,7 @@ class Absorber:
     groups: int = 1
     positive: bool = False
 
-    def apply(self, parameters: Mapping[str, nn.Parameter], constant: Float64[Tensor, " c"]) -> None:
+    def apply(self, parameters: Mapping[str, Tensor], constant: Float64[Tensor, " c"]) -> None:
         """Multiply the constants into the layer, in place."""
         own = constant[self.start : self.stop]
         for name in self.tensors:
@@ -125,6 +126,8 @@ def _before(flow: Flow, value: Value, start: int, stop: int, *, positive: bool) 
         return _before(flow, op.reads[0], start, stop, positive=positive or op.kind in POSITIVE)
     if op.kind == "add" and op.kwargs.get("alpha", 1) == 1 and _same_shapes(op):
         return [one for part in op.reads for one in _before(flow, part, start, stop, positive=positive)]
+    if (own := written_norm(flow, op)) is not None:
+        return [_absorber(flow, op, "out", own, start, stop, positive=positive)]
     if op.kind == "cat" and (op.args[1:] or (0,))[0] == 1:
         found = []
         for part in op.reads:

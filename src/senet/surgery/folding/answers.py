@@ -121,15 +121,25 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
             f"{type(model).__name__} does not run on a batch of shape {tuple(x.shape)}, {x.dtype} ({reason}); give "
             "images as it was trained with, (n, c, h, w)."
         ) from error
-    out = main_output(out)
+    whole, out = out, main_output(out)
     if not isinstance(out, Tensor) or out.ndim < 1 or len(out) != len(x):
         raise SpecError(
-            f"{type(model).__name__} returns {type(out).__name__} for {len(x)} images; outputs are compared, so wrap "
-            "the network to return one tensor with a row for every image, alone, first, or under 'logits' or 'out'."
+            f"{type(model).__name__} returns {_described(whole)} for {len(x)} images; outputs are compared, so wrap "
+            "the network to return one tensor with a row for every image, alone, first, or under 'logits' or 'out', or "
+            "give the part of it that does, as a detector's backbone."
         )
     if not bool(out.isfinite().all()):
         raise NumericError(f"outputs of {type(model).__name__} are not finite; test it on these images first.")
     return out
+
+
+def _described(out: object) -> str:
+    if isinstance(out, Tensor):
+        return f"a tensor of shape {tuple(out.shape)}"
+    if not isinstance(out, list | tuple | Mapping):
+        return type(out).__name__
+    parts = sorted({type(part).__name__ for part in (out.values() if isinstance(out, Mapping) else out)})
+    return f"a {type(out).__name__} of {', '.join(parts) or 'nothing'}"
 
 
 def main_output(out: object) -> object:

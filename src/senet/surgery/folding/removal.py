@@ -196,7 +196,7 @@ class Removal:
             ways = self._ways(name, one)
         except Refusal as refusal:
             return KEPT, str(refusal), 0.0
-        parameters = dict(self.model.named_parameters())
+        parameters = {**dict(self.model.named_buffers()), **dict(self.model.named_parameters())}
         old = {tensor: parameters[tensor].detach().clone() for way in ways for tensor in way.tensors}
         for way in ways:
             way.apply(parameters, constant)
