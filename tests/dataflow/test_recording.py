@@ -84,6 +84,13 @@ def test_a_value_is_not_clear_once_another_view_of_its_memory_is_written(forward
     assert recorded(lambda self, x: x.relu().mul_(2)).ops[0].output.clear
 
 
+def test_a_value_that_is_not_read_after_the_write_stays_clear():
+    norm = recorded(lambda self, x: nn.functional.instance_norm(x).relu_().sin())
+    assert all(value.clear for value in norm.values)
+    later = recorded(lambda self, x: (y := x.relu()).view(2, -1).add_(1).sum() + y.sum())
+    assert not later.ops[0].output.clear
+
+
 def collected(self, x):
     out = torch.zeros_like(x)
     out[:, :2] = x[:, 1:]

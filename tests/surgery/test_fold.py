@@ -152,6 +152,13 @@ def frozen(channels: int, *, act: bool = False) -> nn.Module:
     return norm
 
 
+def instance_norm(channels: int) -> nn.Module:
+    norm = nn.InstanceNorm2d(channels, affine=True)
+    nn.init.uniform_(norm.weight, 0.5, 1.5)
+    nn.init.normal_(norm.bias)
+    return norm
+
+
 def test_a_norm_whose_bias_is_squared_takes_nothing():
     class Squared(nn.Module):
         def __init__(self) -> None:
@@ -204,6 +211,20 @@ PLACES: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "the classifier after the pooling": (
         lambda: chain(b=conv(3, 8), a=nn.SiLU(), se=SE(8, SESpec(reduction=4))),
         "fc (after)",
+    ),
+    "instance norm before": (
+        lambda: chain(c=conv(3, 8), n=instance_norm(8), se=SE(8, SESpec(reduction=4)), a=nn.SiLU()),
+        "n (before)",
+    ),
+    "instance norm before, through LeakyReLU": (
+        lambda: chain(
+            c=conv(3, 8),
+            m=instance_norm(8),
+            a=nn.LeakyReLU(inplace=True),
+            se=SE(8, SESpec(reduction=4)),
+            e=nn.Sigmoid(),
+        ),
+        "m (before)",
     ),
     "a frozen norm before": (
         lambda: chain(c=conv(3, 8), n=frozen(8), se=SE(8, SESpec(reduction=4)), a=nn.ReLU()),

@@ -34,7 +34,8 @@ class Value:
         users: the operations that read it, each once.
         parameter: name of the parameter, or of the buffer in the state dict, that it is; else empty.
         touched: whether its memory holds data of the image, including data written through another view.
-        clear: whether its content is known; False after a write through another view of its memory.
+        written: whether its memory was written through another view; it is known until it is read after that.
+        clear: whether its content is known wherever it is read.
     """
 
     shape: tuple[int, ...]
@@ -45,6 +46,7 @@ class Value:
     users: list["Op"] = field(default_factory=list)
     parameter: str = ""
     touched: bool = True
+    written: bool = False
     clear: bool = True
 
     @property

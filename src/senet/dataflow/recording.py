@@ -45,13 +45,15 @@ def record(model: nn.Module, x: Tensor, *, axis: int = 1, keep: bool = False) ->
             recorder.bind(tensor, Value(tuple(tensor.shape), parameter=name, touched=False))
         with torch.set_grad_enabled(keep), noting, recorder:
             output = double(x)
-    given = (recorder.image_value(leaf) for leaf in tree_leaves(output))
+    outputs = frozenset(value for leaf in tree_leaves(output) if (value := recorder.image_value(leaf)) is not None)
+    for value in outputs:
+        value.clear = value.clear and not value.written
     return Flow(
         shape=tuple(x.shape),
         ops=recorder.ops,
         constants=recorder.constants,
         values=recorder.values,
-        outputs=frozenset(value for value in given if value is not None),
+        outputs=outputs,
         calls=recorder.calls,
         times=recorder.times,
         kept=recorder.kept,
@@ -173,6 +175,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         ops.append(op)
         for value in dict.fromkeys(reads):
             value.users.append(op)
+            value.clear = value.clear and not value.written
         for output, value in zip(outputs, made, strict=True):
             value.op = op
             self.bind(output, value)
@@ -183,7 +186,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's 
         for tensor in self.views[id(memory)][1].values():
             value = self.current[id(tensor)]
             if tensor is not written:
-                value.clear = False
+                value.written = True
             if tensor is not written and not value.ancestors:
                 touched = id(memory) in self.touched
                 self.current[id(tensor)] = Value(value.shape, touched=touched, clear=False)

@@ -26,6 +26,7 @@ NORMS = {
     *("native_batch_norm", "native_batch_norm_legit_no_training", "cudnn_batch_norm", "miopen_batch_norm"),
     "native_group_norm",
 }
+COPIES = {"repeat", "expand", "clone", "alias", "view"}
 CONVS = {"convolution"}
 LINEAR_MAPS = {"addmm": 1, "mm": 0}  # which argument is the map
 
@@ -176,6 +177,7 @@ def _absorber(
     groups: int = 1,
     positive: bool = False,
 ) -> Absorber:
+    weights = [_copied(weight) for weight in weights]
     if any(flow.readings(weight) != 1 for weight in weights):
         raise Refusal(f"the {_spoken(op)} beside it shares its weights or runs twice")
     tensors = tuple(weight.parameter for weight in weights)
@@ -183,6 +185,13 @@ def _absorber(
         raise Refusal(f"the {_spoken(op)} beside it computes its weights")
     layer = tensors[0].rpartition(".")[0]
     return Absorber(layer=layer, side=side, tensors=tensors, start=start, stop=stop, groups=groups, positive=positive)
+
+
+def _copied(weight: Value) -> Value:
+    """Return the tensor that a weight is a copy of; instance norms repeat theirs for every image."""
+    while weight.op is not None and weight.op.kind in COPIES and weight.op.reads[0].shape == weight.shape:
+        weight = weight.op.reads[0]
+    return weight
 
 
 def _acts_alone(op: Op, value: Value) -> bool:
