@@ -17,12 +17,13 @@ from senet.nn.nested import NestedSqueezeExcite
 from senet.search.choices import Choices
 from senet.search.driver import search
 from senet.search.network_blocks import additive_count, count_blocks, with_blocks
+from senet.search.shared_network import shared_network
 from senet.search.space import Budget, Shared, Space, read_space
 from senet.search.strategies.exhaustive import MOST, grid, random_search
 from senet.search.strategies.greedy import greedy
 from senet.search.strategies.shared import scored_designs, shared
 from senet.search.strategy import Batch, Design, Score
-from senet.search.supernet import shared_id, shared_network
+from senet.search.supernet import shared_id
 from senet.search.supernet_scores import score_schemes
 from senet.spec import SESpec
 
@@ -181,7 +182,7 @@ def test_parameters_add_up_place_by_place() -> None:
 
 def test_the_tree_of_blocks_gives_what_every_design_alone_gives() -> None:
     space = replace(SPACE, choices=Choices(reduction=((2, 8), (8,), (4, 16)), per="block", blocks=(3, 3, 3)))
-    network = shared_network(space, DATA)
+    network = shared_network(space, DATA).model
     specs = [space.at(number)[0] for number in (0, 1, 8, 9, 40, 63)]
     calibration, x, y = images(30), images(20), torch.arange(20) % 10
     runs = 0

@@ -69,6 +69,9 @@ def test_the_notes_say_that_the_choice_did_not_see_the_test_set() -> None:
     assert "do not pay" not in said
     plain = search(SPACE, grid(SPACE), Laboratory(lambda d: 500 if d else 501), name="grid", count=params)
     assert "the blocks do not pay" in " ".join(notes(plain, {}))
+    started = replace(OUTCOME.space, base=replace(OUTCOME.space.base, weights="net.safetensors"))
+    assert "seen the held-out images" in " ".join(notes(replace(OUTCOME, space=started), {}))
+    assert "net.safetensors" not in said
     for words in (
         "100 held-out training images, never by the test set",
         "deviation over 2 seeds",

@@ -22,8 +22,9 @@ from senet.experiments.result import Epoch
 from senet.experiments.run import Run
 from senet.search.reread import reread
 from senet.search.saved_search import read_saved_search
+from senet.search.shared_network import shared_network
 from senet.search.space import Space, read_space
-from senet.search.supernet import SharedTraining, shared_network
+from senet.search.supernet import SharedTraining
 from senet.training.checkpoint import Checkpoint
 from senet.training.optimizers import make_optimizer
 
@@ -120,7 +121,7 @@ def trained() -> tuple[Space, Data, Checkpoint]:
     digits = DataSpec(train_size=60, val_size=60, test_size=60)
     space = replace(SPACE, base=replace(SPACE.base, data=digits))
     data = load(digits)
-    network = shared_network(space, data)
+    network = shared_network(space, data).model
     optimizer = make_optimizer(network, space.base.recipe.optim)
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)

@@ -51,3 +51,4 @@ def test_intervals_hold_the_value_and_shrink_with_the_number() -> None:
     assert many.high - many.low < few.high - few.low
     assert math.isnan(spearman([1, 2, 3], [1, 3, 2]).low)
     assert "no interval" in str(spearman([1, 2, 3], [1, 3, 2]))
+    assert str(kendall([1, 1, 1], [1, 3, 2])) == "undefined, one of the scores is constant, n = 3"

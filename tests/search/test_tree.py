@@ -10,17 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
+import senet
 from senet.data import DataSpec, load
 from senet.errors import CheckpointError, Interrupted, SpecError
 from senet.experiments.recipe import Optim, Recipe, Schedule
 from senet.experiments.run import Run
-from senet.models import Network
+from senet.networks.create import create
+from senet.networks.stated import stated
 from senet.nn.nested import NestedSqueezeExcite
 from senet.search import supernet
+from senet.search.shared_network import shared_network
 from senet.search.space import Choices, Shared, Space
-from senet.search.supernet import sandwich, score_space, shared_network, train_shared
+from senet.search.supernet import sandwich, score_space, train_shared
 from senet.search.supernet_scores import recalibrated, score_schemes, select
 from senet.spec import SESpec
 from senet.training.progress import Progress
@@ -46,7 +50,7 @@ def images(n: int) -> torch.Tensor:
 
 def assert_are_those_of_each_alone(
     scores: Mapping[SESpec, tuple[float, float]],
-    network: Network,
+    network: nn.Module,
     calibration: torch.Tensor,
     x: torch.Tensor,
     y: torch.Tensor,
@@ -63,7 +67,7 @@ def assert_are_those_of_each_alone(
 
 
 def test_the_tree_gives_what_every_design_alone_gives() -> None:
-    network = shared_network(SPACE, DATA)
+    network = shared_network(SPACE, DATA).model
     calibration, x, y = images(50), images(30), torch.arange(30) % 10
     scores = score_schemes(network, SPECS, calibration=calibration, images=x, labels=y)
     assert list(scores) == SPECS
@@ -71,10 +75,70 @@ def test_the_tree_gives_what_every_design_alone_gives() -> None:
     assert_are_those_of_each_alone(scores, network, calibration, x, y)
 
 
+OWN = """
+from torch import nn
+
+class Unit(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        return x + self.norm(self.conv2(self.conv1(x).relu()))
+
+def build(num_classes=10, in_chans=1):
+    first, second = nn.Conv2d(in_chans, 8, 3, padding=1), nn.Conv2d(8, 16, 3, stride=2, padding=1)
+    end = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, num_classes))
+    return nn.Sequential(first, Unit(8), Unit(8), second, Unit(16), nn.ReLU(), end)
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Space:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(OWN)
+    choices = Choices(reduction=((2, 4), (2, 8)), per="block", blocks=(2, 1))
+    return Space(name="own", base=replace(SPACE.base, model="net.py:build"), choices=choices, shared=SPACE.shared)
+
+
+def test_a_network_of_the_user_holds_every_ratio_where_insert_puts_its_blocks(own: Space) -> None:
+    network = shared_network(own, DATA)
+    widths = {(spec := design[0]): [b.widths[1] for b in inserted_alone(own, spec)] for design in own.designs()}
+    for spec, hidden in widths.items():
+        select(network.model, spec)
+        nested = [block for block in network.model.modules() if isinstance(block, NestedSqueezeExcite)]
+        assert [block.widths[1] for block in nested] == hidden
+    assert len({tuple(hidden) for hidden in widths.values()}) == 8
+    assert {name.rpartition(".se.")[0] for name in network.fresh} == {"1.norm", "2.norm", "4.norm"}
+    calibration, x, y = images(50), images(30), torch.arange(30) % 10
+    scores = score_schemes(network.model, list(widths), calibration=calibration, images=x, labels=y)
+    assert len({loss for _, loss in scores.values()}) == 8
+    assert_are_those_of_each_alone(scores, network.model, calibration, x, y)
+
+
+def inserted_alone(space: Space, spec: SESpec) -> list[senet.SqueezeExcite]:
+    model = create(space.base.model, num_classes=10, in_chans=1)
+    senet.insert(model, spec, preserve=False, shape=(1, 1, 8, 8))
+    return [block for block in model.modules() if isinstance(block, senet.SqueezeExcite)]
+
+
+def test_with_trained_weights_every_ratio_starts_with_their_outputs(own: Space) -> None:
+    trained = create("net.py:build", num_classes=10, in_chans=1)
+    save_file(trained.state_dict(), "net.safetensors")
+    space = replace(own, base=stated(replace(own.base, weights="net.safetensors")))
+    network = shared_network(space, DATA).model.eval()
+    for design in space.designs():
+        select(network, design[0])
+        assert torch.equal(network(images(5)), trained.eval()(images(5)))
+    model, _ = train_shared(space, DATA, Path("runs"))
+    assert not torch.equal(model.eval()(images(5)), trained(images(5)))
+
+
 @pytest.mark.parametrize("model", ["kth_resnet52", "resnet20"])
 def test_each_part_runs_once_for_each_distinct_beginning(model: str) -> None:
     space = Space(name="s", base=Run(model=model, se=(SESpec(),), data=DATA.spec), choices=SPACE.choices)
-    network = shared_network(space, DATA)
+    network = shared_network(space, DATA).model
     runs = dict.fromkeys(network.parts, 0)
 
     def counted(name: str) -> None:
@@ -105,7 +169,7 @@ def test_recalibration_sets_the_statistics_of_the_batch_and_leaves_the_rest() ->
 
 
 def test_the_widest_learns_labels_and_the_others_the_widest() -> None:
-    network = shared_network(SPACE, DATA).train()
+    network = shared_network(SPACE, DATA).model.train()
     for norm in network.modules():
         if isinstance(norm, nn.BatchNorm2d):
             norm.momentum = 0.0  # the second pass below sees the same network
@@ -136,7 +200,7 @@ def test_every_training_step_has_the_widest_and_the_narrowest() -> None:
 
 
 def test_select_reaches_every_block() -> None:
-    network: Network = shared_network(SPACE, DATA)
+    network = shared_network(SPACE, DATA).model
     select(network, SPECS[-1])
     blocks = [block for block in network.modules() if isinstance(block, NestedSqueezeExcite)]
     assert [block.widths[1] for block in blocks] == [2, 4, 4]

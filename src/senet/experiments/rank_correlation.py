@@ -27,7 +27,9 @@ class Correlation:
     n: int
 
     def __str__(self) -> str:
-        """Return the value with its interval: `0.43 [-0.12, 0.78], n = 13`."""
+        """Return the value with its interval: `0.43 [-0.12, 0.78], n = 13`; or why there is none."""
+        if self.value != self.value:
+            return f"undefined, {'one of the scores is constant' if self.n > 1 else 'one design'}, n = {self.n}"
         interval = f" [{self.low:.2f}, {self.high:.2f}]" if self.low == self.low else ", no interval"
         return f"{self.value:.2f}{interval}, n = {self.n}"
 

@@ -90,6 +90,11 @@ def notes(outcome: SearchOutcome, tests: Tests) -> list[str]:
         f"the choice was made by {space.base.data.val_size:,} held-out training images, never by the test set",
         spread,
     ]
+    if space.base.weights:
+        lines.append(
+            f"every training starts from {space.base.weights}: if those weights were trained on this data set, they "
+            "have seen the held-out images, which then measure less than the confirmation"
+        )
     if tests:
         lines.append("test top-1: the same networks on the test set, measured after the choice; not a result to quote")
     if "latency_ms" in space.objectives:

@@ -22,10 +22,7 @@ from senet.errors import NumericError, SpecError
 from senet.experiments.seeds import mix
 from senet.files.atomic import ensure_writable
 from senet.files.lock import waited
-from senet.models import Network, create_model
-from senet.networks.names import named
-from senet.nn import Site
-from senet.nn.nested import NestedSqueezeExcite
+from senet.search.shared_network import SharedNetwork, shared_network
 from senet.search.space import Space
 from senet.search.strategies.shared import scored_designs
 from senet.search.strategy import Design, Score
@@ -44,7 +41,6 @@ __all__ = [
     "sandwich",
     "score_space",
     "shared_id",
-    "shared_network",
     "train_shared",
 ]
 
@@ -67,44 +63,6 @@ class SharedScores:
     def per_minute(self) -> float:
         """Number of designs scored per minute."""
         return 60 * len(self.scores) / self.score_seconds if self.score_seconds else math.nan
-
-
-def shared_network(space: Space, data: Data) -> Network:
-    """Build the network of a space with nested blocks, from the weights of its first seed.
-
-    Raises:
-        SpecError: if the space holds several variants or slots, whose weights cannot be shared.
-    """
-    if len(space.choices.variant) > 1 or len(space.choices.slot) > 1:
-        raise SpecError(
-            f"choices.variant = {space.choices.variant}, choices.slot = {space.choices.slot}: the strategy shared "
-            "varies ratios only; keep one of each."
-        )
-    if named(space.base.model).library != "senet" or space.base.weights:
-        raise SpecError(
-            f"the strategy shared trains networks of `senet models` with fresh weights, not {space.base.model}; use "
-            "greedy or tpe."
-        )
-    template = space.template
-
-    def gates(site: Site) -> Mapping[str, nn.Module]:
-        if site.stage > len(space.choices.reduction):
-            raise SpecError(
-                f"choices.reduction names {len(space.choices.reduction)} stages, {space.base.model} has stage "
-                f"{site.stage}; list ratios for every stage."
-            )
-        if template.stages and site.stage not in template.stages:
-            return {}
-        if template.slot not in site.slots():
-            raise SpecError(f"slot = {template.slot!r} does not exist in {space.base.model}.")
-        specs = [template.but(reduction=r) for r in space.choices.reduction[site.stage - 1]]
-        return {
-            template.slot: NestedSqueezeExcite(site.slots()[template.slot], specs, stage=site.stage, unit=site.unit)
-        }
-
-    torch.manual_seed(mix(space.seeds[0], "shared"))
-    channels, height, _ = data.shape
-    return create_model(space.base.model, se=gates, num_classes=data.num_classes, in_chans=channels, image_size=height)
 
 
 def sandwich(
@@ -142,7 +100,7 @@ def sandwich(
 
 def train_shared(
     space: Space, data: Data, folder: Path, *, device: str = "cpu", watch: Callable[[Progress], None] | None = None
-) -> tuple[Network, float]:
+) -> tuple[nn.Module, float]:
     """Train the shared network, resume it after its last finished epoch, or read it.
 
     Returns:
@@ -155,7 +113,7 @@ def train_shared(
     """
     _check_recipe(space)
     epochs = space.shared.epochs or space.base.recipe.epochs
-    shared = SharedTraining(space, data, shared_network(space, data).to(device), epochs)
+    shared = SharedTraining(space, data, shared_network(space, data), epochs, device=device)
     home = folder / f"shared-{shared_id(space, epochs)}"
     ensure_writable(home)
     with waited(home):  # another command may train the same network
@@ -165,11 +123,13 @@ def train_shared(
 class SharedTraining:
     """The training of a shared network: the step of `Learner` with the sandwich rule as its objective."""
 
-    def __init__(self, space: Space, data: Data, network: Network, epochs: int) -> None:
-        self.space, self.data, self.network, self.epochs = space, data, network, epochs
+    def __init__(
+        self, space: Space, data: Data, shared: SharedNetwork, epochs: int, *, device: torch.device | str = "cpu"
+    ) -> None:
+        self.space, self.data, self.network, self.epochs = space, data, shared.model.to(device), epochs
         self.recipe, self.seed = space.base.recipe, space.seeds[0]
         self.specs: list[SESpec] = []
-        self.learner = Learner(network, self.recipe, fused=False, objective=self._objective)
+        self.learner = Learner(self.network, self.recipe, fresh=shared.fresh, fused=False, objective=self._objective)
 
     def _objective(self, network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         x = x.contiguous(memory_format=self.learner.format)
@@ -238,7 +198,7 @@ def _check_recipe(space: Space) -> None:
 
 
 def score_space(
-    space: Space, network: Network, data: Data, *, count: Callable[[Design], int], train_seconds: float
+    space: Space, network: nn.Module, data: Data, *, count: Callable[[Design], int], train_seconds: float
 ) -> SharedScores:
     """Score the designs of a space by a trained shared network, on the held-out images."""
     device = next(network.parameters()).device
@@ -250,7 +210,12 @@ def score_space(
     designs = scored_designs(space)
     began = time.monotonic()
     found = score_schemes(
-        network, [design[0] for design in designs], calibration=calibration, images=images, labels=labels
+        network,
+        [design[0] for design in designs],
+        calibration=calibration,
+        images=images,
+        labels=labels,
+        recalibrate=not space.base.recipe.freeze,
     )
     seconds = time.monotonic() - began
     scores = {

@@ -4,7 +4,7 @@ Letters in shapes: n images, m calibration images, c channels, h and w sizes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +20,9 @@ __all__ = ["recalibrated", "score_schemes", "select"]
 
 
 def select(network: nn.Module, spec: SESpec) -> None:
-    """Set the design of every nested block of a network."""
+    """Set the ratios of a design in every nested block of a network; inserted blocks keep their own gate."""
     for block in _nested(network):
-        block.select(spec)
+        block.select(block.spec.but(reduction=spec.reduction))
 
 
 @contextmanager
@@ -42,19 +42,20 @@ def recalibrated(part: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def score_schemes(
-    network: Network,
+    network: nn.Module,
     specs: Sequence[SESpec],
     *,
     calibration: Float[Tensor, "m c h w"],
     images: Float[Tensor, "n c h w"],
     labels: Int64[Tensor, " n"],
+    recalibrate: bool = True,
     tell: Callable[[int], None] | None = None,
 ) -> dict[SESpec, tuple[float, float]]:
     """Measure accuracy and loss of a network with each of many designs.
 
     The designs are a tree: two of them with equal ratios up to a stage, or up to a block of it, share all activations
     before the next one. Each part of the network runs once for each distinct prefix of ratios, first on the
-    calibration images, which set its norms, then on the images to score.
+    calibration images, which set its norms, then on the images to score. Networks that are not of the zoo are one part.
 
     Args:
         network: with `NestedSqueezeExcite` blocks; its norm statistics are changed, and its mode to evaluation.
@@ -62,6 +63,7 @@ def score_schemes(
         calibration: training images.
         images: images to score.
         labels: their classes.
+        recalibrate: whether the norms are set by the calibration images; false where their statistics are frozen.
         tell: receives the number of designs scored so far.
 
     Returns:
@@ -74,7 +76,7 @@ def score_schemes(
 
     def walk(number: int, group: Sequence[SESpec], seen: Tensor, x: Tensor) -> None:
         if number == len(parts):
-            logits = network.forward_head(x)
+            logits = network.forward_head(x) if isinstance(network, Network) else x
             loss = F.cross_entropy(logits, labels).item()
             right = 100 * (logits.argmax(1) == labels).double().mean().item()
             scores.update(dict.fromkeys(group, (right, loss)))
@@ -86,7 +88,7 @@ def score_schemes(
             branches.setdefault(tuple(spec.ratio(*place) for place in places[number]), []).append(spec)
         for branch in branches.values():
             select(parts[number], branch[0])
-            with recalibrated(parts[number]):
+            with recalibrated(parts[number]) if recalibrate else nullcontext():
                 measured = parts[number](seen)
             walk(number + 1, branch, measured, parts[number](x))
 
@@ -94,8 +96,10 @@ def score_schemes(
     return {spec: scores[spec] for spec in specs}
 
 
-def _parts(network: Network, *, by_block: bool) -> list[nn.Module]:
+def _parts(network: nn.Module, *, by_block: bool) -> list[nn.Module]:
     """Return modules to run in sequence: the parts of the network, optionally split before every child with a block."""
+    if not isinstance(network, Network):
+        return [network]
     parts: list[nn.Module] = [getattr(network, name) for name in network.parts]
     if not by_block:
         return parts

@@ -112,8 +112,8 @@ def plan(
             placed[_key(place)] = (name, place, numbers[_key(place)])
     in_order = sorted(placed.values(), key=lambda one: one[1].value.index)
     blocks = tuple(
-        _planned(model, name, place, spec, stage, _ratio(name, ratios) or spec.ratio(stage, number))
-        for name, place, (stage, number) in in_order
+        _planned(model, name, place, spec, where, _ratio(name, ratios) or spec.ratio(*where))
+        for name, place, where in in_order
     )
     owners = [one for one in wanted if one[0] in held or (isinstance(one[2], Place) and _key(one[2]) in placed)]
     every = [op for op in flow.ops if op.kind == "convolution" and op.weighted and not inside(op.module, existing)]
@@ -197,7 +197,9 @@ def _ratio(name: str, ratios: Mapping[str, int] | None) -> int | None:
     return next((ratio for pattern, ratio in (ratios or {}).items() if fnmatchcase(name, pattern)), None)
 
 
-def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int, ratio: int) -> PlannedBlock:
+def _planned(
+    model: nn.Module, name: str, place: Place, spec: SESpec, where: tuple[int, int], ratio: int
+) -> PlannedBlock:
     value, single = place.value, spec.but(reduction=ratio, stages=())
     widths, params, macs = _numbers(single, value.channels, value.sizes)
     host = model.get_submodule(place.host)
@@ -207,7 +209,8 @@ def _planned(model: nn.Module, name: str, place: Place, spec: SESpec, stage: int
         host=place.host,
         side=place.side,
         slot=spec.slot,
-        stage=stage,
+        stage=where[0],
+        number=where[1],
         spec=single,
         channels=value.channels,
         widths=widths,

@@ -22,6 +22,7 @@ class PlannedBlock:
         side: whether it gates the `output` of the host or its `input`.
         slot: slot in the unit.
         stage: stage of the unit, from 1; a stage is all units of one map size, in the order of their first unit.
+        number: number of its place within the stage, from 1; places without a block count.
         spec: its design, with one ratio.
         channels: channels of the map.
         widths: widths of its excitation, `(channels, hidden, ..., channels)`.
@@ -37,6 +38,7 @@ class PlannedBlock:
     side: str
     slot: str
     stage: int
+    number: int
     spec: SESpec
     channels: int
     widths: tuple[int, ...]
