@@ -64,6 +64,21 @@ def export(
         bool,
         typer.Option("--optimize", rich_help_panel=FILE, help="Export what senet.optimize makes of the network."),
     ] = False,
+    gate: Annotated[
+        str,
+        typer.Option(
+            "--gate", metavar="NAME", rich_help_panel=FILE,
+            help="keep, or hard_sigmoid: a hard sigmoid in place of each block's sigmoid, fitted to its logits, if the "
+            "loss is within --max-drop. Needs --data-dir.",
+        ),
+    ] = "keep",
+    pool: Annotated[
+        str,
+        typer.Option(
+            "--pool", metavar="NAME", rich_help_panel=FILE,
+            help="Operator of means over the map: mean (ReduceMean), or avgpool (GlobalAveragePool).",
+        ),
+    ] = "mean",
     licence: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +104,7 @@ def export(
         float,
         typer.Option(
             "--max-drop", metavar="POINTS", rich_help_panel=INT8,
-            help="Largest loss of top-1 at the upper end of its 95 % interval [percentage points].",
+            help="Largest loss of top-1 by --int8 or --gate: upper end of its 95 % interval [percentage points].",
         ),
     ] = 0.5,
     settings: ExportSettings,
@@ -127,8 +142,8 @@ def export(
         warn_without_figures()
         ensure_writable(output)  # before minutes of measuring, not after
     if network.data is None and network.data_dir is None and not words and not (Path(model) / "run.json").exists():
-        if fold is not None or int8:
-            asked = "--int8" if int8 else f"--fold {fold:g}"
+        if fold is not None or int8 or gate != "keep":
+            asked = "--int8" if int8 else f"--gate {gate}" if fold is None else f"--fold {fold:g}"
             raise UsageError(f"{asked} needs images; pass --data-dir DIR, or leave it out.")
         opened = network.open_without_images(model)
     else:
@@ -140,7 +155,8 @@ def export(
     with PassProgress(quiet=as_json) as passing:
         options: dict[str, Any] = {
             "shape": _shape(shape), "static": static, "dynamic_size": dynamic_size, "opset": opset, "fold": fold,
-            "optimize": optimize, "int8": precision, "images": images, "test": test, "origin": opened.origin,
+            "optimize": optimize, "gate": gate, "max_drop": max_drop, "pool": pool,
+            "int8": precision, "images": images, "test": test, "origin": opened.origin,
             "classes": opened.classes if test is not None and test.labelled else None,
             "preprocessing": opened.preprocessing, "watch": passing.watch,
         }  # fmt: skip

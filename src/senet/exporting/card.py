@@ -2,7 +2,7 @@
 
 import re
 
-from senet.exporting.checked_export import Exported
+from senet.exporting.exported import Exported
 from senet.tables import Table
 from senet.text import code_span, markdown
 
@@ -43,6 +43,7 @@ def with_export(card: str, exported: Exported, *, file: str, licence: str | None
         "",
         Table(heads, rows, words=("images", "batch")).markdown(),
         *([markdown(exported.latency) + ".", ""] if exported.latency else []),
+        *([markdown(exported.gates) + ". The comparison above is of the file before.", ""] if exported.gates else []),
         *_int8(exported),
         "Limits: the numbers hold for onnxruntime on a CPU; other runtimes round differently, so compare before you "
         "rely on one. Images must be prepared as the table above says.",

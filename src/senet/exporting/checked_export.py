@@ -1,23 +1,26 @@
 """`export`: write a network as a file for other programs, after comparing the file with the network."""
 
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from senet.calls import by_name
-from senet.errors import SpecError
-from senet.exporting.checking import Check, check, second_size
+from senet.errors import SpecError, unknown
+from senet.exporting.checking import check, second_size
 from senet.exporting.example import Example, OneOutput, example
+from senet.exporting.exported import Exported
 from senet.exporting.graph import OPSETS, BlockNodes, ensure_installed, save_onnx
-from senet.exporting.int8.report import Int8, Quantized
+from senet.exporting.graph_pooling import POOLS, Pool
+from senet.exporting.hard_gates import harden
+from senet.exporting.int8.report import Int8
 from senet.exporting.int8.search import quantize
-from senet.exporting.latency import Latency, latency
+from senet.exporting.latency import latency
 from senet.exporting.metadata import metadata_of
 from senet.exporting.preparation import prepared
 from senet.exporting.program import save_program, to_program
@@ -27,57 +30,17 @@ from senet.fast import optimize as optimized
 from senet.files.atomic import ensure_writable, staged
 from senet.models import ZOO, image_size
 from senet.networks.pretrained import described_network
-from senet.printed import Printed
-from senet.surgery import Folded, find
+from senet.surgery import find
 from senet.surgery.folding.batches import Batches, parts_of
 from senet.surgery.folding.removal import Watch
 from senet.weights.config import Preprocessing
 
-__all__ = ["SUFFIXES", "Exported", "export"]
+__all__ = ["SUFFIXES", "export"]
 
 SUFFIXES = (".onnx", ".pt2")
+Gate = Literal["keep", "hard_sigmoid"]
+GATES: tuple[Gate, ...] = ("keep", "hard_sigmoid")
 REAL = 64  # images of the user's that are compared
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Exported(Printed):
-    """The report of `export`.
-
-    Attributes:
-        path: the file.
-        bytes: its size, with the file of its weights if there is one [bytes].
-        checks: the comparisons with the network, all within the limit.
-        blocks: nodes of every block, by its name; empty for `.pt2`.
-        latency: time of one image in torch, in onnxruntime, and there in int8; None for `.pt2`.
-        folded: report of the fold; None without one.
-        int8: report of the quantisation; None without one. Then the checks are of the file in float that was quantised.
-        notes: remarks, one sentence each.
-    """
-
-    path: Path
-    bytes: int
-    checks: tuple[Check, ...]
-    blocks: Mapping[str, Sequence[str]]
-    latency: Latency | None = None
-    folded: Folded | None = None
-    int8: Quantized | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def error(self) -> float:
-        """Largest relative difference of all comparisons [1]."""
-        return max(one.error for one in self.checks)
-
-    def __str__(self) -> str:
-        images = sum(one.shape[0] for one in self.checks)
-        lines = [
-            f"{self.path}: {self.bytes / 2**20:.2f} MiB; {len(self.checks)} batches with {images} images agree with "
-            f"the network, largest relative difference {self.error:.1e}",
-            *([str(self.latency)] if self.latency else []),
-            *([str(self.int8)] if self.int8 else []),
-            *(f"- {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
 
 
 @by_name
@@ -91,6 +54,9 @@ def export(
     opset: int | None = None,
     fold: float | None = None,
     optimize: bool = False,
+    gate: Gate = "keep",
+    max_drop: float = 0.5,
+    pool: Pool = "mean",
     int8: Int8 | None = None,
     images: Batches | None = None,
     test: Batches | None = None,
@@ -117,10 +83,15 @@ def export(
         fold: tolerance with which blocks are folded before the export, see `senet.fold` [percentage points]; None
             for no fold. Needs `images`.
         optimize: whether to export what `senet.optimize` returns. Its nodes no longer have the names of the network.
+        gate: `hard_sigmoid` replaces the sigmoids of blocks in the checked file, see
+            `senet.exporting.hard_gates.harden`; needs `images`.
+        max_drop: largest loss of top-1 by `gate` at the upper end of its 95 % interval [percentage points].
+        pool: operator of the means over all positions, see `senet.exporting.graph_pooling.POOLS`.
         int8: quantise the file so that its loss is within a bound, see `senet.exporting.int8.search.quantize`; None
-            keeps it in float. Needs `images`.
-        images: images that the network was trained on, for the fold, int8 and the check, see `senet.fold`.
-        test: labelled test images, for the fold and int8.
+            keeps it in float. Needs `images`. With `gate`, the loss of both together is within the bound.
+        images: images that the network was trained on, for the fold, gates, int8 and the check, see
+            `senet.fold`.
+        test: labelled test images, for the fold, gates and int8.
         classes: name of the class of every output, for the file; None if they are not known.
         preprocessing: of the images, for the file; None uses that of `origin`.
         origin: arguments of `save_pretrained` that describe the network, for the file.
@@ -138,19 +109,9 @@ def export(
     Example:
         >>> export(network, "network.onnx", shape=(1, 3, 224, 224))  # doctest: +SKIP
     """
-    path, onnx = Path(path), Path(path).suffix == ".onnx"
-    if path.suffix not in SUFFIXES:
-        raise SpecError(f"path = {str(path)!r} has no suffix that is known; choose one of: {', '.join(SUFFIXES)}.")
-    if onnx:
-        ensure_installed()
-    elif opset is not None:
-        raise SpecError(f"opset = {opset} is for .onnx; leave it out for {path.name}.")
-    if int8 is not None and (images is None or not onnx or optimize):
-        raise SpecError(
-            "int8 needs images=batches (--data-dir), a .onnx file and optimize=False: blocks are chosen by name."
-        )
-    if opset is not None and not OPSETS[0] <= opset <= OPSETS[1]:
-        raise SpecError(f"opset = {opset} is not supported; choose {OPSETS[0]} to {OPSETS[1]}, or leave it out.")
+    path = Path(path)
+    _ensure_possible(path, gate=gate, pool=pool, opset=opset, int8=int8, optimize=optimize, images=images)
+    onnx = path.suffix == ".onnx"
     if not path.parent.is_dir():
         ensure_writable(path.parent)
     network, folded, notes = prepared(model, fold=fold, images=images, test=test, watch=watch)
@@ -173,29 +134,72 @@ def export(
     program = to_program(network, given)
     said = metadata_of(
         network, given, config=config, preprocessing=preprocessing, classes=classes,
-        changes={"fold": [] if folded is None else folded.removed, "optimize": optimize},
+        changes={"fold": [] if folded is None else folded.removed, "optimize": optimize,
+                 "pool": pool},
     )  # fmt: skip
 
     def write(file: Path) -> BlockNodes:
-        return save_onnx(program, given, file, blocks, said, opset) if onnx else save_program(program, file, said)
+        return save_onnx(program, given, file, blocks, said, opset, pool) if onnx else save_program(program, file, said)
 
     with staged(path) as file:
         nodes = write(file)
         checks = check(network, runner(file), given, weights="own", sizes=sizes, real=real)
-        quantized, timed = None, dict[str, Path | bytes](onnxruntime=file)
         with TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:
             randomize(network)  # the program has the same tensors
             write(Path(folder, file.name))
             checks += check(network, runner(Path(folder, file.name)), given, weights="random norms", sizes=sizes)
+        hard, quantized = None, None
+        timed: dict[str, Path | bytes] = {"onnxruntime": file}
+        before = file.with_name(".before.onnx")  # in the same folder, as is the file of large weights
+        if gate != "keep" and images is not None:
+            shutil.copyfile(file, before)
+            nodes, hard = harden(file, nodes, images, test, max_drop=max_drop)
+            timed = {"onnxruntime": before, "hard gates": file}
         if int8 is not None and images is not None:
-            content, quantized = quantize(file, nodes, images, test, int8, watch=watch)
-            timed = {"onnxruntime": file.read_bytes(), "int8": content}
+            reference = timed["onnxruntime"]
+            content, quantized = quantize(file, nodes, images, test, int8, reference=reference, watch=watch)
+            timed |= {list(timed)[-1]: file.read_bytes(), "int8": content}
             file.write_bytes(content)
         times = latency(network, timed, given) if onnx else None
+        before.unlink(missing_ok=True)
         size = sum(one.stat().st_size for one in file.parent.iterdir())
     return Exported(
-        path=path, bytes=size, checks=checks, blocks=nodes, latency=times, folded=folded, int8=quantized, notes=notes
+        path=path,
+        bytes=size,
+        checks=checks,
+        blocks=nodes,
+        latency=times,
+        folded=folded,
+        gates=hard,
+        int8=quantized,
+        notes=notes,
     )
+
+
+def _ensure_possible(
+    path: Path, *, gate: Gate, pool: Pool, opset: int | None, int8: Int8 | None, optimize: bool, images: Batches | None
+) -> None:
+    """Raise an error if arguments do not fit together, or a library is missing."""
+    if path.suffix not in SUFFIXES:
+        raise SpecError(f"path = {str(path)!r} has no suffix that is known; choose one of: {', '.join(SUFFIXES)}.")
+    for name, value, allowed in (("gate", gate, GATES), ("pool", pool, POOLS)):
+        if value not in allowed:
+            raise unknown(name, value, allowed)
+    onnx = path.suffix == ".onnx"
+    if onnx:
+        ensure_installed()
+    else:
+        given = {"opset": (opset, None), "gate": (gate, "keep"), "pool": (pool, "mean")}
+        for name, (asked, default) in given.items():
+            if asked != default:
+                raise SpecError(f"{name} = {asked} is for .onnx; leave it out for {path.name}.")
+    for name, needed in (("int8", int8 is not None), ("gate", gate != "keep")):
+        if needed and (images is None or not onnx or optimize):
+            raise SpecError(
+                f"{name} needs images=batches (--data-dir), a .onnx file and optimize=False: blocks are chosen by name."
+            )
+    if opset is not None and not OPSETS[0] <= opset <= OPSETS[1]:
+        raise SpecError(f"opset = {opset} is not supported; choose {OPSETS[0]} to {OPSETS[1]}, or leave it out.")
 
 
 def _shape(images: Batches | None, origin: Mapping[str, Any] | None) -> tuple[int, ...] | None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from senet.errors import CheckpointError, StorageError, UsageError, not_installed
 from senet.exporting.card import with_export
-from senet.exporting.checked_export import Exported, export
+from senet.exporting.checked_export import export
+from senet.exporting.exported import Exported
 from senet.exporting.preparation import prepared
 from senet.files.atomic import ensure_writable, write_text
 from senet.files.documents import read_text

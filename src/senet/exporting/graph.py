@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from senet.errors import SpecError, not_installed
 from senet.exporting.example import Example
+from senet.exporting.graph_pooling import Pool, keep_zeros_before_pooling, use_average_pools
 from senet.exporting.program import quiet
 
 __all__ = ["EXTERNAL_ABOVE", "OPSETS", "BlockNodes", "ensure_installed", "save_onnx", "to_graph"]
@@ -21,7 +22,6 @@ OPSETS = (18, 23)
 """First and last version of the operators that can be asked for."""
 EXTERNAL_ABOVE = 1_900_000_000
 """Bytes of weights above which they lie in a file of their own: protobuf ends at 2 GiB."""
-POOLS = ("MaxPool", "AveragePool")
 SCOPES = "pkg.torch.onnx.name_scopes"  # of torch's exporter: the modules around a node, the outermost first
 BlockNodes = Mapping[str, Sequence[str]]
 """Names of the nodes of every block, in the order of execution."""
@@ -40,13 +40,14 @@ def ensure_installed(purpose: str = "an ONNX file") -> None:
             raise not_installed(purpose, module, extra="export") from error
 
 
-def to_graph(program: ExportedProgram, example: Example, *, opset: int | None = None) -> Any:
+def to_graph(program: ExportedProgram, example: Example, *, opset: int | None = None, pool: Pool = "mean") -> Any:
     """Translate a program into an ONNX graph.
 
     Args:
         program: the network as `torch.export` sees it.
         example: its input.
         opset: version of the operators; None means that of torch's exporter.
+        pool: operator of the means over all positions.
 
     Returns:
         An `onnx_ir.Model`. Input and output are called `images` and `outputs`, the dimensions that may change `batch`,
@@ -64,37 +65,15 @@ def to_graph(program: ExportedProgram, example: Example, *, opset: int | None = 
         raise SpecError(f"the network cannot be written as ONNX: {reason[:300].rstrip('.')}; use .pt2.") from error
     assert exported is not None
     model = exported.model
-    _keep_zeros_before_pooling(model.graph)
+    keep_zeros_before_pooling(model.graph)
+    if pool == "avgpool":
+        use_average_pools(model.graph)
     if opset is not None and model.opset_imports[""] != opset:
         raise SpecError(
             f"opset = {opset}: torch's exporter writes version {model.opset_imports['']} of this network; leave it out."
         )
     _rename(model, example)
     return model
-
-
-def _keep_zeros_before_pooling(graph: Any) -> None:
-    """Pad with the smallest float instead of 0 before pooling, so that onnxruntime leaves the padding alone.
-
-    onnxruntime 1.31 moves a padding with zeros into the MaxPool behind it, whose own padding is minus infinity: where
-    all values of a window are negative, the maximum is wrong, as in the stem of timm's resnetv2_50x1_bit (issue 24737
-    of microsoft/onnxruntime; 22177 is the same with AveragePool).
-    """
-    import onnx_ir
-
-    smallest = None
-    for node in graph:
-        pooled = node.op_type == "Pad" and any(use.node.op_type in POOLS for use in node.outputs[0].uses())
-        value = node.inputs[2] if pooled and len(node.inputs) > 2 else None
-        if value is None or value.const_value is None or float(value.const_value.numpy()) != 0:
-            continue
-        if smallest is None:
-            held = onnx_ir.tensor(torch.finfo(torch.float32).tiny, dtype=onnx_ir.DataType.FLOAT, name="smallest")
-            smallest = onnx_ir.Value(
-                name="smallest", shape=held.shape, type=onnx_ir.TensorType(held.dtype), const_value=held
-            )
-            graph.register_initializer(smallest)
-        node.replace_input_with(2, smallest)
 
 
 def _rename(model: Any, example: Example) -> None:
@@ -159,6 +138,7 @@ def save_onnx(
     blocks: Sequence[Sequence[str]],
     metadata: Mapping[str, str],
     opset: int | None,
+    pool: Pool = "mean",
 ) -> BlockNodes:
     """Write a program as an ONNX file; raises `OSError`.
 
@@ -171,13 +151,14 @@ def save_onnx(
         blocks: for each block the paths of its modules; the first one names it.
         metadata: texts by name, for the file.
         opset: version of the operators; None means that of torch's exporter.
+        pool: operator of the means over all positions, see `use_average_pools`.
 
     Returns:
         The nodes of every block.
     """
     import onnx_ir
 
-    model = to_graph(program, example, opset=opset)
+    model = to_graph(program, example, opset=opset, pool=pool)
     nodes = {names[0]: tuple(node.name for node in model.graph if {*names} & {*_scopes(node)}) for names in blocks}
     for node in model.graph:
         node.metadata_props.clear()

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from senet.exporting import Exported
+from senet.exporting.hard_gates import HardGates
 from senet.reports.console import say, say_written, show
 from senet.reports.int8_report import part_table, step_table
 from senet.tables import Table
 from senet.text import one_line
 
-__all__ = ["check_table", "show_export"]
+__all__ = ["check_table", "gate_table", "show_export"]
 
 
 def check_table(exported: Exported) -> Table:
@@ -29,6 +30,13 @@ def check_table(exported: Exported) -> Table:
     return Table(heads, rows, words=("images", "batch"), spare=("allowed",))
 
 
+def gate_table(gates: HardGates) -> Table:
+    """Return the hard gates of the blocks."""
+    rows = [[one.name, f"{one.alpha:.4f}", f"{one.beta:.4f}", f"{one.error:.4f}"] for one in gates.gates]
+    rows += [[name, "", "", "kept: no sigmoid"] for name in gates.kept]
+    return Table(["block", "alpha", "beta", "change of the gate, rms"], rows, code=True)
+
+
 def show_export(exported: Exported, notes: Sequence[str], files: Sequence[Path] = ()) -> None:
     """Print the comparisons, the latency, the remarks, and the files that were written.
 
@@ -38,6 +46,9 @@ def show_export(exported: Exported, notes: Sequence[str], files: Sequence[Path] 
         files: further files that were written.
     """
     show(check_table(exported))
+    if exported.gates:
+        show(gate_table(exported.gates))
+        say(f"{exported.gates}")
     if exported.int8:
         show(part_table(exported.int8))
         show(step_table(exported.int8))

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from senet.errors import SpecError
+from senet.exporting.bound import ensure_possible
 from senet.exporting.int8.quantizer import Quantizer
 from senet.exporting.int8.report import BoundError, Int8, Part, Quantized, decibel, nearest
 from senet.exporting.int8.units import Precision, Unit, units_of
 from senet.networks.exported_network import ExportedNetwork
 from senet.surgery.folding.answers import Answers, answers, compare
 from senet.surgery.folding.batches import Batches, parts_of
-from senet.surgery.folding.folded import Step, paired_interval, share_interval
+from senet.surgery.folding.folded import Step
 from senet.surgery.folding.removal import Watch
 
 __all__ = ["quantize"]
@@ -30,6 +30,7 @@ def quantize(
     test: Batches | None,
     settings: Int8,
     *,
+    reference: Path | bytes | None = None,
     watch: Watch | None = None,
 ) -> tuple[bytes, Quantized]:
     """Quantise an exported file, with the gates of its blocks and further parts in float where that is needed.
@@ -46,6 +47,7 @@ def quantize(
         images: images that the network was trained on, for the ranges and the order.
         test: images on which networks are compared; None uses `images`.
         settings: numbers of images and the bound.
+        reference: the ONNX file, or its content, that losses are counted from; None means `path`.
         watch: function that is called with the progress.
 
     Returns:
@@ -55,8 +57,8 @@ def quantize(
         BoundError: if no network is within the bound; it holds the report.
         SpecError: if the images are too few for the bound.
     """
-    work = _Search(path, blocks, images, test, settings, watch)
-    work.ensure_possible()
+    work = _Search(path, blocks, images, test, settings, reference, watch)
+    ensure_possible(work.before, settings.max_drop)
     order = work.rank()
     plain = work.measure("int8", {})
     start: dict[str, Precision] = dict.fromkeys(work.block_names, "gate_fp32")
@@ -96,6 +98,7 @@ class _Search:
         images: Batches,
         test: Batches | None,
         settings: Int8,
+        reference: Path | bytes | None,
         watch: Watch | None,
     ) -> None:
         self.path, self.settings, self.watch = path, settings, watch
@@ -109,7 +112,7 @@ class _Search:
         self.steps: dict[frozenset[tuple[str, Precision]], Step] = {}
         self.passes = 0
         self.say("float")
-        self.before = self.run(path, self.test)
+        self.before = self.run(path if reference is None else reference, self.test)
 
     def say(self, what: str) -> None:
         """Report the start of a pass; a search measures about 8 networks after one pass for each part."""
@@ -124,20 +127,6 @@ class _Search:
         nodes = [node for unit in self.units for node in unit.in_float(choice.get(unit.name, "int8"))]
         said = {unit.name: choice.get(unit.name, "int8") for unit in self.units}
         return self.quantizer.quantized(nodes, {"int8": json.dumps(said)} if note else {})
-
-    def ensure_possible(self) -> None:
-        """Refuse a bound that even a network without any changed answer would exceed."""
-        images, bound = self.before.images, self.settings.max_drop
-        floor = 0.0
-        if self.before.measure == "accuracy":
-            floor = paired_interval(0, 0, images)[2]
-        elif self.before.measure == "answers":
-            floor = share_interval(0, images)[2]
-        if floor > bound:
-            raise SpecError(
-                f"max_drop = {bound:g} (--max-drop) cannot be shown with {images:,} test images: the interval ends at "
-                f"{floor:.2f} even if no answer changes; use more images or a larger bound."
-            )
 
     def rank(self) -> list[Unit]:
         """Return the units, the one with the most noise in the outputs first."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["LAYERS", "Precision", "Unit", "units_of"]
+__all__ = ["LAYERS", "Precision", "Unit", "scale_of", "units_of"]
 
 Precision = Literal["int8", "gate_fp32", "block_fp32", "fp32"]
 """`gate_fp32`: the squeeze, the excitation and the gate are computed in float, and the map is scaled in int8."""
@@ -85,14 +85,24 @@ def units_of(model: Any, blocks: Mapping[str, Sequence[str]]) -> tuple[Unit, ...
     )
 
 
-def _gate(nodes: Sequence[Any]) -> tuple[str, ...]:
-    """Return the nodes of a block before the product with its map: of a value of its own with one from outside."""
+def scale_of(nodes: Sequence[Any]) -> Any | None:
+    """Return the node of a block that scales its map: the product of a value of its own with one from outside.
+
+    Args:
+        nodes: nodes of the block, in the order of execution.
+    """
     own: set[str] = set()
     scale = None
     for node in nodes:
         if node.op_type == "Mul" and len({value in own for value in node.input}) == 2:
             scale = node
         own.update(node.output)
+    return scale
+
+
+def _gate(nodes: Sequence[Any]) -> tuple[str, ...]:
+    """Return the nodes of a block before the product with its map."""
+    scale = scale_of(nodes)
     return tuple(node.name for node in nodes if node is not scale)
 
 
