@@ -12,7 +12,7 @@ from senet.experiments.study import read_study
 from senet.kinds import KINDS
 from senet.models import list_models
 from senet.networks.count import counted_row
-from senet.reports.study_list import list_studies
+from senet.reports import study_list
 from senet.reports.zoo_costs import COSTS, matching, titled
 from senet.tables import Table
 
@@ -103,7 +103,7 @@ def test_the_list_of_studies_is_what_the_command_prints() -> None:
     text = (ROOT / "docs" / "studies.md").read_text(encoding="utf-8")
     shown = re.search(r"<!-- studies:begin -->\n(.*?)<!-- studies:end -->", text, re.DOTALL)
     assert shown
-    assert shown[1] == Table.of_records(list_studies(ROOT / "studies"), code=True).markdown()
+    assert shown[1] == study_list.titled(study_list.list_studies(ROOT / "studies")).markdown()
 
 
 def test_the_study_that_the_documents_show_decodes(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from senet.text import code_span, csv_cell, markdown_inline, one_line
 
-__all__ = ["Layout", "Table", "cell_width", "room", "wrapped"]
+__all__ = ["Layout", "Table", "cell_width", "fitted", "room", "wrapped"]
 
 NARROWEST = 18  # smallest width that a column of words is wrapped to [letters]
 NUMBER = re.compile(r"[-+]?[\d.,]+( %)?|-|")
@@ -35,8 +35,11 @@ class Layout:
 
     @property
     def note(self) -> str:
-        """The sentence that names the columns that were left out; empty if there are none."""
-        return f"not shown, as the terminal is too narrow: {', '.join(dict.fromkeys(self.gone))}" if self.gone else ""
+        """The sentence that names the columns that were left out, and says where they are; empty if there are none."""
+        if not self.gone:
+            return ""
+        names = ", ".join(dict.fromkeys(self.gone))
+        return f"not shown, as the terminal is too narrow: {names}; a pipe, a file and --json have all columns"
 
 
 def room() -> int | None:
@@ -108,18 +111,17 @@ class Table:
     def layout(self, width: int | None) -> Layout:
         """Lay out the table: if it is too wide, leave out spare columns, then wrap words, then make each row a list.
 
+        A column that was left out comes back if it fits beside those that stay.
+
         Args:
             width: largest width of a line [letters]; None for no limit.
         """
         heads, body = self.heads, [[one_line(_said(cell)) for cell in row] for row in self.rows]
-        shown, gone = list(range(len(heads))), []
-        columns = _Columns(heads, body, {at for at in shown if self._is_left(at)})
-        for head in self.spare:
-            if width is None or columns.width(shown) <= width:
-                break
-            if head in heads:
-                shown = [at for at in shown if heads[at] != head]
-                gone += [head] if any(row[heads.index(head)] for row in body) else []
+        columns = _Columns(heads, body, {at for at in range(len(heads)) if self._is_left(at)})
+        shown = self._shown(columns, width)
+        gone = tuple(
+            heads[at] for at in self._spare() if at not in shown and any(row[at] not in ("", "-") for row in body)
+        )
         sizes = columns.sizes(shown, width)
         if sizes is None:
             return Layout((), tuple(_lists(heads, body, width or 0)))
@@ -127,7 +129,23 @@ class Table:
         said = [[part for line in two_lines(heads[at]) for part in wrapped(line, sizes[at])] for at in shown]
         top = tuple(columns.lines(shown, sizes, said, bottom=True))
         cells = [[wrapped(row[at], sizes[at]) for at in shown] for row in body]
-        return Layout(top, (rule, *(line for row in cells for line in columns.lines(shown, sizes, row))), tuple(gone))
+        return Layout(top, (rule, *(line for row in cells for line in columns.lines(shown, sizes, row))), gone)
+
+    def _shown(self, columns: "_Columns", width: int | None) -> list[int]:
+        """Return the columns of a table of a width, in their order."""
+        shown = list(range(len(self.heads)))
+        for at in self._spare():
+            if width is None or columns.width(shown) <= width:
+                return shown
+            shown.remove(at)
+        for at in reversed(self._spare()):
+            if at not in shown and columns.width(sorted([*shown, at])) <= (width or 0):
+                shown = sorted([*shown, at])
+        return shown
+
+    def _spare(self) -> list[int]:
+        """Return the columns that may be left out, the first one first."""
+        return [at for head in self.spare for at, one in enumerate(self.heads) if one == head]
 
     def _is_left(self, at: int) -> bool:
         return at == 0 or self.heads[at] in self.words
@@ -247,3 +265,9 @@ def wrapped(text: str, width: int | None, *, indent: str = "") -> list[str]:
             longer = indent + longer[at:] if len(indent) < width else longer[at:]
         line = longer
     return [*lines, line]
+
+
+def fitted(lines: Iterable[str]) -> list[str]:
+    """Break lines between words where they are longer than the terminal; the rest of a line is indented."""
+    width = room()
+    return [part for line in lines for part in wrapped(line, width, indent="  ")]

@@ -473,7 +473,7 @@ def test_what_one_command_writes_the_others_read(call) -> None:  # type: ignore[
     )
     code, out, err = call("insert", "run", "--se", "standard:slot=pre", "--out", "inserted")
     assert (code, err) == (0, "")
-    assert "inserted holds the network: senet.from_pretrained('inserted')" in out
+    assert "written: inserted\n- senet.from_pretrained('inserted') loads it" in out
     result = [json.loads(call("eval", name, "--json", *more)[1]) for name, more in (("run", ()), ("inserted", digits))]
     assert [result[0][key] for key in ("correct", "loss")] == [result[1][key] for key in ("correct", "loss")]
     assert result[1]["model"] == "resnet8"

@@ -88,6 +88,14 @@ def test_columns_that_are_left_out_are_named(
     assert "not shown, as the terminal is too narrow: s/run, MACs" in capsys.readouterr().out
 
 
+def test_a_column_that_was_left_out_comes_back_if_it_fits() -> None:
+    table = Table(["name", "wide", "small", "kept"], [["a", "x" * 30, "1.5", "y" * 10]], spare=("small", "wide"))
+    found = table.layout(24)
+    assert found.gone == ("wide",)
+    assert found.heads[-1].split() == ["name", "small", "kept"]
+    assert "a pipe, a file and --json have all columns" in found.note
+
+
 def test_a_pipe_gets_the_whole_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     show(Table(HEADS, ROWS, spare=("s/run", "MACs", "p")))

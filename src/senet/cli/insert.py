@@ -77,6 +77,7 @@ def insert(
     from senet.experiments import decoding
     from senet.files.atomic import ensure_writable
     from senet.networks import create, named, side_of
+    from senet.reports.console import say, say_written
     from senet.reports.insert_report import insertion_values
     from senet.surgery import insert as insert_blocks
     from senet.surgery.insertion.drawing import insertion_text
@@ -101,22 +102,25 @@ def insert(
     values = insertion_values(model, network, done)
     text = insertion_text(done, title=model, network=(values["network_params"], values["network_macs"]))
     if output is not None:
-        fresh = weights is None and named(model).library != "folder"
-        text += "\n\n" + _write(network, output, model, builder, fresh=fresh)
+        _write(network, output, model, builder)
     if as_json:
         print_json(values)
     else:
         print(printable(text))
+        if output is not None:
+            print()
+            say_written([output])
+            say(f"- senet.from_pretrained({str(output)!r}) loads it; senet eval, fold and cost take it, too")
+            if weights is None and named(model).library != "folder":
+                say("- its weights are not trained: --weights FILE loads the network's own")
 
 
-def _write(network: "nn.Module", out: Path, name: str, builder: str | None, *, fresh: bool) -> str:
-    """Write the network with its blocks and return a sentence on how to load it."""
+def _write(network: "nn.Module", out: Path, name: str, builder: str | None) -> None:
+    """Write the network with its blocks."""
     from senet.networks import made_of, save_pretrained
     from senet.networks.pretrained import described_network, write_described
 
-    note = "; its weights are not trained: --weights FILE loads the network's own" if fresh else ""
     if out.suffix:
         write_described(out, network, described_network(network, **made_of(name, builder)))
     else:
         save_pretrained(network, out, **made_of(name, builder))
-    return f"{out} holds the network: senet.from_pretrained({str(out)!r}), senet eval, fold or cost {out}{note}"

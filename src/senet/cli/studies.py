@@ -23,14 +23,14 @@ def studies(
     as_json: Json = False,
 ) -> None:
     """List the studies, with their cost at full and at quick scale."""
-    from senet.reports.console import show
-    from senet.reports.study_list import list_studies
-    from senet.tables import Table
+    from senet.reports.console import say, show
+    from senet.reports.study_list import list_studies, titled
 
     rows = list_studies(folder or studies_folder())
     if as_json:
         print_json(rows)
     elif as_markdown:
-        print(printable(Table.of_records(rows, code=True).markdown()), end="")
+        print(printable(titled(rows).markdown()), end="")
     else:
-        show(Table.of_records([{name: value for name, value in row.items() if name != "shows"} for row in rows]))
+        show(titled(rows, title=False))
+        say("- MACs: multiply-adds of all runs; quick: `senet run STUDY --quick`")

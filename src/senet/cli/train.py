@@ -118,6 +118,8 @@ def train(
 
 
 def _print(result: "Result", folder: Path, *, as_json: bool) -> None:
+    from senet.reports.console import say_written
+
     if as_json:
         print_json(result.as_dict())
         return
@@ -128,4 +130,4 @@ def _print(result: "Result", folder: Path, *, as_json: bool) -> None:
             f"{result.images_per_second:,.0f} images/s"
         )
     )
-    print(f"weights, curve and result: {one_line(folder)}")
+    say_written([folder])

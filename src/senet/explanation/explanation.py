@@ -13,6 +13,7 @@ from senet.errors import SpecError, unknown
 from senet.explanation.interventions import Effect, Outcome
 from senet.explanation.values import BlockExplanation
 from senet.printed import Printed
+from senet.tables import fitted
 
 if TYPE_CHECKING:
     from senet.explanation.differences import Differences
@@ -120,12 +121,12 @@ class Explanation(Printed):
         return differences(self, self.other)
 
     def table(self) -> str:
-        """Return the table of the blocks, the diagnoses and the remarks as text."""
+        """Return the table of the blocks, the diagnoses and the remarks as text that fits the terminal."""
         from senet.explanation.report import block_table, facts
 
-        lines = [*facts(self), "", str(block_table(self)), ""]
-        lines += [f"{block.name}: {one.text}" for block in self.blocks for one in block.diagnosis]
-        return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
+        said = [f"{block.name}: {one.text}" for block in self.blocks for one in block.diagnosis]
+        said += [f"- {note}" for note in self.notes]
+        return "\n".join([*fitted(facts(self)), "", str(block_table(self)), "", *fitted(said)])
 
     def __str__(self) -> str:
         return self.table()

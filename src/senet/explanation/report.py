@@ -13,7 +13,11 @@ from senet.text import bullets, code_span, counted, listed, markdown
 
 __all__ = ["as_csv", "as_markdown", "block_table", "facts"]
 
-SPARE = ("params", "stuck", "rank / width", "shut", "open", "half", "C")  # what a narrow terminal leaves out first
+SPARE = (
+    "params", "stuck", "rank / width", "shut", "open", "half", "C", "stage", "p", "bits", "from 1", "varies",
+    "class share [95 %]",
+)  # fmt: skip
+"""Headings of columns that a narrow terminal leaves out, in this order."""
 TITLES = {
     "strip": "The blocks in the order of the network, one row each; darker is more.",
     "classes": "Gates of single classes over channels, the mean over all classes in black, and the standard deviation "

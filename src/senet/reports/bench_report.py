@@ -36,7 +36,7 @@ def line_table(bench: Bench) -> Table:
         ]
         for line in bench.lines
     ]
-    return Table(HEADS, rows)
+    return Table(HEADS, rows, spare=("of copy bound", "saved MB", "peak MB", "images/s", "quartiles"))
 
 
 def block_table(bench: Bench) -> Table:
@@ -51,7 +51,7 @@ def block_table(bench: Bench) -> Table:
         ]
         for block in bench.blocks
     ]
-    return Table(["unit", "input", f"{bench.lines[0].name} ms", *others], rows)
+    return Table(["unit", "input", f"{bench.lines[0].name} ms", *others], rows, spare=("input",))
 
 
 def caption(bench: Bench) -> str:
@@ -62,9 +62,8 @@ def caption(bench: Bench) -> str:
     return (
         f"{bench.model} with {bench.design}, {what}, {size}, {bench.dtype}, {bench.device}, {bench.threads} thread(s): "
         f"medians of {bench.rounds} interleaved rounds of {time}; of the ratios to {bench.lines[0].name!r} in the same "
-        f"round the median and the quartiles. A copy moves {bench.copy_gb:.1f} GB/s here; the last column is the time "
-        "that the inevitable "
-        "bytes of the first variant would take at that speed, as a share."
+        f"round the median and the quartiles. A copy moves {bench.copy_gb:.1f} GB/s here; 'of copy bound' is the time "
+        "that the inevitable bytes of the first variant would take at that speed, as a share."
     )
 
 

@@ -8,7 +8,6 @@ from senet.exporting.hard_gates import HardGates
 from senet.reports.console import say, say_written, show
 from senet.reports.int8_report import part_table, step_table
 from senet.tables import Table
-from senet.text import one_line
 
 __all__ = ["check_table", "gate_table", "show_export"]
 
@@ -53,7 +52,7 @@ def show_export(exported: Exported, notes: Sequence[str], files: Sequence[Path] 
         show(part_table(exported.int8))
         show(step_table(exported.int8))
     if exported.latency:
-        print(one_line(str(exported.latency)))
+        say(str(exported.latency), dim=False)
     for note in (*exported.notes, *(exported.int8.notes if exported.int8 else ()), *notes):
         say(f"- {note}")
     say_written([exported.path, *files])

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["again", "as_csv", "as_markdown", "block_table", "draw", "remarks", "sentence", "show_fold", "step_table"]
 
 TEXT_COLUMNS = {"replaced", "constants went to", ""}
-SPARE = ("kMAC", "sd", "time", "params", "C", "gate")  # columns that a narrow terminal leaves out first
+SPARE = (
+    "kMAC", "sd", "time", "params", "C", "gate", "params freed", "answers changed", "top-1 [%]", "varies",
+)  # fmt: skip
+"""Headings of columns that a narrow terminal leaves out, in this order."""
 WORDS = {"accuracy": "top-1 lost", "answers": "answers changed", "output": "output error"}
 
 
@@ -227,7 +230,7 @@ def show_fold(folded: Folded, title: str, notes: Sequence[str], files: Sequence[
             show(table)
     for note in (*remarks(folded), *notes):
         say(f"- {note}")
-    print(one_line(sentence(folded)))
+    say(sentence(folded), dim=False)
     say_written(files)
     if not folded.dry_run:
         print("load it again in Python:")

@@ -25,6 +25,9 @@ SPARE = (
     "paper",
     "ours - paper",
     "visible [points]",
+    "test loss",
+    "n",
+    "top-5 error [%]",
 )
 """Headings of columns that a narrow terminal leaves out, in this order."""
 
