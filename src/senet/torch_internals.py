@@ -3,12 +3,20 @@
 tests/test_torch_internals.py lists the versions of torch on which all of it passed the tests.
 """
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode  # as torch.utils.flop_counter does it
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-__all__ = ["TorchDispatchMode", "become", "is_batched", "is_intercepted", "tree_leaves", "tree_map_only", "version_of"]
+__all__ = [
+    "TorchDispatchMode", "become", "is_batched", "is_intercepted", "quiet_export", "tree_leaves", "tree_map_only",
+    "version_of",
+]  # fmt: skip
 
 
 def is_intercepted() -> bool:
@@ -38,3 +46,19 @@ def become(module: nn.Module, kind: type[nn.Module]) -> None:
     Keys, values, hooks and what refers to the module stay, as they would not if another module took its place.
     """
     module.__class__ = kind
+
+
+@contextmanager
+def quiet_export() -> Iterator[None]:
+    """Suppress warnings and logs of torch's and ONNX's exporters, which are about their own internals."""
+    names = ("torch.onnx", "torch.export", "torch._export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

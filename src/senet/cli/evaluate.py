@@ -40,8 +40,8 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="RUN | NAME=VALUE",
-            help="The folder of a finished run or of a network, an exported .onnx file, or none with --model; and "
-            "settings such as data.test_size=1000 workers=4.",
+            help="The folder of a finished run or of a network, an exported .onnx or .pt2 file, or none with --model; "
+            "and settings such as data.test_size=1000 workers=4.",
         ),
     ] = None,
     model: Annotated[
@@ -91,10 +91,13 @@ def evaluate(
         planned = decoding.run(
             asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
         )  # only the data count
-        name, what = builder or str(origin_of(str(folder))["name"]), str(folder)
+        what = str(folder)
+        name = str(origin_of(what)["name"]) if builder is None or is_exported(folder) else builder
         of_classes = planned.data.name == "folder" and (is_exported(folder) or named(name).is_foreign)
         if class_map is not None or of_classes:
-            measured, seen = evaluate_foreign(what, Named("folder", what), planned, None, setup, class_map=class_map)
+            measured, seen = evaluate_foreign(
+                what, Named("folder", what), planned, None, setup, class_map=class_map, builder=builder
+            )
         else:
             measured = evaluate_folder(folder, planned, setup, builder=builder)
         network = name, "the blocks of the folder"

@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from senet.errors import SpecError, not_installed
 from senet.exporting.example import Example
 from senet.exporting.graph_pooling import Pool, keep_zeros_before_pooling, use_average_pools
-from senet.exporting.program import quiet
+from senet.torch_internals import quiet_export
 
 __all__ = ["EXTERNAL_ABOVE", "OPSETS", "BlockNodes", "ensure_installed", "save_onnx", "to_graph"]
 
@@ -57,7 +57,7 @@ def to_graph(program: ExportedProgram, example: Example, *, opset: int | None = 
         SpecError: if an operator has no translation, or there is no such version of the operators.
     """
     try:
-        with quiet():
+        with quiet_export():
             exported = torch.onnx.export(program, dynamo=True, opset_version=opset, verbose=False)
     except Exception as error:  # of classes of torch.onnx that are not public
         cause = error.__cause__ or error

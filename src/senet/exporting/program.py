@@ -1,10 +1,7 @@
 """A network as a program of `torch.export`, with the dimensions that may change."""
 
 import io
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,8 +12,9 @@ from senet.errors import SpecError
 from senet.exporting.example import Example
 from senet.files.atomic import write_synced
 from senet.text import one_line
+from senet.torch_internals import quiet_export
 
-__all__ = ["quiet", "save_program", "to_program"]
+__all__ = ["save_program", "to_program"]
 
 REASON = 300  # most characters of an error of torch that a sentence quotes
 
@@ -34,7 +32,7 @@ def to_program(model: nn.Module, example: Example) -> ExportedProgram:
     dynamic = dict.fromkeys(example.axes, Dim.DYNAMIC)
     x = example.images(example.shape[0])
     try:
-        with quiet(), torch.no_grad():
+        with quiet_export(), torch.no_grad():
             return torch.export.export(model, (x,), dynamic_shapes=(dynamic,))
     except Exception as error:  # torch.export raises errors of many classes, and the network its own
         raise _refusal(model, example, error) from error
@@ -52,7 +50,7 @@ def save_program(program: ExportedProgram, path: Path, metadata: Mapping[str, st
         The nodes of the blocks, which have no names there: none.
     """
     held = io.BytesIO()  # a full disk would be a RuntimeError of torch that does not name the disk
-    with quiet():
+    with quiet_export():
         torch.export.save(program, held, extra_files=dict(metadata))
     write_synced(path, held.getbuffer())
     return {}
@@ -76,25 +74,9 @@ def _refusal(model: nn.Module, example: Example, error: Exception) -> SpecError:
 
 def _fails(model: nn.Module, example: Example) -> bool:
     try:
-        with quiet(), torch.no_grad():
+        with quiet_export(), torch.no_grad():
             dynamic = dict.fromkeys(example.axes, Dim.DYNAMIC)
             torch.export.export(model, (example.images(example.shape[0]),), dynamic_shapes=(dynamic,))
     except Exception:  # see `to_program`
         return True
     return False
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress warnings and logs of the exporter, which are about its own internals."""
-    names = ("torch.onnx", "torch.export", "torch._export", "torch.fx", "torch._dynamo", "onnxscript", "onnx_ir")
-    levels = {name: logging.getLogger(name).level for name in names}
-    try:
-        for name in names:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)

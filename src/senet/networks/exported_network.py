@@ -3,6 +3,7 @@
 Letters in shapes: n images, c channels, *s sizes, *k outputs.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,46 @@ from torch import Tensor, nn
 
 from senet.errors import CheckpointError, SpecError, not_installed
 
-__all__ = ["ExportedNetwork", "session_of"]
+__all__ = ["ExportedNetwork", "FileNetwork", "session_of"]
 
 ERRORS_ONLY = 3  # the runtime's level of its log
 
 
-class ExportedNetwork(nn.Module):
-    """A network in evaluation mode whose weights are in an ONNX file.
+class FileNetwork(nn.Module):
+    """A network in evaluation mode in an exported file, which takes batches of any size or splits them.
+
+    Args:
+        shape: shape of its input; what is not an integer may have any size.
+    """
+
+    def __init__(self, shape: Sequence[object]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.eval()
+
+    def run(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n *k"]:
+        """Return the main output for a batch that the file takes, on the CPU."""
+        raise NotImplementedError
+
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n *k"]:
+        """Return the main output.
+
+        Raises:
+            SpecError: if the file does not take images of this shape.
+        """
+        wanted = [side if type(side) is int else found for side, found in zip(self.shape, x.shape, strict=False)]
+        if len(self.shape) != x.ndim or wanted[1:] != list(x.shape[1:]):
+            raise SpecError(f"the exported file takes images of shape {self.shape}, not {tuple(x.shape)}.")
+        batch = x.detach().cpu().float().contiguous()
+        if wanted[0] == len(x):
+            return self.run(batch)
+        parts = torch.split(batch, wanted[0])
+        padded = torch.cat([parts[-1], parts[-1][:1].expand(wanted[0] - len(parts[-1]), *x.shape[1:])])
+        return torch.cat([self.run(part) for part in (*parts[:-1], padded)])[: len(x)]
+
+
+class ExportedNetwork(FileNetwork):
+    """A network whose weights are in an ONNX file.
 
     Args:
         file: the ONNX file, or its content.
@@ -30,30 +64,13 @@ class ExportedNetwork(nn.Module):
     """
 
     def __init__(self, file: Path | bytes, *, threads: int | None = None) -> None:
-        super().__init__()
-        self.session = session_of(file, threads=threads)
-        self.input = self.session.get_inputs()[0]
-        self.eval()
+        session = session_of(file, threads=threads)
+        super().__init__(session.get_inputs()[0].shape)
+        self.session = session
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n *k"]:
-        """Return the main output.
-
-        Raises:
-            SpecError: if the file does not take images of this shape.
-        """
-        shape: list[int | str] = self.input.shape
-        wanted = [side if isinstance(side, int) else found for side, found in zip(shape, x.shape, strict=False)]
-        if len(shape) != x.ndim or wanted[1:] != list(x.shape[1:]):
-            raise SpecError(f"the exported file takes images of shape {tuple(shape)}, not {tuple(x.shape)}.")
-        batch = x.detach().cpu().float().contiguous()
-        if wanted[0] == len(x):
-            return self._run(batch)
-        parts = torch.split(batch, wanted[0])
-        padded = torch.cat([parts[-1], parts[-1][:1].expand(wanted[0] - len(parts[-1]), *x.shape[1:])])
-        return torch.cat([self._run(part) for part in (*parts[:-1], padded)])[: len(x)]
-
-    def _run(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self.session.run(None, {self.input.name: x.numpy()})[0])
+    def run(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n *k"]:
+        """Return the first output of onnxruntime."""
+        return torch.from_numpy(self.session.run(None, {self.session.get_inputs()[0].name: x.numpy()})[0])
 
 
 def session_of(file: Path | bytes, *, threads: int | None = None) -> Any:

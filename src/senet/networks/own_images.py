@@ -65,6 +65,7 @@ def see(
     normalize: str = "auto",
     class_map: Path | None = None,
     whole: bool = False,
+    builder: str | None = None,
 ) -> Seen:
     """Build a network of another library or a folder, load its weights, and load images with its preprocessing.
 
@@ -78,6 +79,7 @@ def see(
         class_map: file with the output of every class, see `senet.networks.class_map.read_class_map`; None derives
             the outputs from the class names.
         whole: test on all images of a folder without a split, as nothing is trained.
+        builder: name of the function that builds the network of a folder, or loads a program, see `from_pretrained`.
 
     Raises:
         SenetError: if the network, the weights, the class map or the data do not fit.
@@ -87,7 +89,7 @@ def see(
     size = spec.size or (max(wanted.size) if spec.name == "folder" else 0)
     spec = replace(spec, normalize="unit", size=size)
     data = load_for(setup, spec)
-    model = create(name, weights=weights, or_classes=data.num_classes).to(setup.device)
+    model = create(name, weights=weights, or_classes=data.num_classes, builder=builder).to(setup.device)
     title = str(found) if found.is_foreign else Path(name).name
     outputs = num_outputs(model, _seen(data.test, wanted, data.test.labels).shape, title=title)
     classes = "the network does not return logits" if outputs is None else outputs_of(data.classes, outputs, known)

@@ -15,12 +15,13 @@ from senet.files.atomic import ensure_writable
 from senet.networks.building import Builder, builder_of
 from senet.networks.exported_network import ExportedNetwork
 from senet.networks.names import RUN, named
+from senet.networks.program_network import ProgramNetwork
 from senet.networks.rebuild import described, rebuild
 from senet.networks.run_folders import config_of_run
 from senet.spec import SESpec, designs
 from senet.weights.card import write_description
 from senet.weights.config import IN_HEADER, Config, Preprocessing, is_described, read_config
-from senet.weights.exported_file import is_exported
+from senet.weights.exported_file import PROGRAM, is_exported
 from senet.weights.numbers import check_values
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
@@ -159,10 +160,11 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
 
     Args:
         source: path of a folder of `save_pretrained` or of a finished run, of a file of `senet insert --output` with
-            its description, of an ONNX file of `senet.export`, which onnxruntime then runs, or `hf:owner/name` (with
-            `@revision`) for a repository of the Hub.
+            its description, of a file of `senet.export`, which onnxruntime or torch then runs, or `hf:owner/name`
+            (with `@revision`) for a repository of the Hub.
         builder: the function that builds the network, or its name, if the folder has a custom builder. For safety,
-            functions that a folder names are not imported.
+            functions that a folder names are not imported, and a `.pt2` file, which may contain any code, needs
+            `torch.export.load` here.
 
     Returns:
         The network in evaluation mode.
@@ -171,19 +173,33 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
         CheckpointError: if the folder was not written by senet, is damaged, has other weights, or cannot be downloaded.
         UsageError: if huggingface-hub is needed and not installed.
     """
+    if isinstance(builder, str):
+        builder = builder_of(builder)
     if is_exported(source):
-        return ExportedNetwork(Path(source))
+        return _of_file(Path(source), builder)
     place, config = description(source)
     tensors = read_weights(locate(source))
     try:
         if config is None:
             config = config_of_run(place, tensors)
-        model = rebuild(config, tensors, builder=builder_of(builder) if isinstance(builder, str) else builder)
+        model = rebuild(config, tensors, builder=builder)
         check_values(tensors, model.state_dict())
         model.load_state_dict(tensors)
     except SenetError as error:
         raise CheckpointError(f"{place}: {' '.join(str(error).split())[:600]}") from error
     return model.eval()
+
+
+def _of_file(path: Path, builder: Builder | None) -> nn.Module:
+    """Return the network in an exported file."""
+    if path.suffix != PROGRAM:
+        return ExportedNetwork(path)
+    if builder is None:
+        raise CheckpointError(
+            f"{path} is a program, which may contain any code; if you trust it, pass builder=torch.export.load "
+            "(--builder torch.export:load), or export the network as .onnx."
+        )
+    return ProgramNetwork(path, builder)
 
 
 def description(source: str | Path) -> tuple[Path, Config | None]:

@@ -136,13 +136,17 @@ def evaluate_foreign(
     *,
     normalize: str = "auto",
     class_map: Path | None = None,
+    builder: str | None = None,
 ) -> tuple[Evaluation, Seen]:
-    """Test a network of another library with the weights of a file, on all images of a folder without a split.
+    """Test a network of another library or a file, on all images of a folder without a split; arguments as for `see`.
 
     Raises:
         DataError: if the output of a class is not known.
     """
-    seen = see(name, found, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=True)
+    seen = see(
+        name, found, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=True,
+        builder=builder,
+    )  # fmt: skip
     if seen.unknown:
         raise DataError(f"{seen.title}: {seen.unknown}.")
     assert seen.outputs is not None

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from senet.errors import SpecError
-from senet.exporting.program import quiet
+from senet.torch_internals import quiet_export
 
 __all__ = ["Quantizer", "has_vnni"]
 
@@ -39,7 +39,7 @@ class Quantizer:
 
         self.reduce_range = not has_vnni() if reduce_range is None else reduce_range
         self.operators = sorted({*QDQRegistry, *QLinearOpsRegistry})
-        with quiet(), tempfile.TemporaryDirectory() as folder:
+        with quiet_export(), tempfile.TemporaryDirectory() as folder:
             try:
                 self.model = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
             except Exception as error:  # of protobuf's own classes, above 2 GiB
@@ -66,7 +66,7 @@ class Quantizer:
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-        with quiet():
+        with quiet_export():
             quantizer = QDQQuantizer(
                 deepcopy(self.model),
                 per_channel=True,
