@@ -37,7 +37,7 @@ def loaded_after(code: str) -> set[str]:
     "code",
     [
         "import senet; senet.SESpec(reduction=8)",
-        "import senet.cli.commands",
+        "import senet.cli.commands, senet.cli.setting_list as s; s.setting_list()",
         "import senet.data; senet.data.DataSpec()",
         "import senet.settings, senet.experiments.study, senet.experiments.decoding, senet.experiments.summary",
         "import senet.reports.study_table, senet.search.space, senet.search.strategies.greedy",

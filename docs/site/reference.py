@@ -8,6 +8,9 @@ import typer
 
 import senet
 from senet.cli.commands import app
+from senet.cli.setting_list import COMMANDS, RUN, SEARCH, Setting, setting_list, shown_default
+from senet.experiments.recipe import RECIPES
+from senet.spec_words import EXAMPLES
 
 GROUPS = {
     "Compare and explain": ("compare", "Comparison", "explain", "Explanation", "cost", "Cost", "bench"),
@@ -21,10 +24,11 @@ GROUPS = {
 
 
 def write_reference(folder: Path) -> None:
-    """Write `api.md` and `commands.md` into a folder."""
+    """Write `api.md`, `commands.md` and `settings.md` into a folder."""
     folder.mkdir(exist_ok=True)
     (folder / "api.md").write_text("\n".join(_api()), encoding="utf-8")
     (folder / "commands.md").write_text("\n".join(_commands()), encoding="utf-8")
+    (folder / "settings.md").write_text("\n".join(_settings()), encoding="utf-8")
 
 
 def _api() -> Iterator[str]:
@@ -62,6 +66,49 @@ def _commands() -> Iterator[str]:
             value = "" if setting.default in (None, "") else f"`{setting.default}`"
             yield f"| `{setting.name}=` | {_cell(setting.metadata['help'])} | {value} |"
         yield ""
+
+
+KINDS = {
+    RUN: "Settings of a run: they are part of what it means, and of its id.",
+    SEARCH: "Fields of the space of a search.",
+    COMMANDS: "Settings of commands: they do not change what a run means. `--help` of a command lists those it takes.",
+}
+
+
+def _settings() -> Iterator[str]:
+    yield "# Settings\n"
+    yield "Typed as `NAME=VALUE` after any command that takes them; `senet settings 'optim.*'` prints the same text.\n"
+    found = setting_list()
+    for of, meaning in KINDS.items():
+        yield f"## Of {of}\n\n{meaning}\n"
+        own = [one for one in found if one.of == of and not one.name.startswith("se.")]
+        homes = dict.fromkeys(one.name.rpartition(".")[0] for one in own)
+        for home in homes:
+            yield f"### {home}\n" if home else ""
+            yield "| setting | default | values | meaning |\n|---|---|---|---|"
+            yield from (_setting(one) for one in own if one.name.rpartition(".")[0] == home)
+            yield ""
+    yield "## Designs: the words of --se\n"
+    yield "`VARIANT:KEY=VALUE,...`, or a kind in place of the variant; [designs.md](../../designs.md) explains them. A"
+    yield "training takes them as `se.KEY=VALUE`, too.\n"
+    yield "| key | default | values | meaning | example |\n|---|---|---|---|---|"
+    for one in found:
+        key = one.name.removeprefix("se.")
+        if key != one.name:
+            yield f"{_setting(one).replace('`se.', '`', 1)} `--se {EXAMPLES[key]}` |"
+    yield ""
+    yield "## Recipes\n"
+    yield "`recipe.preset=NAME` or `--recipe NAME` sets all fields of `recipe`, `optim`, `schedule` and `augment`;"
+    yield "other settings change single ones.\n"
+    yield "| recipe | trains |\n|---|---|"
+    yield from (f"| `{name}` | {recipe.in_words} |" for name, recipe in RECIPES.items())
+    yield ""
+
+
+def _setting(one: Setting) -> str:
+    default = shown_default(one.default)
+    shown = f"`{default}`" if default else ""
+    return f"| `{one.name}` | {shown} | {_cell(one.values)} | {_cell(one.meaning)} |"
 
 
 def _row(option: Any) -> str:

@@ -6,9 +6,9 @@ the memory or run forever.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
-from senet.errors import SenetError, SpecError, UsageError, shown
+from senet.errors import SenetError, SpecError, UsageError, shown, unknown
 
 __all__ = ["RANGES", "Range", "check", "check_fields", "check_flags"]
 
@@ -140,7 +140,7 @@ def check(place: str, value: Any, *, error: type[SenetError] = SpecError) -> Non
 
 
 def check_fields(record: Any, place: str) -> None:
-    """Raise an error if a number of a record is out of its range.
+    """Raise an error if a number of a record is out of its range, or a name is not one of its `Literal` type.
 
     Args:
         record: an instance of a dataclass.
@@ -151,8 +151,11 @@ def check_fields(record: Any, place: str) -> None:
     """
     for entry in fields(record):
         name = f"{place}.{entry.name}" if place else entry.name
+        value = getattr(record, entry.name)
         if name in RANGES:
-            check(name, getattr(record, entry.name))
+            check(name, value)
+        if get_origin(entry.type) is Literal and value not in get_args(entry.type):
+            raise unknown(name, value, get_args(entry.type))
 
 
 def check_flags(**values: float) -> None:

@@ -1,6 +1,7 @@
 """Decode TOML, JSON and words into frozen records; errors name the dotted place of the value that does not fit."""
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -72,6 +73,8 @@ def _sentence(error: ValidationError, kind: type[Any], homes: Homes) -> str:
     dotted = _dotted(path)
     if first["type"] == "unexpected_keyword_argument":
         return dotted + _unknown_key(path[-1], _fields(kind, path[:-1]), homes)
+    if first["type"] == "literal_error":
+        return str(unknown(dotted, first["input"], re.findall("'([^']*)'", first["ctx"]["expected"])))
     if first["type"] in ("missing", "missing_argument"):
         return f"{dotted} is missing."
     if first["type"] == "value_error":  # our own: of a record, which may name itself: `optim.lr = -1 is ...`

@@ -5,7 +5,7 @@ channels and ratio `r`: `h = max(1, C // r)` and `m`, the wider of the two slow 
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, cast, get_args
 
@@ -19,6 +19,7 @@ __all__ = [
     "ACTIVATION_NAMES",
     "GATE_NAMES",
     "MAP_KERNELS",
+    "NAMES",
     "NORM_NAMES",
     "SLOTS",
     "SQUEEZE_NAMES",
@@ -106,6 +107,17 @@ GATE_NAMES: tuple[str, ...] = get_args(Gating)
 ACTIVATION_NAMES: tuple[str, ...] = get_args(Activations)
 SLOTS: tuple[str, ...] = get_args(Slots)
 NORM_NAMES: tuple[str, ...] = get_args(Norms)
+NAMES: Mapping[str, Collection[str]] = {
+    "variant": VARIANTS,
+    "squeeze": SQUEEZE_NAMES,
+    "gate": GATE_NAMES,
+    "activation": ACTIVATION_NAMES,
+    "slot": SLOTS,
+    "slow_rule": SLOW_RULES,
+    "rounding": ROUNDINGS,
+    "norm": NORM_NAMES,
+}
+"""The names that each field of a spec may have."""
 
 
 def _at_least_nine_tenths(width: int) -> int:
@@ -122,29 +134,31 @@ class SESpec:
     `squeeze`, `gate`, `activation`) is used as it is; such a spec works in Python but cannot be written to a study.
 
     Attributes:
-        variant: a name of `VARIANTS`, or a function `(C, h, m) -> widths`, e.g. `lambda C, h, m: (C, h, C)`. Besides
-            those of the papers: `direct` is one layer from C to C, `conv` a convolution over the channels, `none` has
-            no layer, `channelwise` scales and shifts each channel, `channelwise_both` scales it also before the norm.
+        variant: widths of the excitation, a name or a function `(C, h, m) -> widths`, e.g. `lambda C, h, m: (C, h, C)`.
+            Besides those of the papers: `direct` is one layer from C to C, `conv` a convolution over the channels,
+            `none` has no layer, `channelwise` scales and shifts each channel, `channelwise_both` scales it also before
+            the norm.
         reduction: the ratio `r`, one for all stages or one for each stage: `(8, 2, 16)`. Instead of one ratio a stage
             can have one for each of its blocks, in the order of its units: `((8, 8, 4), 2, 16)`.
-        squeeze: `avg`, `max`, `std`, `l2`, `avg_std` (both, for a variant that combines them), `attention` (an average
-            with learned weights of positions), `dct` (16 frequencies), or `none` (the excitation then acts at every
-            position), or `x -> descriptor`. Several, as `("avg", "max")`, pass the same layers; their logits are added.
+        squeeze: statistic of each channel: `avg`, `max`, `std`, `l2`, `avg_std` (both, for a variant that combines
+            them), `attention` (an average with learned weights of positions), `dct` (16 frequencies), or `none` (the
+            excitation then acts at every position), or `x -> descriptor`. Several, as `("avg", "max")`, pass the same
+            layers; their logits are added.
         norm: what normalises the input of the last layer, before the activation: `channels` (standardised over the
             channels), `rms` (divided by their root mean square), `group` (standardised in groups of channels), `batch`
             (over the images). With an activation it has a scale and a shift of its own.
-        gate: a name of `GATE_NAMES`; the `unit_` gates are exactly 1 at 0, `residual_sigmoid` is 1 + sigmoid
-            (x + x*s), `gaussian` is exp(-z^2 / 8), `add` adds the logits to the map (x + z). Or a function of the
-            logits.
+        gate: the function that ends the excitation; the `unit_` gates are exactly 1 at 0, `residual_sigmoid` is 1 +
+            sigmoid (x + x*s), `gaussian` is exp(-z^2 / 8), `add` adds the logits to the map (x + z). Or a function of
+            the logits.
         activation: activation between the layers of the excitation; with `none` successive layers are one linear map.
         bias: whether the layers have biases. The official weights, timm and torchvision have them, the papers'
             ablations do not.
         slot: position in a residual unit: `standard`, `pre`, `post`, `identity`, or `inner` (after the spatial
             convolution).
         stages: stages that get a block, counted from 1 (the paper's conv2_x is 1); empty means all.
-        slow_rule: width `m` of the slow variants: `half_ratio` C // (r // 2), `half_size` C // 2, `geometric`
-            sqrt(C * h), `midpoint` (C + h) // 2.
-        rounding: `exact` max(1, C // r), or multiples of 8 as in `timm` and `mmlab`.
+        slow_rule: width `m` of the slow variants: `half_ratio` C // (r // 2), `half_size` C // 2, `geometric` sqrt(C *
+            h), `midpoint` (C + h) // 2.
+        rounding: hidden width for a ratio: `exact` max(1, C // r), or multiples of 8 as in `timm` and `mmlab`.
 
     Raises:
         SpecError: if a name is unknown, a value is out of range, or the squeeze does not fit the variant.
@@ -171,15 +185,9 @@ class SESpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "squeeze", _squeezes(self.squeeze, self.variant))
-        for name, known in (
-            ("variant", VARIANTS),
-            ("gate", GATE_NAMES),
-            ("activation", ACTIVATION_NAMES),
-            ("slot", SLOTS),
-            ("slow_rule", SLOW_RULES),
-            ("rounding", ROUNDINGS),
-            ("norm", NORM_NAMES),
-        ):
+        for name, known in NAMES.items():
+            if name == "squeeze":
+                continue
             value = getattr(self, name)
             if callable(value) and name in ("variant", "gate", "activation"):
                 continue

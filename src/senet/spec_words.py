@@ -4,13 +4,27 @@ Ratios of stages are joined by dashes and those of the blocks of a stage by dots
 there is one stage, or one block: `8-`, `8.-2`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from senet.errors import SpecError, unknown
 
-__all__ = ["ratio_word", "read_words"]
+__all__ = ["EXAMPLES", "ratio_word", "read_words"]
 
 SHORT = {"r": "reduction"}
+EXAMPLES: Mapping[str, str] = {
+    "variant": "slow_both",
+    "reduction": "standard:reduction=16-8-4-4",
+    "squeeze": "standard:squeeze=avg-max",
+    "gate": "standard:gate=unit_tanh",
+    "activation": "standard:activation=silu",
+    "bias": "standard:bias=false",
+    "slot": "standard:slot=pre",
+    "stages": "standard:stages=1-3",
+    "slow_rule": "slow_both:slow_rule=midpoint",
+    "rounding": "standard:rounding=timm",
+    "norm": "gc:norm=rms",
+}
+"""A design in words for each field of a spec."""
 BOOLEANS = {"true": True, "false": False}
 
 

@@ -16,6 +16,8 @@ from senet.text import code_span, csv_cell, markdown_inline, one_line
 __all__ = ["Layout", "Table", "cell_width", "fitted", "room", "wrapped"]
 
 NARROWEST = 18  # smallest width that a column of words is wrapped to [letters]
+UNBROKEN = 24  # longest word that is never broken, but in the first column [letters]
+MODEST = 40  # width that a longer column of words is wrapped to before a column is left out [letters]
 NUMBER = re.compile(r"[-+]?[\d.,]+( %)?|-|")
 
 
@@ -135,11 +137,11 @@ class Table:
         """Return the columns of a table of a width, in their order."""
         shown = list(range(len(self.heads)))
         for at in self._spare():
-            if width is None or columns.width(shown) <= width:
+            if width is None or columns.width(shown, columns.modest) <= width:
                 return shown
             shown.remove(at)
         for at in reversed(self._spare()):
-            if at not in shown and columns.width(sorted([*shown, at])) <= (width or 0):
+            if at not in shown and columns.width(sorted([*shown, at]), columns.modest) <= (width or 0):
                 shown = sorted([*shown, at])
         return shown
 
@@ -169,11 +171,20 @@ class _Columns:
         said = [[*two_lines(head), *(row[at] for row in rows)] for at, head in enumerate(heads)]
         self.whole = [max(map(cell_width, column)) for column in said]
         self.least = [
-            max(max((cell_width(word) for text in column for word in text.split()), default=1), min(NARROWEST, whole))
-            if at in left
-            else whole
+            max(self._longest(column, at), min(NARROWEST, whole)) if at in left else whole
             for at, (column, whole) in enumerate(zip(said, self.whole, strict=True))
         ]
+
+        self.filled = [sum(map(cell_width, column)) / len(column) for column in said]
+        self.modest = [  # for the choice of columns
+            max(least, min(whole, MODEST)) if at in left else whole
+            for at, (least, whole) in enumerate(zip(self.least, self.whole, strict=True))
+        ]
+
+    def _longest(self, column: Sequence[str], at: int) -> int:
+        """Return the width of the longest word that is not broken; the first column has names, which stay whole."""
+        longest = max((cell_width(word) for text in column for word in text.split()), default=1)
+        return min(longest, UNBROKEN) if at else longest
 
     def gap(self, shown: Sequence[int], at: int) -> int:
         """Return the spaces before a column: two before words that follow numbers, else one."""
@@ -185,13 +196,13 @@ class _Columns:
         return sum(self.gap(shown, at) + sizes[at] for at in shown)
 
     def sizes(self, shown: Sequence[int], width: int | None) -> list[int] | None:
-        """Return the width of each column, with the widest words wrapped first; None if they do not fit."""
+        """Return the width of each column, with the emptiest column wrapped first; None if they do not fit."""
         sizes = list(self.whole)
         while width is not None and self.width(shown, sizes) > width:
             wide = [at for at in shown if sizes[at] > self.least[at]]
             if not wide:
                 return None
-            sizes[max(wide, key=lambda at: sizes[at])] -= 1
+            sizes[min(wide, key=lambda at: self.filled[at] / sizes[at])] -= 1
         return sizes
 
     def lines(

@@ -1,5 +1,6 @@
 """Settings are words, and options that stand for them are accepted; help explains both and designs."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from senet.cli.completion import (
     complete_data,
     complete_design,
     complete_model,
+    complete_origin,
     complete_recipe,
+    complete_space,
     complete_strategy,
 )
+from senet.cli.setting_list import setting_list
 from senet.cli.settings_words import (
     CompareSettings,
     FoldSettings,
@@ -29,6 +33,7 @@ from senet.experiments.run import Run
 from senet.search.run_search import STRATEGIES
 from senet.search.space import Space
 from senet.spec import SESpec
+from senet.spec_words import EXAMPLES
 
 KINDS = (ImageSettings, TrainSettings, StudySettings, CompareSettings, FoldSettings)
 
@@ -117,7 +122,57 @@ def test_values_are_completed() -> None:
     assert complete_data("cifar") == ["cifar10", "cifar100"]
     assert "sgd-cosine" in complete_recipe("s")
     assert complete_design("b") == ["bump", "bump_conv"]
+    assert complete_design("plain+bump:bias=false,gate=unit_t") == ["plain+bump:bias=false,gate=unit_tanh"]
+    assert complete_space("search_k") == ["search_kth"]
+    assert complete_origin("t") == ["timm", "torchvision"]
     assert set(complete_strategy("")) == {*STRATEGIES, "shared"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("senet train optim.n", ["optim.name=", "optim.nesterov="]),
+        ("senet train optim.name=ad", ["optim.name=adam", "optim.name=adamw", "optim.name=adadelta"]),
+        ("senet compare on_bad", ["on_bad_image="]),
+        ("senet cost resnet2", ["resnet20"]),
+        ("senet compare --se eca --se s", ["standard", "slow_squeeze", "slow_excite", "slow_both", "se", "srm"]),
+    ],
+)
+def test_the_shell_is_offered_values(typed: str, shown: list[str]) -> None:
+    asked = {
+        "_SENET_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_ARGS": typed,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    found = CliRunner().invoke(app, [], prog_name="senet", env=asked)
+    assert found.output.split() == shown
+
+
+def test_every_setting_has_a_default_or_values_and_a_meaning() -> None:
+    found = setting_list()
+    names = [one.name for one in found]
+    assert {"model", "data.crop", "recipe.preset", "optim.lr", "schedule.steps", "augment.flip", "se.gate"} < {*names}
+    assert {"budget.trials", "stop_early.rule", "workers", "on_bad_image"} < {*names}
+    assert len(names) == len(set(names))
+    assert all(len(one.meaning) > 10 and one.meaning[-1] in ".)" and one.values for one in found)
+    by_name = {one.name: one for one in found}
+    assert by_name["optim.name"].names == ("sgd", "adam", "adamw", "adadelta")
+    assert by_name["optim.lr"].values == "a number above 0 and at most 1e+30"
+    assert by_name["data.crop"].default == 0.875
+
+
+def test_every_key_of_a_design_has_an_example_that_parses() -> None:
+    assert {*EXAMPLES} == {one.name for one in fields(SESpec)}
+    for key, word in EXAMPLES.items():
+        assert getattr(SESpec.parse(word), key) != getattr(SESpec(), key)
+
+
+def test_settings_are_listed_by_pattern() -> None:
+    found = CliRunner().invoke(app, ["settings", "optim.l*", "--json"])
+    assert [one["name"] for one in json.loads(found.output)] == ["optim.lr", "optim.layer_decay"]
+    shown = CliRunner().invoke(app, ["settings"], env={"COLUMNS": "60"}).output
+    assert max(map(len, shown.splitlines())) <= 60
+    assert "schedule.warmup_epochs" in shown
 
 
 def test_the_page_of_designs_has_all_keys_of_a_design() -> None:

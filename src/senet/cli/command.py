@@ -137,7 +137,8 @@ def _designs() -> list[tuple[str, str]]:
         ("reduction=16", "The ratio: 8 for all blocks, 16-8-4-4 for each stage, 8.8.4-2-16 for each block of a stage."),
         ("slot=standard", f"Where in a residual unit: {', '.join(SLOTS)}."),
         ("DESIGN+DESIGN", "Several blocks in one network: standard+standard:slot=pre."),
-        ("More keys", "squeeze, norm, gate, activation, bias, stages, slow_rule, rounding: docs/designs.md."),
+        ("More keys", "squeeze, norm, gate, activation, bias, stages, slow_rule, rounding."),
+        ("All of it", "senet settings 'se.*', and docs/designs.md."),
     ]
 
 

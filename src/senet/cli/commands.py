@@ -21,6 +21,7 @@ from senet.cli import (
     run,
     runs,
     search,
+    setting_list,
     status,
     studies,
     train,
@@ -61,6 +62,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Look up": {
         "models": models.models,
+        "settings": setting_list.settings,
         "studies": studies.studies,
         "status": status.status,
         "runs": runs.runs,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.completion import complete_model
+from senet.cli.completion import complete_model, complete_network
 from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import (
@@ -40,6 +40,7 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="RUN | NAME=VALUE",
+            autocompletion=complete_network,
             help="The folder of a finished run or of a network, an exported .onnx or .pt2 file, or none with --model; "
             "and settings such as data.test_size=1000 workers=4.",
         ),

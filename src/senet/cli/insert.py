@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from senet.cli.completion import one_of
 from senet.cli.options import OUTPUT, Builder, Design, ImageSize, Json, Network, NumClasses, Weights
 from senet.cli.printing import print_json
 from senet.errors import UsageError
+from senet.spec import SLOTS
 from senet.text import printable
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def insert(
     slot: Annotated[
         str | None,
         typer.Option(
-            "--slot", metavar="NAME", rich_help_panel=INSERTION,
+            "--slot", metavar="NAME", rich_help_panel=INSERTION, autocompletion=one_of(*SLOTS),
             help="standard, pre, post, identity or inner. Default: that of --se.",
         ),
     ] = None,

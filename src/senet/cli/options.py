@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.completion import complete_data, complete_design, complete_model, complete_recipe
+from senet.cli.completion import (
+    complete_data,
+    complete_design,
+    complete_model,
+    complete_network,
+    complete_origin,
+    complete_recipe,
+    complete_setting,
+    one_of,
+)
 from senet.cli.study_files import complete_study, find_study
 
 # panels of the help, in this order
@@ -14,12 +23,14 @@ NETWORK, DATA, TRAINING, MACHINE, OUTPUT = "Network", "Data", "Training", "Machi
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Settings by dotted name, e.g. optim.lr=0.05 data.train_size=5000 workers=4.", metavar="NAME=VALUE"
+        help="Settings by dotted name, e.g. optim.lr=0.05 data.train_size=5000 workers=4; `senet settings` lists all.",
+        metavar="NAME=VALUE",
+        autocompletion=complete_setting,
     ),
 ]
 
 NETWORKS = "A network of `senet models`, of timm or torchvision (timm:NAME), FILE.py:FUNCTION, or a folder."
-Network = Annotated[str, typer.Argument(metavar="MODEL", help=NETWORKS, autocompletion=complete_model)]
+Network = Annotated[str, typer.Argument(metavar="MODEL", help=NETWORKS, autocompletion=complete_network)]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -55,7 +66,7 @@ Weights = Annotated[
 Origin = Annotated[
     str,
     typer.Option(
-        "--origin", metavar="NAME", rich_help_panel=NETWORK,
+        "--origin", metavar="NAME", rich_help_panel=NETWORK, autocompletion=complete_origin,
         help="The library whose tensor names the weights have, for networks of `senet models`: senet, timm, "
         "torchvision, kth, ...",
     ),
@@ -99,7 +110,7 @@ DataDir = Annotated[
 Normalization = Annotated[
     str,
     typer.Option(
-        "--normalize", metavar="NAME", rich_help_panel=DATA,
+        "--normalize", metavar="NAME", rich_help_panel=DATA, autocompletion=one_of("auto", "half", "imagenet", "unit"),
         help="Normalisation for networks of timm and torchvision: auto (their own), half, imagenet, unit.",
     ),
 ]  # fmt: skip
@@ -157,7 +168,11 @@ Quick = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        "--device", metavar="NAME", rich_help_panel=MACHINE, help="cpu, cuda, cuda:1; auto uses a GPU if there is one."
+        "--device",
+        metavar="NAME",
+        rich_help_panel=MACHINE,
+        autocompletion=one_of("auto", "cpu", "cuda"),
+        help="cpu, cuda, cuda:1; auto uses a GPU if there is one.",
     ),
 ]
 Jobs = Annotated[

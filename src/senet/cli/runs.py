@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from senet.cli.completion import one_of
 from senet.cli.options import Json, MaybeStudy, Quick, Runs, Words
 from senet.cli.printing import print_json
 from senet.cli.run_settings import asked_study
@@ -33,11 +34,14 @@ def runs(
     folder: Runs = Path("runs"),
     clear: Annotated[
         str | None,
-        typer.Option("--clear", metavar="STATE", help="Remove runs: failed, unfinished (failed ones, too), or all."),
+        typer.Option(
+            "--clear", metavar="STATE", autocompletion=one_of(*CLEARED),
+            help="Remove runs: failed, unfinished (failed ones, too), or all.",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without a question.")] = False,
     as_json: Json = False,
-) -> None:
+) -> None:  # fmt: skip
     """List the runs of a folder with their sizes, or remove some of them. `senet status` shows more of each.
 
     Example: `senet runs --runs runs --clear failed`

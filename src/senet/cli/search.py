@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.completion import complete_strategy
+from senet.cli.completion import complete_setting, complete_space, complete_strategy
 from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import DataDir, Device, Gpus, Jobs, Json, Output, Runs
@@ -27,12 +27,15 @@ __all__ = ["search"]
 def search(
     space_file: Annotated[
         Path,
-        typer.Argument(metavar="SPACE", callback=find_study, help="A space such as search_resnet20, or a TOML file."),
+        typer.Argument(
+            metavar="SPACE", callback=find_study, autocompletion=complete_space,
+            help="A space such as search_resnet20, or a TOML file.",
+        ),
     ],
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME=VALUE",
+            metavar="NAME=VALUE", autocompletion=complete_setting,
             help="Fields of SPACE, e.g. budget.trials=20 budget.minutes=60 budget.params=300000 stop_early=median "
             "epochs=10, and settings such as workers=4.",
         ),

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_origin
 
 from senet.bounds import check_fields
 from senet.errors import UsageError, unknown
@@ -46,12 +46,9 @@ class ImageSettings(Settings):
 
     workers: int = _setting(0, "Processes that decode image files, for each run.")
     download: bool = _setting(False, "Download a missing data set where the network allows it.")
-    on_bad_image: str = _setting("error", "error, or skip: unreadable images are counted and named.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.on_bad_image not in ("error", "skip"):
-            raise unknown("on_bad_image", self.on_bad_image, ("error", "skip"), error=UsageError)
+    on_bad_image: Literal["error", "skip"] = _setting(
+        "error", "error, or skip: unreadable images are counted and named."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +111,7 @@ class ExplainSettings(ImageSettings):
     )
     images: int = _setting(500, "Images of each intervention, as many of each class; 0 uses all.")
     curve: bool = _setting(False, "Measure the accuracy with a share of the channels set to zero, too.")
-    split: str = _setting("test", "test, or train: the images that are measured.")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.split not in ("test", "train"):
-            raise unknown("split", self.split, ("test", "train"), error=UsageError)
+    split: Literal["test", "train"] = _setting("test", "test, or train: the images that are measured.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +141,7 @@ def taken(words: Sequence[str], kind: type[Kind]) -> tuple[Kind, list[str]]:
     for word in words:
         name, equals, text = word.partition("=")
         if equals and name in names:
-            own[name] = text if _type(kind, name) is str else settings.value(text)
+            own[name] = text if _is_text(kind, name) else settings.value(text)
         elif equals and get_close_matches(name, names, n=1, cutoff=0.8):
             raise unknown("setting", name, names, error=UsageError)
         else:
@@ -157,8 +149,8 @@ def taken(words: Sequence[str], kind: type[Kind]) -> tuple[Kind, list[str]]:
     return settings.record(kind, own), rest
 
 
-def _type(kind: type[Settings], name: str) -> Any:
-    return next(one.type for one in fields(kind) if one.name == name)
+def _is_text(kind: type[Settings], name: str) -> bool:
+    return next(one.type is str or get_origin(one.type) is Literal for one in fields(kind) if one.name == name)
 
 
 def as_words(args: Iterable[str], kinds: Sequence["Field[Any]"], *, also: Mapping[str, str]) -> list[str]:

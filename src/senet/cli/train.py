@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from senet.cli.completion import complete_design
+from senet.cli.completion import complete_design, complete_setting
 from senet.cli.machine import make_setup
 from senet.cli.option_groups import unfolded
 from senet.cli.options import (
@@ -43,7 +43,7 @@ def train(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="STUDY | NAME=VALUE",
+            metavar="STUDY | NAME=VALUE", autocompletion=complete_setting,
             help="A study file, whose [base] is trained, and settings by dotted name, e.g. se.reduction=8 workers=4.",
         ),
     ] = None,

@@ -1,6 +1,7 @@
 """The values that determine a network's input: data set, normalization, augmentation. No torch here."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from senet.bounds import check_fields
 from senet.calls import by_name
@@ -18,12 +19,16 @@ __all__ = [
     "DataSpec",
 ]
 
-DATASETS = ("digits", "control", "cifar10", "cifar100", "svhn", "folder", "arrays")
+Datasets = Literal["digits", "control", "cifar10", "cifar100", "svhn", "folder", "arrays"]
+Normalizations = Literal["standard", "unit", "kth", "none"]
+Paddings = Literal["zero", "reflect"]
+Interpolations = Literal["bilinear", "bicubic"]
+DATASETS: tuple[str, ...] = get_args(Datasets)
 EMBEDDED = ("digits", "control")
 """Data sets that need no folder and no download."""
-NORMALIZATIONS = ("standard", "unit", "kth", "none")
-PADDINGS = ("zero", "reflect")
-INTERPOLATIONS = ("bilinear", "bicubic")
+NORMALIZATIONS: tuple[str, ...] = get_args(Normalizations)
+PADDINGS: tuple[str, ...] = get_args(Paddings)
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolations)
 TESTS = ("test", "val", "validation")
 """Splits that can be the test set of a folder, in order of preference."""
 PIXELS = 2
@@ -50,14 +55,12 @@ class Augment:
 
     flip: bool = False
     crop: int = 0
-    padding: str = "zero"
+    padding: Paddings = "zero"
     shift: tuple[float, float] = (0.0, 0.0)
     cutout: int = 0
     resized_crop: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.padding not in PADDINGS:
-            raise unknown("augment.padding", self.padding, PADDINGS)
         check_fields(self, "augment")
 
 
@@ -67,7 +70,7 @@ class DataSpec:
     """A data set and the preprocessing of its images, without its path on disk.
 
     Attributes:
-        name: one of `DATASETS`; `folder` is any `train/CLASS/*.jpg`, `val|test/CLASS/*.jpg` tree, `arrays` is what a
+        name: the data set; `folder` is any `train/CLASS/*.jpg`, `val|test/CLASS/*.jpg` tree, `arrays` is what a
             caller of `senet.compare` had in memory.
         normalize: `standard` (channel mean and deviation of the training images), `unit` (x/255), `kth`
             ((x - m) mod 256 / 255 with the KTH authors' overflowed mean m; 32x32 only), or `none` (arrays of floats,
@@ -94,28 +97,22 @@ class DataSpec:
         `kth`: PAPERS section 4; nlindqv/RRs-in-SENets. `crop`: Hu et al., arXiv:1709.01507, section 6.1.
     """
 
-    name: str = "digits"
-    normalize: str = "standard"
+    name: Datasets = "digits"
+    normalize: Normalizations = "standard"
     size: int = 0
     train_size: int = 0
     test_size: int = 0
     subset_seed: int = 0
     val_size: int = 0
     crop: float = 0.875
-    interpolation: str = "bilinear"
+    interpolation: Interpolations = "bilinear"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     split: str = ""
     folder: str = ""
 
     def __post_init__(self) -> None:
-        if self.name not in DATASETS:
-            raise unknown("data.name", self.name, DATASETS)
-        if self.normalize not in NORMALIZATIONS:
-            raise unknown("data.normalize", self.normalize, NORMALIZATIONS)
         check_fields(self, "data")
-        if self.interpolation not in INTERPOLATIONS:
-            raise unknown("data.interpolation", self.interpolation, INTERPOLATIONS)
         if self.split and self.name != "folder":
             raise SpecError(f"data.split = {self.split!r} is for folders; {self.name} has one test set, leave it out.")
         if self.split and self.split not in TESTS:

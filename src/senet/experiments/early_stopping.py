@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal, get_args
 
 from senet import settings
 from senet.bounds import check_fields
-from senet.errors import SpecError, unknown
+from senet.errors import SpecError
 from senet.experiments.result import MOST_IMAGES, Epoch, check_curve, decode_about_run, read_about_run
 from senet.experiments.run import Run
 from senet.files.documents import DocumentError, parse_json, read_text
@@ -37,7 +37,8 @@ __all__ = [
     "read_pruned_list",
 ]
 
-RULES = ("off", "median")
+Rules = Literal["off", "median"]
+RULES: tuple[str, ...] = get_args(Rules)
 FILE = "pruned.json"
 
 
@@ -46,18 +47,16 @@ class Rule:
     """When a training is stopped.
 
     Attributes:
-        rule: a name of `RULES`.
+        rule: `off`, or `median`: a training stops when it falls behind the median of the others.
         warmup: epochs before which nothing is stopped; 0 stands for a third of the training.
         startup: number of other curves of at least the same length that must exist.
     """
 
-    rule: str = "off"
+    rule: Rules = "off"
     warmup: int = 0
     startup: int = 4
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise unknown("stop_early.rule", self.rule, RULES)
         check_fields(self, "stop_early")
 
     def __bool__(self) -> bool:

@@ -3,19 +3,22 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from senet.bounds import check, check_fields
 from senet.calls import by_name
-from senet.errors import SpecError, unknown
+from senet.errors import SpecError
 from senet.experiments.data_spec import Augment
 from senet.text import counted
 
 __all__ = ["OPTIMIZERS", "RECIPES", "SCHEDULES", "Optim", "Recipe", "Schedule"]
 
-OPTIMIZERS = ("sgd", "adam", "adamw", "adadelta")
-SCHEDULES = ("constant", "exponential", "steps", "cosine")
-DECAYS = ("all", "weights", "kernels")
-AMPS = ("off", "bf16")
+Optimizers = Literal["sgd", "adam", "adamw", "adadelta"]
+Schedules = Literal["constant", "exponential", "steps", "cosine"]
+Decays = Literal["all", "weights", "kernels"]
+Amps = Literal["off", "bf16"]
+OPTIMIZERS: tuple[str, ...] = get_args(Optimizers)
+SCHEDULES: tuple[str, ...] = get_args(Schedules)
 LARGEST = math.log(1e30)  # factor of a schedule
 
 
@@ -25,26 +28,26 @@ class Optim:
     """An optimiser and its numbers; fields that it does not have are ignored by it.
 
     Attributes:
-        name: one of `OPTIMIZERS`.
+        name: the optimiser.
         lr: learning rate before the schedule.
         weight_decay: L2 coefficient, added to the gradient (decoupled for adamw).
         decay: what decays: `all` parameters, `weights` (tensors of two or more dimensions), or `kernels`
             (weights outside SE blocks, as Keras' kernel regulariser of the KTH authors).
-        momentum: of sgd.
-        nesterov: of sgd.
-        betas: of adam and adamw.
-        rho: of adadelta.
-        eps: of adam, adamw and adadelta.
+        momentum: momentum of sgd.
+        nesterov: whether sgd uses Nesterov's momentum.
+        betas: decay of the two averages of adam and adamw.
+        rho: decay of the average of adadelta.
+        eps: number added to denominators by adam, adamw and adadelta.
         block_lr: factor of the learning rate for new parameters: those of SE blocks, and of a classifier that replaced
             another.
         layer_decay: factor of the learning rate from each layer with weights to the one before it, of all other
             parameters; 1 is off.
     """
 
-    name: str = "sgd"
+    name: Optimizers = "sgd"
     lr: float = 0.1
     weight_decay: float = 0.0
-    decay: str = "all"
+    decay: Decays = "all"
     momentum: float = 0.9
     nesterov: bool = False
     betas: tuple[float, float] = (0.9, 0.999)
@@ -54,10 +57,6 @@ class Optim:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.name not in OPTIMIZERS:
-            raise unknown("optim.name", self.name, OPTIMIZERS)
-        if self.decay not in DECAYS:
-            raise unknown("optim.decay", self.decay, DECAYS)
         check_fields(self, "optim")
 
 
@@ -69,19 +68,17 @@ class Schedule:
     Attributes:
         name: `constant`; `exponential`, gamma ** epoch; `steps`, the factor of the last step reached; `cosine`,
             from 1 to 0 over the run, changed at every step.
-        gamma: of exponential, for each epoch.
-        steps: of steps: pairs (first epoch, factor), epochs counted from 0.
+        gamma: factor of `exponential` for each epoch.
+        steps: pairs (first epoch, factor) of `steps`, epochs counted from 0: `[[30, 0.1], [60, 0.01]]`.
         warmup_epochs: the factor rises linearly to its value over this time.
     """
 
-    name: str = "constant"
+    name: Schedules = "constant"
     gamma: float = 1.0
     steps: tuple[tuple[float, float], ...] = ()
     warmup_epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in SCHEDULES:
-            raise unknown("schedule.name", self.name, SCHEDULES)
         check_fields(self, "schedule")
         for epoch, factor in self.steps:
             check("schedule.steps epoch", epoch)
@@ -126,13 +123,13 @@ class Recipe:
         optim: the optimiser.
         schedule: its learning rate over time.
         augment: random changes of the training images.
-        label_smoothing: mass moved from the true class to all classes.
+        label_smoothing: probability mass moved from the true class to all classes.
         amp: `off` is float32, `bf16` runs the forward pass in bfloat16 autocast (weights stay float32).
         channels_last: memory format of maps and kernels; changes bits, not values.
         ema: decay of the averaged weights that are then evaluated, for each step; 0 is off.
         accumulate: parts in which a batch is run, to save memory; statistics of norms are then of the parts.
         clip: largest norm of the gradient; 0 is off.
-        shuffle: new order in every epoch.
+        shuffle: whether the images have a new order in every epoch.
         drop_last: leave out the last batch of an epoch if it is not full.
         freeze: train the new parameters only (see `Optim.block_lr`); the others keep their values, and their norms
             their statistics.
@@ -144,7 +141,7 @@ class Recipe:
     schedule: Schedule = field(default_factory=Schedule)
     augment: Augment = field(default_factory=Augment)
     label_smoothing: float = 0.0
-    amp: str = "off"
+    amp: Amps = "off"
     channels_last: bool = True
     ema: float = 0.0
     accumulate: int = 1
@@ -154,8 +151,6 @@ class Recipe:
     freeze: bool = False
 
     def __post_init__(self) -> None:
-        if self.amp not in AMPS:
-            raise unknown("recipe.amp", self.amp, AMPS)
         check_fields(self, "recipe")
         if self.accumulate > self.batch_size:
             raise SpecError(f"recipe.accumulate = {self.accumulate} is above the batch size {self.batch_size}.")

@@ -29,7 +29,7 @@ class Run:
         se: designs of blocks; none is the plain network.
         data: the data set.
         recipe: the training.
-        seed: of the weights, the order, the augmentation and dropout.
+        seed: seed of the weights, the order of the images, the augmentation and dropout.
         weights: where the network starts: a file, a folder, `hf:owner/name`, or the weights that a library has for it,
             `timm:NAME.TAG`, `torchvision:NAME.TAG`; empty is fresh weights.
         at: patterns of the units or modules that get blocks, as for `senet.insert`; empty is all units. Not for

@@ -1,6 +1,7 @@
 """The choices of a search space: ratios by stage or by block, variants, slots. No torch here."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from senet.bounds import RANGES
 from senet.errors import SpecError, shown, unknown
@@ -8,7 +9,8 @@ from senet.spec import SLOTS, VARIANTS, WITHOUT_RATIO
 
 __all__ = ["PER", "Choices", "Dimension"]
 
-PER = ("stage", "block")
+Per = Literal["stage", "block"]
+PER: tuple[str, ...] = get_args(Per)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class Choices:
     """
 
     reduction: tuple[tuple[int, ...], ...]
-    per: str = "stage"
+    per: Per = "stage"
     blocks: tuple[int, ...] = ()
     constant: tuple[int, ...] = ()
     variant: tuple[str, ...] = ("standard",)

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 
 from senet import settings
 from senet.errors import CheckpointError, SenetError, SpecError
-from senet.experiments.data_spec import DataSpec
+from senet.experiments.data_spec import DataSpec, Interpolations
 from senet.files.documents import parse_json
 from senet.spec import SESpec
 from senet.surgery.insertion.inserted import Inserted
@@ -69,7 +69,7 @@ class Preprocessing:
             std=self.std,
             size=data.size or self.size,
             crop=self.crop,
-            interpolation=self.interpolation,
+            interpolation=cast("Interpolations", self.interpolation),  # the spec checks the name
         )
 
 
