@@ -94,11 +94,24 @@ def test_every_variant_gives_the_same_logits(variant: str) -> None:
         SESpec(gate="unit_tanh", activation="gelu"),
         SESpec(bias=False, gate="hard_sigmoid"),
         [SESpec(), SESpec(slot="identity")],
+        SESpec(norm="rms"),
+        SESpec(variant="direct", norm="channels"),
     ],
-    ids=["max", "none", "gates", "biasless", "two slots"],
+    ids=["max", "none", "gates", "biasless", "two slots", "norm of the hidden units", "norm of the average"],
 )
 def test_every_design_gives_the_same_logits(design: SESpec | Sequence[SESpec]) -> None:
     assert_same(zoo("resnet50", design))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_convolution_over_channels_runs_in_the_native_call(bias: bool) -> None:
+    model = zoo("resnet50", SESpec(variant="conv", bias=bias))
+    for block in model.modules():
+        if isinstance(block, SqueezeExcite):
+            nn.init.normal_(block.get_submodule(block.layers[0]).weight)
+    report = assert_same(model).report
+    assert all(block.squeeze for block in report.blocks)
+    assert {block.native for block in report.blocks} == {ends.library() is not None}
 
 
 @pytest.mark.parametrize(

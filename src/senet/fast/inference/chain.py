@@ -16,10 +16,12 @@ from senet.fast.conv_norm import Pointwise
 from senet.fast.inference.excitation import Excitation
 from senet.fast.listeners import is_plain
 from senet.nn import SqueezeExcite
+from senet.nn.channelwise import ChannelConv
 from senet.nn.gate import ACTIVATIONS, GATES
 
 __all__ = ["FUNCTIONS", "Chain", "Layer", "flat"]
 
+DENSE = 512  # channels up to which a convolution over channels is a matrix: at most 1 MB, read in the one native call
 # in the order of `activated` in excite.cpp, which selects a function by its index here
 FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "none": ACTIVATIONS["none"],
@@ -120,9 +122,19 @@ def _ours(block: SqueezeExcite) -> list[Layer]:
     names = block.layers[block.num_map_layers :]
     functions = [CALLED.get(function, "") for function in (*[block.activation] * (len(names) - 1), block.gate)]
     modules = [block.get_submodule(name) for name in names]
-    if block.excitation is not None or not all(functions):
+    if block.excitation is not None or block.norm is not None or not all(functions):
         return []
+    if len(modules) == 1 and isinstance(modules[0], ChannelConv) and block.channels <= DENSE:
+        modules = [_dense(modules[0], block.channels)]
     return [Layer(m, f) for m, f in zip(modules, functions, strict=True) if isinstance(m, Pointwise)]
+
+
+@torch.no_grad()
+def _dense(layer: ChannelConv, channels: int) -> Pointwise:
+    """Return a convolution over the channels as a matrix, most of whose values are 0."""
+    weight = layer.weight.detach()
+    columns = F.conv1d(torch.eye(channels, device=weight.device, dtype=weight.dtype)[:, None], weight, padding="same")
+    return Pointwise(columns[:, 0].T.contiguous(), None if layer.bias is None else layer.bias.detach().repeat(channels))
 
 
 def _traced(body: fx.GraphModule) -> list[Layer]:

@@ -70,8 +70,9 @@ def excitation(block: nn.Module) -> Excitation:
             raise LeftAlone(f"the variant {block.spec.variant!r} has layers before the squeeze")
         if next(block.parameters(), None) is None:
             raise LeftAlone("it has no layers")
-        sparse = block.excitation is not None or block.spec.is_sparse
-        return Excitation(block, first="" if sparse else block.layers[0])
+        other = block.excitation is not None or block.spec.is_sparse
+        normed = block.norm is not None and len(block.layers) < 2  # the norm reads the average
+        return Excitation(block, first="" if other or normed else block.layers[0])
     return _foreign(block)
 
 
