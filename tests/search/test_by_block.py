@@ -109,6 +109,12 @@ def test_choices_that_cannot_be_are_refused(values: dict[str, object], says: str
         Choices(reduction=((2, 4),), **values)  # type: ignore[arg-type]
 
 
+def test_a_search_by_block_takes_all_units_of_the_network() -> None:
+    some = replace(SPACE, base=replace(SPACE.base, model="timm:resnet18", at=("layer3.*",)))
+    with pytest.raises(SpecError, match=r"base.at = \['layer3.\*'\] leaves units out"):
+        with_blocks(some)
+
+
 # ---- the walks
 
 

@@ -50,11 +50,16 @@ def with_blocks(space: Space) -> Space:
     """Set the numbers of blocks of a space with `per = "block"` by those of its network.
 
     Raises:
-        SpecError: if the network has other numbers of stages or blocks than the space.
+        SpecError: if the network has other numbers of stages or blocks than the space, or some units are left out.
     """
     choices = space.choices
     if choices.per != "block":
         return space
+    if space.base.at:
+        raise SpecError(
+            f"base.at = {list(space.base.at)} leaves units out, and choices.per = 'block' lists a ratio for each; remove "
+            "base.at, or search by stage."
+        )
     blocks = count_blocks(space.base)
     if len(blocks) != len(choices.reduction):
         raise SpecError(
