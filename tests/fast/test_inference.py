@@ -103,6 +103,36 @@ def test_every_design_gives_the_same_logits(design: SESpec | Sequence[SESpec]) -
     assert_same(zoo("resnet50", design))
 
 
+class SamePadded(nn.Conv2d):
+    """A convolution that computes its padding from the size of the map, which torch.fx cannot trace."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        (step, _), (size, _) = self.stride, self.kernel_size
+        pad = [max(0, (-(-side // step) - 1) * step + size - side) for side in (input.shape[-1], input.shape[-2])]
+        padded = nn.functional.pad(input, [p for both in pad for p in (both // 2, both - both // 2)])
+        return nn.functional.conv2d(padded, self.weight, self.bias, self.stride)
+
+
+class Standardized(SamePadded):
+    """The same with a weight of its own scale."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.shape[-1] < self.kernel_size[0]:
+            raise ValueError(self.kernel_size)
+        weight = self.weight / self.weight.std(dim=(1, 2, 3), keepdim=True)
+        return nn.functional.conv2d(input, weight, self.bias, self.stride, padding=1)
+
+
+def test_layers_that_read_the_size_of_their_map_run_as_they_are() -> None:
+    first, second = SamePadded(3, 8, 3, stride=2, bias=False), Standardized(8, 16, 3)
+    model = trained(nn.Sequential(first, nn.BatchNorm2d(8), nn.ReLU(), second, nn.BatchNorm2d(16), SqueezeExcite(16)))
+    optimized = assert_same(model, 31)
+    report = optimized.report
+    assert report.norms == ("1",)
+    assert report.left_norms == (("4", "the forward pass of Standardized is not linear in its weight"),)
+    assert sum(type(module) is SamePadded for module in optimized.modules()) == 1
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_convolution_over_channels_runs_in_the_native_call(bias: bool) -> None:
     model = zoo("resnet50", SESpec(variant="conv", bias=bias))

@@ -3,6 +3,8 @@
 Letters in shapes: n images, d outputs, c inputs, *s sizes.
 """
 
+from copy import deepcopy
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -10,10 +12,25 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["CONVS", "NORMS", "Conv", "Norm", "Pointwise", "expand_sizes", "fuse_norm", "is_pointwise", "matrix"]
+from senet.errors import SpecError
+
+__all__ = [
+    "CONVS",
+    "NORMS",
+    "Conv",
+    "Norm",
+    "Pointwise",
+    "expand_sizes",
+    "fuse_norm",
+    "is_pointwise",
+    "is_usual",
+    "matrix",
+]
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+USUAL = tuple(conv.forward for conv in CONVS)
+LINEAR = 1e-5  # relative difference in float64 of weights that were rounded to their own type
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -48,6 +65,9 @@ def fuse_norm(conv: Conv, norm: Norm) -> Conv:
     """Return a convolution equivalent to `conv` followed by the norm, computed in float64.
 
     With `k = gamma / sqrt(var + eps)`: `W' = k W` and `b' = k (b - mean) + beta`.
+
+    Raises:
+        SpecError: if the class of the convolution has a forward pass of its own that is not linear in its weight.
     """
     k = (norm.var.detach().double() + norm.eps).rsqrt()
     k = k if norm.gamma is None else k * norm.gamma.detach().double()
@@ -55,7 +75,24 @@ def fuse_norm(conv: Conv, norm: Norm) -> Conv:
     bias = bias if conv.bias is None else bias + k * conv.bias.detach().double()
     bias = bias if norm.beta is None else bias + norm.beta.detach().double()
     weight = conv.weight.detach()
-    fused = type(conv)(
+    fused = _empty(conv) if is_usual(conv) else deepcopy(conv)
+    scaled = weight.double() * k.view(-1, *[1] * (weight.ndim - 1))
+    fused.weight = nn.Parameter(torch.empty_like(weight).copy_(scaled), requires_grad=False)  # its memory format
+    fused.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
+    if not is_usual(conv):
+        _ensure_linear(conv, fused, k, bias)
+    return fused.eval()
+
+
+def is_usual(conv: nn.Module) -> bool:
+    """Return whether a module is a convolution of torch, or of a subclass with the same forward pass."""
+    return isinstance(conv, CONVS) and type(conv).forward in USUAL
+
+
+def _empty(conv: Conv) -> Conv:
+    """Return a convolution of torch with the settings of another, without weights."""
+    made: type[Conv] = next(kind for kind in CONVS if isinstance(conv, kind))
+    return made(
         conv.in_channels,
         conv.out_channels,
         conv.kernel_size,  # type: ignore[arg-type]  # a tuple of as many sizes as the class has dimensions
@@ -66,10 +103,20 @@ def fuse_norm(conv: Conv, norm: Norm) -> Conv:
         padding_mode=conv.padding_mode,
         device="meta",
     )
-    scaled = weight.double() * k.view(-1, *[1] * (weight.ndim - 1))
-    fused.weight = nn.Parameter(torch.empty_like(weight).copy_(scaled), requires_grad=False)  # its memory format
-    fused.bias = nn.Parameter(bias.to(weight.dtype), requires_grad=False)
-    return fused.eval()
+
+
+@torch.no_grad()
+def _ensure_linear(conv: Conv, fused: Conv, k: Tensor, bias: Tensor) -> None:
+    """Compare a convolution with a forward pass of its own, scaled by a fused norm, with what the norm would give."""
+    size = [2 * kernel * dilation + 1 for kernel, dilation in zip(conv.kernel_size, conv.dilation, strict=True)]
+    x = torch.linspace(-1, 1, conv.in_channels * prod(size), dtype=torch.float64).reshape(1, -1, *size)
+    x = x.to(conv.weight.device)
+    shape = (-1, *[1] * len(size))
+    own = torch.zeros_like(bias) if conv.bias is None else conv.bias.detach().double()
+    wanted = (deepcopy(conv).double()(x) - own.view(shape)) * k.view(shape) + bias.view(shape)
+    error = (deepcopy(fused).double()(x) - wanted).abs().max()
+    if not error <= LINEAR * wanted.abs().max():
+        raise SpecError(f"the forward pass of {type(conv).__name__} is not linear in its weight.")
 
 
 def expand_sizes(model: nn.Module) -> None:

@@ -57,8 +57,8 @@ def with_blocks(space: Space) -> Space:
         return space
     if space.base.at:
         raise SpecError(
-            f"base.at = {list(space.base.at)} leaves units out, and choices.per = 'block' lists a ratio for each; remove "
-            "base.at, or search by stage."
+            f"base.at = {list(space.base.at)} leaves units out, and choices.per = 'block' lists a ratio for each; "
+            "remove base.at, or search by stage."
         )
     blocks = count_blocks(space.base)
     if len(blocks) != len(choices.reduction):

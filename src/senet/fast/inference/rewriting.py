@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from senet.fast.conv_norm import CONVS, NORMS, Norm, fuse_norm
+from senet.errors import SpecError
+from senet.fast.conv_norm import CONVS, NORMS, Conv, Norm, fuse_norm, is_usual
 from senet.fast.convolution.replace import PackedConv2d, is_available, is_tileable
 from senet.fast.inference.chain import flat
 from senet.fast.inference.commuted import CommutedTail, GatedTail, PlainTail
@@ -50,10 +51,9 @@ class Rewriter:
                 left.append((name, "it has no running statistics"))
             elif not isinstance(conv, CONVS):
                 left.append((name, "it does not follow a convolution"))
-            elif why := self._shared(before, node):
+            elif why := self._shared(before, node) or self._fuse(str(before.target), conv, norm):
                 left.append((name, why))
             else:
-                self.traced.set_submodule(str(before.target), fuse_norm(conv, norm))
                 node.replace_all_uses_with(before)
                 self.graph.erase_node(node)
                 fused.append(name)
@@ -136,6 +136,14 @@ class Rewriter:
         self._replace(last, tail, [u.all_input_nodes[0], *shortcut], f"{name}_tail")
         return Treated(name=name, squeeze=str(u.target), fused=fused, joined=joined, native=tail.is_native())
 
+    def _fuse(self, name: str, conv: Conv, norm: Norm) -> str:
+        """Fuse a norm into a convolution; return why it cannot be."""
+        try:
+            self.traced.set_submodule(name, fuse_norm(conv, norm))
+        except SpecError as error:
+            return str(error).rstrip(".")
+        return ""
+
     def _obstacle(self, u: fx.Node, block: fx.Node) -> str:
         """Return why the squeeze of a block cannot be moved before the node that computes its map; empty if it can."""
         conv = self._module(u)
@@ -146,6 +154,8 @@ class Rewriter:
             return f"its map is the output of {str(before).rstrip('_')}, not of a convolution"
         if why := self._shared(u, block):
             return why
+        if not is_usual(conv):
+            return f"its convolution, {type(conv).__name__}, has a forward pass of its own"
         if set(conv.kernel_size) != {1} or conv.padding not in ((0,), (0, 0), (0, 0, 0)):
             return "the convolution before it is not 1x1, or is padded"
         if conv.in_channels >= conv.out_channels:

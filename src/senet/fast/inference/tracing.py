@@ -24,6 +24,7 @@ class Tracer(fx.Tracer):
     def __init__(self, leaves: Iterable[str] = ()) -> None:
         super().__init__()
         self.leaves = set(leaves)
+        self.failed = ""  # path of the innermost module whose forward pass could not be traced
 
     def create_args_for_root(
         self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
@@ -35,8 +36,12 @@ class Tracer(fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Record a call; blocks that `senet.insert` attached to a leaf become separate calls."""
-        if not self.is_leaf_module(m, self.path_of_module(m)):
-            return super().call_module(m, forward, args, kwargs)
+        if not self.is_leaf_module(m, path := self.path_of_module(m)):
+            try:
+                return super().call_module(m, forward, args, kwargs)
+            except Exception:
+                self.failed = self.failed or path
+                raise
         for hook in insertions(m._forward_pre_hooks):
             args = hook(m, args)
         output = super().call_module(m, forward, args, kwargs)
@@ -91,7 +96,7 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
         )
     repair(model)
     try:
-        graph = Tracer(leaves).trace(model)
+        graph = _graph(model, set(leaves))
         for module in model.modules():  # the blocks are in the graph now
             for hooks in (module._forward_pre_hooks, module._forward_hooks):
                 for hook in insertions(hooks):
@@ -123,6 +128,19 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
                 )
     graph.eliminate_dead_code()  # not earlier: a statement `relu_(x)` has no readers until its uses are replaced
     return traced
+
+
+def _graph(model: nn.Module, leaves: set[str]) -> fx.Graph:
+    """Trace a network; layers without children that depend on sizes, as timm's Conv2dSame, become leaves."""
+    while True:
+        tracer = Tracer(leaves)
+        try:
+            return tracer.trace(model)
+        except Exception:
+            failed = model.get_submodule(tracer.failed) if tracer.failed else model
+            if failed is model or tracer.failed in leaves or next(failed.children(), None) is not None:
+                raise
+            leaves |= {name for name, module in model.named_modules() if type(module) is type(failed)}
 
 
 def _written(traced: fx.GraphModule, node: fx.Node) -> fx.Node | None:
