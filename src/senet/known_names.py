@@ -5,9 +5,11 @@ Names of a design are in `senet.spec`, those of a run beside the fields of its r
 
 from typing import Literal, get_args
 
-__all__ = ["ORIGIN_NAMES", "Backends", "Dtypes", "Harms", "Modes", "Origins", "PixelNorms"]
+__all__ = ["ORIGIN_NAMES", "Backends", "Dtypes", "Harms", "Modes", "Origins"]
 
-Origins = Literal["senet", "cadene", "kth", "mmpretrain", "monai", "moskomule", "pytorchcv", "timm", "torchvision"]
+Origins = Literal[
+    "senet", "cadene", "kth", "mmpretrain", "monai", "moskomule", "pytorchcv", "pytorchcv.b", "timm", "torchvision",
+]  # fmt: skip
 """Libraries whose tensor names weights may have."""
 ORIGIN_NAMES: tuple[str, ...] = get_args(Origins)
 Modes = Literal["train", "infer"]
@@ -16,7 +18,5 @@ Dtypes = Literal["float32", "bfloat16"]
 """Number formats of `senet.bench`."""
 Harms = Literal["block", "params", "macs", "time"]
 """What `senet.fold` divides the harm of a block by."""
-Backends = Literal["auto", "native", "triton", "reference"]
+Backends = Literal["auto", "reference", "native", "inductor", "triton"]
 """Kernels of `senet.accelerate`."""
-PixelNorms = Literal["auto", "half", "imagenet", "unit"]
-"""Normalisations of pixels for networks of timm and torchvision."""

@@ -6,7 +6,7 @@ signatures name shapes, of which mypy knows nothing; with `SENET_TESTS=all` (`ma
 
 import os
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_origin
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -19,6 +19,8 @@ _jaxtyped = jaxtyping.jaxtyped
 
 
 def checked(thing: Any) -> Any:
+    hints = getattr(thing, "__annotations__", {})
+    hints |= {name: str for name, hint in hints.items() if get_origin(hint) is Literal}  # wrong names are our errors
     try:
         return _checked(thing)
     except BeartypeDecorHintPep673Exception:  # jaxtyping hands over methods one by one, which Self does not survive

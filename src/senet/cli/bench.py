@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,6 +10,9 @@ from senet.cli.options import MACHINE, NETWORK, OUTPUT, Builder, Design, Json, N
 from senet.cli.printing import print_json
 from senet.errors import UsageError
 from senet.text import command_line
+
+if TYPE_CHECKING:
+    from senet.known_names import Dtypes, Modes
 
 __all__ = ["bench"]
 
@@ -100,12 +103,12 @@ def bench(
             model,
             se=decoding.se_designs(se),
             shape=sizes,
-            mode=mode,
+            mode=cast("Modes", mode),
             names=variant or (),
             builder=builder,
             timm=timm,
             device=device,
-            dtype=dtype,
+            dtype=cast("Dtypes", dtype),
             rounds=rounds,
             channels_last=channels_last,
             blocks=blocks,

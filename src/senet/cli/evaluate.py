@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -28,6 +28,9 @@ from senet.cli.settings_words import ImageSettings
 from senet.errors import UsageError
 from senet.execution.asked_run import asked_values
 from senet.text import one_line
+
+if TYPE_CHECKING:
+    from senet.known_names import Origins
 
 __all__ = ["evaluate"]
 
@@ -127,7 +130,8 @@ def evaluate(
                 f"--class-map and --normalize are for networks of timm and torchvision; {model} has data.normalize."
             )
         planned = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=model, se=se))
-        measured, what = evaluate_weights(planned, weights, setup, origin=origin), f"{model} {planned.design}"
+        measured = evaluate_weights(planned, weights, setup, origin=cast("Origins", origin))
+        what = f"{model} {planned.design}"
         network = planned.model, planned.design
     else:
         raise UsageError("there is nothing to test; pass the folder of a run, or --model with --weights.")

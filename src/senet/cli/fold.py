@@ -3,7 +3,7 @@
 import sys
 from math import isinf
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,9 @@ from senet.cli.options import OUTPUT, Device, Json, Network, Words
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import FoldSettings
 from senet.text import command_line
+
+if TYPE_CHECKING:
+    from senet.known_names import Harms
 
 __all__ = ["fold"]
 
@@ -78,7 +81,7 @@ def fold(
             tolerance=None if isinf(tolerance) else tolerance,
             sure=not settings.measured,
             blocks=blocks,
-            per=settings.per,
+            per=cast("Harms", settings.per),
             at=at,
             dry_run=dry_run,
             watch=passing.watch,

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from senet.cli.options import Builder, ClassMap, DataChoice, DataDir, Design, Normalization, Origin, Weights
 from senet.execution.asked_run import run_of_network
 
 if TYPE_CHECKING:
     from senet.experiments.setup import Setup
+    from senet.known_names import Origins
     from senet.training.opened_network import Opened, OpenedNetwork
 
 __all__ = ["GivenNetwork"]
@@ -44,12 +45,14 @@ class GivenNetwork:
         run = run_of_network(model, words, data=self.data, data_dir=self.data_dir, se=self.se, weights=self.weights)
         return partial(
             open_network, model, run, setup,
-            weights=self.weights, origin=self.origin, normalize=self.normalize, class_map=self.class_map,
-            builder=self.builder,
+            weights=self.weights, origin=cast("Origins", self.origin), normalize=self.normalize,
+            class_map=self.class_map, builder=self.builder,
         )  # fmt: skip
 
     def open_without_images(self, model: str) -> "Opened":
         """Build the network and load its weights."""
         from senet.training.opened_network import open_without_images
 
-        return open_without_images(model, se=self.se, weights=self.weights, origin=self.origin, builder=self.builder)
+        return open_without_images(
+            model, se=self.se, weights=self.weights, origin=cast("Origins", self.origin), builder=self.builder
+        )

@@ -1,7 +1,7 @@
 """`senet insert`: put blocks into a network that exists."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,8 @@ from senet.text import printable
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from senet.spec import Slot
 
 __all__ = ["insert"]
 
@@ -99,7 +101,13 @@ def insert(
     size = side_of(model) if size is None else size
     shape = None if size is None else (*guesses(network)[0][:2], size, size)
     done = insert_blocks(
-        network, spec, at=at or "auto", slot=slot, min_channels=min_channels, preserve=preserve, shape=shape
+        network,
+        spec,
+        at=at or "auto",
+        slot=cast("Slot | None", slot),
+        min_channels=min_channels,
+        preserve=preserve,
+        shape=shape,
     )
     values = insertion_values(model, network, done)
     text = insertion_text(done, title=model, network=(values["network_params"], values["network_macs"]))

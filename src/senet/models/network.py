@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from senet.models.checkpointing import checkpointed
+
 __all__ = ["GlobalAvgPool", "Network"]
 
 
@@ -46,6 +48,7 @@ class Network(nn.Module):
         self.num_features = num_features
         self.pool = pool or GlobalAvgPool()
         self.drop = nn.Dropout(drop)
+        self.grad_checkpointing = False
         self.fc: nn.Module = nn.Identity()
         self.reset_classifier(num_classes)
 
@@ -61,8 +64,17 @@ class Network(nn.Module):
     def forward_features(self, x: Float[Tensor, "n c h w"]) -> Tensor:
         """Return the feature map of the body, before pooling."""
         for name in self.parts:
-            x = getattr(self, name)(x)
+            part = getattr(self, name)
+            x = checkpointed(part, x) if self.grad_checkpointing else part(x)
         return x
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Switch gradient checkpointing of the stem and the stages on or off; the method name is timm's.
+
+        The backward pass then runs each of them again instead of keeping their maps: less memory, a third more time,
+        the same values.
+        """
+        self.grad_checkpointing = enable
 
     def forward_head(self, x: Tensor) -> Float[Tensor, "n k"]:
         """Apply pooling, dropout and the classifier."""

@@ -90,8 +90,11 @@ def list_models(pattern: str = "*") -> list[str]:
 def _unknown(name: object) -> SenetError:
     """Return the error for an unknown name; for names such as `seresnet50` it suggests the network with `--se`."""
     error = unknown("model", name, ZOO, listed_by="senet models")
-    plain = str(name)[:100].lower().replace("-", "_").removeprefix("se").removeprefix("_")
-    if plain in ZOO and plain != name:
+    given = str(name)[:100].lower().replace("-", "_")
+    if given in ZOO:
+        return SpecError(f"model = {shown(name)} is not known. Did you mean {given!r}?")
+    plain = given.removeprefix("legacy_").removeprefix("se").removeprefix("_")
+    if plain in ZOO:
         return SpecError(f"model = {shown(name)} is not known; use {plain!r} with blocks, e.g. --se standard.")
     return error
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from senet.errors import CheckpointError, UsageError
+from senet.known_names import Origins
 from senet.networks.building import USUAL_SIDE, Builder, build, builder_of
 from senet.networks.ends import first_convolution, with_channels, with_outputs
 from senet.networks.insert_design import insert_design
@@ -103,7 +104,7 @@ def create(
     image_size: int | None = None,
     options: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
-    origin: str = "senet",
+    origin: Origins = "senet",
     builder: Builder | str | None = None,
     hint: str = "",
 ) -> nn.Module:

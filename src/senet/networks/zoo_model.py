@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from senet import models
 from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError
+from senet.known_names import Origins
 from senet.models import Network
+from senet.networks.feature_maps import FeatureMaps
 from senet.nn import Gates
 from senet.spec import SESpec, designs
 
@@ -16,19 +18,61 @@ if TYPE_CHECKING:
 
 __all__ = ["create_model"]
 
+Design = SESpec | Sequence[SESpec | str] | Gates | str | bool | None
 
-@by_name
+
+@overload
 def create_model(
     name: str,
     *,
-    se: SESpec | Sequence[SESpec | str] | Gates | str | bool | None = None,
+    se: Design = None,
     num_classes: int | None = None,
     in_chans: int = 3,
     image_size: int | None = None,
     options: Mapping[str, object] | None = None,
     weights: str | Path | None = None,
-    origin: str = "senet",
-) -> Network:
+    origin: Origins = "senet",
+    pretrained: bool = False,
+    drop_rate: float | None = None,
+    features_only: Literal[False] = False,
+    out_indices: None = None,
+) -> Network: ...
+
+
+@overload
+def create_model(
+    name: str,
+    *,
+    se: Design = None,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    options: Mapping[str, object] | None = None,
+    weights: str | Path | None = None,
+    origin: Origins = "senet",
+    pretrained: bool = False,
+    drop_rate: float | None = None,
+    features_only: Literal[True],
+    out_indices: Sequence[int] | None = None,
+) -> FeatureMaps: ...
+
+
+@by_name
+def create_model(
+    name: str,
+    *,
+    se: Design = None,
+    num_classes: int | None = None,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    options: Mapping[str, object] | None = None,
+    weights: str | Path | None = None,
+    origin: Origins = "senet",
+    pretrained: bool = False,
+    drop_rate: float | None = None,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+) -> Network | FeatureMaps:
     """Build a network of the zoo, with fresh weights from torch's global generator or weights from a file.
 
     Args:
@@ -43,15 +87,34 @@ def create_model(
         weights: a file (`.safetensors`, or one of `torch.save`), a folder with one, or `hf:owner/name` on the Hugging
             Face Hub; None keeps fresh weights. Loading is strict.
         origin: library whose tensor names and conventions the weights have, a name of `senet.weights.ORIGINS`.
+        pretrained: timm's argument; True is an error that names the ways to trained weights, as senet has none.
+        drop_rate: probability of dropping a feature before the classifier; None is that of the family. It is no part
+            of what `save_pretrained` writes.
+        features_only: return the maps of the stem and the stages instead of logits, as timm does.
+        out_indices: with `features_only` the numbers of the maps, see `senet.networks.feature_maps.FeatureMaps`.
+
+    Returns:
+        The network, or with `features_only` its maps; `feature_info` has their channels and reductions.
 
     Raises:
-        SpecError: if the name, an option, a spec or the origin is not valid.
+        SpecError: if the name, an option, a spec, the origin, a rate or an index is not valid.
         CheckpointError: if the weights cannot be found, are hostile, or belong to another network.
 
     Example:
         >>> sum(p.numel() for p in create_model("kth_resnet52", se=SESpec(reduction=(8, 2, 16))).parameters())
         774220
+        >>> create_model("resnet18", features_only=True, out_indices=(1, -1)).feature_info.channels()
+        [64, 512]
     """
+    if pretrained:
+        raise SpecError(
+            "pretrained = True: senet has no trained weights of its own; pass weights=FILE of another library with its "
+            "origin, e.g. origin='timm', or use timm's network: senet.insert(timm.create_model(NAME, pretrained=True))."
+        )
+    if out_indices is not None and not features_only:
+        raise SpecError(f"out_indices = {list(out_indices)} goes with features_only=True; pass both, or neither.")
+    if drop_rate is not None and not 0 <= drop_rate <= 1:
+        raise SpecError(f"drop_rate = {drop_rate} is not possible; use a number from 0 to 1.")
     if not isinstance(weights, str | Path | None):
         raise SpecError(f"weights = {weights!r} is not a path; pass a file, a folder, or 'hf:owner/name'.")
     model = models.create_model(
@@ -59,10 +122,15 @@ def create_model(
     )
     if weights is not None:
         _load(model, weights, origin)
+    if drop_rate is not None:
+        model.drop.p = drop_rate
+    if features_only:
+        side = image_size or models.image_size(name)
+        return FeatureMaps(model, out_indices=out_indices, side=side, in_chans=in_chans)
     return model
 
 
-def _load(model: Network, weights: str | Path, origin: str) -> None:
+def _load(model: Network, weights: str | Path, origin: Origins) -> None:
     from senet.weights import load_weights
     from senet.weights.config import read_config
     from senet.weights.prefix import without_prefix

@@ -6,13 +6,14 @@ Letters in shapes: n images, c channels, h and w sizes.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from senet.calls import by_name
 from senet.errors import SpecError, unknown
+from senet.known_names import Dtypes, Modes
 from senet.networks.names import named
 from senet.nn import Residual, SqueezeExcite
 from senet.spec import SESpec, design_name
@@ -22,7 +23,7 @@ from senet.speed.variants import DEFAULTS, variants
 
 __all__ = ["DTYPES", "MODES", "Bench", "Block", "Line", "bench"]
 
-MODES = ("train", "infer")
+MODES: tuple[str, ...] = get_args(Modes)
 DTYPES: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -111,11 +112,11 @@ def bench(
     *,
     se: SESpec | Sequence[SESpec] | None = None,
     shape: tuple[int, int, int, int] = (8, 3, 224, 224),
-    mode: str = "train",
+    mode: Modes = "train",
     names: Sequence[str] = (),
     timm: str | None = None,
     device: str = "cpu",
-    dtype: str = "float32",
+    dtype: Dtypes = "float32",
     channels_last: bool = True,
     rounds: int = 20,
     blocks: bool = False,

@@ -11,6 +11,7 @@ from senet.data.loading import load_for
 from senet.errors import CheckpointError, DataError, NumericError, SpecError
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
+from senet.known_names import Origins
 from senet.networks import Named, from_pretrained, preprocessing_of
 from senet.networks.own_images import Seen, see
 from senet.training.evaluation import Evaluation, evaluate
@@ -95,7 +96,7 @@ def finished(folder: Path) -> tuple[Run, Path]:
     return run, weights
 
 
-def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: str = "senet") -> Evaluation:
+def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: Origins = "senet") -> Evaluation:
     """Test a network with the weights of a file.
 
     Raises:

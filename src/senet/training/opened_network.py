@@ -14,6 +14,7 @@ from senet.data.subset import balanced
 from senet.errors import DataError, UsageError
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
+from senet.known_names import Origins
 from senet.networks import Named, create, from_pretrained, made_of, named, origin_of, preprocessing_of
 from senet.networks.ends import num_outputs
 from senet.networks.own_images import see
@@ -110,7 +111,7 @@ def open_without_images(
     *,
     se: str = "plain",
     weights: Path | None = None,
-    origin: str = "senet",
+    origin: Origins = "senet",
     builder: str | None = None,
 ) -> Opened:
     """Build a network and load its weights.
@@ -151,7 +152,7 @@ def open_network(
     setup: Setup,
     *,
     weights: Path | None = None,
-    origin: str = "senet",
+    origin: Origins = "senet",
     normalize: str = "auto",
     class_map: Path | None = None,
     builder: str | None = None,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError, unknown
+from senet.known_names import Origins
 from senet.nn import SqueezeExcite
 from senet.text import listed
 from senet.weights.numbers import check_values
@@ -55,7 +56,7 @@ class Loaded:
 
 
 @by_name
-def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str = "senet") -> Loaded:
+def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: Origins = "senet") -> Loaded:
     """Load weights of another library into a network; if a tensor does not match, nothing is loaded.
 
     Matching names and shapes are not sufficient: an origin also states the padding of its first pool and which
@@ -119,7 +120,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, origin: str =
     return Loaded(tensors=len(found), zeros=tuple(zeros), counters=tuple(counters), extras=tuple(extras))
 
 
-def state_dict_as(model: nn.Module, origin: str) -> dict[str, Tensor]:
+def state_dict_as(model: nn.Module, origin: Origins) -> dict[str, Tensor]:
     """Return the weights of a network with the names and shapes of another library; the inverse of `load_weights`.
 
     Args:

@@ -16,6 +16,7 @@ from senet.fast.training.norms import FusedNorm, end_of
 from senet.fast.training.unit_plan import plan_of
 from senet.fast.training.units import FusedUnit
 from senet.fast.training.variant import Variant, fused
+from senet.known_names import Backends
 from senet.nn import Residual
 from senet.printed import Printed
 from senet.text import listed
@@ -60,7 +61,7 @@ class Accelerated(Printed):
 
 
 @by_name
-def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
+def accelerate(model: nn.Module, *, backend: Backends = "auto") -> Accelerated:
     """Fuse batch norms with the blocks, additions and ReLUs after them, in place, for training and evaluation.
 
     Fused are `senet.nn.Residual` and `nn.Sequential` modules; in any network every batch norm with the block that
@@ -92,17 +93,19 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
     if backend not in ("auto", *BACKENDS):
         raise unknown("backend", backend, ("auto", *BACKENDS))
     if backend == "auto":
-        chosen = _automatic(model)
-        if chosen is None:
+        usable = _automatic(model)
+        if usable is None:
             left = tuple(everything(model, "no backend is available"))
             return Accelerated(fused=(), blocks=(), left=left, backend="")
-        backend = chosen
-    passes(backend)  # compiles
-    if why := obstacle(backend, device_of(model)):
+        chosen = usable
+    else:
+        chosen = backend
+    passes(chosen)  # compiles
+    if why := obstacle(chosen, device_of(model)):
         raise BackendError(f"{why}; choose the backend 'reference', or omit it.")
-    tiled = backend == "native" and is_available()
+    tiled = chosen == "native" and is_available()
     decelerate(model)  # blocks, layers or hooks may have changed since the last time
-    _fuse(model, backend, tiled=tiled)
+    _fuse(model, chosen, tiled=tiled)
     found, gates = dict(norms(model)), dict(blocks(model))
     done = tuple(name for name, why in found.items() if not why)
     convolutions = tuple(name for name, each in model.named_modules() if tiled and type(each) is TiledConv2d)
@@ -110,7 +113,7 @@ def accelerate(model: nn.Module, *, backend: str = "auto") -> Accelerated:
         fused=done,
         blocks=tuple(name for name, why in gates.items() if not why),
         left=tuple((name, why) for name, why in (*found.items(), *gates.items()) if why),
-        backend=backend if done or convolutions else "",
+        backend=chosen if done or convolutions else "",
         convolutions=convolutions,
     )
 

@@ -9,6 +9,7 @@ from torch import nn
 from senet.calls import by_name
 from senet.dataflow.twin import refuse_lazy
 from senet.errors import SpecError, unknown
+from senet.known_names import Harms
 from senet.nn.evaluated import evaluated
 from senet.surgery.finding.find import find
 from senet.surgery.folding.batches import Batches, Passes
@@ -32,7 +33,7 @@ def fold(
     sure: bool = True,
     blocks: int | None = None,
     params: int | None = None,
-    per: str = "block",
+    per: Harms = "block",
     at: str = "*",
     dry_run: bool = False,
     watch: Watch | None = None,

@@ -11,7 +11,7 @@ from senet.calls import by_name
 from senet.dataflow.example import observe
 from senet.errors import SpecError
 from senet.nn import SqueezeExcite
-from senet.spec import SESpec
+from senet.spec import SESpec, Slot
 from senet.surgery.insertion.choose import At
 from senet.surgery.insertion.hooks import attach, detach
 from senet.surgery.insertion.optimizer import Groups
@@ -30,7 +30,7 @@ def insert(
     spec: SESpec | str | Sequence[SESpec | str] | None = None,
     *,
     at: At = "auto",
-    slot: str | None = None,
+    slot: Slot | None = None,
     ratios: Mapping[str, int] | None = None,
     min_channels: int = 1,
     preserve: bool = True,

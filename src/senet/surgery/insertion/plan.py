@@ -15,7 +15,7 @@ from senet.dataflow.units import Skipped, Unit, find_units, inside
 from senet.errors import SpecError, shown
 from senet.nn import SqueezeExcite
 from senet.nn.gate import GATES
-from senet.spec import SESpec, designs
+from senet.spec import SESpec, Slot, designs
 from senet.surgery.finding.find import find
 from senet.surgery.insertion.choose import At, choose
 from senet.surgery.insertion.hooks import free_name
@@ -41,7 +41,7 @@ def plan(
     spec: SESpec | str | Sequence[SESpec | str] | None = None,
     *,
     at: At = "auto",
-    slot: str | None = None,
+    slot: Slot | None = None,
     ratios: Mapping[str, int] | None = None,
     min_channels: int = 1,
     preserve: bool = True,
