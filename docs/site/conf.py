@@ -19,6 +19,7 @@ include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "docs/*.md",
+    "docs/recipes/*.md",
     "docs/site/made/*.md",
     "benchmarks/*.md",
     "gpu/*.md",

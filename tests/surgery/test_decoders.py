@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import senet
+from senet.errors import SpecError
 from senet.spec import SESpec
 
 DESIGN = SESpec(reduction=2)
@@ -190,6 +191,29 @@ def test_a_pattern_of_modules_gates_the_outermost_that_it_matches(at, names):
     before = model(x)
     assert sorted(senet.insert(model, DESIGN, at=at, shape=(1, 3, 32, 32)).names) == sorted(names)
     assert torch.equal(model(x), before)
+
+
+class Mixer(nn.Module):
+    """A transformer as encoder, convolutions as decoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.body = nn.Conv2d(3, 16, 4, 4), nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
+        self.decoder, self.out = double(16, 8), nn.Conv2d(8, 2, 1)
+
+    def forward(self, x):
+        x = self.patches(x)
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = tokens + self.body(tokens)
+        return self.out(F.interpolate(self.decoder(tokens.transpose(1, 2).reshape(x.shape)), scale_factor=4))
+
+
+def test_the_decoder_of_a_transformer_takes_blocks_where_it_is_named():
+    with pytest.raises(SpecError, match="Mixer is a transformer or a mixer"):
+        senet.plan(Mixer(), DESIGN, shape=(1, 3, 32, 32))
+    with pytest.raises(SpecError, match="Mixer is a transformer or a mixer"):
+        senet.plan(Mixer(), DESIGN, at="body.*", shape=(1, 3, 32, 32))
+    assert senet.plan(Mixer(), DESIGN, at="decoder", shape=(1, 3, 32, 32)).names == ("decoder.2.se", "decoder.5.se")
 
 
 def test_a_function_chooses_modules_one_by_one():

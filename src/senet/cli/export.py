@@ -134,7 +134,6 @@ def export(
     from senet.reports.fold_files import finite
     from senet.reports.int8_report import write_int8
     from senet.training.opened_network import Opened, OpenedNetwork
-    from senet.training.run_folder import read_result
     from senet.weights.source import HUB
 
     opened: Opened
@@ -161,8 +160,7 @@ def export(
             "classes": opened.classes if test is not None and test.labelled else None,
             "preprocessing": opened.preprocessing, "watch": passing.watch,
         }  # fmt: skip
-        trained = read_result(Path(model)) if (Path(model) / "run.json").exists() else None
-        card: dict[str, Any] = {"licence": licence, "comparison": comparison, "result": trained}
+        card: dict[str, Any] = {"licence": licence, "comparison": comparison}
         about: dict[str, Any] = {"title": opened.title, "command": command_line(sys.argv[1:])}
         try:
             if to.startswith(HUB):

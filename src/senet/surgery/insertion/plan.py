@@ -84,11 +84,15 @@ def plan(
     existing = {name for found in find(model) for name in found.modules}
     flow = observe(model, shape)
     units, skipped = find_units(flow, blocks=existing, chains=chains(model))
-    refuse_without_maps(model, flow, units, skipped)
+    if at == "auto":
+        refuse_without_maps(model, flow, units, skipped)
     placer = Placer(model, flow, existing, stack=allow_existing)
     if spec.slot == "standard":
         units = sorted([*units, *placer.relatives(units, skipped)], key=lambda unit: unit.end.index)
     wanted = choose(units, placer, spec, at)
+    named = {name for name, _, _ in wanted if name}
+    if at != "auto" and not any(max(op.kernel, default=1) > 1 and inside(op.module, named) for op in flow.ops):
+        refuse_without_maps(model, flow, units, skipped)  # the decoder of a transformer may well be convolutional
     held = {} if allow_existing else {name: old for name, unit, _ in wanted if (old := _block_in(name, unit, existing))}
     refuse_if_nowhere(model, spec, [place for name, _, place in wanted if name not in held])
     stages = _stages(units)
