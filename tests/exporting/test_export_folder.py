@@ -89,6 +89,7 @@ def test_a_bound_that_no_network_keeps_has_a_report_and_no_file(
 def test_a_hub_that_cannot_be_reached_is_one_line(call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_TOKEN", "hf_token")
     code, _, err = call("export", str(folder), "--to", "hf:me/net")
     assert code == 5
     assert "hf:me/net: cannot upload: " in err

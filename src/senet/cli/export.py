@@ -134,6 +134,7 @@ def export(
     from senet.reports.fold_files import finite
     from senet.reports.int8_report import write_int8
     from senet.training.opened_network import Opened, OpenedNetwork
+    from senet.training.run_folder import read_result
     from senet.weights.source import HUB
 
     opened: Opened
@@ -160,7 +161,8 @@ def export(
             "classes": opened.classes if test is not None and test.labelled else None,
             "preprocessing": opened.preprocessing, "watch": passing.watch,
         }  # fmt: skip
-        card: dict[str, Any] = {"licence": licence, "comparison": comparison}
+        trained = read_result(Path(model)) if (Path(model) / "run.json").exists() else None
+        card: dict[str, Any] = {"licence": licence, "comparison": comparison, "result": trained}
         about: dict[str, Any] = {"title": opened.title, "command": command_line(sys.argv[1:])}
         try:
             if to.startswith(HUB):

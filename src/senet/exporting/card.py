@@ -8,21 +8,16 @@ from senet.text import code_span, markdown
 
 __all__ = ["with_export"]
 
-LIBRARY = "library_name: senet\n"  # of the front matter that the Hub reads
 
-
-def with_export(card: str, exported: Exported, *, file: str, licence: str | None, comparison: str | None) -> str:
+def with_export(card: str, exported: Exported, *, file: str, comparison: str | None) -> str:
     """Return a card with a section on the exported file, and one on the comparison.
 
     Args:
         card: the card of `save_pretrained`.
         exported: the export.
         file: name of the exported file.
-        licence: identifier of the licence for the Hub; None leaves it open.
         comparison: report of the comparison that justified the blocks, in Markdown.
     """
-    if licence is not None:
-        card = card.replace(LIBRARY, f"{LIBRARY}license: {markdown(licence)}\n", 1)
     heads = ["weights", "images", "batch", "difference", "classes agree"]
     rows = [
         [

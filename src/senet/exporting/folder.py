@@ -9,16 +9,19 @@ from typing import Any
 from torch import nn
 
 from senet.errors import CheckpointError, StorageError, UsageError, not_installed
+from senet.experiments.result import Result
 from senet.exporting.card import with_export
 from senet.exporting.checked_export import export
 from senet.exporting.exported import Exported
 from senet.exporting.preparation import prepared
-from senet.files.atomic import ensure_writable, write_text
+from senet.files.atomic import staged_folder, write_text
 from senet.files.documents import read_text
 from senet.networks import save_pretrained
+from senet.networks.pretrained import described_network
 from senet.surgery.folding.batches import Batches
 from senet.surgery.folding.removal import Watch
 from senet.weights.config import Preprocessing
+from senet.weights.front_matter import check_licence
 from senet.weights.source import HUB, hub_calls
 
 __all__ = ["FILE", "export_folder", "upload"]
@@ -34,6 +37,7 @@ def export_folder(
     origin: Mapping[str, Any],
     preprocessing: Preprocessing | None = None,
     licence: str | None = None,
+    result: Result | None = None,
     comparison: Path | None = None,
     fold: float | None = None,
     images: Batches | None = None,
@@ -45,10 +49,11 @@ def export_folder(
 
     Args:
         model: the network; it is not changed.
-        folder: created if necessary.
+        folder: created if necessary; if the export fails, it stays as it was.
         origin: arguments of `save_pretrained` that tell where the network comes from.
         preprocessing: of its images; None uses that of `origin`.
         licence: licence of the weights for the card, an identifier of the Hub such as `apache-2.0`.
+        result: result of its training, for the card; left out where the network is folded.
         comparison: folder that `senet compare` wrote, whose report justifies the blocks; None without one.
         fold: as for `export`.
         images: as for `export`.
@@ -60,24 +65,26 @@ def export_folder(
         CheckpointError: if the comparison has no report.
         SenetError: as `save_pretrained` and `export` do.
     """
+    check_licence(licence)
     report = None if comparison is None else _report(comparison)
-    ensure_writable(folder)
-    network, folded, notes = prepared(model, fold=fold, images=images, test=test, watch=watch)
     made = {**origin, **({} if preprocessing is None else {"preprocessing": preprocessing})}
-    exported = export(
-        network,
-        folder / FILE,
-        origin=made,
-        images=images,
-        test=test,
-        preprocessing=preprocessing,
-        watch=watch,
-        **options,
-    )
-    exported = replace(exported, folded=folded, notes=(*notes, *exported.notes))
-    save_pretrained(network, folder, **made)
-    text = with_export(read_text(folder / CARD), exported, file=FILE, licence=licence, comparison=report)
-    write_text(folder / CARD, text)
+    with staged_folder(folder) as place:
+        network, folded, notes = prepared(model, fold=fold, images=images, test=test, watch=watch)
+        described_network(network, **made)  # raises before minutes of measuring, not after
+        exported = export(
+            network,
+            place / FILE,
+            origin=made,
+            images=images,
+            test=test,
+            preprocessing=preprocessing,
+            watch=watch,
+            **options,
+        )
+        exported = replace(exported, path=folder / FILE, folded=folded, notes=(*notes, *exported.notes))
+        save_pretrained(network, place, **made, result=result if fold is None else None, licence=licence)
+        text = with_export(read_text(place / CARD), exported, file=FILE, comparison=report)
+        write_text(place / CARD, text)
     return exported
 
 
@@ -89,7 +96,7 @@ def upload(repository: str, write: Callable[[Path], Exported]) -> Exported:
         write: writes the folder.
 
     Raises:
-        UsageError: if huggingface-hub is not installed, or the name is not `hf:owner/name`.
+        UsageError: if huggingface-hub is not installed, the name is not `hf:owner/name`, or there is no token.
         StorageError: if the Hub cannot be reached or refuses.
     """
     name = repository.removeprefix(HUB)
@@ -99,6 +106,11 @@ def upload(repository: str, write: Callable[[Path], Exported]) -> Exported:
         import huggingface_hub
     except ModuleNotFoundError as error:
         raise not_installed(repository, "huggingface-hub", extra="hub") from error
+    if huggingface_hub.get_token() is None:
+        raise UsageError(
+            f"{repository} needs a token that may write to the Hub; run `hf auth login` or set HF_TOKEN, or write a "
+            "folder with --to FOLDER and upload it later."
+        )
     with tempfile.TemporaryDirectory() as place:
         exported = write(Path(place))
         try:

@@ -27,6 +27,7 @@ __all__ = [
     "ensure_writable",
     "failpoint",
     "staged",
+    "staged_folder",
     "storage_error",
     "sync_folder",
     "write_bytes",
@@ -141,22 +142,52 @@ def staged(path: Path) -> Iterator[Path]:
         StorageError: if the files cannot be written; no temporary file remains, and the old content is intact.
     """
     target = path.resolve()
+    with _staged(target.parent, path, last=target.name) as folder:
+        yield folder / target.name
+
+
+@contextlib.contextmanager
+def staged_folder(folder: Path) -> Iterator[Path]:
+    """Write the files of a folder in a temporary folder of the same disk, and move them at the end.
+
+    Files of the folder that are not written stay. If the context raises, nothing is moved, and the folder is not
+    created.
+
+    Args:
+        folder: the folder to create or change; it must have a parent folder.
+
+    Yields:
+        The folder to write to.
+
+    Raises:
+        StorageError: if the files cannot be written; no temporary file remains, and the old content is intact.
+    """
+    target = folder.resolve()
+    ensure_writable(target if target.exists() else target.parent)
+    with _staged(target, folder, last="") as place:
+        yield place
+
+
+@contextlib.contextmanager
+def _staged(target: Path, named: Path, *, last: str) -> Iterator[Path]:
+    """Yield a temporary folder on the disk of a folder, and move its files there at the end, one of them last."""
     try:
-        folder = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.parent))
+        place = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target if target.is_dir() else target.parent))
         try:
-            yield folder / target.name
-            for file in sorted(folder.iterdir(), key=lambda one: one.name == target.name):
+            yield place
+            target.mkdir(exist_ok=True)
+            for file in sorted(place.iterdir(), key=lambda one: one.name == last):
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
                 failpoint("before_replace")
-                file.replace(target.parent / file.name)
-            sync_folder(target.parent)
+                file.replace(target / file.name)
+            sync_folder(target)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
     except OSError as cause:
         if isinstance(cause, StorageError):
             raise
-        raise storage_error(path, cause) from cause
+        raise storage_error(named, cause) from cause
 
 
 def append_line(path: Path, line: str) -> None:

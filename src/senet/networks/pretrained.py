@@ -53,6 +53,7 @@ def save_pretrained(
     builder: Builder | None = None,
     preprocessing: Preprocessing | None = None,
     result: Result | None = None,
+    licence: str | None = None,
 ) -> Path:
     """Save a network to a folder from which it can be rebuilt and loaded.
 
@@ -73,6 +74,7 @@ def save_pretrained(
         builder: the builder itself, if `name` cannot be imported here.
         preprocessing: preprocessing of its images; None reads it from the network, which timm's support.
         result: result of its training, for the card.
+        licence: licence of the weights for the card, an identifier of the Hub such as `apache-2.0`.
 
     Returns:
         The folder.
@@ -92,13 +94,14 @@ def save_pretrained(
         builder=builder,
         preprocessing=preprocessing,
     )
-    if result is not None and (result.run.model, result.run.se) != (config.model, config.se):
+    own = named(config.model).library == "senet"  # in other networks the blocks are listed as inserted
+    if result is not None and (result.run.model, result.run.se if own else ()) != (config.model, config.se):
         raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; omit it.")
     folder = Path(folder)
     ensure_writable(folder)
     params = sum(parameter.numel() for parameter in model.parameters())
     write_weights(folder / WEIGHTS[0], model.state_dict())
-    write_description(folder, config, params=params, result=result)
+    write_description(folder, config, params=params, result=result, licence=licence)
     return folder
 
 

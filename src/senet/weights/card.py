@@ -10,18 +10,11 @@ from senet.files.documents import DocumentError, read_text
 from senet.tables import Table
 from senet.text import Markdown, code_span, markdown
 from senet.weights.config import Config
+from senet.weights.front_matter import MARK, front_matter
 from senet.weights.source import CONFIG
 
 __all__ = ["card", "write_description"]
 
-HEAD = """---
-library_name: senet
-pipeline_tag: image-classification
-tags:
-- squeeze-and-excitation
-- image-classification
----
-"""
 LONGEST_MARKED = 1000  # characters; the marker is near the beginning
 USE = """## Use
 
@@ -34,17 +27,24 @@ model = senet.from_pretrained("FOLDER")  # or "hf:OWNER/NAME"; in evaluation mod
 
 
 def write_description(
-    folder: Path, config: Config, *, params: int, result: Result | None, keep_others: bool = False
+    folder: Path,
+    config: Config,
+    *,
+    params: int,
+    result: Result | None,
+    licence: str | None = None,
+    keep_others: bool = False,
 ) -> None:
     """Write `config.json` and the model card `README.md` into a folder of weights.
 
     Raises:
-        SpecError: if a design or an option cannot be serialized; then nothing is written.
+        SpecError: if a design or an option cannot be serialized, or the licence is not an identifier of the Hub; then
+            nothing is written.
         StorageError: if a file cannot be written.
     """
-    values = config.as_json()
-    if not keep_others or _is_ours(folder / "README.md", HEAD):
-        write_text(folder / "README.md", card(config, params=params, result=result))
+    values, text = config.as_json(), card(config, params=params, result=result, licence=licence)
+    if not keep_others or _is_ours(folder / "README.md", MARK):
+        write_text(folder / "README.md", text)
     if not keep_others or _is_ours(folder / CONFIG, '"format": "senet-'):
         write_json(folder / CONFIG, values)
 
@@ -59,7 +59,7 @@ def _is_ours(path: Path, mark: str) -> bool:
         return False
 
 
-def card(config: Config, *, params: int, result: Result | None) -> str:
+def card(config: Config, *, params: int, result: Result | None, licence: str | None = None) -> str:
     """Return the model card of a network in Markdown."""
     inserted = dict.fromkeys(str(one.spec) for one in config.insert if one.spec is not None)
     design = " + ".join([*map(str, config.se), *(f"{spec}, inserted" for spec in inserted)]) or (
@@ -81,7 +81,14 @@ def card(config: Config, *, params: int, result: Result | None) -> str:
         )
     training = _training(result) if result else "No training is recorded for these weights.\n"
     title = f"# {markdown(config.model)}, SE: {markdown(design)}\n"
-    return "\n".join([HEAD + title, _table(facts), USE, "## Training\n\n" + training])
+    return "\n".join(
+        [
+            front_matter(config.model, licence=licence, result=result) + title,
+            _table(facts),
+            USE,
+            "## Training\n\n" + training,
+        ]
+    )
 
 
 def _training(result: Result) -> str:
