@@ -205,7 +205,7 @@ def test_static_batches_other_sizes_programs_folds_and_large_weights(
     assert folded.folded is not None
     assert len(folded.folded.removed) == 3
     assert not folded.blocks
-    monkeypatch.setattr("senet.exporting.graph.EXTERNAL_ABOVE", 1000)
+    monkeypatch.setattr("senet.exporting.large_weights.EXTERNAL_ABOVE", 1000)
     large = senet.export(model, tmp_path / "large.onnx", shape=(1, 1, 8, 8))
     beside = next(tmp_path.glob("large.onnx-*.data"))
     assert large.bytes == large.path.stat().st_size + beside.stat().st_size

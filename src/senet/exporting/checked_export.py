@@ -20,6 +20,7 @@ from senet.exporting.graph_pooling import POOLS, Pool
 from senet.exporting.hard_gates import harden
 from senet.exporting.int8.report import Int8
 from senet.exporting.int8.search import quantize
+from senet.exporting.large_weights import replacing
 from senet.exporting.latency import latency
 from senet.exporting.metadata import metadata_of
 from senet.exporting.preparation import prepared
@@ -141,7 +142,7 @@ def export(
     def write(file: Path) -> BlockNodes:
         return save_onnx(program, given, file, blocks, said, opset, pool) if onnx else save_program(program, file, said)
 
-    with staged(path) as file:
+    with replacing(path), staged(path) as file:
         nodes = write(file)
         checks = check(network, runner(file), given, weights="own", sizes=sizes, real=real)
         with TemporaryDirectory(dir=path.parent, prefix=".tmp-") as folder:

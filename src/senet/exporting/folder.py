@@ -13,6 +13,7 @@ from senet.experiments.result import Result
 from senet.exporting.card import with_export
 from senet.exporting.checked_export import export
 from senet.exporting.exported import Exported
+from senet.exporting.large_weights import replacing
 from senet.exporting.preparation import prepared
 from senet.files.atomic import staged_folder, write_text
 from senet.files.documents import read_text
@@ -68,7 +69,7 @@ def export_folder(
     check_licence(licence)
     report = None if comparison is None else _report(comparison)
     made = {**origin, **({} if preprocessing is None else {"preprocessing": preprocessing})}
-    with staged_folder(folder) as place:
+    with replacing(folder / FILE), staged_folder(folder) as place:
         network, folded, notes = prepared(model, fold=fold, images=images, test=test, watch=watch)
         described_network(network, **made)  # raises before minutes of measuring, not after
         exported = export(

@@ -12,16 +12,16 @@ import torch
 from torch.export import ExportedProgram
 
 from senet.errors import SpecError, not_installed
+from senet.exporting import large_weights
 from senet.exporting.example import Example
 from senet.exporting.graph_pooling import Pool, keep_zeros_before_pooling, use_average_pools
+from senet.exporting.large_weights import name_beside
 from senet.torch_internals import quiet_export
 
-__all__ = ["EXTERNAL_ABOVE", "OPSETS", "BlockNodes", "ensure_installed", "save_onnx", "to_graph"]
+__all__ = ["OPSETS", "BlockNodes", "ensure_installed", "save_onnx", "to_graph"]
 
 OPSETS = (18, 23)
 """First and last version of the operators that can be asked for."""
-EXTERNAL_ABOVE = 1_900_000_000
-"""Bytes of weights above which they lie in a file of their own: protobuf ends at 2 GiB."""
 SCOPES = "pkg.torch.onnx.name_scopes"  # of torch's exporter: the modules around a node, the outermost first
 BlockNodes = Mapping[str, Sequence[str]]
 """Names of the nodes of every block, in the order of execution."""
@@ -142,7 +142,7 @@ def save_onnx(
 ) -> BlockNodes:
     """Write a program as an ONNX file; raises `OSError`.
 
-    Weights that are too large for one file lie in a file of their own beside it, whose name holds their hash.
+    Weights that are too large for one file lie in a file of their own beside it.
 
     Args:
         program: the network as `torch.export` sees it.
@@ -164,6 +164,6 @@ def save_onnx(
         node.metadata_props.clear()
     model.metadata_props.update(metadata)
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
-    beside = f"{path.name}-{metadata['weights'][:12]}.data" if size > EXTERNAL_ABOVE else None
+    beside = name_beside(path, metadata["weights"]) if size > large_weights.EXTERNAL_ABOVE else None
     onnx_ir.save(model, path, external_data=beside)
     return nodes
