@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import typer
 from doc_blocks import ROOT, Block, read_blocks, run_page, run_senet
+from page_rehearsal import GIVEN, Rehearsal
 
 import senet
 from senet.cli.commands import app
@@ -24,6 +25,13 @@ from senet.spec import designs
 
 TOUR = "docs/tour.md"
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]
+RECIPES = sorted(f"docs/recipes/{path.name}" for path in ROOT.glob("docs/recipes/*.md"))  # tests/recipes runs them
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    """A folder with what the pages name, made once; pages write into it one after the other."""
+    return Rehearsal(tmp_path_factory.mktemp("pages"))
 
 
 def blocks_of(page: str, language: str) -> list[Block]:
@@ -51,7 +59,7 @@ def parse(words: list[str]) -> None:
         taken(settings, command.callback.settings)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *RECIPES])
 def test_the_commands_of_a_page_exist_with_their_options(page: str) -> None:
     for block in blocks_of(page, "bash"):
         for words in commands(block):
@@ -111,3 +119,16 @@ def test_the_tour_runs_and_prints_what_it_shows(tmp_path: Path, monkeypatch: pyt
     for block in blocks_of(TOUR, "text"):
         for label in labels(block.text):
             assert any(label == one for one in found), f"{block.where}: {label!r} is not printed there"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TOUR])
+def test_the_blocks_of_a_page_run(page: str, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(rehearsal.folder)
+    if not any(block.runs for block in read_blocks(ROOT / page)):
+        pytest.skip("it has no code that runs here")
+    if page == "docs/insert.md":
+        pytest.importorskip("timm")
+    run_page(ROOT / page, GIVEN.get(page, dict)(), senet=rehearsal)

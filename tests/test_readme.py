@@ -63,6 +63,24 @@ def test_the_citation_file_has_what_its_format_asks_for() -> None:
     assert [url for url in urls if f"({url})" not in readme] == []
 
 
+def test_llms_txt_lists_the_pages_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "site")
+    made = importlib.import_module("llms").llms_text()
+    assert made == (ROOT / "llms.txt").read_text(encoding="utf-8"), "run `python docs/site/llms.py`"
+    for page in ROOT.glob("docs/**/*.md"):
+        name = page.relative_to(ROOT).as_posix()
+        assert f"({name})" in made or name == "docs/index.md" or "/made/" in name, f"{name} is not in docs/index.md"
+
+
+def test_the_home_page_quotes_the_page_of_evidence() -> None:
+    home, page = (
+        " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split()) for name in ("index.md", "evidence.md")
+    )
+    numbers = re.findall(r"[+-]\d+\.\d\d \[[+-]\d+\.\d\d, [+-]\d+\.\d\d\]", home)
+    assert len(numbers) == 2
+    assert [number for number in numbers if number not in page] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parity
 def test_the_comparison_counts_what_the_libraries_have() -> None:

@@ -1,4 +1,4 @@
-"""The evidence of docs/search.md comes from committed results by a command, and the page says what that gives."""
+"""The evidence of docs/search_evidence.md is that of committed results, by a command, and the page quotes it."""
 
 import importlib.util
 import re
@@ -32,7 +32,7 @@ def test_the_committed_page_is_what_the_command_gives(script: ModuleType) -> Non
 def test_every_interval_of_the_page_on_searches_is_in_the_evidence_or_a_report() -> None:
     written = [ROOT / "benchmarks" / "SEARCH.md", *(ROOT / "studies" / "reports").glob("*_quick/**/report.md")]
     known = " ".join(path.read_text(encoding="utf-8") for path in written)
-    page = " ".join((ROOT / "docs" / "search.md").read_text(encoding="utf-8").split())
+    page = " ".join((ROOT / "docs" / "search_evidence.md").read_text(encoding="utf-8").split())
     speeds = [line for line in (ROOT / "benchmarks" / "SEARCH.md").read_text().splitlines() if line.startswith("| SE-")]
     assert len(speeds) == 4
     assert all(" ".join(line.split()) in page for line in speeds)
