@@ -6,6 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
 
+from demo import write_demo  # noqa: E402
+from llms import llms_text  # noqa: E402
 from reference import write_reference  # noqa: E402
 
 from senet import __version__  # noqa: E402
@@ -40,4 +42,10 @@ suppress_warnings = [
     "misc.highlighting_failure",  # TOML and output with symbols of no language
 ]
 
-write_reference(Path(__file__).parent / "made")
+MADE = Path(__file__).parent / "made"
+html_extra_path = ["made/extra"]  # what lies at the root of the site beside the pages
+
+write_reference(MADE)
+write_demo(MADE / "demo.md", MADE / "extra" / "demo" / "explain.html", ROOT / "src" / "senet")
+(MADE / "extra" / "index.html").write_text('<meta http-equiv="refresh" content="0; url=docs/index.html">\n')
+(MADE / "extra" / "llms.txt").write_text(llms_text().replace(".md)", ".html)"), encoding="utf-8")

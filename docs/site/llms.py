@@ -21,13 +21,13 @@ def llms_text() -> str:
     ]
     for caption, entries in re.findall(r"```\{toctree\}\n:caption: ([^\n]*)\n(?::[^\n]*\n)*\n([^`]*)```", home):
         lines += [f"## {caption}", ""]
-        lines += [_line(path) for entry in entries.split() for path in _pages(entry)]
+        lines += [_line(path) for entry in entries.splitlines() for path in _pages(entry)]
         lines += [""]
     return "\n".join(lines)
 
 
 def _pages(entry: str) -> Iterator[Path]:
-    entry = entry.replace("/index", "/*")
+    entry = re.sub(r".*<(.*)>", r"\1", entry).replace("/index", "/*")
     for path in sorted((ROOT / "docs").glob(f"{entry}.md") if ".." not in entry else ROOT.glob(f"{entry[3:]}.md")):
         if "made" not in path.parts:
             yield path
