@@ -547,6 +547,10 @@ def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there
 
     assert listed() == listed("try.toml") == ["done", "failed"]
     assert listed("try.toml", "seeds=[7]") == []
+    assert "written: runs/names" in call("runs", "--names")[1]
+    links = {link.name: link.resolve().name for link in (tmp_path / "runs" / "names").iterdir()}
+    assert len(links) == 2
+    assert all(name.endswith(f"-seed0-{run}") for name, run in links.items())
     code, _, err = call("runs", "--clear", "failed")
     assert code == 2
     assert "would remove 1 runs" in err

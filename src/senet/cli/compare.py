@@ -107,6 +107,9 @@ def compare(
     if designs == ["plain"]:
         raise UsageError("--se plain compares the plain network with itself; add a design, e.g. --se standard.")
     rows = [made_run({**base, "se": design}) for design in designs]
+    for design, run in zip(designs[1:], rows[1:], strict=True):
+        if (first := designs[rows.index(run)]) != design:
+            say_to_stderr(f"senet: --se {design} is the same design as {first}; it is trained once", quiet=as_json)
     title = rows[0].data.title
     study = Study(
         name=file_name(f"{title}-{rows[0].model}"),

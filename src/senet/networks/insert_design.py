@@ -55,5 +55,7 @@ def insert_design(
         done = insert(model, spec, at=where, preserve=preserve, allow_existing=number > 0, shape=shape)
         names += [block.name for block in done]
     if specs and not names:  # else a comparison would hold the network against itself
-        raise SpecError("no unit takes a block, or all have one already; start from a network without blocks.")
+        raise SpecError(
+            "no unit takes a block, or all have one already; use the design plain, or a network without blocks."
+        )
     return tuple(names)

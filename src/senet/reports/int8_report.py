@@ -34,7 +34,7 @@ def step_table(quantized: Quantized) -> Table:
         rows.append([*row, loss, changed, "<- file" if step == quantized.chosen else ""])
     if quantized.correct is not None:
         rows.append(["float", "all", "0.0", f"{100 * quantized.correct / quantized.images:.2f}", "", "", ""])
-    return Table(heads, rows, words=("",), spare=("answers changed",))
+    return Table(heads, rows, words=("",), spare=("answers changed", "weights in int8 [%]", "parts in float"))
 
 
 def part_table(quantized: Quantized) -> Table:

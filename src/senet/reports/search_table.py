@@ -14,6 +14,9 @@ from senet.text import counted
 
 __all__ = ["agreement", "csv_text", "notes", "phases_in_words", "plain_wins", "table"]
 
+SPARE = ("held-out loss", "asked for in", "latency [ms]", "params", "front")
+"""Headings of columns that a narrow terminal leaves out, in this order."""
+
 Tests = Mapping[Design, Mapping[int, float]]
 
 
@@ -40,7 +43,7 @@ def table(outcome: SearchOutcome, tests: Tests) -> Table:
         if outcome.space.objectives[0] != "loss":
             stopped_at += f" < {stopped.pruned.threshold.level:.2f}"
         rows.append([design_name(stopped.design), stopped.phase, stopped.params, stopped_at, *missing, ""])
-    return Table([*heads, "front"], rows, words={"asked for in"})
+    return Table([*heads, "front"], rows, words={"asked for in"}, spare=SPARE)
 
 
 def csv_text(outcome: SearchOutcome, tests: Tests) -> str:
