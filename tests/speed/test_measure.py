@@ -105,6 +105,8 @@ def test_networks_of_others_are_measured_with_inserted_blocks(tmp_path: Path) ->
     own = f"{tmp_path / 'net.py'}:build"
     found = bench(own, se=SESpec(reduction=4), shape=(2, 4, 8, 8), rounds=1)
     assert [line.name for line in found.lines] == ["plain", "plain accelerated", "se", "se accelerated"]
+    assert repr(found).splitlines()[3].startswith(" plain ")
+    assert "medians of 1 interleaved rounds" in " ".join(repr(found).split())
     networks = variants(own, SESpec(reduction=4), ("plain", "se"), train=True, shape=(2, 4, 8, 8))
     plain, se = (sum(p.numel() for p in network.parameters()) for network in networks.values())
     assert se - plain == 2 * (2 * 8 * 2 + 2 + 8)  # the two places that `senet.insert` finds, 8-2-8

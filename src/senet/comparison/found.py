@@ -7,12 +7,13 @@ from typing import Any
 
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
+from senet.printed import Printed
 
 __all__ = ["Comparison"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Comparison(Printed):
     """What a comparison found: the tables, the verdicts and the figure that `senet compare` makes.
 
     Attributes:

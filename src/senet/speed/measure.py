@@ -16,10 +16,13 @@ from senet.errors import SpecError, unknown
 from senet.known_names import Dtypes, Modes
 from senet.networks.names import named
 from senet.nn import Residual, SqueezeExcite
+from senet.printed import Printed
 from senet.spec import SESpec, design_name
+from senet.speed.bench_table import block_table, caption, line_table
 from senet.speed.interleave import interleave
 from senet.speed.traffic import bandwidth, moved_bytes, peak_bytes, saved_bytes
 from senet.speed.variants import DEFAULTS, variants
+from senet.tables import fitted
 
 __all__ = ["DTYPES", "MODES", "Bench", "Block", "Line", "bench"]
 
@@ -71,8 +74,8 @@ class Block:
     ratios: Mapping[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bench:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Bench(Printed):
     """The result of a benchmark and its settings.
 
     Attributes:
@@ -100,6 +103,11 @@ class Bench:
     copy_gb: float
     lines: tuple[Line, ...]
     blocks: tuple[Block, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the tables, and what was measured."""
+        tables = [line_table(self), *([block_table(self)] if self.blocks else [])]
+        return "\n".join([*map(str, tables), *fitted([caption(self)])])
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""

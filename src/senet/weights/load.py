@@ -16,6 +16,7 @@ from senet.calls import by_name
 from senet.errors import CheckpointError, SpecError, unknown
 from senet.known_names import Origins
 from senet.nn import SqueezeExcite
+from senet.printed import Printed
 from senet.text import listed
 from senet.weights.numbers import check_values
 from senet.weights.origin import Origin
@@ -27,8 +28,8 @@ __all__ = ["ORIGINS", "Loaded", "load_weights", "state_dict_as"]
 SHOWN = 5  # names of each kind in an error message
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loaded:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Loaded(Printed):
     """What `load_weights` loaded.
 
     Attributes:
