@@ -41,6 +41,24 @@ def test_docs_quote_the_measured_convolutions() -> None:
     assert row in (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
 
 
+def test_the_page_of_speed_quotes_the_measured_ratios() -> None:
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    rows = {}
+    for network in ("SE-ResNet-50", "SE-ResNet-20"):
+        found = medians(f"Training step, {network}")
+        names = [name for name in ("se accelerated", "se", "timm seresnet50") if name in found]
+        rows[network] = " | ".join(f"{found[name] / found['plain']:.2f}" for name in names)
+    assert f"| training step, SE-ResNet-50, 8x3x128x128 | 1.00 | {rows['SE-ResNet-50']} |" in page
+    assert f"| training step, SE-ResNet-20, 128x3x32x32 | 1.00 | {rows['SE-ResNet-20']} | |" in page
+    _, ordinary, timm = rows["SE-ResNet-50"].split(" | ")
+    assert f"takes {ordinary} (senet) to {timm} (timm) times as long with ordinary blocks" in " ".join(page.split())
+    for row, kind in (("inference", "batch 8, float32"), ("the same", "batch 1, float32")):
+        found = medians(f"Inference, SE-ResNet-50 v1.5, {kind}")
+        assert re.search(
+            rf"\| {row}, {kind}[^|]*\| 1.02 \| {found['se optimized'] / found['plain optimized']:.2f} \|", page
+        )
+
+
 def test_the_readme_quotes_the_measured_ratios() -> None:
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     step = medians("Training step, SE-ResNet-50")

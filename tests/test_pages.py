@@ -10,6 +10,7 @@ import io
 import re
 import shlex
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,20 @@ def test_the_python_of_a_page_uses_names_that_senet_has(page: str) -> None:
         for node in ast.walk(ast.parse(block.text, block.where)):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "senet":
                 assert hasattr(senet, node.attr), f"{block.where}: senet.{node.attr}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, *RECIPES])
+def test_commands_and_names_in_the_text_of_a_page_exist(page: str) -> None:
+    prose = re.sub(r"^ *```.*?^ *```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for command in re.findall(r"`senet ([a-z][^`]*)`", prose):
+        try:
+            parse(shlex.split(command))
+        except Exception as error:
+            unfinished = ("MissingParameter", "BadOptionUsage")  # `senet fold`, `senet insert --output`
+            if type(error).__name__ not in unfinished:
+                raise AssertionError(f"{page}: senet {command}: {error}") from error
+    for name in re.findall(r"`senet\.(\w+)", prose):
+        assert hasattr(senet, name) or find_spec(f"senet.{name}"), f"{page}: senet.{name}"
 
 
 def test_a_wrong_command_is_found() -> None:

@@ -33,8 +33,9 @@ def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) 
             "explain": ["images=20", "--device", "cpu"],
             "fold": ["--device", "cpu", "--tolerance", "inf", "--statistics", "40"],
         }.get(command, [])
-        code, _, err = call(command, *words)
+        code, out, err = call(command, *words)
         assert code == 0, f"{line}: {err}"
+        assert command != "fold" or "senet.from_pretrained('folded', builder='net.py:build')" in out
     explained = json.loads((tmp_path / "explained" / "explain.json").read_text())
     assert [block["name"] for block in explained["blocks"]] == ["1.norm2.se", "2.norm2.se"]
     assert (tmp_path / "explained" / "explain.html").stat().st_size > 10_000

@@ -1,5 +1,6 @@
 """The report of a fold: tables of steps and of blocks, and a figure of the curve and of the blocks."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,9 @@ def remarks(folded: Folded) -> list[str]:
 def again(folded: Folded, name: str, folder: Path) -> str:
     """Return the Python lines by which the folded network is loaded."""
     if (folder / "config.json").exists():
-        return f"model = senet.from_pretrained({one_line(folder)!r})"
+        built = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model"]
+        own = ":" in built and built.partition(":")[0] not in ("senet", "timm", "torchvision")
+        return f"model = senet.from_pretrained({one_line(folder)!r}{f', builder={one_line(built)!r}' if own else ''})"
     scaled = f", scaled={list(folded.scaled)}" if folded.scaled else ""
     return (
         f"model = ...  # {one_line(name)}, as it was before\n"
