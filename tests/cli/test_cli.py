@@ -516,6 +516,7 @@ data = { name = "digits", train_size = 200, test_size = 50 }
 recipe = { preset = "digits", epochs = 1, batch_size = 50 }
 [[rows]]
 id = "plain"
+label = "Without blocks"
 [[rows]]
 id = "lost"
 recipe = { optim = { lr = 1e5 } }
@@ -533,6 +534,7 @@ def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there
     code, out, err = call("run", "try.toml", "-j", "1", "--json")
     assert (code, len(json.loads(out)["results"]), len(json.loads(out)["failed"])) == (6, 1, 1)
     code, _, err = call("run", "try.toml", "-j", "1")
+    assert "1/2 Without blocks seed 0:" in err
     assert "(already there)" in err
     assert "failed at 2" in err
     code, out, _ = call("status", "try.toml")
@@ -541,6 +543,9 @@ def test_a_row_that_diverges_is_reported_and_remembered_and_the_others_are_there
     code, out, _ = call("status", "--json")
     assert sorted(one["state"] for one in json.loads(out)["runs"]) == ["done", "failed"]
     assert call("status", "--runs", "nowhere")[1] == "no runs in nowhere\n"
+
+    out = call("report", "try.toml", "recipe.epochs=7")[1]
+    assert "2 runs with other settings are there: `senet runs` lists them" in out
 
     def listed(*words: str) -> list[str]:
         return sorted(one["state"] for one in json.loads(call("runs", "--json", *words)[1])["runs"])

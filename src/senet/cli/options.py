@@ -198,7 +198,7 @@ Output = Annotated[
     Path | None,
     typer.Option(
         "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT,
-        help="The folder of table, figure and report. Default: a folder named after what is compared.",
+        help="The folder of table, figure and report. Default: out/NAME, and of a study reports/NAME beside its file.",
     ),
 ]  # fmt: skip
 Json = Annotated[

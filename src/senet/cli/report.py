@@ -32,6 +32,7 @@ def report(
 ) -> None:
     """Print a study from the results that exist, beside the numbers of the paper; missing results are shown as such."""
     from senet.execution.cost_store import known_costs
+    from senet.execution.status import runs_in
     from senet.execution.store import Store
     from senet.experiments.data_spec import EMBEDDED
     from senet.experiments.summary import summarize
@@ -54,4 +55,6 @@ def report(
         belongs = set(study.runs()).__contains__
         own = output is not None or not (words or plan.changes)
         folder = folder_for_report(output or folder, belongs, chosen=own)
-    finish(study, summarize(study, results, costs=costs), output or folder, as_json=as_json, command=made)
+    others = 0 if results else len(runs_in(runs))
+    lines = summarize(study, results, costs=costs)
+    finish(study, lines, output or folder, as_json=as_json, command=made, others=others)

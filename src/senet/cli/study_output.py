@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from senet.cli.printing import print_files, print_json
 from senet.errors import StorageError
-from senet.text import command_line, one_line
+from senet.text import command_line, counted, one_line
 
 if TYPE_CHECKING:
     from senet.experiments.failed_run import Failed
@@ -51,8 +51,18 @@ def finish(
     as_json: bool,
     command: str | None = None,
     failed: "Sequence[Failed]" = (),
+    others: int = 0,
 ) -> None:
     """Print the table and write the report; without any result no report is written.
+
+    Args:
+        study: the study.
+        lines: what is known of its rows.
+        folder: the folder of the report.
+        as_json: print JSON in place of the table.
+        command: the command that trains what is missing; None is this one.
+        failed: runs that failed.
+        others: number of runs with other settings, which are named if there is no result.
 
     Raises:
         RunFailed: after everything else, if there are failed runs.
@@ -90,6 +100,8 @@ def finish(
             print_files(files)
         elif not failed:
             print(one_line(f"no results yet, nothing written; `{command}` trains them"))
+            if others:
+                print(f"{counted(others, 'run')} with other settings are there: `senet runs` lists them")
     if failure is not None:
         raise failure
     if failed:

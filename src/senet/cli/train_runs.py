@@ -52,7 +52,9 @@ def train_all(
     if left := [run for run, found in before.items() if found is None]:
         there = [found for found in (*known.values(), *before.values()) if isinstance(found, Result)]
         announce(left, setup, load_cached, finished=there)
-    with RunProgress(len(wanted), quiet=quiet) as progress:
+    rows = [(row, study.run(row, seed)) for row in study.rows for seed in study.seeds]
+    labels = {run.id: row.label for row, run in rows if row.label != run.design}
+    with RunProgress(len(wanted), labels=labels, quiet=quiet) as progress:
         for ended in execute(wanted, store, setup, watch=progress.watch, say=progress.note, retry_failed=retry_failed):
             progress.end(ended)
             if isinstance(ended, Result):

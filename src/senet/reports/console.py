@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -76,11 +76,18 @@ class _Display:
 
 
 class RunProgress(_Display):
-    """Progress of many runs. Pass its methods to `execute`."""
+    """Progress of many runs. Pass its methods to `execute`.
 
-    def __init__(self, total: int, *, quiet: bool = False) -> None:
+    Args:
+        total: number of runs.
+        labels: names of runs by their ids, as in the table that comes; others are named by network and design.
+        quiet: see `_Display`.
+    """
+
+    def __init__(self, total: int, *, labels: Mapping[str, str] | None = None, quiet: bool = False) -> None:
         super().__init__("{task.fields[note]}", quiet=quiet)
         self.total = total
+        self.labels = labels or {}
         self.done = 0
         self.trained = 0
         self.began = math.inf  # the first training
@@ -100,7 +107,11 @@ class RunProgress(_Display):
         run, epoch, epochs = p.run, p.epoch, p.epochs  # type: ignore[attr-defined]
         self.began = min(self.began, time.monotonic())
         if run not in self.tasks:
-            self.tasks[run] = self.bars.add_task(f"  {one_line(p.design)}", total=epochs, note=note)  # type: ignore[attr-defined]
+            self.tasks[run] = self.bars.add_task(
+                f"  {one_line(self.labels.get(run, p.design))}",  # type: ignore[attr-defined]
+                total=epochs,
+                note=note,
+            )
         self.bars.update(self.tasks[run], completed=epoch, note=note)
         self.parts[run] = epoch / epochs
         self.bars.update(self.all, completed=self.done + sum(self.parts.values()))
@@ -114,7 +125,8 @@ class RunProgress(_Display):
         if (task := self.tasks.pop(run.id, None)) is not None:
             self.bars.remove_task(task)
         self.bars.update(self.all, completed=self.done + sum(self.parts.values()), note=f"{self.done} of {self.total}")
-        name = f"{self.done}/{self.total} {run.model} {run.design} seed {run.seed}"
+        label = self.labels.get(run.id, f"{run.model} {run.design}")
+        name = f"{self.done}/{self.total} {label} seed {run.seed}"
         if isinstance(ended, Failed):
             self.note(f"{name}: {'failed' if trained_here else f'failed at {ended.when}'}: {ended.reason}")
         elif isinstance(ended, Pruned):
