@@ -9,7 +9,7 @@ import contextlib
 import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from senet.cli.commands import app
 from senet.cli.settings_words import taken
 from senet.spec import designs
 
-TOUR = "docs/tour.md"
+TOUR, FAQ = "docs/tour.md", "docs/faq.md"
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]
 RECIPES = sorted(f"docs/recipes/{path.name}" for path in ROOT.glob("docs/recipes/*.md"))  # tests/recipes runs them
 
@@ -112,6 +112,10 @@ def labels(text: str) -> list[str]:
     return [label for label in labels if label]
 
 
+def test_the_session_of_the_questions_runs(page: Callable[..., dict[str, Any]]) -> None:
+    assert page(FAQ)["model"]
+
+
 def test_labels_are_what_stands_before_the_numbers() -> None:
     shown = "\n design  params\n ───────\n plain   51,786 1.2 M\n- standard r=4: equal\nwritten: a/b.md\n..."
     assert labels(shown) == ["design params", "plain", "- standard r=", "written: a/b.md"]
@@ -140,7 +144,7 @@ def test_the_tour_runs_and_prints_what_it_shows(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.filterwarnings("default")  # a training of one epoch on 80 pictures leaves gates where they started
-@pytest.mark.parametrize("page", [page for page in PAGES if page != TOUR])
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in (TOUR, FAQ)])
 def test_the_blocks_of_a_page_run(page: str, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(rehearsal.folder)
     if not any(block.runs for block in read_blocks(ROOT / page)):
