@@ -11,7 +11,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "senet"
-ELSEWHERE = {"gpu", "recipes", "support"}  # tests of gpu/run.sh, of docs/recipes, and what tests share
+ELSEWHERE = {"examples", "gpu", "recipes", "support"}  # tests of what lies outside src, and what tests share
 BY_NAME = {"setattr", "getattr", "hasattr", "delattr", "attrgetter", "patch"}  # take a name as a string
 
 
