@@ -4,7 +4,7 @@ import pytest
 
 import senet
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_the_recipe_of_nnunets_network_runs(page) -> None:  # type: ignore[no-untyped-def]

@@ -6,7 +6,7 @@ import pytest
 
 import senet
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_the_recipe_of_a_unet_runs(page) -> None:  # type: ignore[no-untyped-def]

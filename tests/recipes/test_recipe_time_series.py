@@ -8,7 +8,7 @@ from torch import nn
 
 import senet
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_the_recipe_of_a_time_series_network_runs(page) -> None:  # type: ignore[no-untyped-def]

@@ -8,6 +8,7 @@ import senet
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:unclosed file.*:ResourceWarning"),  # timm's data set leaves its files open
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

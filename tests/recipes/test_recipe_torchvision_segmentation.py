@@ -5,7 +5,7 @@ import torch
 
 import senet
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_the_recipe_of_a_segmenter_runs(page) -> None:  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ import torch
 import senet
 from senet.errors import SpecError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_the_recipe_of_a_network_of_transformers_runs(page) -> None:  # type: ignore[no-untyped-def]
