@@ -42,7 +42,7 @@ def of(name: str, *, size: int = 224, se: SESpec | None = None, **options) -> Co
     return cost(model, shape=(1, 3, size, size))
 
 
-# the papers' networks: PAPERS section 2.2, to the printed digit
+# the papers' networks, to the printed digit
 
 
 def test_plain_resnet50_costs_what_the_paper_counts():

@@ -198,7 +198,7 @@ def test_every_network_of_a_study_builds(name: str) -> None:
 
 
 def test_networks_have_the_parameters_that_the_papers_print() -> None:
-    """The rule is PAPERS section 2.1: biases counted, rounded up; MobileNet rounds alike, ShuffleNet is cut off."""
+    """The rule: biases counted, rounded up; MobileNet rounds alike, ShuffleNet is cut off."""
     checked = 0
     for name in BY_NAME:
         for row in study(name).rows:
@@ -219,7 +219,7 @@ def test_networks_have_the_parameters_that_the_papers_print() -> None:
 
 @pytest.mark.slow
 def test_networks_have_the_multiply_adds_that_the_papers_print() -> None:
-    known = ("inception_resnet_v2", "shufflenet_v1")  # PAPERS section 2.2; the studies say so
+    known = ("inception_resnet_v2", "shufflenet_v1")  # the studies say so
     for name in ("senet_imagenet", "senet_mobile", "senet_stages", "senet_se_3x3", "senet_no_squeeze"):
         for row in study(name).rows:
             paper = dict(row.paper)

@@ -40,6 +40,7 @@ MISTAKES: list[tuple[dict[str, Any], str, str]] = [
     ({"se": [{"reduction": 16}, {"reductoin": 8}]}, "se[1].reductoin", "Did you mean 'reduction'?"),
     ({"se": "standard:reducton=8"}, "se = 'standard:reducton=8': reducton", "Did you mean 'reduction'?"),
     ({"recipe": {"optim": {"int": 1}}}, "recipe.optim.int", "is not known; choose one of: betas"),
+    ({"recipe": {"optim": {"zzz": 1}}}, "recipe.optim.zzz", "weight_decay. `senet settings` explains them."),
     ({"se": {"callable": 1}}, "se.callable", "is not known"),
     ({"recipe": {"a]": 1}}, "recipe['a]']", "is not known"),
     ({"x\ny": 1}, r"['x\ny']", "is not known"),

@@ -127,7 +127,7 @@ class Cost(Printed, Counts):
             SpecError: if the convention is unknown.
 
         Source:
-            Hu et al., arXiv:1709.01507, Table 2, as PAPERS section 2.2 resolves it.
+            Hu et al., arXiv:1709.01507, Table 2.
         """
         if convention not in CONVENTIONS:
             raise unknown("convention", convention, CONVENTIONS)

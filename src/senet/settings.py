@@ -89,7 +89,9 @@ def _unknown_key(key: int | str, known: Sequence[str], homes: Homes) -> str:
     """Return the sentence about an unknown key, with the table that has a field of this name."""
     sentence = str(unknown("", key, known)).removeprefix(f" = {shown(key)}")
     places = [f"{home}.{key}" for home, names in homes.items() if key in names]
-    return f"{sentence} {' or '.join(places)} is the full name." if places else sentence
+    if places:
+        return f"{sentence} {' or '.join(places)} is the full name."
+    return f"{sentence} `senet settings` explains them." if homes and "Did you mean" not in sentence else sentence
 
 
 def _path(error: Mapping[str, Any]) -> list[int | str]:

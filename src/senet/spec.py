@@ -164,7 +164,8 @@ class SESpec:
         SpecError: if a name is unknown, a value is out of range, or the squeeze does not fit the variant.
 
     Source:
-        Hu et al., arXiv:1709.01507; variations: Mahendran, arXiv:2304.06502, as interpreted in PAPERS section 5.
+        Hu et al., arXiv:1709.01507; variations: Mahendran, arXiv:2304.06502, whose text leaves the
+        widths of the slow layers open (`slow_rule`).
 
     Example:
         >>> SESpec(variant="slow_both", reduction=16).widths(64)

@@ -42,7 +42,7 @@ def macs(name, se=None, *, side, num_classes=None, **options):
     return counter.get_total_flops() // 2
 
 
-# PAPERS section 2.1: name, classes, options, plain, with SE r = 16 without and with bias
+# name, classes, options, plain, with SE r = 16 without and with bias
 COUNTS = [
     ("resnet18", 1000, {}, 11_689_512, 11_776_552, 11_778_592),
     ("resnet18", 100, {}, 11_227_812, 11_314_852, 11_316_892),
@@ -167,7 +167,7 @@ def test_ablations_of_resnet50_have_the_papers_parameters(row, changes, free, bi
         assert math.ceil(biased / 1e5) / 10 == printed
 
 
-# PAPERS section 5: what a variant adds to ResNet-18 at r = 16, and what its biases add to that
+# what a variant adds to ResNet-18 at r = 16, and what its biases add to that
 VARIATIONS = [
     ("standard", "half_ratio", 87_040, 2_040),
     ("slow_squeeze", "half_ratio", 136_000, 2_280),
@@ -209,7 +209,7 @@ def test_the_3_layer_cnn_loses_its_middle_convolution_to_the_module(variant, cou
     assert round(macs("cnn3", spec, side=32) / 1e6, digits) == mmacs
 
 
-# PAPERS section 4: schemes of reduction ratios, as the authors' code builds the network
+# schemes of reduction ratios, as the authors' code builds the network
 KTH = {
     None: 760_266,
     (16, 16, 16): 766_643,
@@ -240,7 +240,7 @@ def test_kth_schemes_as_their_table_prints_them_have_their_own_count(scheme, cou
     assert params("kth_resnet52.paper", SESpec(reduction=scheme) if scheme else None) == count
 
 
-# PAPERS section 2.2: multiply-adds of convolutions and linear layers in units of 1e9, plain and with SE r = 16
+# multiply-adds of convolutions and linear layers in units of 1e9, plain and with SE r = 16
 GMACS = [
     ("resnet18", 224, 4, 1.8141, 1.8142),
     ("resnet50", 224, 4, 3.8580, 3.8605),

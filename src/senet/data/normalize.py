@@ -58,7 +58,7 @@ def kth_mean(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "c h w"]:
     """Compute the mean image of the KTH authors, which overflowed: the sum of bytes modulo 256, over 80.
 
     Source:
-        PAPERS section 4, item 1: `tf.reduce_mean` of uint8 in TensorFlow 2.1; values 0 to 3.
+        The authors' code, nlindqv/RRs-in-SENets: `tf.reduce_mean` of uint8 in TensorFlow 2.1; values 0 to 3.
     """
     return (images.sum(0, dtype=torch.int64) % 256 // 80).to(torch.uint8)
 

@@ -94,7 +94,7 @@ class DataSpec:
             the runs of two folders apart, and names them in reports; empty where it is not known.
 
     Source:
-        `kth`: PAPERS section 4; nlindqv/RRs-in-SENets. `crop`: Hu et al., arXiv:1709.01507, section 6.1.
+        `kth`: the authors' code, nlindqv/RRs-in-SENets. `crop`: Hu et al., arXiv:1709.01507, section 6.1.
     """
 
     name: Datasets = "digits"

@@ -203,7 +203,7 @@ RECIPES: Mapping[str, Recipe] = {
         augment=Augment(flip=True, resized_crop=0.25),
         label_smoothing=0.1,
     ),
-    # arXiv:2304.06502, Table 1; the step size is assumed: the PyTorch MNIST example (PAPERS section 3)
+    # arXiv:2304.06502, Table 1; the step size is assumed: the PyTorch MNIST example
     "variations-table1": Recipe(
         epochs=50,
         batch_size=64,
@@ -212,7 +212,7 @@ RECIPES: Mapping[str, Recipe] = {
         channels_last=False,
     ),
     # KTH, as the authors' code does it: file order, horizontal shift of 0.3 pixels, last 16 images left out.
-    # Keras' l2(1e-4) is 1e-4 * sum(w^2), which is torch's coupled weight decay 2e-4 (PAPERS section 4)
+    # Keras' l2(1e-4) is 1e-4 * sum(w^2), which is torch's coupled weight decay 2e-4
     "kth-authors": Recipe(
         epochs=200,
         batch_size=32,
@@ -230,7 +230,7 @@ RECIPES: Mapping[str, Recipe] = {
         schedule=Schedule(name="steps", steps=((81, 0.1), (121, 0.01), (161, 0.001), (181, 0.0005))),
         augment=Augment(flip=True, shift=(0.1, 0.1)),
     ),
-    # arXiv:2304.06502, Tables 2-4: batch 32 is stated, all else is assumed (PAPERS section 3)
+    # arXiv:2304.06502, Tables 2-4: batch 32 is stated, all else is assumed
     "variations-resnet18": Recipe(
         epochs=50,
         batch_size=32,

@@ -97,7 +97,7 @@ class BNInception(Network):
         se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
-        Ioffe and Szegedy, arXiv:1502.03167, Figure 5; SE: the authors' SE-BN-Inception prototxt (PAPERS section 1.1).
+        Ioffe and Szegedy, arXiv:1502.03167, Figure 5; SE: the authors' SE-BN-Inception prototxt.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The 3-layer CNN of the variations paper: 3 -> 32, the module in place of conv 2, 32 -> 64, two linear layers.
 
 Its Figure 2 is an image and its widths are stated nowhere: this is the PyTorch MNIST example network with a middle
-convolution that keeps the shape, so that replacing it changes nothing else (PAPERS section 5).
+convolution that keeps the shape, so that replacing it changes nothing else.
 """
 
 from collections.abc import Sequence

@@ -122,7 +122,7 @@ class InceptionResNetV2(Network):
 
     Source:
         Szegedy et al., arXiv:1602.07261, Figures 3, 7 and 15 to 19; TF-slim's inception_resnet_v2; the position of the
-        block is our interpretation (PAPERS section 1.1).
+        block is our interpretation.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ def he_normal_(model: nn.Module, *, mode: str = "fan_out") -> None:
     Linear layers keep torch's weights and get zero biases, as in fb.resnet.torch; norms keep 1 and 0.
 
     Source:
-        He et al., arXiv:1502.01852; fan_out: fb.resnet.torch (PAPERS section 1.3).
+        He et al., arXiv:1502.01852; fan_out: fb.resnet.torch.
     """
     for module in model.modules():
         if isinstance(module, CONVS) and not module.weight.is_meta:

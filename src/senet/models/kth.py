@@ -76,7 +76,7 @@ class KTHResNet(Network):
 
     Source:
         Holm, Lindqvist and Persson, "Investigating the Role of the Reduction Ratio in Squeeze-and-Excitation
-        Networks", Table 1; the authors' code nlindqv/RRs-in-SENets (PAPERS section 4).
+        Networks", Table 1; the authors' code nlindqv/RRs-in-SENets.
     """
 
     def __init__(

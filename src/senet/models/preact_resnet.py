@@ -88,7 +88,7 @@ class PreActResNet(Network):
         se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
-        He et al., arXiv:1603.05027, Table 2; fb.resnet.torch and KaimingHe/resnet-1k-layers (PAPERS section 1.2).
+        He et al., arXiv:1603.05027, Table 2; fb.resnet.torch and KaimingHe/resnet-1k-layers.
     """
 
     def __init__(

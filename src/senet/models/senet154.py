@@ -61,7 +61,7 @@ class SENet154(Network):
         se, num_classes, in_chans: as for `senet.create_model`.
 
     Source:
-        Hu et al., arXiv:1709.01507, section 5.1 and appendix; the authors' prototxt (PAPERS section 1.1).
+        Hu et al., arXiv:1709.01507, section 5.1 and appendix; the authors' prototxt.
     """
 
     def __init__(

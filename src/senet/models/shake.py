@@ -130,7 +130,7 @@ def shake_unit(
         backward_noise: see `Shake`.
 
     Source:
-        Gastaldi, arXiv:1705.07485, Figure 1; the position of the block is our interpretation (PAPERS section 1.2).
+        Gastaldi, arXiv:1705.07485, Figure 1; the position of the block is our interpretation.
     """
     if se_on not in SE_ON:
         raise unknown("se_on", se_on, SE_ON)

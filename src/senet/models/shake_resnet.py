@@ -74,7 +74,7 @@ class ShakeResNet(Network):
 
     Source:
         Gastaldi, arXiv:1705.07485, its experiments on CIFAR-10; xgastaldi/shake-shake; the position of the block is our
-        interpretation (PAPERS section 1.2).
+        interpretation.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class ShakeResNeXt(Network):
 
     Source:
         Gastaldi, arXiv:1705.07485, its experiments on CIFAR-100; units: Xie et al., arXiv:1611.05431, Figure 3(c);
-        the position of the block is our interpretation (PAPERS section 1.2).
+        the position of the block is our interpretation.
     """
 
     def __init__(

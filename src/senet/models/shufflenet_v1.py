@@ -104,8 +104,7 @@ class ShuffleNetV1(Network):
         SpecError: if a width does not fit the groups.
 
     Source:
-        Zhang et al., arXiv:1707.01083, Table 1; megvii's ShuffleNetV1; the position of the block is our interpretation
-        (PAPERS section 1.1).
+        Zhang et al., arXiv:1707.01083, Table 1; megvii's ShuffleNetV1; the position of the block is our interpretation.
     """
 
     def __init__(

@@ -73,7 +73,7 @@ class VGG(Network):
 
     Source:
         Simonyan and Zisserman, arXiv:1409.1556, Table 1 D; norms and SE: Hu et al., arXiv:1709.01507, sections 3.3
-        and 5.1 (PAPERS section 1.1).
+        and 5.1.
     """
 
     def __init__(

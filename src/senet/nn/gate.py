@@ -56,7 +56,7 @@ def residual_sigmoid(z: Tensor) -> Tensor:
     """Gate with values in (1, 2): `x * (1 + sigmoid)` is `x + x * s`.
 
     Source:
-        The later public code of the author of arXiv:2304.06502 (PAPERS section 5).
+        The later public code of the author of arXiv:2304.06502.
     """
     return 1 + torch.sigmoid(z)
 
