@@ -443,6 +443,19 @@ def photographs(folder: Path, *, grey: int) -> Path:
     return folder
 
 
+def test_remarks_on_the_images_are_said_before_the_training(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    tree = photographs(tmp_path / "pets", grey=20) / "train"
+    (tree / "cat" / "torn.png").write_bytes(b"not an image")
+    code, _, err = call("train", "--data-dir", str(tree), "--model", "resnet8", "--epochs", "1", "on_bad_image=skip")
+    assert code == 0
+    said = err.splitlines()
+    assert said[0].startswith("train: 9 training and 3 test images")
+    assert said[1:3] == [
+        "- train has no split: a fixed choice of 3 of 13 images is the test set",
+        "- 1 unreadable image skipped: cat/torn.png",
+    ]
+
+
 @pytest.mark.usefixtures("no_matplotlib")
 def test_two_folders_have_runs_of_their_own_and_changed_pictures_are_refused(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     from senet.execution import executors

@@ -94,7 +94,7 @@ def announce(
     at_most: int = 0,
     finished: "Sequence[Result]" = (),
 ) -> None:
-    """Print what is about to be trained: images, network, recipe, machine, estimated time.
+    """Print what is about to be trained: images and remarks on them, network, recipe, machine, estimated time.
 
     Args:
         runs: the runs that are left to train.
@@ -114,7 +114,8 @@ def announce(
             f"{spec.title}: {len(data.train):,} training and {len(data.test):,} test images of {height}x{width} pixels "
             f"in {channels} channel{'s' * (channels > 1)}, {data.num_classes} classes"
         )
-        print(one_line(said), file=sys.stderr)
+        for line in (said, *(f"- {note}" for note in data.notes)):
+            print(one_line(line), file=sys.stderr)
         for model, recipe in dict.fromkeys((run.model, run.recipe) for run in of_it):
             count = at_most or sum((run.model, run.recipe) == (model, recipe) for run in of_it)
             runs_in_words = f"{'up to ' * bool(at_most)}{count:,} run{'s' * (count > 1)}"
