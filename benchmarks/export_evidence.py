@@ -38,6 +38,7 @@ from senet.weights.safe import read_weights
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "export"
+CHANGES: Mapping[str, Any] = {"fold": 0.5, "gate": "hard_sigmoid"}
 SEARCHED = 2000  # training images of CIFAR-10
 KTH = {"kth-plain": None, "kth-8-8-8": (8, 8, 8), "kth-8-2-16": (8, 2, 16)}
 
@@ -47,6 +48,9 @@ def main() -> None:
     parser.add_argument("what", choices=("mobilenet", *KTH, "report"))
     parser.add_argument("--weights", type=Path, help="weights file of the network")
     parser.add_argument("--data", type=Path, help="Parquet file of photographs, or the folder of CIFAR-10")
+    parser.add_argument(
+        "--changes", nargs="*", choices=("fold", "gate"), help="changes of KTH networks; all if left out"
+    )
     asked = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     if asked.what == "report":
@@ -119,7 +123,13 @@ def kth(name: str, asked: argparse.Namespace) -> dict[str, Any]:
         whole=part(data.test, torch.arange(len(data.test))),
         shape=(1, 3, 32, 32),
         settings=Int8(calibrate=200, rank=100, max_drop=0.5),
-        changes=({},) if ratios is None else ({}, {"fold": 0.5}, {"gate": "hard_sigmoid"}),
+        changes=[
+            {},
+            *(
+                {name: CHANGES[name]}
+                for name in ([] if ratios is None else CHANGES if asked.changes is None else asked.changes)
+            ),
+        ],
         title=f"KTH ResNet-52, {'plain' if ratios is None else f'SE {ratios}'}, CIFAR-10",
         data=f"ranges and order from 200 training images, the search on {SEARCHED:,} others, the table on all 10,000 "
         "test images, which no choice has seen",

@@ -18,13 +18,14 @@ def with_export(card: str, exported: Exported, *, file: str, comparison: str | N
         file: name of the exported file.
         comparison: report of the comparison that justified the blocks, in Markdown.
     """
-    heads = ["weights", "images", "batch", "difference", "classes agree"]
+    heads = ["weights", "images", "batch", "difference", "allowed", "classes agree"]
     rows = [
         [
             one.weights,
             one.images,
             "x".join(map(str, one.shape)),
             f"{one.error:.1e}",
+            f"{one.allowed:.1e}",
             f"{one.agree} of {one.shape[0]}",
         ]
         for one in exported.checks
@@ -34,7 +35,7 @@ def with_export(card: str, exported: Exported, *, file: str, comparison: str | N
         "",
         "## Exported file",
         "",
-        f"{code_span(file)} was compared with the network before it was written (relative differences, limit 1e-5):",
+        f"{code_span(file)} was compared with the network before it was written (relative differences):",
         "",
         Table(heads, rows, words=("images", "batch")).markdown(),
         *([markdown(exported.latency) + ".", ""] if exported.latency else []),

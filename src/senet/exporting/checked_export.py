@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from senet.calls import by_name
 from senet.errors import SpecError, unknown
 from senet.exporting.checking import check, second_size
-from senet.exporting.example import Example, OneOutput, example
+from senet.exporting.example import Example, example
 from senet.exporting.exported import Exported
 from senet.exporting.graph import OPSETS, BlockNodes, ensure_installed, save_onnx
 from senet.exporting.graph_pooling import POOLS, Pool
@@ -32,6 +32,7 @@ from senet.files.atomic import ensure_writable, staged
 from senet.models import ZOO, image_size
 from senet.networks.pretrained import described_network
 from senet.surgery import find
+from senet.surgery.folding.answers import OneOutput
 from senet.surgery.folding.batches import Batches, parts_of
 from senet.surgery.folding.removal import Watch
 from senet.weights.config import Preprocessing

@@ -5,7 +5,6 @@ Letters in shapes: n images, c channels, *s sizes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,7 +14,7 @@ from senet.dataflow.example import guesses
 from senet.errors import SpecError, shown
 from senet.surgery.folding.answers import main_output
 
-__all__ = ["AXES", "BATCHES", "Example", "OneOutput", "example", "output_of"]
+__all__ = ["AXES", "BATCHES", "Example", "example", "output_of"]
 
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 """Names of the sizes of an image, by their number."""
@@ -102,22 +101,6 @@ def example(model: nn.Module, *, shape: Sequence[int] | None, static: bool, dyna
     raise SpecError(
         f"{type(model).__name__} does not run on an input of shape {given}: {reason}; pass shape=(1, c, h, w)."
     )
-
-
-class OneOutput(nn.Module):
-    """A network that returns its main output alone.
-
-    Attributes:
-        network: the network, which returns several outputs.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Any:
-        """Return the main output."""
-        return main_output(self.network(x))
 
 
 @torch.no_grad()

@@ -31,6 +31,8 @@ def read_run(folder: Path) -> Run:
         CheckpointError: if the file is damaged.
     """
     path = folder / "run.json"
+    if not folder.exists():
+        raise DataError(f"{folder} does not exist; name the folder of a run, e.g. runs/0123456789ab, or a file.")
     if not path.exists():
         raise DataError(f"{path} does not exist; name the folder of a run, e.g. runs/0123456789ab.")
     return folder_run(path)

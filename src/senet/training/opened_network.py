@@ -20,6 +20,7 @@ from senet.networks.ends import num_outputs
 from senet.networks.own_images import see
 from senet.networks.preprocessing import preprocessing_of as foreign_preprocessing
 from senet.spec import SESpec, designs
+from senet.surgery.folding.answers import OneOutput
 from senet.training.evaluate_saved import finished
 from senet.training.initial_network import build
 from senet.weights import load_weights
@@ -215,7 +216,7 @@ def open_network(
             title = Path(name).name if who.library == "folder" else str(who)
         model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
         preprocessing, classes = _preprocessing(data), dict(enumerate(data.classes))
-        labelled = num_outputs(model, data.shape, title=title) == data.num_classes
+        labelled = num_outputs(OneOutput(model), data.shape, title=title) == data.num_classes
         if not labelled:
             notes += (f"no accuracy: the network has other outputs than the {data.num_classes} classes of the data",)
     number = min(statistics, len(train))

@@ -20,10 +20,11 @@ USE = """## Use
 
 ```python
 import senet
-
-model = senet.from_pretrained("FOLDER")  # or "hf:OWNER/NAME"; in evaluation mode
+{imported}
+model = senet.from_pretrained("FOLDER"{builder})  # or "hf:OWNER/NAME"; in evaluation mode
 ```
 """
+LIBRARIES = ("senet", "timm", "torchvision")
 
 
 def write_description(
@@ -89,6 +90,15 @@ def card(config: Config, *, params: int, result: Result | None, licence: str | N
             "## Training\n\n" + training,
         ]
     )
+
+
+def _use(model: str) -> str:
+    """Return how to load the network; one that the user's own function builds needs that function."""
+    place, _, function = model.rpartition(":")
+    module = place.removesuffix(".py").replace("/", ".")
+    if not place or place in LIBRARIES or not all(part.isidentifier() for part in (*module.split("."), function)):
+        return USE.format(imported="", builder="")
+    return USE.format(imported=f"from {module} import {function}\n", builder=f", builder={function}")
 
 
 def _training(result: Result) -> str:

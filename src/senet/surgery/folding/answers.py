@@ -12,7 +12,7 @@ from senet.errors import NumericError, SenetError, SpecError
 from senet.surgery.folding.batches import Batches, Passes, labels_of
 from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, share_interval
 
-__all__ = ["Answers", "answer", "answers", "compare", "main_output"]
+__all__ = ["Answers", "OneOutput", "answer", "answers", "compare", "main_output"]
 
 MAIN = ("logits", "out")  # names of the main output in Hugging Face and torchvision
 
@@ -151,6 +151,22 @@ def main_output(out: object) -> object:
     else:
         return out
     return main_output(parts[0]) if parts else out
+
+
+class OneOutput(nn.Module):
+    """A network that returns its main output alone.
+
+    Attributes:
+        network: the network, which returns several outputs.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Float[Tensor, "n *s"]) -> object:
+        """Return the main output."""
+        return main_output(self.network(x))
 
 
 def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:
