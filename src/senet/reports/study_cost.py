@@ -32,7 +32,7 @@ def cost_table(lines: Sequence[Line]) -> Table | None:
         if line.cost is not None
         for name, cost in (("ordinary", line.cost.ordinary), ("optimized", line.cost.optimized))
     ]
-    return Table(HEADS, rows, words=HEADS[:2]) if rows else None
+    return Table(HEADS, rows, words=HEADS[:2], spare=("saved",)) if rows else None
 
 
 def cost_notes(lines: Sequence[Line]) -> list[str]:
