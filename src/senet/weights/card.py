@@ -86,7 +86,7 @@ def card(config: Config, *, params: int, result: Result | None, licence: str | N
         [
             front_matter(config.model, licence=licence, result=result) + title,
             _table(facts),
-            USE,
+            _use(config.model),
             "## Training\n\n" + training,
         ]
     )
