@@ -134,6 +134,7 @@ def test_the_tour_runs_and_prints_what_it_shows(tmp_path: Path, monkeypatch: pyt
             run_senet(words)
 
     run_page(ROOT / TOUR, senet=senet_command)
+    print(printed.getvalue())  # pytest shows it where the test fails
     found = iter(labels(printed.getvalue()))
     for block in blocks_of(TOUR, "text"):
         for label in labels(block.text):
