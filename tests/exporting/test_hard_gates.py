@@ -146,7 +146,9 @@ class Means(nn.Module):
 def test_means_over_all_positions_become_average_pools_and_no_others(tmp_path: Path) -> None:
     model, given, x = Means().eval(), Example(shape=(2, 3, 8, 8), size=True), torch.randn(3, 3, 9, 7)
     save_onnx(to_program(model, given), given, tmp_path / "net.onnx", [], {}, None, "avgpool")
-    nodes = [node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node]
+    graph = onnx.load(tmp_path / "net.onnx").graph
+    nodes = [node.op_type for node in graph.node]
+    assert {one.name for one in graph.initializer} <= {value for node in graph.node for value in node.input}
     assert nodes.count("GlobalAveragePool") == 3  # the last one over the positions of a map of one dimension
     assert nodes.count("ReduceMean") == 3
     with torch.no_grad():

@@ -57,7 +57,10 @@ def use_average_pools(graph: Any) -> None:
         new.shape, new.type, new.name = old.shape, old.type, old.name
         graph.insert_before(node, made)
         old.replace_all_uses_with(new, replace_graph_outputs=True)
+        axes = node.inputs[1]
         graph.remove(node, safe=True)
+        if axes.name in graph.initializers and not axes.uses():
+            graph.initializers.pop(axes.name)  # onnxruntime warns of what is not used
 
 
 def _is_over_positions(node: Any) -> bool:
