@@ -78,6 +78,7 @@ def test_a_folder_of_your_own_takes_the_place_of_the_digits(run: Run, tmp_path: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_explaining_and_folding_on_the_digits(run: Run) -> None:
     names = run("explain_and_fold.py")
     assert names["explanation"].top1 > 60
@@ -86,6 +87,7 @@ def test_explaining_and_folding_on_the_digits(run: Run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_inserting_and_fine_tuning_on_the_digits(run: Run) -> None:
     pytest.importorskip("timm")
     found = run("insert_and_fine_tune.py")["found"]
@@ -95,6 +97,7 @@ def test_inserting_and_fine_tuning_on_the_digits(run: Run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_comparing_on_the_digits(run: Run) -> None:
     found = run("compare_on_your_folder.py")["found"]
     rows = found.as_dict()["rows"]

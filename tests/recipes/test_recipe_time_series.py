@@ -22,6 +22,8 @@ def test_the_recipe_of_a_time_series_network_runs(page) -> None:  # type: ignore
     assert len(senet.find(model)) == 3 - len(folded.removed)
     assert names["report"].error < 1e-5
     assert Path("series.onnx").exists()
+    assert names["found"].lines[1].difference.low < names["found"].lines[1].difference.high
+    assert Path("comparison.png").exists()
 
 
 def test_an_inception_time_has_a_block_at_every_shortcut_or_at_every_module() -> None:
