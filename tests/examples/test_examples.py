@@ -47,6 +47,11 @@ def folder_of_bars(folder: Path, *, side: int = 16) -> Path:
     return folder
 
 
+def width(path: str) -> int:
+    with Image.open(path) as figure:
+        return figure.size[0]
+
+
 def test_notebooks_are_in_the_percent_format_and_say_what_they_do() -> None:
     assert len(NOTEBOOKS) == 3
     for name in NOTEBOOKS:
@@ -82,7 +87,7 @@ def test_a_folder_of_your_own_takes_the_place_of_the_digits(run: Run, tmp_path: 
 def test_explaining_and_folding_on_the_digits(run: Run) -> None:
     names = run("explain_and_fold.py")
     assert names["explanation"].top1 > 60
-    assert Image.open("gates.png").size[0] > 600
+    assert width("gates.png") > 600
     assert sum(1 for _ in Path("digits").rglob("*.png")) == 1797
 
 
@@ -93,7 +98,7 @@ def test_inserting_and_fine_tuning_on_the_digits(run: Run) -> None:
     found = run("insert_and_fine_tune.py")["found"]
     assert [line.row.id for line in found.lines] == ["plain", "with blocks"]
     assert all(value > 80 for line in found.lines for value in line.values.values())
-    assert Image.open("fine_tuning.png").size[0] > 600
+    assert width("fine_tuning.png") > 600
 
 
 @pytest.mark.slow
@@ -104,4 +109,4 @@ def test_comparing_on_the_digits(run: Run) -> None:
     assert [row["id"] for row in rows] == ["plain", "standard:reduction=4", "eca"]
     assert all(row["difference"]["low"] < row["difference"]["high"] for row in rows[1:])
     assert rows[0]["metrics"]["accuracy"]["mean"] > 70
-    assert Image.open("comparison.png").size[0] > 600
+    assert width("comparison.png") > 600

@@ -216,6 +216,17 @@ def test_the_decoder_of_a_transformer_takes_blocks_where_it_is_named():
     assert senet.plan(Mixer(), DESIGN, at="decoder", shape=(1, 3, 32, 32)).names == ("decoder.2.se", "decoder.5.se")
 
 
+def test_the_drawing_has_a_line_for_each_map_size_of_named_modules():
+    planned = senet.plan(LinkNet(), DESIGN, at=["stem", "e?", "d1"], shape=(1, 3, 32, 32))
+    drawn = [line.split()[2:] for line in str(planned).splitlines() if line.startswith("stage")]
+    assert drawn == [
+        ["32x32", "─■─■─", "8", "channels"],
+        ["16x16", "─■─", "16", "channels"],
+        ["8x8", "─■─", "32", "channels"],
+        ["4x4", "─■─", "64", "channels"],
+    ]
+
+
 def test_a_function_chooses_modules_one_by_one():
     chosen = senet.plan(LinkNet(), DESIGN, at=lambda name, module: name in ("d1", "d1.bn1"), shape=(1, 3, 32, 32))
     assert chosen.names == ("d1.bn1.se", "d1.se")

@@ -42,13 +42,14 @@ def insertion_text(done: "Insertion", *, title: str = "", network: tuple[int, in
 
 
 def _drawing(done: "Insertion") -> Iterator[str]:
-    """Yield one line for each stage, with one mark for each block, from the input of the network to its output."""
-    stages: dict[int, list[PlannedBlock]] = {}
+    """Yield one line for each map size of a stage, with one mark for each block, from input to output."""
+    stages: dict[int, dict[tuple[int, ...], list[PlannedBlock]]] = {}
     for block in done:
-        stages.setdefault(block.stage, []).append(block)
+        stages.setdefault(block.stage, {}).setdefault(block.resolution, []).append(block)
     width = room()
-    for stage, members in sorted(stages.items()):
-        size = "x".join(map(str, members[0].resolution))
+    for stage, resolution in ((stage, resolution) for stage in sorted(stages) for resolution in stages[stage]):
+        members = stages[stage][resolution]
+        size = "x".join(map(str, resolution))
         widths = list(dict.fromkeys(str(block.channels) for block in members))
         channels = widths[0] if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
         before, behind = f"stage {stage:<3}{size:>10}  ─", f"  {channels} channels"
