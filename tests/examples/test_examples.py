@@ -97,7 +97,7 @@ def test_inserting_and_fine_tuning_on_the_digits(run: Run) -> None:
     pytest.importorskip("timm")
     found = run("insert_and_fine_tune.py")["found"]
     assert [line.row.id for line in found.lines] == ["plain", "with blocks"]
-    assert all(value > 80 for line in found.lines for value in line.values.values())
+    assert all(row["metrics"]["accuracy"]["mean"] > 80 for row in found.as_dict()["rows"])
     assert width("fine_tuning.png") > 600
 
 

@@ -47,7 +47,7 @@ def _drawing(done: "Insertion") -> Iterator[str]:
     for block in done:
         stages.setdefault(block.stage, {}).setdefault(block.resolution, []).append(block)
     width = room()
-    for stage, resolution in ((stage, resolution) for stage in sorted(stages) for resolution in stages[stage]):
+    for stage, resolution in [(number, size) for number, sizes in sorted(stages.items()) for size in sizes]:
         members = stages[stage][resolution]
         size = "x".join(map(str, resolution))
         widths = list(dict.fromkeys(str(block.channels) for block in members))
