@@ -47,7 +47,7 @@ def _sentence(page: str, *, after: int) -> str:
         if part.strip()
     ]
     first = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(paragraphs[after].split()))
-    return re.split(r"(?<=[.?])\s", first.replace("**", ""))[0].rstrip(":")
+    return re.split(r"(?<=[.?])\s", first.replace("**", ""))[0].removeprefix("- ").rstrip(":")
 
 
 if __name__ == "__main__":
