@@ -164,3 +164,19 @@ def test_the_export_of_a_missing_folder_makes_it(
     assert report.path.read_bytes() == b"new"
     with pytest.raises(StorageError, match="cannot write"):
         senet.export(tiny(), report.path / "net.onnx", shape=(1, 3, 2, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_weights_above_two_gigabytes_lie_beside_the_file(tmp_path: Path) -> None:
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines() if Path("/proc/meminfo").is_file() else []
+    free = next((int(line.split()[1]) for line in lines if line.startswith("MemAvailable")), 0)
+    if free < 12 * 2**20:
+        pytest.skip("it takes 9 GiB of memory")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12288, 45_000), nn.ReLU(), nn.Linear(45_000, 10)).eval()
+    report = senet.export(model, tmp_path / "a net.onnx", shape=(1, 3, 64, 64))
+    assert report.bytes > 2**31
+    assert sorted(one.suffix for one in tmp_path.iterdir()) == [".data", ".onnx"]
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ExportedNetwork(report.path)(x), model(x), rtol=1e-4, atol=1e-5)
