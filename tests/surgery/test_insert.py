@@ -219,6 +219,13 @@ def test_a_second_insertion_leaves_blocks_alone_unless_it_is_told():
         senet.remove(model, "*.se2")
 
 
+def test_a_part_that_lost_its_blocks_on_purpose_takes_new_ones_with_the_whole():
+    model = nn.Sequential(resnet())
+    first = senet.insert(model, DESIGN, shape=SHAPE)
+    assert senet.remove(model[0]) == tuple(name.removeprefix("0.") for name in first.names)
+    assert senet.insert(model, DESIGN, shape=SHAPE).names == first.names  # and warns of nothing
+
+
 def test_our_networks_take_blocks_and_their_own_are_left():
     model = senet.create_model("resnet8")
     assert len(senet.insert(model, DESIGN, shape=(1, 3, 32, 32))) == 3

@@ -29,6 +29,7 @@ from senet.surgery.insertion.refuse import (
     refuse_wrapped,
 )
 from senet.surgery.insertion.report import Insertion, PlannedBlock
+from senet.surgery.insertion.watch import repair
 
 __all__ = ["plan", "with_unit_gate"]
 
@@ -81,6 +82,7 @@ def plan(
     spec = _design(spec).but(**({} if slot is None else {"slot": slot}))
     spec = with_unit_gate(spec) if preserve else spec
     refuse_wrapped(model)
+    repair(model)  # a part may have lost its blocks on purpose, as the folded backbone of a detector
     existing = {name for found in find(model) for name in found.modules}
     flow = observe(model, shape)
     units, skipped = find_units(flow, blocks=existing, chains=chains(model))
