@@ -63,7 +63,9 @@ def main() -> None:
     torch.set_num_threads(1)
     began = time.process_time()
     found = mobilenet(asked) if asked.what == "mobilenet" else kth(asked.what, asked)
-    found["machine"] = machine(began, f"python benchmarks/export_evidence.py {asked.what} --weights FILE --data DATA")
+    some = "" if asked.changes is None else " ".join([" --changes", *asked.changes])
+    command = f"python benchmarks/export_evidence.py {asked.what}{some} --weights FILE --data DATA"
+    found["machine"] = machine(began, command)
     (RESULTS / f"{asked.what}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
