@@ -315,7 +315,7 @@ def test_a_network_whose_units_all_have_blocks_takes_no_design() -> None:
     from senet import SESpec, SpecError, create_model
     from senet.networks.insert_design import insert_design
 
-    with pytest.raises(SpecError, match="start from a network without blocks"):
+    with pytest.raises(SpecError, match="use the design plain, or a network without blocks"):
         insert_design(create_model("resnet8", se=SESpec()), (SESpec(reduction=8),))
 
 
