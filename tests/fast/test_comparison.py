@@ -80,6 +80,18 @@ def test_a_network_that_computes_something_else_once_traced_is_refused_in_one_li
     assert not capfd.readouterr().err
 
 
+def test_hooks_that_change_the_output_are_named() -> None:
+    model = senet.create_model("resnet8", se="standard")
+    handle = model.get_submodule("stage1.unit1.se").register_forward_hook(lambda *given: 2 * given[2])
+    with pytest.raises(
+        SpecError, match=r"Hooks do not run in the result; those of stage1\.unit1\.se may be the reason"
+    ):
+        optimize(model)
+    handle.remove()
+    model.get_submodule("stage1.unit1.se").register_forward_hook(lambda *given: None)
+    optimize(model)
+
+
 @dataclasses.dataclass
 class Output:
     logits: Any

@@ -1,6 +1,7 @@
 """Networks of the zoo in timm's conventions: maps at several depths, dropout, gradient checkpointing."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -52,10 +53,15 @@ def test_the_maps_are_those_of_the_network_and_take_its_weights() -> None:
     ("options", "said"),
     [
         ({"features_only": True, "out_indices": (4,)}, "numbers from 0 to 3, which stand for stem, stage1"),
+        ({"features_only": True, "out_indices": 3}, "out_indices = 3 is not possible; list numbers from 0 to 3"),
+        ({"features_only": True, "out_indices": (True,)}, "out_indices = .True,. is not possible"),
+        ({"features_only": "no"}, "features_only = 'no' is not possible"),
         ({"features_only": True, "out_indices": ()}, "out_indices = .* is not possible"),
         ({"out_indices": (1,)}, "goes with features_only=True"),
         ({"pretrained": True}, "has no trained weights of its own; pass weights=FILE"),
+        ({"out_indices": 2}, "out_indices = 2 goes with features_only=True"),
         ({"drop_rate": 1.5}, "drop_rate = 1.5 is not possible"),
+        ({"drop_rate": "0.5"}, "drop_rate = '0.5' is not possible"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(options: dict[str, object], said: str) -> None:
@@ -84,3 +90,20 @@ def test_gradient_checkpointing_changes_no_value() -> None:
     assert all(torch.equal(a, b) for a, b in zip(plain.buffers(), saving.buffers(), strict=True))
     saving.set_grad_checkpointing(False)
     assert not saving.grad_checkpointing
+
+
+def test_a_folder_holds_a_network_of_any_drop_rate_and_no_maps(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = senet.create_model("resnet8", se="standard", drop_rate=0.3).eval()
+    senet.save_pretrained(network, tmp_path / "a", name="resnet8", se="standard")
+    read = senet.from_pretrained(tmp_path / "a").eval()
+    x = torch.randn(1, 3, 32, 32)
+    assert torch.equal(read(x), network(x))
+    assert read.drop.p == 0.0  # the rate of the family
+    maps = senet.create_model("resnet8", se="standard", features_only=True, weights=tmp_path / "a").eval()
+    assert torch.equal(maps(x)[-1], network.forward_features(x))
+    with pytest.raises(SpecError, match="a folder holds whole networks"):
+        senet.save_pretrained(maps, tmp_path / "b", name="resnet8", se="standard")
+    senet.accelerate(network)
+    with pytest.raises(SpecError, match=r"call senet\.decelerate\(model\) first"):
+        senet.save_pretrained(network, tmp_path / "b", name="resnet8", se="standard")

@@ -347,6 +347,18 @@ def test_rising_curves_few_images_and_unequal_seeds_are_said() -> None:
     assert not any("still rises" in one for one in flat), "999 were right in the first epoch"
 
 
+def test_a_single_epoch_rises_from_what_its_weights_had() -> None:
+    mine = made_up((0,))
+    once = dataclasses.replace(mine.rows[0].run.recipe, epochs=1)
+    rows = [dataclasses.replace(row, run=dataclasses.replace(row.run, recipe=once)) for row in mine.rows]
+    mine = dataclasses.replace(mine, rows=tuple(rows))
+    made = recorded(mine, {"plain": {0: 700}, "se": {0: 690}, "bump": {0: 700}})
+    for start, said in ((None, "by up to 20.0 points"), (660, "by up to 4.0 points"), (710, "")):
+        short = {run: dataclasses.replace(one, start=start) for run, one in made.items()}
+        found = [one for one in cautions(mine, summarize(mine, short)) if "still rises" in one]
+        assert said in found[0] if said else not found
+
+
 def range_of(one: Result, run: Run) -> list[int]:
     """Mark wrong images that the designs do not share, and all seeds do."""
     wrong = 1000 - one.last.correct

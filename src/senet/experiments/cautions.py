@@ -38,12 +38,14 @@ def cautions(study: Study, lines: Sequence[Line]) -> list[str]:
 def still_rises(line: Line) -> float:
     """Return how far the accuracy of a row rises over the last fifth of its training, at least an epoch [points].
 
-    A training of one epoch rises from what guessing gives.
+    A training of one epoch rises from what its weights had before it, or else from what guessing gives.
     """
-    curves = [[100 * epoch.correct / result.total for epoch in result.curve] for result in line.results.values()]
+    results = line.results.values()
+    curves = [[100 * epoch.correct / result.total for epoch in result.curve] for result in results]
     means = [fmean(values) for values in zip(*curves, strict=True)]
     if len(means) == 1:
-        return means[0] - 100 / max(1, len(next(iter(line.results.values())).classes))
+        guessed = 100 / max(1, len(next(iter(results)).classes))
+        return means[0] - fmean(guessed if one.start is None else 100 * one.start / one.total for one in results)
     return means[-1] - means[-1 - max(1, len(means) // LAST)]
 
 

@@ -71,9 +71,10 @@ class FeatureMaps(nn.Module):
         super().__init__()
         names = network.parts
         asked = range(len(names)) if out_indices is None else out_indices
-        if not asked or any(not isinstance(at, int) or not -len(names) <= at < len(names) for at in asked):
+        listed = isinstance(asked, Sequence) and len(asked) > 0
+        if not listed or any(type(at) is not int or not -len(names) <= at < len(names) for at in asked):
             raise SpecError(
-                f"out_indices = {list(asked)} is not possible; use numbers from 0 to {len(names) - 1}, which stand for "
+                f"out_indices = {asked!r} is not possible; list numbers from 0 to {len(names) - 1}, which stand for "
                 f"{', '.join(names)}."
             )
         self.out_indices = tuple(sorted({at % len(names) for at in asked}))

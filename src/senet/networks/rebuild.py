@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from senet.errors import CheckpointError, SenetError, SpecError
+from senet.models import Network
 from senet.networks.building import Builder, build
+from senet.networks.feature_maps import FeatureMaps
 from senet.networks.names import LIBRARIES, Named, named
 from senet.surgery import ChannelScale, find, skeleton
 from senet.surgery.insertion.inserted import inserted, reinsert
@@ -94,6 +96,11 @@ def described(model: nn.Module, config: Config, *, builder: Builder | None = Non
     Raises:
         SpecError: if the arguments build another network.
     """
+    if isinstance(model, FeatureMaps):
+        raise SpecError(
+            "model returns maps (features_only=True), and a folder holds whole networks: save the network that has its "
+            "classifier; create_model(..., weights=FOLDER, features_only=True) reads the folder."
+        )
     found = where(config, given=builder is not None)
     try:
         plain = _on_meta(lambda: _built(config, found, builder))
@@ -113,12 +120,15 @@ def described(model: nn.Module, config: Config, *, builder: Builder | None = Non
     state = model.state_dict()
     try:
         twin = _on_meta(lambda: _assembled(config, found, state, builder))
+        if isinstance(twin, Network) and isinstance(model, Network):
+            twin.drop.p = model.drop.p  # `drop_rate` is for training, and no part of a description
         difference = layers_differ(model, twin) or shapes_differ(state, twin)
     except SenetError as error:
         difference = str(error)
     if difference:
         raise SpecError(
-            f"name, se and options build another network: {difference}; pass the arguments that built this one."
+            f"name, se and options build another network: {difference}; pass the arguments that built this "
+            "one. For an accelerated network, call senet.decelerate(model) first."
         )
     return config
 

@@ -1,6 +1,7 @@
 """The public `create_model`: a network of the zoo with fresh weights, or with weights of a file or the Hub."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
@@ -112,9 +113,11 @@ def create_model(
             "origin, e.g. origin='timm', or use timm's network: senet.insert(timm.create_model(NAME, pretrained=True))."
         )
     if out_indices is not None and not features_only:
-        raise SpecError(f"out_indices = {list(out_indices)} goes with features_only=True; pass both, or neither.")
-    if drop_rate is not None and not 0 <= drop_rate <= 1:
-        raise SpecError(f"drop_rate = {drop_rate} is not possible; use a number from 0 to 1.")
+        raise SpecError(f"out_indices = {out_indices!r} goes with features_only=True; pass both, or neither.")
+    if not isinstance(features_only, bool):
+        raise SpecError(f"features_only = {features_only!r} is not possible; use True or False.")
+    if drop_rate is not None and not (isinstance(drop_rate, Real) and 0 <= drop_rate <= 1):
+        raise SpecError(f"drop_rate = {drop_rate!r} is not possible; use a number from 0 to 1.")
     if not isinstance(weights, str | Path | None):
         raise SpecError(f"weights = {weights!r} is not a path; pass a file, a folder, or 'hf:owner/name'.")
     model = models.create_model(

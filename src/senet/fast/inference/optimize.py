@@ -118,7 +118,15 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
     convolutions = rewriter.pack_convolutions()
     report = Report(norms=norms, left_norms=left, blocks=blocks, sums=rewriter.sums, convolutions=convolutions)
     fast = Optimized(rewriter.finish(), report)
-    ensure_alike(fast, answers(copied(model), shape), title)
+    try:
+        ensure_alike(fast, answers(copied(model), shape), title)
+    except SpecError as error:
+        hooked = [name or title for name, m in model.named_modules() if m._forward_hooks or m._forward_pre_hooks]
+        if not hooked:
+            raise
+        raise SpecError(
+            f"{error} Hooks do not run in the result; those of {', '.join(hooked[:3])} may be the reason: remove them."
+        ) from error
     return fast
 
 
