@@ -29,9 +29,9 @@ def rows() -> Iterator[Sequence[str]]:
     )
     table1 = "senet run studies/variations_table1.toml --quick --seeds 5 --data-dir DIR"
     yield (
-        "Table 1 of the variations: 4 further seeds, 10 epochs",
+        "Table 1 of the variations: 3 further seeds, 10 epochs",
         table1,
-        hours("variations_table1", runs=24, epochs=10),
+        hours("variations_table1", runs=18, epochs=10),
     )
     yield (
         "the same with its 50 epochs",

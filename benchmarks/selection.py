@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from senet.execution.store import read_results
+from senet.experiments.result import Result
 from senet.surgery.folding.folded import share_interval
 
 HERE = Path(__file__).parent
@@ -30,6 +31,7 @@ SEEDS = {
     "ratios_resnet8_quick": "seeds: quick ResNet-8, held-out",
     "winners_resnet8_quick": "seeds: quick ResNet-8",
     "winners_resnet20_quick": "seeds: quick ResNet-20",
+    "variations_table1_quick": "seeds: 3-layer network, CIFAR-10",
 }
 
 Leads = Mapping[str, NDArray[np.float64]]
@@ -104,13 +106,18 @@ def leads(tables: NDArray[Any]) -> Leads:
 def seed_noises() -> Iterator[Noise]:
     """Pool the variance over seeds of all designs of each committed study."""
     for report, name in SEEDS.items():
-        results = read_results(STUDIES / "reports" / report / "results.jsonl").values()
+        results = results_of(report)
         runs: dict[str, list[float]] = {}
         for result in results:
             runs.setdefault(result.run.design, []).append(result.accuracy)
         df = sum(len(each) - 1 for each in runs.values())
         square = sum((len(each) - 1) * variance(each) for each in runs.values()) / df
-        yield Noise.of_spread(name, square, df, images=next(iter(results)).total)
+        yield Noise.of_spread(name, square, df, images=results[0].total)
+
+
+def results_of(report: str) -> list[Result]:
+    """Return the results of a committed study."""
+    return list(read_results(STUDIES / "reports" / report / "results.jsonl").values())
 
 
 def discordant() -> tuple[float, int]:
@@ -133,7 +140,11 @@ def noises() -> list[Noise]:
     schemes_alone = list(schemes().values())[1:]
     df = len(schemes_alone) - 1
     own = Noise.of_spread("schemes of the report", variance(schemes_alone), df, images=images.images)
-    seeds = [each for noise in seed_noises() for each in (noise, noise.scaled(images.images))]
+    seeds = [
+        each
+        for noise in seed_noises()
+        for each in ((noise,) if noise.images == images.images else (noise, noise.scaled(images.images)))
+    ]
     return [images, *seeds, own]
 
 

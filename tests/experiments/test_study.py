@@ -287,6 +287,8 @@ def test_the_quick_scale_is_put_over_every_row_and_told_field_by_field(tmp_path:
         "seeds: (3, 1) -> (0)",
     )
     assert quick.deviations == ("other data", "fewer images")
+    assert quick.repeated(2).scaled == (*quick.scaled[:-1], "seeds: (3, 1) -> (0, 1)")
+    assert dataclasses.replace(quick, seeds=(3, 1)).repeated(2).scaled == quick.scaled[:-1]
 
 
 def test_the_command_line_goes_over_the_quick_scale(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from senet.experiments.run import Run
 
-__all__ = ["changed_fields", "differences", "settings"]
+__all__ = ["changed_fields", "differences", "settings", "with_seeds"]
 
 
 def settings(run: Run) -> str:
@@ -41,6 +41,13 @@ def differences(
     if seeds[0] != seeds[1]:
         lines.append(f"seeds: {_word(seeds[0])} -> {_word(seeds[1])}")
     return tuple(lines)
+
+
+def with_seeds(lines: Sequence[str], seeds: tuple[int, ...]) -> tuple[str, ...]:
+    """Return lines of `differences` for other seeds at the quick scale; no line where these are the full ones."""
+    full = next((line.partition(" -> ")[0] for line in lines if line.startswith("seeds: ")), "")
+    others = tuple(line for line in lines if not line.startswith("seeds: "))
+    return others if full in ("", f"seeds: {_word(seeds)}") else (*others, f"{full} -> {_word(seeds)}")
 
 
 def _where(rows: Sequence[str], known: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from senet import settings
 from senet.bounds import RANGES, check
 from senet.errors import SpecError, shown, unknown
 from senet.experiments import decoding
-from senet.experiments.differences import differences
+from senet.experiments.differences import differences, with_seeds
 from senet.experiments.metrics import METRICS
 from senet.experiments.run import Run
 
@@ -126,7 +126,8 @@ class Study:
     def repeated(self, seeds: int) -> "Study":
         """Return the study with a number of seeds: its own, then those that follow the largest."""
         following = range(max(self.seeds) + 1, max(self.seeds) + 1 + seeds - len(self.seeds))
-        return replace(self, seeds=(*self.seeds, *following)[:seeds])
+        chosen = (*self.seeds, *following)[:seeds]
+        return replace(self, seeds=chosen, scaled=with_seeds(self.scaled, chosen))
 
     def run(self, row: Row, seed: int) -> Run:
         """Return the run of a row with a seed."""
