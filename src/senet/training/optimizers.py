@@ -47,7 +47,7 @@ def make_optimizer(model: nn.Module, values: Optim, *, fresh: Collection[str] = 
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(
             "recipe.freeze leaves nothing to train in this network, which has no blocks and its own classifier; set "
-            "recipe.freeze=false."
+            "recipe.freeze=false, or in the space of a search plain = false."
         )
     # on a GPU: one kernel for many tensors, and nothing that must know a number on the CPU, so that it can be recorded
     gpu = any(parameter.device.type == "cuda" for parameter in model.parameters())
