@@ -67,8 +67,8 @@ def _lost(lines: Sequence[Line], margin: float) -> list[str]:
     if not lost:
         return []
     return [
-        f"the training lost accuracy that the weights had before: {', '.join(lost)}; lower optim.lr, or keep "
-        "all but the new layers with recipe.freeze=true"
+        f"the training lost accuracy that the weights had before: {', '.join(lost)}; lower optim.lr, or "
+        "check that data.mean and data.std are those of the weights"
     ]
 
 

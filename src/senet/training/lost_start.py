@@ -25,7 +25,7 @@ def warn_of_loss(start: int | None, epoch: Epoch, *, run: Run, images: int) -> N
     if start and epoch.epoch == 1 and epoch.correct < LOST * start:
         warnings.warn(
             f"run {run.id}: the accuracy fell from {100 * start / images:.1f} to {100 * epoch.correct / images:.1f} % "
-            f"in the first epoch; lower optim.lr ({run.recipe.optim.lr:g}), keep all but the new layers with "
-            "recipe.freeze=true, or check that data.normalize is that of the weights.",
+            f"in the first epoch; lower optim.lr ({run.recipe.optim.lr:g}), or check that data.mean and data.std are "
+            "those of the weights.",
             stacklevel=2,
         )
