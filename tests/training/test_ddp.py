@@ -228,7 +228,7 @@ def test_when_a_process_is_killed_the_other_ends_and_the_run_goes_on(
 def test_when_a_process_is_told_to_stop_all_save_and_leave(
     told: tuple[int, ...], undisturbed: Path, tmp_path: Path
 ) -> None:
-    children = begin(tmp_path, seconds=0.15)
+    children = begin(tmp_path, seconds=0.4)
     for rank in told:
         os.kill(children[rank].pid, signal.SIGTERM)
     assert ends(children, seconds=5) == [75, 75], children[0].said
