@@ -18,18 +18,6 @@ def with_export(card: str, exported: Exported, *, file: str, comparison: str | N
         file: name of the exported file.
         comparison: report of the comparison that justified the blocks, in Markdown.
     """
-    heads = ["weights", "images", "batch", "difference", "allowed", "classes agree"]
-    rows = [
-        [
-            one.weights,
-            one.images,
-            "x".join(map(str, one.shape)),
-            f"{one.error:.1e}",
-            f"{one.allowed:.1e}",
-            f"{one.agree} of {one.shape[0]}",
-        ]
-        for one in exported.checks
-    ]
     lines = [
         card.rstrip(),
         "",
@@ -37,7 +25,7 @@ def with_export(card: str, exported: Exported, *, file: str, comparison: str | N
         "",
         f"{code_span(file)} was compared with the network before it was written (relative differences):",
         "",
-        Table(heads, rows, words=("images", "batch")).markdown(),
+        exported.table().markdown(),
         *([markdown(exported.latency) + ".", ""] if exported.latency else []),
         *([markdown(exported.gates) + ". The comparison above is of the file before.", ""] if exported.gates else []),
         *_int8(exported),

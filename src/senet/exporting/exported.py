@@ -10,6 +10,7 @@ from senet.exporting.int8.report import Quantized
 from senet.exporting.latency import Latency
 from senet.printed import Printed
 from senet.surgery import Folded
+from senet.tables import Table
 
 __all__ = ["Exported"]
 
@@ -45,6 +46,22 @@ class Exported(Printed):
     def error(self) -> float:
         """Largest relative difference of all comparisons [1]."""
         return max(one.error for one in self.checks)
+
+    def table(self) -> Table:
+        """Return the comparisons with the network."""
+        heads = ("weights", "images", "batch", "difference", "allowed", "classes agree")
+        rows = [
+            [
+                one.weights,
+                one.images,
+                "x".join(map(str, one.shape)),
+                f"{one.error:.1e}",
+                f"{one.allowed:.1e}",
+                f"{one.agree} of {one.shape[0]}",
+            ]
+            for one in self.checks
+        ]
+        return Table(heads, rows, words=("images", "batch"), spare=("allowed",))
 
     def __str__(self) -> str:
         images = sum(one.shape[0] for one in self.checks)

@@ -9,24 +9,7 @@ from senet.reports.console import say, say_written, show
 from senet.reports.int8_report import part_table, step_table
 from senet.tables import Table
 
-__all__ = ["check_table", "gate_table", "show_export"]
-
-
-def check_table(exported: Exported) -> Table:
-    """Return the comparisons with the network."""
-    heads = ["weights", "images", "batch", "difference", "allowed", "classes agree"]
-    rows = [
-        [
-            one.weights,
-            one.images,
-            "x".join(map(str, one.shape)),
-            f"{one.error:.1e}",
-            f"{one.allowed:.1e}",
-            f"{one.agree} of {one.shape[0]}",
-        ]
-        for one in exported.checks
-    ]
-    return Table(heads, rows, words=("images", "batch"), spare=("allowed",))
+__all__ = ["gate_table", "show_export"]
 
 
 def gate_table(gates: HardGates) -> Table:
@@ -44,7 +27,7 @@ def show_export(exported: Exported, notes: Sequence[str], files: Sequence[Path] 
         notes: remarks on the network and its images.
         files: further files that were written.
     """
-    show(check_table(exported))
+    show(exported.table())
     if exported.gates:
         show(gate_table(exported.gates))
         say(f"{exported.gates}")
