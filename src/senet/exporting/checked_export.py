@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ __all__ = ["SUFFIXES", "export"]
 
 SUFFIXES = (".onnx", ".pt2")
 Gate = Literal["keep", "hard_sigmoid"]
-GATES: tuple[Gate, ...] = ("keep", "hard_sigmoid")
+GATES: tuple[str, ...] = get_args(Gate)
 REAL = 64  # images of the user's that are compared
 
 

@@ -1,13 +1,13 @@
 """The pooling of an ONNX graph: what onnxruntime does wrong, and the operator of means over all positions."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
 __all__ = ["POOLS", "Pool", "keep_zeros_before_pooling", "use_average_pools"]
 
 Pool = Literal["mean", "avgpool"]
-POOLS: tuple[Pool, ...] = ("mean", "avgpool")
+POOLS: tuple[str, ...] = get_args(Pool)
 """Operators of the mean over all positions of a map: `ReduceMean`, as torch's exporter writes it, or
 `GlobalAveragePool`."""
 WINDOWS = ("MaxPool", "AveragePool")
