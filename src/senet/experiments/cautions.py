@@ -45,7 +45,7 @@ def still_rises(line: Line) -> float:
     means = [fmean(values) for values in zip(*curves, strict=True)]
     if len(means) == 1:
         guessed = 100 / max(1, len(next(iter(results)).classes))
-        return means[0] - fmean(guessed if one.start is None else 100 * one.start / one.total for one in results)
+        return means[0] - fmean(guessed if one.start_accuracy is None else one.start_accuracy for one in results)
     return means[-1] - means[-1 - max(1, len(means) // LAST)]
 
 
@@ -60,8 +60,8 @@ def _lost(lines: Sequence[Line], margin: float) -> list[str]:
     """Name rows that are worse after the training than their weights were before it."""
     lost = []
     for line in lines:
-        changes = [result.accuracy - 100 * result.start / result.total
-                   for result in line.results.values() if result.start is not None]  # fmt: skip
+        results = line.results.values()
+        changes = [one.accuracy - one.start_accuracy for one in results if one.start_accuracy is not None]
         if changes and (change := fmean(changes)) < -margin:
             lost.append(f"{line.row.label} {change:+.1f} points")
     if not lost:

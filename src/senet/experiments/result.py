@@ -188,6 +188,11 @@ class Result(ConfusionCounts):
         return max(self.curve, key=lambda epoch: epoch.correct)
 
     @property
+    def start_accuracy(self) -> float | None:
+        """Top-1 of the weights before the training [%]; None where `start` is."""
+        return None if self.start is None else 100 * self.start / self.total
+
+    @property
     def accuracy5(self) -> float:
         """Top-5 after the last epoch [%]."""
         return 100 * self.last.correct5 / self.total

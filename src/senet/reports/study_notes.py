@@ -75,10 +75,8 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
 
 def _starts(lines: Sequence[Line]) -> list[str]:
     """Return the accuracy of the weights before the training."""
-    found = {
-        100 * result.start / result.total for line in lines for result in line.results.values()
-        if result.start is not None
-    }  # fmt: skip
+    every = {result.start_accuracy for line in lines for result in line.results.values()}
+    found = [start for start in every if start is not None]
     if not found:
         return []
     said = f"{min(found):.2f} %" if len(found) == 1 else f"{min(found):.2f} to {max(found):.2f} %"
