@@ -16,7 +16,7 @@ from senet.nn import Site
 from senet.nn.nested import NestedSqueezeExcite
 from senet.search.space import Space
 from senet.surgery.insertion.insert import insert
-from senet.training.initial_network import Initial, initial
+from senet.training.initial_network import block_parameters, initial, is_trained
 
 __all__ = ["SharedNetwork", "shared_network"]
 
@@ -71,14 +71,14 @@ def _of_zoo(space: Space, data: Data) -> SharedNetwork:
     torch.manual_seed(mix(space.seeds[0], "shared"))
     channels, height, _ = data.shape
     model = create_model(space.base.model, se=gates, num_classes=data.num_classes, in_chans=channels, image_size=height)
-    return SharedNetwork(model, _parameters(model))
+    return SharedNetwork(model, block_parameters(model, NestedSqueezeExcite))
 
 
 def _inserted(space: Space, data: Data) -> SharedNetwork:
     """Insert blocks with the first ratios, and replace each by a nested block in the same place."""
     run = space.run((), space.seeds[0])
-    start: Initial = initial(run, data)
-    model, trained = start.model, bool(run.weights) or named(run.model).library == "folder"
+    start, trained = initial(run, data), is_trained(run)
+    model = start.model
     torch.manual_seed(mix(space.seeds[0], "shared"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the runs of the candidates warn of ratios that are too large
@@ -97,7 +97,7 @@ def _inserted(space: Space, data: Data) -> SharedNetwork:
         if trained:
             block.start_as_identity()
         model.set_submodule(one.name, block)
-    return SharedNetwork(model, start.fresh | _parameters(model))
+    return SharedNetwork(model, start.fresh | block_parameters(model, NestedSqueezeExcite))
 
 
 def _ratios(space: Space, stage: int) -> tuple[int, ...]:
@@ -112,8 +112,3 @@ def _ratios(space: Space, stage: int) -> tuple[int, ...]:
             f"{stage}; list ratios for every stage."
         )
     return space.choices.reduction[stage - 1]
-
-
-def _parameters(model: nn.Module) -> frozenset[str]:
-    inside = {id(p) for m in model.modules() if isinstance(m, NestedSqueezeExcite) for p in m.parameters()}
-    return frozenset(name for name, parameter in model.named_parameters() if id(parameter) in inside)

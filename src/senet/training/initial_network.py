@@ -28,7 +28,7 @@ from senet.surgery.insertion.plan import with_unit_gate
 from senet.weights.config import Config, Preprocessing
 from senet.weights.prefix import without_prefix
 
-__all__ = ["Initial", "build", "initial", "started"]
+__all__ = ["Initial", "block_parameters", "build", "initial", "is_trained", "started"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,11 @@ class Initial:
     notes: tuple[str, ...]
     describe: Callable[[], Config]
     trained: bool = False
+
+
+def is_trained(run: Run) -> bool:
+    """Return whether a run starts from trained weights: those that it names, or those of its folder."""
+    return bool(run.weights) or named(run.model).library == "folder"
 
 
 def build(run: Run, data: Data) -> nn.Module:
@@ -139,7 +144,7 @@ def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
         _share(made.model, model)
         if tensors is not None:
             _start_as_identity(model)
-        new = _blocks(model)
+        new = block_parameters(model)
         made = Plain(model, made.fresh, made.notes)
     config = Config(
         model=run.model,
@@ -166,7 +171,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
         options=options,
         weights=run.weights or None,
     )
-    trained = bool(run.weights) or found.library == "folder"
+    trained = is_trained(run)
     fresh, notes = made.fresh, made.notes
     if own := len(find(made.model)):
         blocks = "a squeeze-and-excitation block" if own == 1 else f"{own} squeeze-and-excitation blocks"
@@ -196,14 +201,15 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
     return Initial(made.model, fresh, notes, lambda: config, trained and not made.fresh)
 
 
-def _blocks(model: nn.Module) -> frozenset[str]:
-    inside = {id(p) for m in model.modules() if isinstance(m, SqueezeExcite) for p in m.parameters()}
+def block_parameters(model: nn.Module, kind: type[SqueezeExcite] = SqueezeExcite) -> frozenset[str]:
+    """Return the names of the parameters of the blocks of a network, or of one kind of them."""
+    inside = {id(p) for m in model.modules() if isinstance(m, kind) for p in m.parameters()}
     return frozenset(name for name, parameter in model.named_parameters() if id(parameter) in inside)
 
 
 def _hold_blocks(tensors: Mapping[str, Tensor], model: nn.Module) -> bool:
     """Return whether weights have the blocks of a network of the zoo already."""
-    return _blocks(model) <= without_prefix(tensors, model.state_dict()).keys()
+    return block_parameters(model) <= without_prefix(tensors, model.state_dict()).keys()
 
 
 def _start_as_identity(model: nn.Module) -> None:
