@@ -1,10 +1,10 @@
 """The report of a fold: tables of steps and of blocks, and a figure of the curve and of the blocks."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from senet.networks import LIBRARIES
 from senet.reports.canvas import canvas, legend, short
 from senet.reports.console import say, say_written, show
 from senet.reports.looks import BLACK, COLORS, GREY
@@ -12,6 +12,7 @@ from senet.surgery import Folded
 from senet.surgery.folding.folded import FoldedBlock
 from senet.tables import Table
 from senet.text import code_span, markdown, one_line
+from senet.weights.config import read_config
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,8 +83,9 @@ def remarks(folded: Folded) -> list[str]:
 def again(folded: Folded, name: str, folder: Path) -> str:
     """Return the Python lines by which the folded network is loaded."""
     if (folder / "config.json").exists():
-        built = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model"]
-        own = ":" in built and built.partition(":")[0] not in ("senet", "timm", "torchvision")
+        config = read_config(folder / "config.json")
+        built = "" if config is None else config.model
+        own = ":" in built and built.partition(":")[0] not in ("senet", *LIBRARIES)
         return f"model = senet.from_pretrained({one_line(folder)!r}{f', builder={one_line(built)!r}' if own else ''})"
     scaled = f", scaled={list(folded.scaled)}" if folded.scaled else ""
     return (
