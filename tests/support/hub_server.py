@@ -34,7 +34,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
     class Answers(BaseHTTPRequestHandler):
         def log_message(self, *given: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
         def do_GET(self) -> None:
             self.answer({"id": "me/net", "sha": "0" * 40, "siblings": []})

@@ -121,7 +121,7 @@ def described(model: nn.Module, config: Config, *, builder: Builder | None = Non
     try:
         twin = _on_meta(lambda: _assembled(config, found, state, builder))
         if isinstance(twin, Network) and isinstance(model, Network):
-            twin.drop.p = model.drop.p  # `drop_rate` is for training, and no part of a description
+            twin.drop.p = model.drop.p  # `drop_rate` is for training, and not described
         difference = layers_differ(model, twin) or shapes_differ(state, twin)
     except SenetError as error:
         difference = str(error)

@@ -89,8 +89,8 @@ def create_model(
             Face Hub; None keeps fresh weights. Loading is strict.
         origin: library whose tensor names and conventions the weights have, a name of `senet.weights.ORIGINS`.
         pretrained: timm's argument; True is an error that names the ways to trained weights, as senet has none.
-        drop_rate: probability of dropping a feature before the classifier; None is that of the family. It is no part
-            of what `save_pretrained` writes.
+        drop_rate: probability of dropping a feature before the classifier; None is that of the family.
+            `save_pretrained` does not write it.
         features_only: return the maps of the stem and the stages instead of logits, as timm does.
         out_indices: with `features_only` the numbers of the maps, see `senet.networks.feature_maps.FeatureMaps`.
 
