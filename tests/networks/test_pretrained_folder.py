@@ -14,7 +14,8 @@ from torch import Tensor, nn
 import senet
 from senet import networks
 from senet.cli import commands
-from senet.errors import CheckpointError, SpecError
+from senet.errors import CheckpointError, SpecError, StorageError
+from senet.exporting.folder import export_folder
 from senet.surgery import ChannelScale
 
 BUILDER = """
@@ -113,6 +114,21 @@ def test_a_network_comes_back_from_its_folder(tmp_path: Path, kind: str, folded:
     again = senet.save_pretrained(back, tmp_path / "again", name=name, **arguments)
     for file in ("model.safetensors", "config.json", "README.md"):
         assert (again / file).read_bytes() == (folder / file).read_bytes()
+
+
+@pytest.mark.parametrize(("name", "text"), [("README.md", "my notes"), ("config.json", '{"architecture": "resnet8"}')])
+def test_a_card_and_a_description_of_others_are_not_overwritten(tmp_path: Path, name: str, text: str) -> None:
+    model = senet.create_model("resnet8")
+    (tmp_path / name).write_text(text)
+    for write in (senet.save_pretrained, export_folder):
+        origin = {"name": "resnet8"} if write is senet.save_pretrained else {"origin": {"name": "resnet8"}}
+        with pytest.raises(StorageError, match=f"{name} was not written by senet and would be lost"):
+            write(model, tmp_path, **origin)  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == text
+    (tmp_path / name).unlink()
+    senet.save_pretrained(model, tmp_path, name="resnet8")
+    senet.save_pretrained(model, tmp_path, name="resnet8")  # its own files may be replaced
 
 
 def test_timm_says_itself_what_it_is_and_how_it_sees(tmp_path: Path) -> None:

@@ -68,10 +68,13 @@ def fold(
     from senet.reports.fold_files import finite, write_fold
     from senet.reports.fold_report import show_fold
     from senet.surgery import fold as fold_blocks
+    from senet.weights.card import refuse_others
 
     open_network = network.opener(model, words, make_setup(settings, data_dir=network.data_dir, device=device))
     warn_without_figures()
     ensure_writable(output)  # before minutes of measuring, not after
+    if not dry_run:
+        refuse_others(output)
     opened = open_network(statistics=settings.statistics)
     with PassProgress(quiet=as_json) as passing:
         folded = fold_blocks(

@@ -21,6 +21,7 @@ from senet.networks import save_pretrained
 from senet.networks.pretrained import described_network
 from senet.surgery.folding.batches import Batches
 from senet.surgery.folding.removal import Watch
+from senet.weights.card import refuse_others
 from senet.weights.config import Preprocessing
 from senet.weights.front_matter import check_licence
 from senet.weights.source import HUB, hub_calls
@@ -67,6 +68,7 @@ def export_folder(
         SenetError: as `save_pretrained` and `export` do.
     """
     check_licence(licence)
+    refuse_others(folder)
     report = None if comparison is None else _report(comparison)
     made = {**origin, **({} if preprocessing is None else {"preprocessing": preprocessing})}
     with replacing(folder / FILE), staged_folder(folder) as place:

@@ -19,7 +19,7 @@ from senet.networks.program_network import ProgramNetwork
 from senet.networks.rebuild import described, rebuild
 from senet.networks.run_folders import config_of_run
 from senet.spec import SESpec, designs
-from senet.weights.card import write_description
+from senet.weights.card import refuse_others, write_description
 from senet.weights.config import IN_HEADER, Config, Preprocessing, is_described, read_config
 from senet.weights.exported_file import PROGRAM, is_exported
 from senet.weights.numbers import check_values
@@ -81,7 +81,7 @@ def save_pretrained(
 
     Raises:
         SpecError: if the arguments build another network, or a spec cannot be serialized.
-        StorageError: if the folder cannot be written.
+        StorageError: if the folder cannot be written, or holds a `README.md` or `config.json` of others.
     """
     config = described_network(
         model,
@@ -99,6 +99,7 @@ def save_pretrained(
         raise SpecError(f"result is of {result.run.model} {result.run.design}, not of this network; omit it.")
     folder = Path(folder)
     ensure_writable(folder)
+    refuse_others(folder)
     params = sum(parameter.numel() for parameter in model.parameters())
     write_weights(folder / WEIGHTS[0], model.state_dict())
     write_description(folder, config, params=params, result=result, licence=licence)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from senet.errors import StorageError
 from senet.experiments.result import Result
 from senet.files.atomic import write_json, write_text
 from senet.files.documents import DocumentError, read_text
@@ -13,8 +14,11 @@ from senet.weights.config import Config
 from senet.weights.front_matter import MARK, front_matter
 from senet.weights.source import CONFIG
 
-__all__ = ["card", "write_description"]
+__all__ = ["card", "refuse_others", "write_description"]
 
+CARD = "README.md"
+MARKS = {CARD: MARK, CONFIG: '"format": "senet-'}
+"""What tells the files that senet writes."""
 LONGEST_MARKED = 1000  # characters; the marker is near the beginning
 USE = """## Use
 
@@ -44,16 +48,29 @@ def write_description(
         StorageError: if a file cannot be written.
     """
     values, text = config.as_json(), card(config, params=params, result=result, licence=licence)
-    if not keep_others or _is_ours(folder / "README.md", MARK):
-        write_text(folder / "README.md", text)
-    if not keep_others or _is_ours(folder / CONFIG, '"format": "senet-'):
+    if not keep_others or _is_ours(folder / CARD):
+        write_text(folder / CARD, text)
+    if not keep_others or _is_ours(folder / CONFIG):
         write_json(folder / CONFIG, values)
 
 
-def _is_ours(path: Path, mark: str) -> bool:
+def refuse_others(folder: Path) -> None:
+    """Raise an error if a folder holds a card or a description that senet did not write, and that would be lost.
+
+    Raises:
+        StorageError: if it does.
+    """
+    for name in MARKS:
+        if not _is_ours(folder / name):
+            raise StorageError(
+                f"{folder / name} was not written by senet and would be lost; choose another folder, or move the file."
+            )
+
+
+def _is_ours(path: Path) -> bool:
     """Return whether a file does not exist, or contains the marker of files that senet writes."""
     try:
-        return mark in read_text(path)[:LONGEST_MARKED]
+        return MARKS[path.name] in read_text(path)[:LONGEST_MARKED]
     except FileNotFoundError:
         return True
     except (OSError, DocumentError):
