@@ -57,14 +57,13 @@ class _Training(ImageSettings):
     fused: bool = _setting(True, "Compute norms and blocks in one pass where that is faster.")
     graph: bool = _setting(False, "Record the training step as a CUDA graph, which helps small networks.")
     tensorboard: bool = _setting(False, "Write curves for TensorBoard, too.")
+    watch_gates: bool = _setting(False, "Write the shares of open, shut, middle and stuck gates into the curve.")
+    save_every: float = _setting(60.0, "Seconds between two checkpoints.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(_Training):
     """Settings of a command that trains one network."""
-
-    watch_gates: bool = _setting(False, "Write the shares of open, shut, middle and stuck gates into the curve.")
-    save_every: float = _setting(60.0, "Seconds between two checkpoints.")
 
 
 @dataclass(frozen=True, kw_only=True)
