@@ -21,6 +21,7 @@ __all__ = [
     "StoppedEarly",
     "StorageError",
     "UsageError",
+    "no_match",
     "not_installed",
     "shown",
     "unknown",
@@ -159,3 +160,27 @@ def unknown(
     if listed_by and len(names) > LONG:
         return error(f"{place} = {shown(value)} is not known.{hint} `{listed_by}` lists all {len(names)}.")
     return error(f"{place} = {shown(value)} is not known; choose one of: {', '.join(names)}.{hint}")
+
+
+def no_match(what: str, pattern: str, names: Iterable[str], *, listed_by: str) -> SenetError:
+    """Return the error for a pattern that matches nothing, with one that does where there is one.
+
+    Args:
+        what: what has the names, e.g. `setting`.
+        pattern: the pattern, with `*` and `?`.
+        names: what it was held against.
+        listed_by: command that lists them.
+
+    Example:
+        >>> print(no_match("setting", "optim", ("optim.lr", "seed"), listed_by="senet settings"))
+        no setting matches 'optim'. Did you mean 'optim.*'? `senet settings` lists all.
+    """
+    known, part = sorted(names), pattern.strip("*?.")
+    if part and any(name.startswith(f"{part}.") for name in known):
+        near = f"{part}.*"
+    elif part and any(part in name for name in known):
+        near = f"*{part}*"
+    else:
+        near = next(iter(get_close_matches(pattern[:LONGEST], known, n=1)), "")
+    hint = f" Did you mean {near!r}?" if near else ""
+    return SpecError(f"no {what} matches {shown(pattern)}.{hint} `{listed_by}` lists all.")

@@ -175,6 +175,23 @@ def test_settings_are_listed_by_pattern() -> None:
     assert "schedule.warmup_epochs" in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["settings", "optim"], "Did you mean 'optim.*'?"),
+        (["settings", "lr"], "Did you mean '*lr*'?"),
+        (["settings", "recip.epochs"], "Did you mean 'recipe.epochs'?"),
+        (["models", "resnt20"], "Did you mean 'resnet20'?"),
+        (["models", "--kinds", "eco"], "Did you mean 'eca'?"),
+        (["models", "[" * 300], "... `senet models` lists all."),
+    ],
+)
+def test_a_pattern_that_matches_nothing_names_one_that_does(words: list[str], hint: str) -> None:
+    found = CliRunner().invoke(app, words)
+    assert isinstance(found.exception, SenetError)
+    assert hint in str(found.exception)
+
+
 def test_the_page_of_designs_has_all_keys_of_a_design() -> None:
     page = (Path(__file__).parents[2] / "docs" / "designs.md").read_text()
     assert all(f"`{one.name}`" in page for one in fields(SESpec))

@@ -6,7 +6,7 @@ import typer
 
 from senet.cli.options import OUTPUT, Json
 from senet.cli.printing import print_json
-from senet.errors import SpecError
+from senet.errors import no_match
 from senet.text import printable
 
 __all__ = ["models"]
@@ -23,15 +23,15 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List the networks with their parameters and multiply-adds, plain and with SE (r = 16, biases)."""
-    from senet.kinds import kind_records
+    from senet.kinds import KINDS, kind_records
     from senet.reports.console import show
-    from senet.reports.zoo_costs import matching, titled
+    from senet.reports.zoo_costs import COSTS, matching, titled
     from senet.tables import Table
 
     records = kind_records(pattern) if kinds else matching(pattern)
     if not records:
-        what, command = ("kind", "senet models --kinds") if kinds else ("network", "senet models")
-        raise SpecError(f"no {what} matches {pattern!r}; `{command}` lists all.")
+        what, names, command = ("kind", KINDS, "senet models --kinds") if kinds else ("network", COSTS, "senet models")
+        raise no_match(what, pattern, names, listed_by=command)
     if as_json:
         print_json(records)
         return

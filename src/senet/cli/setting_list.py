@@ -13,7 +13,7 @@ from senet.bounds import RANGES
 from senet.cli import settings_words
 from senet.cli.options import OUTPUT, Json
 from senet.cli.printing import print_json
-from senet.errors import SpecError
+from senet.errors import no_match
 from senet.text import printable
 
 __all__ = ["COMMANDS", "Setting", "setting_list", "settings"]
@@ -169,9 +169,10 @@ def settings(
     from senet.reports.console import show
     from senet.tables import Table
 
-    found = [one for one in setting_list() if fnmatch(one.name, pattern)]
+    known = setting_list()
+    found = [one for one in known if fnmatch(one.name, pattern)]
     if not found:
-        raise SpecError(f"no setting matches {pattern!r}; `senet settings` lists all, e.g. those of 'optim.*'.")
+        raise no_match("setting", pattern, [one.name for one in known], listed_by="senet settings")
     if as_json:
         print_json([asdict(one) for one in found])
         return

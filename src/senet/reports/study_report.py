@@ -15,6 +15,7 @@ from senet.files.atomic import ensure_writable, write_text
 from senet.reports.canvas import no_figures
 from senet.reports.confusion import Answers, class_csv, confusion_csv, draw_classes, draw_confusion
 from senet.reports.curves import draw_curves
+from senet.reports.gate_curves import draw_gates, gates_csv, watched
 from senet.reports.study_cost import cost_heading, cost_notes, cost_table
 from senet.reports.study_figure import draw, study_looks
 from senet.reports.study_notes import footnotes, verdict_heading, verdicts
@@ -27,6 +28,7 @@ __all__ = ["draw_pictures", "free_folder", "report_text", "write_lines", "write_
 PICTURE_TITLES = {
     "figure": "accuracy by epoch, differences to the baseline, and what they cost",
     "curves": "training and test curves",
+    "gates": "gates of each block by epoch: shares that are open, shut, in the middle, and channels that are stuck",
     "confusion": "confusion matrices",
     "per_class": "accuracy by class",
 }
@@ -70,7 +72,8 @@ def write_report(
     Args:
         study: rows, seeds, the paper's numbers.
         results: results that exist; other runs are shown as missing.
-        folder: gets `report.md`, `table.csv`, `figure.png`, `results.jsonl`, and the pictures the study asks for.
+        folder: gets `report.md`, `table.csv`, `figure.png`, `results.jsonl`, the pictures the study asks for, and
+            `gates.png` and `gates.csv` of trainings that watched their gates.
         command: what made it, for the report.
         costs: measurement of the networks, kept as `costs.jsonl`; None if there is none.
 
@@ -102,6 +105,7 @@ def write_lines(study: Study, lines: Sequence[Line], folder: Path, *, command: s
         draw(study, lines, folder / "figure.png")
         files.append(folder / "figure.png")
     files += draw_pictures(study, lines, folder)
+    files += _gates(lines, folder)
     text = report_text(study, lines, ordered, command=command, pictures=[f.stem for f in files if f.suffix == ".png"])
     write_text(folder / "report.md", text)
     return files
@@ -130,6 +134,18 @@ def draw_pictures(study: Study, lines: Sequence[Line], folder: Path) -> list[Pat
             write_text(table, (confusion_csv if kind == "confusion" else class_csv)(answers))
             files.append(table)
     return files
+
+
+def _gates(lines: Sequence[Line], folder: Path) -> list[Path]:
+    """Draw gates by epoch, of the rows whose trainings watched them; their shares also as CSV."""
+    if not (shown := watched(lines)):
+        return []
+    picture, table = folder / "gates.png", folder / "gates.csv"
+    write_text(table, gates_csv(shown))
+    if no_figures() is not None:
+        return [table]
+    draw_gates(shown, picture)
+    return [picture, table]
 
 
 def _answers(line: Line) -> Answers:
