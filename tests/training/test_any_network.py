@@ -252,8 +252,22 @@ def test_a_frozen_host_keeps_its_values_and_its_statistics(own: Path) -> None:
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
     assert changed <= start.fresh
-    with pytest.raises(UsageError, match=r"leaves nothing to train.* plain = false"):
-        Learner(senet.create_model("resnet8"), replace(Recipe(), freeze=True))
+
+
+def test_a_frozen_network_without_new_parameters_is_the_baseline_as_it_is(own: Path) -> None:
+    save_file(create("own.py:build", num_classes=10).state_dict(), own / "start.safetensors")
+    frozen = replace(RECIPE, freeze=True, epochs=2)
+    run = Run(model="own.py:build", data=DIGITS, weights="start.safetensors", recipe=frozen)
+    start = initial(run, DATA)
+    before = {name: value.clone() for name, value in start.model.state_dict().items()}
+    assert not start.fresh
+    result = train(run, DATA, own / "run")
+    after = load_file(own / "run" / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert [epoch.correct for epoch in result.curve] == [result.start] * 2
+    assert any("leaves nothing to train" in note for note in result.notes)
+    with pytest.raises(UsageError, match=r"leaves nothing to train.* no weights"):
+        train(replace(run, weights=""), DATA, own / "without")
 
 
 @pytest.mark.parity

@@ -50,6 +50,7 @@ class Learner:
     Attributes:
         lr: learning rate of the last step.
         fused: backend of the fused norms, blocks and convolutions; empty if there are none.
+        trains: whether any parameter is trained; a frozen network without new ones stays as it is.
 
     Raises:
         UsageError: if the step cannot be recorded.
@@ -75,10 +76,11 @@ class Learner:
             freeze(self.model, fresh)
         done = accelerate(self.model) if fused and not recipe.freeze else None
         self.fused = f"{done.backend}{described() if done.convolutions else ''}" if done and done.backend else ""
+        self.trains = any(parameter.requires_grad for parameter in self.model.parameters())
         self.optimizer = make_optimizer(self.model, recipe.optim, fresh=fresh)
         self.averaged = {k: v.clone() for k, v in self.model.state_dict().items()} if recipe.ema else {}
         self._statistics = [buffer for buffer in self.model.buffers() if buffer.is_floating_point()]
-        self._net = self._shared() if self.group.size > 1 else self.model
+        self._net = self._shared() if self.group.size > 1 and self.trains else self.model
         self.lr = recipe.optim.lr
         self._rates = [
             torch.tensor(group["lr"], device=self.device) if self.device.type == "cuda" or record else None
@@ -198,8 +200,9 @@ class Learner:
                     logits = self._net(part.contiguous(memory_format=self.format))
                 precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 loss = F.cross_entropy(precise, labels, label_smoothing=self.recipe.label_smoothing, reduction="sum")
-                # DDP averages gradients over processes; times their number it is the sum over all images
-                (loss * (self.group.size / total)).backward()  # type: ignore[no-untyped-call]
+                if self.trains:
+                    # DDP averages gradients over processes; times their number it is the sum over all images
+                    (loss * (self.group.size / total)).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.detach().double()
         return loss_sum
 

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-from senet.errors import UsageError
 from senet.experiments.recipe import Optim
 from senet.nn import SqueezeExcite
 
@@ -22,10 +21,8 @@ def make_optimizer(model: nn.Module, values: Optim, *, fresh: Collection[str] = 
         fresh: names of the parameters that are new in the network, whose rate is `block_lr` times the others'.
 
     Returns:
-        The optimizer; `scale` in every group is the factor of its learning rate.
-
-    Raises:
-        UsageError: if no parameter is trained.
+        The optimizer; `scale` in every group is the factor of its learning rate. Its steps do nothing if the network
+        is frozen and has no new parameters.
     """
     inside = {id(p) for m in model.modules() if isinstance(m, SqueezeExcite) for p in m.parameters()}
     rates = _rates(model, values, fresh)
@@ -43,12 +40,9 @@ def make_optimizer(model: nn.Module, values: Optim, *, fresh: Collection[str] = 
                     found.setdefault(rates[id(parameter)], []).append(parameter)
             for scale, params in found.items():
                 yield {"params": params, "weight_decay": decay, "scale": scale, "lr": values.lr * scale}
+        if not any(parameter.requires_grad for parameter in model.parameters()):  # a frozen network without new ones
+            yield {"params": [], "weight_decay": 0.0, "scale": 1.0, "lr": values.lr}
 
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise UsageError(
-            "recipe.freeze leaves nothing to train in this network, which has no blocks and its own classifier; set "
-            "recipe.freeze=false, or in the space of a search plain = false."
-        )
     # on a GPU: one kernel for many tensors, and nothing that must know a number on the CPU, so that it can be recorded
     gpu = any(parameter.device.type == "cuda" for parameter in model.parameters())
     if values.name == "sgd":

@@ -21,7 +21,7 @@ from torch import Tensor
 from senet import settings
 from senet.costs import cost
 from senet.data.dataset import Data
-from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly
+from senet.errors import CheckpointError, Interrupted, NumericError, StoppedEarly, UsageError
 from senet.experiments.comparable import refuse_changed_images
 from senet.experiments.early_stopping import Pruned, Pruner, read_pruned
 from senet.experiments.environment import Environment, changes, environment
@@ -171,6 +171,11 @@ class _Trainer:
             fused=setup.fused,
             graph=setup.graph,
         )
+        if not (self.learner.trains or self.initial.trained):
+            raise UsageError(
+                "recipe.freeze leaves nothing to train in this network, which has no blocks and starts from no weights; "
+                "set recipe.freeze=false, or weights to start from."
+            )
         self.position = TrainingPosition()
         self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=setup.graph)
         self.before: list[Environment] = []  # of the parts that were trained elsewhere
@@ -232,11 +237,16 @@ class _Trainer:
             environment=self.environment,
             before=tuple(self.before),
             start=self.position.start,
-            notes=(*self.data.notes, *(NETWORK_NOTE + note for note in self.initial.notes), *self._moves()),
+            notes=(*self.data.notes, *(NETWORK_NOTE + note for note in self._about_network()), *self._moves()),
         )
         config = self.initial.describe()
         self.group.share(lambda: self.home.finish(self.learner.weights, result, config))
         return result
+
+    def _about_network(self) -> tuple[str, ...]:
+        """Return what was changed in the network before the training, and whether the training could change it."""
+        untrained = "recipe.freeze leaves nothing to train without blocks: the plain network has its starting weights"
+        return self.initial.notes if self.learner.trains else (*self.initial.notes, untrained)
 
     def _moves(self) -> list[str]:
         """Describe changes of the environment between the parts of a training that was resumed."""
