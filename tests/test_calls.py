@@ -5,6 +5,7 @@ import pickle
 from typing import Any
 
 import pytest
+import torch
 
 import senet
 from senet.calls import CallError, by_name
@@ -34,6 +35,14 @@ VALUES = [SESpec, Optim, Schedule, Recipe, Augment, DataSpec, Run]
         (lambda: senet.create_model("resnet8", pretrained=True), "senet has no trained weights of its own"),
         (lambda: senet.insert(None, SESpec(), "layer1.*"), r"insert\(..., at='layer1.\*'\)"),
         (lambda: senet.cost(None, (1, 3, 32, 32)), r"cost\(..., shape=\(1, 3, 32, 32\)\)"),
+        (
+            lambda: senet.export(None, "a.onnx", torch.zeros(2, 3, 8, 8)),
+            r"a Tensor of 2x3x8x8\): .*shape=\(2, 3, 8, 8\)",
+        ),
+        (
+            lambda: senet.export(None, "a.onnx", {"x": torch.zeros(2, 3)}),
+            r"\{'x': a Tensor of 2x3\}\): .*=\(N, C, H, W\)",
+        ),
         (lambda: senet.fold(None, [], None), r"fold\(..., .*=None\)"),
         (lambda: senet.SqueezeExcite(64, SESpec(), 2), r"SqueezeExcite\(..., 2\): pass options by name"),
     ],

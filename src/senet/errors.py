@@ -6,7 +6,7 @@ class has the exit code of the command line.
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from senet.text import one_line
 
@@ -118,17 +118,30 @@ LONGEST = 80  # most characters of a value that a sentence shows
 
 
 def shown(value: object) -> str:
-    """Return a value as Python writes it, on one line and at most 80 characters long.
+    """Return a value as Python writes it, on one line and at most 80 characters long; of a tensor the shape alone.
 
     Example:
         >>> shown("x" * 1000)[-6:], len(shown("x" * 1000))
         ('xxx...', 80)
+        >>> shown({"image": memoryview(b"abc")})
+        "{'image': a memoryview of 3}"
     """
     try:
-        text = repr(value)
+        text = " ".join(_written(value).split("\n"))
     except (ValueError, RecursionError):  # an integer of more than 4,300 digits; a value that is nested too deeply
         return f"<{type(value).__name__} too long to show>"
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+def _written(value: object) -> str:
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape and not isinstance(value, type):  # a tensor or an array
+        return f"a {type(value).__name__} of {'x'.join(map(str, shape))}"
+    if isinstance(value, dict) and type(value) is dict:
+        return f"{{{', '.join(f'{key!r}: {_written(one)}' for key, one in islice(value.items(), LONGEST))}}}"
+    if isinstance(value, list | tuple) and any(getattr(one, "shape", ()) for one in islice(value, LONGEST)):
+        return f"[{', '.join(map(_written, islice(value, LONGEST)))}]"
+    return repr(value)
 
 
 def unknown(

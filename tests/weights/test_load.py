@@ -95,3 +95,19 @@ def test_every_scheme_of_the_study_loads_by_the_same_rule() -> None:
         load_weights(
             create_model("kth_resnet52", se=se), state_dict_as(create_model("kth_resnet52", se=se), "kth"), origin="kth"
         )
+
+
+@pytest.mark.parametrize(
+    ("blocks", "weights", "advice"),
+    [
+        (SESpec(), None, "the weights are of a network without blocks: build it with se=None, --se plain"),
+        (None, SESpec(), r"build the network with the same blocks: se=SESpec\(...\)"),
+        (SESpec(reduction=4), SESpec(), "check the reduction of the blocks"),
+    ],
+)
+def test_blocks_of_the_network_alone_or_of_the_weights_alone_are_said(
+    blocks: SESpec | None, weights: SESpec | None, advice: str
+) -> None:
+    model, other = (create_model("resnet8", se=se) for se in (blocks, weights))
+    with pytest.raises(CheckpointError, match=advice):
+        load_weights(model, other.state_dict(), origin="senet")

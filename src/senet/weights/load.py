@@ -169,7 +169,12 @@ def _advice(wrong: "_Wrong", model: nn.Module, names: Mapping[str, str], origin:
     names_wrong = {*wrong.missing, *wrong.left, *wrong.misshapen}
     if names_wrong <= {origin.their_name(f"fc.{tensor}", model) for tensor in ("weight", "bias")}:
         return "build the network with the number of classes of the weights, load, then call reset_classifier"
-    if names_wrong <= {theirs for key, theirs in names.items() if _se_tensor(key, model)}:
+    blocks = {theirs: kind for key, theirs in names.items() if (kind := _se_tensor(key, model))}
+    if names_wrong == set(wrong.missing) >= {theirs for theirs, kind in blocks.items() if kind != "bias"} > set():
+        return "the weights are of a network without blocks: build it with se=None, --se plain on the command line"
+    if not blocks and names_wrong == set(wrong.left):
+        return "if these are tensors of blocks, build the network with the same blocks: se=SESpec(...), --se VARIANT"
+    if names_wrong <= blocks.keys():
         return "check the reduction of the blocks and its rounding (timm and mmpretrain round to multiples of 8)"
     return "check the network, its blocks and the origin"
 
