@@ -13,7 +13,7 @@ import senet
 from senet.data.loading import load
 from senet.errors import CheckpointError, SpecError, UsageError
 from senet.experiments.data_spec import DataSpec
-from senet.experiments.recipe import RECIPES, Optim, Recipe
+from senet.experiments.recipe import RECIPES, Optim
 from senet.experiments.run import Run
 from senet.networks import create
 from senet.networks.starting_weights import read_start

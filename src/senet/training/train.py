@@ -173,8 +173,8 @@ class _Trainer:
         )
         if not (self.learner.trains or self.initial.trained):
             raise UsageError(
-                "recipe.freeze leaves nothing to train in this network, which has no blocks and starts from no weights; "
-                "set recipe.freeze=false, or weights to start from."
+                "recipe.freeze leaves nothing to train in this network, which has no blocks and starts from no "
+                "weights; set recipe.freeze=false, or weights to start from."
             )
         self.position = TrainingPosition()
         self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=setup.graph)
