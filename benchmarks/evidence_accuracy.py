@@ -3,6 +3,7 @@
 import kth_report  # beside this file
 from evidence_piece import ROOT, Piece, found, one, study
 
+CIFAR100 = (ROOT / "studies" / "reports" / "resnet20_cifar100" / "report.md").exists()
 QUICK = "**Quick scale, far from any paper's setting.** "
 
 
@@ -18,6 +19,31 @@ def control() -> Piece:
 def table1() -> Piece:
     question = "Table 1 of the variations paper: do the variants help a 3-layer CNN on CIFAR-10?"
     return study("variations_table1_quick", question, f"{QUICK}10 of 50 epochs. ")
+
+
+def cifar100() -> Piece:
+    before = "All 50,000 images, 30 epochs with a cosine. "
+    return study("resnet20_cifar100", "Does channel attention help ResNet-20 on CIFAR-100?", before)
+
+
+def kinds() -> Piece:
+    before = "**2,000 images, 3 epochs; the curves still rise: it shows that all rows train.** "
+    return study("kinds_cifar10_quick", "Which kind of channel attention helps ResNet-20 on CIFAR-10?", before)
+
+
+def photos_finetune() -> Piece:
+    before = "**320 photographs of 8 classes, 80 test images, a frozen network.** "
+    return study("photos_finetune", "Do inserted blocks help a frozen MobileNetV3-Small on photographs?", before)
+
+
+def photos_scratch() -> Piece:
+    before = "**320 photographs of 8 classes, 80 test images, 10 epochs; the curves still rise.** "
+    return study("photos_scratch", "Do blocks help MobileNetV3-Small from scratch on photographs?", before)
+
+
+def timm_resnet18() -> Piece:
+    before = "**5,000 images, 3 epochs; the curves still rise.** "
+    return study("timm_resnet18_cifar10", "Do blocks help timm's ResNet-18 from scratch on CIFAR-10?", before)
 
 
 def authors() -> Piece:

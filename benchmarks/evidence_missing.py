@@ -58,11 +58,6 @@ def rows() -> Iterator[Sequence[str]]:
     )
     tune = "python benchmarks/finetune.py DIR --seeds 5 --pretrain 30 --epochs 5 --images 50000 --test-images 10000"
     yield "fine-tuning of a host above 90 %", tune, hours("resnet20_cifar10", runs=1, epochs=30 + 5 * 4 * 5)
-    yield (
-        "gates through training, of the networks of CIFAR-100 above",
-        "senet explain RUN --data-dir DIR",
-        "minutes of one core for each network and epoch",
-    )
 
 
 def hours(study: str, *, runs: int, epochs: int) -> str:

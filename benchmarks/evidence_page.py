@@ -34,12 +34,12 @@ def page() -> str:
 HEAD = """# Evidence
 
 What is committed, what it says, and what is missing. Differences are percentage points of top-1 accuracy with 95 %
-intervals, how: [statistics.md](statistics.md). An interval that holds 0 tells no difference. Made by `python
+intervals, how: [statistics.md](statistics.md). An interval that contains 0 shows no difference. Made by `python
 benchmarks/evidence_page.py` from the results; a test holds every number against them.
 
-**On a GPU nothing was measured**; it comes first here as soon as one is at hand ([what is missing](#what-is-missing)).
-**No committed comparison on photographs shows a gain by squeeze-and-excitation at equal cost**, and none is large
-enough to rule one out.
+**Nothing has been measured on a GPU**; such results will come first on this page ([what is missing](#what-is-missing)).
+**No committed comparison on photographs shows a gain by squeeze-and-excitation at equal cost.** Some short trainings
+show a loss; they do not say what a full training would show.
 """
 
 
@@ -56,8 +56,13 @@ CHAPTERS = {
         accuracy.authors,
         accuracy.chance,
         accuracy.digits,
+        *([accuracy.cifar100] if accuracy.CIFAR100 else []),
         accuracy.table1,
         accuracy.finetune,
+        accuracy.photos_finetune,
+        accuracy.photos_scratch,
+        accuracy.timm_resnet18,
+        accuracy.kinds,
         accuracy.control,
     ),
     "Do searches help?": (accuracy.searches, accuracy.winners8, accuracy.winners20),

@@ -142,12 +142,13 @@ def _families(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for name, row in found.items()
     ]
     return [
-        f"## Families of timm and torchvision: {len(good)} of {len(found)} export and agree",
+        f"## Networks of timm and torchvision: {len(good)} of {len(found)} export and agree",
         "",
-        "One small member of each family with `senet.insert`'s default blocks, random weights and norms, small images; "
+        "Small members of 41 families of timm and 14 of torchvision with `senet.insert`'s default blocks, random "
+        "weights and norms, small images; "
         "largest relative difference over batches of 1, 2 and 5, with two sets of norms; limit 1e-5, or twice what "
         "float32 itself differs from float64. Made by `python benchmarks/export_families.py` (CPU seconds).",
         "",
-        *([f"{left} of {len(NAMES)} families have not been run yet.", ""] if (left := len(NAMES) - len(found)) else []),
+        *([f"{left} of {len(NAMES)} networks have not been run yet.", ""] if (left := len(NAMES) - len(found)) else []),
         Table(heads, rows, words=("reason",)).markdown(),
     ]

@@ -80,8 +80,10 @@ def chapter(found: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"Equal time: a step with blocks costs {ratios['blocks and host']:.2f} times a plain one (host trained) and "
         f"{ratios['blocks alone']:.2f} times (host frozen), medians of 6 rounds in turns in one process before the "
-        "first seed; the plain network with equal time gets that many more steps than the others. Networks run through "
-        "`senet.accelerate`, which fuses the norms of the plain network and not those that carry an inserted block.\n"
+        "first seed; the plain network with equal time gets that many more steps than the others. Networks ran "
+        "through `senet.accelerate` of that day, which fused the norms of the plain network only; it now fuses those "
+        "with an inserted block too, so that a step with blocks costs less and the plain network of equal time would "
+        "get fewer steps.\n"
     )
     yield (
         f"Made by `{found['command']}` on {found['date']}: {found['machine']}, torch {found['torch']}; DIR holds "

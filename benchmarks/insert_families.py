@@ -57,11 +57,11 @@ mobilenet_v3_small regnet_x_400mf regnet_y_400mf resnet18 resnext50_32x4d wide_r
 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn
 """.split()
 GROUPS = {
-    "convolutional families of timm": TIMM,
+    "convolutional networks of timm": TIMM,
     "classification CNNs of torchvision": [f"torchvision:{name}" for name in TORCHVISION],
-    "timm families that come with squeeze-and-excitation": OWN_SE,
+    "networks of timm that come with squeeze-and-excitation": OWN_SE,
     "hybrids with attention": HYBRIDS,
-    "no convolutional networks": REFUSED,
+    "networks that are not convolutional": REFUSED,
 }
 
 
@@ -199,8 +199,8 @@ def markdown(rows: list[Row]) -> Iterator[str]:
     import timm
     import torchvision
 
-    yield "# `senet.insert` with its default options, family by family\n\n"
-    yield "Made by `python benchmarks/insert_families.py`; one small member of each family, random weights and norms, "
+    yield "# `senet.insert` with its default options, network by network\n\n"
+    yield "Made by `python benchmarks/insert_families.py`; small members of each family, random weights and norms, "
     yield f"CPU, torch {torch.__version__}, timm {timm.__version__}, torchvision {torchvision.__version__}.\n"
     yield "An input of 128 pixels where the network takes one, its own size elsewhere.\n\n"
     yield "- equal: the output in evaluation mode is the same bit for bit after the insertion (`torch.equal`).\n"

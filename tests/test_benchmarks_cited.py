@@ -104,12 +104,17 @@ def test_the_readme_quotes_the_steps_of_inserted_blocks() -> None:
 
 def test_the_readme_quotes_the_measured_int8() -> None:
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    page = (ROOT / "benchmarks" / "EXPORT.md").read_text(encoding="utf-8").split("\n## ")[1]
+    pages = (ROOT / "benchmarks" / "EXPORT.md").read_text(encoding="utf-8").split("\n## ")
+    page = next(one for one in pages if one.startswith("MobileNetV3-Small on images that the search has not seen"))
     right = dict(re.findall(r"^\| ([a-z0-9 ]+) \| (\d+) of 500 \|", page, re.MULTILINE))
+    lost = re.search(r"^\| our search .*\| \+(\S+) \[-(\S+), \+(\S+)\] \|$", page, re.MULTILINE)
+    assert lost is not None
+    mean, low, high = lost.groups()
     assert (
         f"has {right['float']} of 500 photographs right in float32, {right['plain int8']} in plain int8 per channel, "
-        f"{right['our search']} with the precision"
+        f"and {right['our search']} with the precision"
     ) in readme
+    assert f"(cross-validated; -{mean} [-{high}, +{low}] points)" in readme
 
 
 def test_the_readme_quotes_the_comparison_of_the_digits() -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import senet
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
@@ -21,4 +23,5 @@ def test_the_recipe_of_a_lightning_module_runs(page) -> None:  # type: ignore[no
     assert names["trainer"].callback_metrics["accuracy"] > 0.6
     assert len(names["missing"]) == 12
     assert Path("classifier.onnx").exists()
-    assert 0 <= names["fit"]("plain", 0) <= 100
+    for design in ((), (senet.SESpec(reduction=4),)):  # as `senet compare --train` calls it
+        assert 0 <= names["fit"](design, 0) <= 100

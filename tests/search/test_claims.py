@@ -66,9 +66,9 @@ def test_a_search_that_trained_nothing_still_has_a_report(tmp_path: Path) -> Non
 
 def test_the_notes_say_that_the_choice_did_not_see_the_test_set() -> None:
     said = " ".join(notes(replace(OUTCOME, ended="x", refused={SPACE.design((2, 2)): 9}), {(): {0: 1.0}}))
-    assert "do not pay" not in said
+    assert "pay off" not in said
     plain = search(SPACE, grid(SPACE), Laboratory(lambda d: 500 if d else 501), name="grid", count=params)
-    assert "the blocks do not pay" in " ".join(notes(plain, {}))
+    assert "the plain network has the higher held-out accuracy" in " ".join(notes(plain, {}))
     started = replace(OUTCOME.space, base=replace(OUTCOME.space.base, weights="net.safetensors"))
     assert "seen the held-out images" in " ".join(notes(replace(OUTCOME, space=started), {}))
     assert "net.safetensors" not in said
@@ -123,7 +123,7 @@ def test_a_report_does_not_open_with_a_choice_that_the_plain_network_beats(tmp_p
     trials[()] = replace(trials[()], score=replace(trials[()].score, accuracy=best + 1))
     write_report(Findings(outcome=replace(OUTCOME, trials=trials)), tmp_path, command="senet search")
     opening = (tmp_path / "report.md").read_text().split("\n\n")[1]
-    assert opening.startswith("The blocks do not pay on these trainings: the **plain** network")
+    assert opening.startswith("The **plain** network has the highest held-out accuracy")
     assert "was chosen" in opening
     write_report(Findings(outcome=OUTCOME), tmp_path, command="senet search")
     won = (tmp_path / "report.md").read_text().split("\n\n")[1].startswith("Chosen: **")

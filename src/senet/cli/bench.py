@@ -1,4 +1,4 @@
-"""`senet bench`: time blocks against the plain twin."""
+"""`senet bench`: time blocks against the plain network."""
 
 import sys
 from pathlib import Path
@@ -76,7 +76,7 @@ def bench(
     ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Time a network with blocks against its plain twin, in interleaved rounds, as ratios.
+    """Time a network with blocks against the same network without, in interleaved rounds, as ratios.
 
     Example: `senet bench timm:resnet18 --mode infer --variant plain --variant se`
     """

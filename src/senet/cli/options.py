@@ -42,7 +42,7 @@ Start = Annotated[
     str | None,
     typer.Option(
         "--weights", metavar="FILE", rich_help_panel=NETWORK,
-        help="Weights to start from: a file, a folder, or hf:OWNER/NAME. Default: fresh weights.",
+        help="Weights to start from: a file, a folder, hf:OWNER/NAME, or timm:NAME.TAG. Default: fresh weights.",
     ),
 ]  # fmt: skip
 Pretrained = Annotated[

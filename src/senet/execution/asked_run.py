@@ -93,7 +93,7 @@ def asked_values(
     words_recipe = changes.get("recipe")
     if recipe is None and isinstance(words_recipe, Mapping):
         recipe = words_recipe.get("preset")
-    if recipe is None and "recipe" not in asked and (asked.get("weights") or changes.get("weights")):
+    if recipe is None and "recipe" not in asked and _starts_trained(asked, changes):
         asked["recipe"] = {"preset": "finetune", **_of_images(preset)}
     if recipe is not None or "recipe" not in asked:
         asked["recipe"] = {"preset": recipe or preset}
@@ -107,6 +107,18 @@ def asked_values(
             raise UsageError("se.NAME=VALUE changes one design, and there are several; write them out with --se.")
         changes["se"] = settings.merge(asdict(old[0]), changes["se"])
     return settings.merge(asked, changes)
+
+
+def _starts_trained(asked: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    """Return whether a network starts from weights: those that the user names, or its function loads."""
+    from senet.networks.built_weights import weights_of
+    from senet.networks.names import named
+    from senet.networks.stated import source_hash
+
+    if asked.get("weights") or changes.get("weights"):
+        return True
+    model = changes.get("model", asked["model"])
+    return isinstance(model, str) and ":" in model and weights_of(named(model), version=source_hash(model)).loaded
 
 
 def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, str]:
@@ -196,13 +208,14 @@ def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path
 
 def check_models(study: "Study") -> None:
     """Build every network of a study without weights, and read those that it starts from, before the first step."""
-    from senet.networks.building import build
+    from senet.networks.building import build_example
+    from senet.networks.built_weights import BUILT
     from senet.networks.names import named
     from senet.networks.outline import outline_of
     from senet.networks.repeatable import ensure_repeatable
     from senet.networks.starting_weights import ensure_alike, read_start
 
-    for run in dict.fromkeys(replace(row.run, se=()) for row in study.rows if row.run.weights):
+    for run in dict.fromkeys(replace(row.run, se=()) for row in study.rows if row.run.weights not in ("", BUILT)):
         ensure_alike(read_start(run.weights), outline_of(run), source=run.weights, where=run.model)
     for row in study.rows:
         try:
@@ -212,7 +225,7 @@ def check_models(study: "Study") -> None:
             raise
     for model, weights in dict.fromkeys((row.run.model, row.run.weights) for row in study.rows):
         if (found := named(model)).library == "builder":
-            ensure_repeatable(partial(build, found), model, weights=not weights)
+            ensure_repeatable(partial(build_example, found), model, weights=weights in ("", BUILT))
 
 
 def check_images(study: "Study", runs: Path, setup: "Setup") -> None:

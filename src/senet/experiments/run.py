@@ -31,7 +31,8 @@ class Run:
         recipe: the training.
         seed: seed of the weights, the order of the images, the augmentation and dropout.
         weights: where the network starts: a file, a folder, `hf:owner/name`, or the weights that a library has for it,
-            `timm:NAME.TAG`, `torchvision:NAME.TAG`; empty is fresh weights.
+            `timm:NAME.TAG`, `torchvision:NAME.TAG`; empty is fresh weights. `built`, filled in by a command, stands for
+            those that the function of `model` loads.
         at: patterns of the units or modules that get blocks, as for `senet.insert`; empty is all units. Not for
             networks of the zoo.
         model_hash: hash of the source of a builder, or of the files of a folder; empty for names of libraries. It and

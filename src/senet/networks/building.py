@@ -20,7 +20,7 @@ from senet.models.arguments import check_arguments
 from senet.networks.ends import first_convolution, with_channels, with_outputs
 from senet.networks.names import Named
 
-__all__ = ["USUAL_SIDE", "Builder", "build", "builder_of", "options_for_training"]
+__all__ = ["USUAL_SIDE", "Builder", "build", "build_example", "builder_of", "options_for_training"]
 
 WITH_AUXILIARY = ("googlenet", "inception_v3")
 """Networks of torchvision that return further logits in training unless they are told not to."""
@@ -106,6 +106,20 @@ def options_for_training(found: Named, *, in_chans: int, builder: Builder | None
         if own is not None and own.default != in_chans:
             return {"in_chans": in_chans}
     return {}
+
+
+def build_example(found: Named) -> nn.Module:
+    """Build a network before its images are known: what a function needs to be told is 10 classes and 3 channels.
+
+    Raises:
+        SpecError: if the network cannot be built.
+    """
+    needed: dict[str, int] = {}
+    if found.library == "builder":
+        known = inspect.signature(builder_of(found.name)).parameters
+        example = {"num_classes": 10, "in_chans": 3}
+        needed = {n: v for n, v in example.items() if n in known and known[n].default is inspect.Parameter.empty}
+    return build(found, options=needed)
 
 
 def builder_of(name: str) -> Builder:

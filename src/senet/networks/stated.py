@@ -13,6 +13,7 @@ from pathlib import Path
 from senet.errors import CheckpointError, SpecError
 from senet.experiments.data_spec import INTERPOLATIONS, DataSpec
 from senet.experiments.run import Run
+from senet.networks.built_weights import BUILT, weights_of
 from senet.networks.names import Named, named
 from senet.networks.preprocessing import ForeignPreprocessing, preprocessing_of
 from senet.networks.starting_weights import own_weights
@@ -36,22 +37,26 @@ def stated(run: Run, *, said: Collection[str] = ()) -> Run:
     Returns:
         The run with hashes of what lies in files, with weights by their name in place of `pretrained`, and with the
         preprocessing of the network: for photographs of a folder always, for other data sets where weights are given.
+        Weights that the user's function loads by itself are `built`.
 
     Raises:
-        SpecError: if the network is not known, a network of the zoo has patterns `at`, or a library has no weights.
+        SpecError: if the network is not known, a network of the zoo has patterns `at`, a library has no weights, or a
+            function of the user's sets the seed itself.
         CheckpointError: if weights or a builder's file cannot be found.
         UsageError: if a library is not installed.
     """
     found = named(run.model)
     if run.at and found.library == "senet":
         raise SpecError(f"at = {list(run.at)} is for networks that blocks are inserted into; use stages=... in --se.")
-    weights = own_weights(found) if run.weights == PRETRAINED else run.weights
+    weights, source = own_weights(found) if run.weights == PRETRAINED else run.weights, _hash_of_model(found)
+    if not weights and weights_of(found, version=source).loaded:
+        weights = BUILT
     run = replace(
         run,
         model=str(found),  # one name for one network: `senet:resnet20` is `resnet20`
         weights=weights,
-        model_hash=_hash_of_model(found),
-        weights_hash=_hash_of_weights(weights),
+        model_hash=source,
+        weights_hash=_hash_of_weights(weights, found, source),
     )
     if not run.weights and found.library != "folder" and (run.data.name != "folder" or not found.is_foreign):
         return run
@@ -65,10 +70,11 @@ def ensure_unchanged(run: Run) -> None:
     Raises:
         CheckpointError: if a file has changed, or cannot be found.
     """
-    for what, before, now in (
-        (run.model, run.model_hash, _hash_of_model(named(run.model)) if run.model_hash else ""),
-        (run.weights, run.weights_hash, _hash_of_weights(run.weights) if run.weights_hash else ""),
-    ):
+    found = named(run.model)
+    source = _hash_of_model(found) if run.model_hash else ""
+    weights = _hash_of_weights(run.weights, found, source) if run.weights_hash else ""
+    loaded = f"what {run.model} loads" if run.weights == BUILT else run.weights
+    for what, before, now in ((run.model, run.model_hash, source), (loaded, run.weights_hash, weights)):
         if now != before:
             raise CheckpointError(
                 f"{what} has changed since the run was made: {before} -> {now}; restore it, or make a new run."
@@ -97,7 +103,11 @@ def _hash_of_model(found: Named) -> str:
     return ""
 
 
-def _hash_of_weights(weights: str) -> str:
+def _hash_of_weights(weights: str, found: Named, source: str) -> str:
+    if weights == BUILT and found.library == "builder":
+        if not (own := weights_of(found, version=source)).loaded:
+            raise SpecError(f"weights = {BUILT!r}: {found} loads no weights, they depend on the seed; leave it out.")
+        return own.digest[:DIGITS]
     return "" if not weights or _is_of_library(weights) else _hash(locate(weights))
 
 
@@ -120,7 +130,11 @@ def _preprocessing(found: Named, weights: str) -> ForeignPreprocessing | None:
     """Return what the weights say of their images, else the network's library or folder; None if neither does."""
     if _is_of_library(weights):
         return preprocessing_of(named(weights))
-    if weights and (weights.startswith(HUB) or Path(weights).is_dir()) and beside(weights, CONFIG) is not None:
+    if (
+        weights not in ("", BUILT)
+        and (weights.startswith(HUB) or Path(weights).is_dir())
+        and beside(weights, CONFIG) is not None
+    ):
         try:
             return preprocessing_of(Named("folder", weights))
         except CheckpointError:  # another library's config.json

@@ -103,7 +103,7 @@ def notes(outcome: SearchOutcome, tests: Tests) -> list[str]:
     if "latency_ms" in space.objectives:
         lines.append("latency: median of 15 passes of one image, on this machine under its load of the moment")
     if plain_wins(outcome):
-        lines.append("the plain network has the higher held-out accuracy: on these trainings the blocks do not pay")
+        lines.append("the plain network has the higher held-out accuracy; whether blocks pay off takes fresh seeds")
     if outcome.ended:
         lines.append(f"the search was cut off: {outcome.ended}")
     if outcome.refused:

@@ -220,7 +220,8 @@ def _start(run: Run) -> list[str]:
     if run.weights:
         known = f" (sha256 {run.weights_hash}...)" if run.weights_hash else ""
         name = PurePath(run.weights).name if known and not run.weights.startswith("hf:") else run.weights
-        said.append(f"Starts from the weights {code_span(name)}{known}; new blocks start as the identity")
+        named = f"that {code_span(run.model)} loads" if run.weights == "built" else code_span(name)
+        said.append(f"Starts from the weights {named}{known}; new blocks start as the identity")
     if optim.block_lr != 1 or run.recipe.freeze:
         rest = "is not trained" if run.recipe.freeze else "has the rate of the recipe"
         said.append(f"Blocks and a new classifier learn at {optim.block_lr:g} times the rate; the rest {rest}")

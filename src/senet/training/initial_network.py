@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from senet.experiments.run import Run
 from senet.experiments.seeds import mix
 from senet.models import create_model
 from senet.networks.building import Builder, builder_of, options_for_training
+from senet.networks.building import build as build_plain
+from senet.networks.built_weights import BUILT, built_weights, weights_of
 from senet.networks.create import Plain, made_of, plain
 from senet.networks.insert_design import insert_design
 from senet.networks.names import Named, named
@@ -51,7 +54,7 @@ class Initial:
 
 
 def is_trained(run: Run) -> bool:
-    """Return whether a run starts from trained weights: those that it names, or those of its folder."""
+    """Return whether a run starts from trained weights: those that it names or its function loads, or of its folder."""
     return bool(run.weights) or named(run.model).library == "folder"
 
 
@@ -79,8 +82,8 @@ def initial(run: Run, data: Data) -> Initial:
 def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int) -> nn.Module:
     """Build the network of a training function of the user's own, with the weights of a seed.
 
-    As in `initial`, the layers that a design shares with the plain network start from the same weights. The network
-    has its own number of classes and channels.
+    As in `initial`, the layers that a design shares with the plain network start from the same weights, and blocks
+    start as the identity where these are trained. The network has its own number of classes and channels.
 
     Args:
         model: a name as for `senet.networks.create`, or a function that returns a network.
@@ -103,8 +106,15 @@ def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int) -> nn.Mo
         _share(made, with_blocks)
         made = with_blocks
     elif se:
-        insert_design(made, se, preserve=found is not None and found.library == "folder")
+        insert_design(made, se, preserve=_comes_trained(model, found))
     return made.train()
+
+
+def _comes_trained(model: str | Builder, found: Named | None) -> bool:
+    """Return whether the network of a training function has trained weights when it is built."""
+    if callable(model):
+        return built_weights(model, getattr(model, "__name__", "model")).loaded
+    return found is not None and (found.library == "folder" or weights_of(found).loaded)
 
 
 def _share(plain: nn.Module, model: nn.Module) -> None:
@@ -169,10 +179,17 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
         in_chans=channels,
         image_size=height,
         options=options,
-        weights=run.weights or None,
+        weights=None if run.weights in ("", BUILT) else run.weights,
     )
     trained = is_trained(run)
     fresh, notes = made.fresh, made.notes
+    if run.weights == BUILT:
+        again = partial(
+            build_plain, found, num_classes=data.num_classes, in_chans=channels, image_size=height, options=options
+        )
+        fresh = built_weights(again, run.model).fresh
+        notes += (f"{run.model} loads its weights itself, the same for every seed; new blocks start as the identity",)
+    started_fresh = fresh
     if own := len(find(made.model)):
         blocks = "a squeeze-and-excitation block" if own == 1 else f"{own} squeeze-and-excitation blocks"
         notes += (f"it has {blocks} of its own, which every design keeps, `plain` too",)
@@ -198,7 +215,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = described(made.model, asked, builder=builder)
-    return Initial(made.model, fresh, notes, lambda: config, trained and not made.fresh)
+    return Initial(made.model, fresh, notes, lambda: config, trained and not started_fresh)
 
 
 def block_parameters(model: nn.Module, kind: type[SqueezeExcite] = SqueezeExcite) -> frozenset[str]:

@@ -16,6 +16,7 @@ from senet.experiments.run import Run
 from senet.experiments.setup import Setup
 from senet.known_names import Origins
 from senet.networks import Named, create, from_pretrained, made_of, named, origin_of, preprocessing_of
+from senet.networks.built_weights import weights_of
 from senet.networks.ends import num_outputs
 from senet.networks.own_images import see
 from senet.networks.preprocessing import preprocessing_of as foreign_preprocessing
@@ -143,7 +144,7 @@ def open_without_images(
 
 
 def _refuse_without_weights(who: Named, name: str, weights: Path | None) -> None:
-    if weights is None and who.library != "folder":
+    if weights is None and who.library != "folder" and not weights_of(who).loaded:
         raise UsageError(f"{name} has no weights; pass --weights FILE, nothing is downloaded.")
 
 
