@@ -194,8 +194,8 @@ def _choice(outcome: SearchOutcome) -> str:
     score, plain = outcome.scores.get(outcome.chosen), outcome.scores[()]
     held_out = f", {score.accuracy:.2f} %" if score is not None else ""
     return (
-        f"The **plain** network has the highest held-out accuracy, {plain.accuracy:.2f} %; whether blocks pay off takes "
-        f"fresh seeds (`senet compare`). Of the designs with blocks {chosen} was chosen{held_out}."
+        f"The **plain** network has the highest held-out accuracy, {plain.accuracy:.2f} %; whether blocks pay off "
+        f"takes fresh seeds (`senet compare`). Of the designs with blocks {chosen} was chosen{held_out}."
     )
 
 
