@@ -40,7 +40,6 @@ SPACE = b"""
 title = "Small"
 seeds = [0]
 confirm_seeds = [7, 8]
-halving = 0
 stop_early = "median"
 [choices]
 stages = 3

@@ -176,20 +176,6 @@ def test_what_is_stopped_is_recorded_and_goes_on_to_the_same_bits_without_a_judg
     assert train(RUN, DATA, folder, pruner=stop) == again  # what is finished is not stopped any more
 
 
-@pytest.mark.parametrize(("rule", "known"), [("median", True), ("halving", False)])
-def test_records_of_earlier_versions_are_read_and_those_of_halving_do_not_count(
-    rule: str, known: bool, tmp_path: Path
-) -> None:
-    stop, folder = hopeless(tmp_path), tmp_path / RUN.id
-    with pytest.raises(StoppedEarly):
-        train(RUN, DATA, folder, pruner=stop)
-    record = read_pruned(folder)
-    values = json.loads((folder / FILE).read_text())
-    values["rule"] |= {"rule": rule, "factor": 2}
-    (folder / FILE).write_text(json.dumps(values))
-    assert read_pruned(folder) == (record if known else None)
-
-
 def test_another_rule_decides_anew(tmp_path: Path) -> None:
     stop, folder = hopeless(tmp_path), tmp_path / RUN.id
     with pytest.raises(StoppedEarly):

@@ -217,14 +217,6 @@ def test_a_description_that_does_not_fit_is_one_line(tmp_path: Path, change: dic
     assert len(str(caught.value)) < 1000
 
 
-def test_folders_of_the_first_format_are_read(tmp_path: Path) -> None:
-    model = zoo()[0]
-    save_file(model.state_dict(), tmp_path / "model.safetensors")
-    old = {"format": "senet-1", "model": "resnet8", "se": [{"reduction": 4}], "num_classes": 7, "in_chans": 3}
-    (tmp_path / "config.json").write_text(json.dumps({**old, "image_size": None, "options": {}}))
-    assert torch.equal(outputs(senet.from_pretrained(tmp_path)), outputs(model))
-
-
 @pytest.mark.parametrize(
     ("model", "said"),
     [

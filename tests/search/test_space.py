@@ -86,7 +86,6 @@ def test_candidates_are_tested_on_held_out_images_and_choices_on_the_test_set(tm
         ("[base]", "objectives = ['accurracy']\n[base]", "Did you mean 'accuracy'"),
         ("[base]", "seeds = [0, 1]\nconfirm_seeds = [1]\n[base]", "holds 1, which the search uses too"),
         ("[base]", "seeds = []\n[base]", "trains nothing"),
-        ("[base]", "halving = 2\n[base]", "halving = 2 is of an earlier version; stop_early = 'median' ends"),
         ('recipe = "digits"', 'recipe = "digits"\nse = "standard+standard:slot=pre"', "a search varies one"),
         ("reduction = [2, 8]", "reduction = [[2], [8]]", "one flat list"),
         ("[choices]", "[shared]\nretrain = 0\n[choices]", r"shared\.retrain = 0 is out of range"),

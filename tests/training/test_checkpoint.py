@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import random
 import resource
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -438,37 +436,6 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_looked_for_again(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_whole(checkpoints.latest(), 2)
-
-
-def test_a_checkpoint_of_an_earlier_version_is_read_and_makes_room(tmp_path: Path) -> None:
-    wanted = contents(7)
-    earlier(tmp_path / "step-00000007", 7)
-    checkpoints = Checkpoints(tmp_path, keep=1)
-    assert_whole(checkpoints.latest(), 7)
-    weights = tmp_path / "step-00000007" / "model.safetensors"
-    good = weights.read_bytes()
-    weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    with (
-        pytest.warns(CheckpointWarning, match="SHA-256 of model.safetensors"),
-        pytest.raises(CheckpointError, match="none of 1"),
-    ):
-        checkpoints.latest()
-    weights.write_bytes(good)
-    checkpoints.save(8, **wanted)
-    assert names(tmp_path) == ["step-00000008.pt"]
-
-
-def earlier(folder: Path, step: int) -> None:
-    """Write a checkpoint as senet wrote it before a checkpoint was one file."""
-    folder.mkdir()
-    wanted = contents(step)
-    state = io.BytesIO()
-    torch.save(wanted["state"], state)
-    files = {"model.safetensors": safetensors.torch.save(wanted["weights"]), "state.pt": state.getvalue()}
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    digests = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "step": step, "torch": "2.11", "files": digests}))
 
 
 def sealed(zipped: bytes) -> bytes:

@@ -133,14 +133,6 @@ def test_a_result_names_where_each_part_was_trained(tmp_path: Path, monkeypatch:
     assert read_result(tmp_path) == result
 
 
-def test_a_checkpoint_of_an_earlier_version_knows_one_environment(once: Path, tmp_path: Path) -> None:
-    path = copied(once, tmp_path)
-    content = unpack(path.read_bytes())
-    (content["state"]["environment"],) = content["state"].pop("environments")
-    path.write_bytes(pack(content))
-    assert train(SHORT, DATA, tmp_path).before == ()
-
-
 SPOILED: dict[str, Callable[[dict[str, Any]], object]] = {
     "another run": lambda state: state.update(run="0123"),
     "no run": lambda state: state.pop("run"),

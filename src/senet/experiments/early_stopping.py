@@ -8,7 +8,6 @@ Source:
     Golovin et al., Google Vizier, KDD 2017, section 3.2.2.
 """
 
-import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -183,8 +182,7 @@ class Pruned:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON has them."""
-        values = {**asdict(self), "run": self.run.as_dict()}
-        return {"verdict" if name == "threshold" else name: value for name, value in values.items()}
+        return {**asdict(self), "run": self.run.as_dict()}
 
     def __str__(self) -> str:
         """Return a summary: `31.20 % after epoch 3 of 8`."""
@@ -199,7 +197,7 @@ def read_pruned(folder: Path) -> Pruned | None:
     """
     path = folder / FILE
     text = read_about_run(path)
-    return None if text is None or _current(text) is None else decode_pruned(text, place=str(path))
+    return None if text is None else decode_pruned(text, place=str(path))
 
 
 def read_pruned_list(path: Path) -> dict[str, Pruned]:
@@ -219,24 +217,7 @@ def decode_pruned(text: str, *, place: str) -> Pruned:
     Raises:
         CheckpointError: if it is not a valid record.
     """
-    text = _current(text) or text
     return decode_about_run(Pruned, text, place=place, what="record", way_out=" Remove it.")
-
-
-def _current(text: str) -> str | None:
-    """Return a record by today's fields; None if the rule `halving` of earlier versions made it."""
-    try:
-        values = parse_json(text)
-    except DocumentError:
-        return text
-    if not isinstance(values, dict):
-        return text
-    if "verdict" in values:
-        values["threshold"] = values.pop("verdict")
-    rule = values.get("rule")
-    if isinstance(rule, dict) and rule.pop("factor", None) is not None and rule.get("rule") == "halving":
-        return None
-    return json.dumps(values)
 
 
 def curve_of(folder: Path, *, total: int = MOST_IMAGES) -> tuple[Epoch, ...]:

@@ -8,16 +8,14 @@ from senet.execution.store import Store
 from senet.experiments.early_stopping import Pruned, read_pruned, read_pruned_list
 from senet.experiments.result import Result
 from senet.experiments.run import Run
-from senet.networks.count import count
 from senet.search.confirmation import confirmation
 from senet.search.driver import search
 from senet.search.findings import Findings
-from senet.search.network_blocks import additive_count
 from senet.search.run_search import STRATEGIES, concluded, ready
 from senet.search.saved_search import SavedDesign, SavedShared, read_saved_search
 from senet.search.space import Space
 from senet.search.strategies.shared import scored_designs, shared
-from senet.search.strategy import Design, Score, merit
+from senet.search.strategy import Score, merit
 from senet.search.supernet import SharedScores
 from senet.spec import design_name
 
@@ -94,17 +92,10 @@ def _scored(space: Space, said: SavedShared | None) -> SharedScores | None:
     designs = {design_name(design): design for design in scored_designs(space)}
     if foreign := [word for word in said.scores if word not in designs]:
         raise UsageError(f"search.json scores {foreign[0]}, which is not a design of {space.name}; name its own space.")
-
-    def params(design: Design) -> int:
-        return count(space.base.model, design).params
-
-    counted = additive_count(space, params)
     return SharedScores(
         scores={
-            # older files have no count; one for the network's own image size ranks equal scores in the same order
-            design: Score(accuracy=one.accuracy, loss=one.loss, params=one.params or counted(design))
+            designs[word]: Score(accuracy=one.accuracy, loss=one.loss, params=one.params)
             for word, one in said.scores.items()
-            for design in [designs[word]]
         },
         train_seconds=said.train_seconds,
         score_seconds=said.score_seconds,

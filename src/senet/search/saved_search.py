@@ -43,17 +43,17 @@ class SavedScore:
     Attributes:
         accuracy: on the held-out images [%].
         loss: mean loss on the held-out images [nats].
-        params: learnable parameters of the network with the design; None in files of earlier versions.
+        params: learnable parameters of the network with the design.
     """
 
     accuracy: float
     loss: float
-    params: int | None = None
+    params: int
 
     def __post_init__(self) -> None:
         within("accuracy", self.accuracy, 0, 100)
         within("loss", self.loss, 0, MOST_LOSS)
-        within("params", 1 if self.params is None else self.params, 1, MOST_PARAMS)
+        within("params", self.params, 1, MOST_PARAMS)
 
 
 @dataclass(frozen=True, kw_only=True)

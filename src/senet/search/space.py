@@ -229,11 +229,6 @@ def read_space(path: Path, *, changes: Mapping[str, Any] | None = None) -> Space
         SpecError: with file and dotted place of what does not fit.
     """
     values = settings.toml_file(path)
-    if (rungs := values.pop("halving", 0)) != 0:  # 0 was its default
-        raise SpecError(
-            f"{path}: halving = {shown(rungs)} is of an earlier version; stop_early = 'median' ends trainings "
-            "that fall behind."
-        )
     own = {name: value for name, value in (changes or {}).items() if name in _File.__dataclass_fields__}
     of_run = {name: value for name, value in (changes or {}).items() if name not in own}
     base = settings.merge(

@@ -19,12 +19,11 @@ from torch import Tensor
 from senet.errors import CheckpointError, SpecError
 from senet.files.atomic import failpoint, storage_error, write_bytes
 from senet.files.documents import read_bytes
-from senet.training.earlier_checkpoints import read_earlier
 from senet.training.packing import pack, unpack
 
 __all__ = ["FAILPOINTS", "Checkpoint", "CheckpointWarning", "Checkpoints", "read_checkpoint", "restoring"]
 
-FORMAT = 2  # 1 was a folder of three files: `earlier_checkpoints.py`
+FORMAT = 2
 
 # In the order in which a save reaches them. Tests kill a process at each.
 FAILPOINTS = (
@@ -37,7 +36,7 @@ FAILPOINTS = (
     "after_prune",
 )
 
-_NAME = re.compile(r"step-(\d{8,})(\.pt)?")
+_NAME = re.compile(r"step-(\d{8,})\.pt")
 
 
 class CheckpointWarning(UserWarning):
@@ -124,7 +123,7 @@ class Checkpoints:
             if path is None:
                 break
             try:
-                return read_checkpoint(path) if path.suffix else Checkpoint(**read_earlier(path), path=path)
+                return read_checkpoint(path)
             except (CheckpointError, OSError) as error:
                 if path.exists():  # otherwise the run has removed it: search again
                     damaged[path] = str(error)
@@ -153,10 +152,7 @@ class Checkpoints:
         kept = [path for at, path in self._found() if at <= step][: self.keep]
         for path in [path for _, path in self._found() if path not in kept]:
             try:
-                if path.suffix:
-                    path.unlink()
-                else:  # of an earlier version
-                    shutil.rmtree(path)
+                path.unlink()
             except OSError as error:
                 warnings.warn(f"{path} could not be removed: {error}.", CheckpointWarning, stacklevel=3)
             failpoint("mid_prune")

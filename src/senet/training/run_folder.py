@@ -40,7 +40,7 @@ from senet.weights.writing import write_weights
 
 __all__ = ["RunFolder", "read_result", "read_run"]
 
-STRAYS = (".tmp-*", "checkpoints/.tmp-*", "checkpoints/.del-*", "checkpoints/.old-*", "checkpoints/.lock")
+STRAYS = (".tmp-*", "checkpoints/.tmp-*")
 WAY_OUT = "choose another folder or remove this one."
 
 
@@ -146,7 +146,7 @@ class RunFolder:
                     )
 
     def _strays(self) -> Iterator[Path]:
-        """Return partial files that killed processes, also of earlier versions, have left."""
+        """Return partial files that killed processes have left."""
         return (path for pattern in STRAYS for path in self.path.glob(pattern))
 
     def _sweep(self) -> None:

@@ -398,9 +398,7 @@ class _Trainer:
             raise CheckpointError(f"{found.path} is of another run; {WAY_OUT}")
         refuse_changed_images(found.path, str(state.get("data")), self.data.fingerprint)
         with restoring(found, "its run", way_out=WAY_OUT):
-            # an earlier version wrote the last one alone
-            parts = state["environments"] if "environments" in state else [state["environment"]]
-            self.before = [settings.record(Environment, part) for part in parts]
+            self.before = [settings.record(Environment, part) for part in state["environments"]]
             images = len(self.test_set)
             self.position = decode_position(state["moment"], at=found.step, steps=self.steps, images=images)
             self.learner.restore(found.weights, state)

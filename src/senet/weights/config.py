@@ -20,7 +20,6 @@ __all__ = ["FORMAT", "IN_HEADER", "Config", "Preprocessing", "is_described", "re
 
 FORMAT = "senet-2"
 """Name and version of the file format."""
-READABLE = ("senet-1", FORMAT)  # senet-1 has the same fields and supported networks of the zoo only
 LONGEST = 2**20  # [bytes]
 IN_HEADER = "senet"
 """Entry of the header of a safetensors file that holds the description of its network."""
@@ -155,9 +154,9 @@ def read_config(path: Path) -> Config | None:
         if not isinstance(values, dict) or not str(values.get("format", "")).startswith("senet-"):
             return None
         found = values.pop("format")
-        if found not in READABLE:
+        if found != FORMAT:
             raise CheckpointError(
-                f"{path}: format = {found[:40]!r} is not supported; this version of senet reads {', '.join(READABLE)}."
+                f"{path}: format = {found[:40]!r} is not supported; this version of senet reads {FORMAT}."
             )
         return settings.record(Config, values, place=str(path))
     except CheckpointError:

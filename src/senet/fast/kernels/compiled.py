@@ -28,7 +28,7 @@ HEADER = Path(__file__).with_name("lanes.h")  # included by all sources
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-shared", "-fPIC", "-Wno-psabi")
 SECONDS = 120  # time limit of a compilation [s]
 STRAY = 3600  # age after which a compilation folder belongs to a killed process [s]
-SCRATCH = ("compile-", "tmp")  # prefixes of such folders; earlier versions used the second
+SCRATCH = "compile-"  # prefix of such folders
 
 OPEN: list[int] = []  # files in memory stay open: dlopen considers libraries with the same path identical
 
