@@ -8,21 +8,19 @@ keeps that in search_speed.json.
 import argparse
 import json
 import math
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy import integrate, stats
+from scipy import stats
 
 from senet.execution.store import read_results
 from senet.experiments.rank_correlation import kendall, spearman
 from senet.experiments.result import Result
 from senet.search.space import read_space
-from senet.search.strategy import Design
-from senet.spec import SESpec, design_name
+from senet.spec import SESpec
 from senet.tables import Table
 
 HERE = Path(__file__).parent
@@ -46,9 +44,9 @@ def main() -> None:
 
 def evidence() -> str:
     """Write the page."""
-    lines = [HEAD, *chance(), *seeds()]
+    lines = [HEAD, *seeds()]
     for title in NETWORKS:
-        lines += [*costs(title), *sharing(title), *winners(title)]
+        lines += [*costs(title), *sharing(title)]
     lines += speed()
     return "\n".join(lines) + "\n"
 
@@ -70,33 +68,6 @@ def found(network: str, strategy: str) -> dict[str, Any]:
     path = STUDIES / "reports" / f"search_{network}_quick" / strategy / "search.json"
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return values
-
-
-# ---- chance
-
-
-def chance() -> Iterator[str]:
-    """The KTH table: how far its winner lies above the mean, and how far the largest of equals would."""
-    rows = tomllib.loads((STUDIES / "kth_table3.toml").read_text(encoding="utf-8"))["rows"]
-    schemes = {str(row["se"]): row["paper"]["accuracy"] for row in rows if row.get("se") and "accuracy" in row["paper"]}
-    values = list(schemes.values())
-    n, spread, ahead = len(values), stdev(values), max(values) - fmean(values)
-    yield "## The largest of equals\n"
-    yield (
-        f"- Table 3 of the KTH report, {n} SE schemes, one training each: mean {fmean(values):.2f} %, standard "
-        f"deviation {spread:.2f} points; the winner lies {ahead:.2f} points, {ahead / spread:.1f} deviations, above "
-        f"the mean."
-    )
-    yield (
-        f"- The largest of {n} equal schemes with normal noise lies {largest_of(n):.2f} deviations above their mean on "
-        "average (exact integral).\n"
-    )
-
-
-def largest_of(n: int) -> float:
-    """Return the expected largest of n standard normal numbers."""
-    value, _ = integrate.quad(lambda x: x * n * stats.norm.pdf(x) * stats.norm.cdf(x) ** (n - 1), -10, 10)
-    return float(value)
 
 
 # ---- seeds
@@ -163,31 +134,6 @@ def costs(title: str) -> Iterator[str]:
     yield ""
 
 
-def winners(title: str) -> Iterator[str]:
-    """The winners with fresh seeds, against constant 16 pair by pair: after two pairs and after all."""
-    network = NETWORKS[title]
-    runs: dict[str, dict[int, float]] = {}
-    for result in read_results(STUDIES / "reports" / f"winners_{network}_quick" / "results.jsonl").values():
-        runs.setdefault(result.run.design, {})[result.run.seed] = result.accuracy
-    base = runs.pop("standard r=16-16-16")
-    yield f"## The winners with fresh seeds against constant 16, {title}\n"
-    for design in sorted(runs):
-        pairs = [runs[design][seed] - base[seed] for seed in sorted(base)]
-        yield f"- {design}: two pairs {interval(pairs[:2])}; {len(pairs)} pairs {interval(pairs)}."
-    share = fmean(base.values()) / 100
-    images = next(iter(read_results(STUDIES / "reports" / f"winners_{network}_quick" / "results.jsonl").values())).total
-    yield (
-        f"- Counting {images:,} test images leaves a standard deviation of "
-        f"{100 * math.sqrt(share * (1 - share) / images):.1f} points for each run.\n"
-    )
-
-
-def interval(pairs: Sequence[float]) -> str:
-    """Return the mean of differences with Student's 95 % interval."""
-    half = float(stats.t.ppf(0.975, len(pairs) - 1)) * stdev(pairs) / math.sqrt(len(pairs))
-    return f"{fmean(pairs):+.2f} [{fmean(pairs) - half:+.2f}, {fmean(pairs) + half:+.2f}]"
-
-
 # ---- the shared network
 
 
@@ -217,8 +163,7 @@ def sharing(title: str) -> Iterator[str]:
         yield f"- By accuracy, against the means of three seeds: Spearman {against}."
         yield f"- {places(said['chosen'], held_out('ratios_resnet8_quick'))}"
     levels = [score["accuracy"] for score in scores.values()]
-    size = sizes(network)
-    ranked = sorted(scores, key=lambda d: (scores[d]["accuracy"], -size[d]), reverse=True)
+    ranked = sorted(scores, key=lambda d: (scores[d]["accuracy"], -scores[d]["params"]), reverse=True)
     yield f"- All {len(levels)} shared scores lie between {min(levels):.1f} and {max(levels):.1f} %."
     yield f"- The choice {said['chosen']} has rank {ranked.index(said['chosen']) + 1} of {len(ranked)} among them."
     alone = [r[0].accuracy for d, r in held_out(f"search_{network}_quick/greedy").items()]
@@ -238,22 +183,6 @@ def places(design: str, designs: Designs) -> str:
         better = sum(other[seed].accuracy > designs[design][seed].accuracy for other in designs.values())
         said.append(f"{better + 1} with seed {seed}")
     return f"The choice {design} among {len(designs)} schemes: place {', '.join(said)}."
-
-
-def sizes(network: str) -> dict[str, int]:
-    """Count the parameters of every design of a space, by its name: they break ties."""
-    import torch
-
-    from senet.models import create_model
-    from senet.search.network_blocks import additive_count
-
-    def built(design: Design) -> int:
-        with torch.device("meta"):
-            return sum(p.numel() for p in create_model(network, se=design).parameters())
-
-    space = read_space(STUDIES / "spaces" / f"search_{network}_quick.toml")
-    counted = additive_count(space, built)
-    return {design_name(design): counted(design) for design in space.designs()}
 
 
 # ---- speed

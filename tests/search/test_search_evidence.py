@@ -33,9 +33,6 @@ def test_every_interval_of_the_page_on_searches_is_in_the_evidence_or_a_report()
     written = [ROOT / "benchmarks" / "SEARCH.md", *(ROOT / "studies" / "reports").glob("*_quick/**/report.md")]
     known = " ".join(path.read_text(encoding="utf-8") for path in written)
     page = " ".join((ROOT / "docs" / "search_evidence.md").read_text(encoding="utf-8").split())
-    speeds = [line for line in (ROOT / "benchmarks" / "SEARCH.md").read_text().splitlines() if line.startswith("| SE-")]
-    assert len(speeds) == 4
-    assert all(" ".join(line.split()) in page for line in speeds)
     intervals = re.findall(r"[+-]?\d+\.\d\d \[[+-]?\d+\.\d\d, [+-]?\d+\.\d\d\]", page)
     assert len(intervals) > 15
     assert [interval for interval in intervals if interval not in known] == []
@@ -56,13 +53,3 @@ def test_the_analysis_of_variance_is_that_of_nested_least_squares(script: Module
     assert p == pytest.approx(stats.f.sf(f, 4, 8))
     assert means == pytest.approx(table.mean(axis=0).std(ddof=1))
     assert noise == pytest.approx((whole / 8 / 3) ** 0.5)
-
-
-def test_the_largest_of_equals_is_known_for_two_and_three(script: ModuleType) -> None:
-    assert script.largest_of(2) == pytest.approx(np.pi**-0.5)
-    assert script.largest_of(3) == pytest.approx(1.5 * np.pi**-0.5)
-
-
-def test_an_interval_is_students(script: ModuleType) -> None:
-    found = stats.ttest_1samp([1.0, 2.0, 4.0], 0).confidence_interval(0.95)
-    assert script.interval([1.0, 2.0, 4.0]) == f"+2.33 [{found.low:+.2f}, {found.high:+.2f}]"

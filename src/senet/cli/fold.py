@@ -64,8 +64,9 @@ def fold(
     Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
     from senet.files.atomic import ensure_writable
+    from senet.files.documents import finite
     from senet.reports.console import PassProgress
-    from senet.reports.fold_files import finite, write_fold
+    from senet.reports.fold_files import write_fold
     from senet.reports.fold_report import show_fold
     from senet.surgery import fold as fold_blocks
     from senet.weights.card import refuse_others

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from senet.data.batch_parts import images_and_labels, named_parts
 from senet.data.dataset import Data
 from senet.data.fingerprint import fingerprint
 from senet.data.labels import MAX_CLASSES, check_labels, whole_numbers
@@ -26,7 +27,6 @@ __all__ = ["from_memory", "read_arrays"]
 
 CHANNELS = (1, 3, 4)  # of a last dimension that is taken for channels
 MOST_IMAGES = 2**24  # of a loader; ImageNet-21k has 14 million
-KEYS = (("image", "images", "pixel_values", "x"), ("label", "labels", "y", "target"))  # of batches that are mappings
 
 
 def from_memory(pair: Any, folder: Path) -> dict[str, str]:
@@ -126,8 +126,8 @@ def _read(loader: Iterable[Any], place: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _batch(batch: Any, place: str) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(batch, Mapping):
-        batch = [next((batch[key] for key in keys if key in batch), None) for keys in KEYS]
+    if (named := named_parts(batch)) is not None:
+        batch = images_and_labels(named)
     if not isinstance(batch, tuple | list) or len(batch) < 2 or batch[0] is None or batch[1] is None:
         raise DataError(f"{place} yields {type(batch).__name__}; a loader yields batches (images, labels).")
     images, labels = _array(batch[0], place), _array(batch[1], place)

@@ -9,7 +9,7 @@ from senet.explanation.explanation import Explanation
 from senet.explanation.extremes import Few
 from senet.explanation.interventions import Effect
 from senet.explanation.values import BlockExplanation, Statistics
-from senet.reports.fold_files import finite
+from senet.files.documents import finite
 
 __all__ = ["SCHEMA", "document", "effect_values", "rounded"]
 

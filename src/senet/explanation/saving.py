@@ -17,8 +17,8 @@ from senet.explanation.figures import FIGURES
 from senet.explanation.page import write
 from senet.explanation.report import as_csv, as_markdown
 from senet.files.atomic import ensure_writable, write_text
+from senet.files.documents import finite
 from senet.reports.canvas import no_figures
-from senet.reports.fold_files import finite
 from senet.weights.writing import write_weights
 
 __all__ = ["save"]

@@ -2,7 +2,6 @@
 
 from senet.errors import SpecError
 from senet.surgery.folding.answers import Answers
-from senet.surgery.folding.folded import paired_interval, share_interval
 
 __all__ = ["ensure_possible"]
 
@@ -17,13 +16,8 @@ def ensure_possible(answers: Answers, bound: float) -> None:
     Raises:
         SpecError: if the images are too few.
     """
-    images, floor = answers.images, 0.0
-    if answers.measure == "accuracy":
-        floor = paired_interval(0, 0, images)[2]
-    elif answers.measure == "answers":
-        floor = share_interval(0, images)[2]
-    if floor > bound:
+    if answers.floor > bound:
         raise SpecError(
-            f"max_drop = {bound:g} (--max-drop) cannot be shown with {images:,} test images: the interval ends at "
-            f"{floor:.2f} even if no answer changes; use more images or a larger bound."
+            f"max_drop = {bound:g} (--max-drop) cannot be shown with {answers.images:,} test images: the interval ends "
+            f"at {answers.floor:.2f} even if no answer changes; use more images or a larger bound."
         )

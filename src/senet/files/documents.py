@@ -10,15 +10,28 @@ import math
 import os
 import stat
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["DocumentError", "parse_json", "parse_toml", "read_bytes", "read_text"]
+__all__ = ["DocumentError", "finite", "parse_json", "parse_toml", "read_bytes", "read_text"]
 
 
 class DocumentError(ValueError):
     """A text is not valid in its format; the message is the reason, without a path."""
+
+
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace NaN and infinity, which JSON does not have, by None."""
+    return {name: _jsonable(value) for name, value in values.items()}
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return finite(value)
+    if isinstance(value, list | tuple):
+        return [_jsonable(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_bytes(path: Path) -> bytes:

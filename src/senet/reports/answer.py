@@ -1,7 +1,7 @@
 """The answer of a study as JSON has it: means, differences, intervals, verdicts. The same numbers as the table's."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ from senet.experiments.statistics import Difference
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
 from senet.experiments.verdict import Verdict
+from senet.files.documents import finite
 from senet.reports.study_cost import cost_notes, cost_values
 from senet.reports.study_notes import footnotes, intervals_hold
 from senet.reports.study_table import paper_difference
@@ -57,8 +58,8 @@ def _row(study: Study, line: Line) -> dict[str, Any]:
         "macs": line.macs,
         "n": line.n,
         "missing": list(line.missing),
-        "seconds": _known(line.seconds),
-        "metrics": {name: _numbers(asdict(value)) for name, value in line.values.items()},
+        "seconds": line.seconds if math.isfinite(line.seconds) else None,
+        "metrics": {name: finite(asdict(value)) for name, value in line.values.items()},
         "versus": study.reference(row),
         "difference": None if line.difference is None else _difference(line.difference),
         "verdict": None if line.verdict is None else _verdict(line.verdict),
@@ -70,7 +71,7 @@ def _row(study: Study, line: Line) -> dict[str, Any]:
 def _difference(found: Difference) -> dict[str, Any]:
     names = ("mean", "low", "high", "visible", "n", "p")
     return {
-        **_numbers({name: getattr(found, name) for name in names}),
+        **finite({name: getattr(found, name) for name in names}),
         "df": found.spread.df,
         "common_spread": found.spread.common,
         "images": None if found.images is None else "paired" if found.images.paired else "unpaired",
@@ -83,11 +84,3 @@ def _cost(found: NetworkCost) -> dict[str, Any]:
 
 def _verdict(found: Verdict) -> dict[str, Any]:
     return {"word": found.word, "text": str(found), "more_seeds": found.more_seeds, "images": found.images}
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _known(value) for name, value in values.items()}
-
-
-def _known(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

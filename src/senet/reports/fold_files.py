@@ -1,13 +1,11 @@
 """The files of a fold: report, figure, curve and JSON, and the folded network itself."""
 
-import math
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from senet.errors import SpecError
 from senet.files.atomic import write_json, write_text
+from senet.files.documents import finite
 from senet.networks import save_pretrained
 from senet.reports.canvas import no_figures
 from senet.reports.fold_report import again, as_csv, as_markdown, draw
@@ -15,7 +13,7 @@ from senet.surgery import Folded
 from senet.training.opened_network import OpenedNetwork
 from senet.weights.writing import write_weights
 
-__all__ = ["finite", "write_fold"]
+__all__ = ["write_fold"]
 
 
 def write_fold(opened: OpenedNetwork, folded: Folded, folder: Path, *, command: str) -> tuple[Path, ...]:
@@ -40,16 +38,3 @@ def write_fold(opened: OpenedNetwork, folded: Folded, folder: Path, *, command: 
     text = as_markdown(folded, title=opened.title, command=command, notes=notes, figure=figure, loading=loading)
     write_text(folder / "report.md", text)
     return tuple(folder / name for name in sorted(names))
-
-
-def finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace NaN and infinity, which JSON does not have, by None."""
-    return {name: _finite(value) for name, value in values.items()}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return finite(value)
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

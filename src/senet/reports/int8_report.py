@@ -7,8 +7,8 @@ from pathlib import Path
 from senet.exporting.int8.report import BoundError, Quantized
 from senet.exporting.latency import Latency
 from senet.files.atomic import write_json, write_text
+from senet.files.documents import finite
 from senet.reports.canvas import canvas, legend, no_figures
-from senet.reports.fold_files import finite
 from senet.reports.looks import COLORS, GREY
 from senet.surgery.folding.folded import Step
 from senet.tables import Table

@@ -8,6 +8,7 @@ from typing import Any
 from senet.execution.store import write_results
 from senet.experiments.summary import summarize
 from senet.files.atomic import ensure_writable, write_json, write_text
+from senet.files.documents import finite
 from senet.reports import search_table
 from senet.reports.answer import answer
 from senet.reports.canvas import no_figures
@@ -76,7 +77,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
             "design": design_name(design),
             "se": [asdict(spec) for spec in design],
             "phase": trial.phase,
-            **_numbers(asdict(trial.score)),
+            **finite(asdict(trial.score)),
             "spread": trial.spread,
             "held_out": {seed: result.accuracy for seed, result in trial.results.items()},
             "test": dict(found.tests.get(design, {})),
@@ -134,7 +135,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
             "train_seconds": found.shared.train_seconds,
             "score_seconds": found.shared.score_seconds,
             "designs_per_minute": found.shared.per_minute,
-            "agreement": {label: _numbers(asdict(value)) for label, value in _agreement(found)},
+            "agreement": {label: finite(asdict(value)) for label, value in _agreement(found)},
             "scores": {
                 design_name(d): {"accuracy": s.accuracy, "loss": s.loss, "params": s.params}
                 for d, s in found.shared.scores.items()
@@ -145,12 +146,7 @@ def findings_dict(found: Findings) -> dict[str, Any]:
 
 def _selection(selection: Selection) -> dict[str, Any]:
     reference = None if selection.reference is None else design_name(selection.reference)
-    return _numbers({**asdict(selection), "design": design_name(selection.design), "reference": reference})
-
-
-def _numbers(values: dict[str, Any]) -> dict[str, Any]:
-    """Replace NaN, which JSON does not have, by None."""
-    return {key: None if isinstance(x, float) and x != x else x for key, x in values.items()}
+    return finite({**asdict(selection), "design": design_name(selection.design), "reference": reference})
 
 
 def _agreement(found: Findings) -> list[tuple[str, Any]]:

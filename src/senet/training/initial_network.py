@@ -31,7 +31,7 @@ from senet.surgery.insertion.plan import with_unit_gate
 from senet.weights.config import Config, Preprocessing
 from senet.weights.prefix import without_prefix
 
-__all__ = ["Initial", "block_parameters", "build", "initial", "is_trained", "started"]
+__all__ = ["Initial", "block_parameters", "build", "described_images", "initial", "is_trained", "started"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +162,7 @@ def _of_zoo(run: Run, data: Data, found: Named) -> Initial:
         num_classes=data.num_classes,
         in_chans=channels,
         image_size=height,
-        preprocessing=_preprocessing(data),
+        preprocessing=described_images(data),
     )
     trained = tensors is not None and not made.fresh
     return Initial(made.model, made.fresh | new, made.notes, lambda: config, trained)
@@ -209,7 +209,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
         in_chans=channels,
         image_size=height,
         options={**origin.get("options", {}), **options},
-        preprocessing=_preprocessing(data),
+        preprocessing=described_images(data),
     )
     builder = builder_of(found.name) if found.library == "builder" else None
     with warnings.catch_warnings():
@@ -235,8 +235,8 @@ def _start_as_identity(model: nn.Module) -> None:
             block.start_as_identity()
 
 
-def _preprocessing(data: Data) -> Preprocessing | None:
-    """Describe the images that a network is trained on, where a file can say that."""
+def described_images(data: Data) -> Preprocessing | None:
+    """Describe the images of a data set as a network sees them; None where means and deviations do not."""
     channels, height, width = data.shape
     split, spec = data.train, data.spec
     if (

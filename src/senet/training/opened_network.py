@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet.data.dataset import Data, Split
+from senet.data.dataset import Split
 from senet.data.loading import load_for
 from senet.data.subset import balanced
 from senet.errors import DataError, UsageError
@@ -23,7 +23,7 @@ from senet.networks.preprocessing import preprocessing_of as foreign_preprocessi
 from senet.spec import SESpec, designs
 from senet.surgery.folding.answers import OneOutput
 from senet.training.evaluate_saved import finished
-from senet.training.initial_network import build
+from senet.training.initial_network import build, described_images
 from senet.weights import load_weights
 from senet.weights.config import Preprocessing
 from senet.weights.safe import read_weights
@@ -216,7 +216,7 @@ def open_network(
             model = create(name, weights=weights, or_classes=data.num_classes, builder=builder)
             title = Path(name).name if who.library == "folder" else str(who)
         model, train, test, notes = model.to(setup.device), data.train, data.test, data.notes
-        preprocessing, classes = _preprocessing(data), dict(enumerate(data.classes))
+        preprocessing, classes = described_images(data), dict(enumerate(data.classes))
         labelled = num_outputs(OneOutput(model), data.shape, title=title) == data.num_classes
         if not labelled:
             notes += (f"no accuracy: the network has other outputs than the {data.num_classes} classes of the data",)
@@ -234,19 +234,4 @@ def open_network(
         run=run,
         preprocessing=preprocessing,
         classes=classes,
-    )
-
-
-def _preprocessing(data: Data) -> Preprocessing | None:
-    """Return what was done with the images; None for the subtraction of a mean image."""
-    if data.spec.normalize == "kth":
-        return None
-    channels, side = data.shape[0], data.shape[1]
-    plain = data.spec.normalize == "unit"
-    return Preprocessing(
-        mean=(0.0,) * channels if plain else data.mean,
-        std=(1.0,) * channels if plain else tuple(deviation or 1.0 for deviation in data.std),
-        size=side,
-        crop=data.spec.crop,
-        interpolation=data.spec.interpolation,
     )

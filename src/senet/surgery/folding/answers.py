@@ -43,6 +43,13 @@ class Answers:
             return "output"
         return "answers" if self.labels is None else "accuracy"
 
+    @property
+    def floor(self) -> float:
+        """Upper end of the 95 % interval of a loss if no answer changes [percentage points]: no bound is below it."""
+        if self.measure == "accuracy":
+            return paired_interval(0, 0, self.images)[2]
+        return share_interval(0, self.images)[2] if self.measure == "answers" else 0.0
+
     def choices(self) -> Tensor:
         """Return the class with the highest logit for every image `(n,)`."""
         return torch.cat([part.argmax(1) for part in self.outputs])

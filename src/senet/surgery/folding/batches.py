@@ -4,7 +4,6 @@ Letters in shapes: n images, k outputs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from senet.data.batch_parts import images_and_labels, named_parts
 from senet.errors import SpecError
 
 __all__ = ["Batches", "Passes", "labels_of", "parts_of"]
@@ -19,8 +19,6 @@ __all__ = ["Batches", "Passes", "labels_of", "parts_of"]
 Batches = Iterable[Any]
 """A repeatable iterable, such as a list or a DataLoader, of images `(n, c, ...)` or of images with labels."""
 
-IMAGES = ("image", "images", "img", "imgs", "pixel_values", "x", "input", "inputs", "data", "pixels")
-LABELS = ("label", "labels", "target", "targets", "y", "class", "classes", "fine_label", "coarse_label", "label_ids")
 ROUNDED = 1e-2  # tolerance for the sum of the shares of a soft label, which should be 1
 WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integer type by element size [bytes]
 
@@ -107,10 +105,10 @@ def parts_of(batch: object, *, place: str = "batches") -> tuple[Tensor, object]:
     Raises:
         SpecError: if the batch contains no images, or is a single image.
     """
-    named = _named(batch)
-    if named is not None:
-        x = next((named[name] for name in IMAGES if name in named), None)
-        y = next((named[name] for name in LABELS if name in named), None)
+    x: object
+    y: object
+    if (named := named_parts(batch)) is not None:
+        x, y = images_and_labels(named)
         if x is None:
             names = ", ".join(map(str, list(named)[:6])) or "nothing"
             raise SpecError(f"a batch of {place} holds {names}; name its images 'image', or give (images, labels).")
@@ -185,18 +183,6 @@ def _refuse_what_is_no_collection(source: object, place: str) -> None:
         x, y = source
         if x.ndim > 2 and y.ndim < x.ndim and len(y) == len(x):
             raise SpecError(f"{place} is one batch of images and labels; {wanted}: [{place}] is a list of one batch.")
-
-
-def _named(batch: object) -> Mapping[str, object] | None:
-    """Return the parts of a batch by name, or None if they have no names."""
-    if isinstance(batch, Mapping):
-        return batch
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        named = dict(zip(batch._fields, batch, strict=True))
-        return named if any(name in named for name in IMAGES) else None
-    if is_dataclass(batch) and not isinstance(batch, type):
-        return {field.name: getattr(batch, field.name) for field in fields(batch)}
-    return None
 
 
 def _up_to(rest: Iterator[object], images: int, place: str) -> Iterator[Tensor]:

@@ -14,7 +14,7 @@ from senet.nn.evaluated import evaluated
 from senet.surgery.finding.find import find
 from senet.surgery.folding.batches import Batches, Passes
 from senet.surgery.folding.constants import ChannelScale, put, take_out
-from senet.surgery.folding.folded import Bounds, Folded, Step, paired_interval, share_interval
+from senet.surgery.folding.folded import Bounds, Folded, Step
 from senet.surgery.folding.removal import PER, Removal, Watch
 from senet.surgery.insertion.refuse import refuse_wrapped, see_changes
 from senet.surgery.insertion.watch import repair
@@ -177,16 +177,9 @@ def _notes(steps: Sequence[Step], chosen: int, bounds: Bounds, removal: Removal)
         yield "no block can be replaced; the reasons are with the blocks"
     elif chosen == 0 and len(steps) > 1 and bounds.tolerance is not None:
         yield "nothing was folded: already the block that matters least costs more than the tolerance allows"
-    tolerance, floor = bounds.tolerance, _floor(removal.before.measure, images)
+    tolerance, floor = bounds.tolerance, removal.before.floor
     if bounds.sure and tolerance is not None and 0 < tolerance < floor:
         yield (
             f"with {images:,} images the interval ends at {floor:.2f} even if no answer changes, so a tolerance of "
             f"{tolerance:g} cannot be shown: give more images, a larger tolerance, or sure=False"
         )
-
-
-def _floor(measure: str, images: int) -> float:
-    """Return the upper end of the interval of the loss if no output changes."""
-    if measure == "accuracy":
-        return paired_interval(0, 0, images)[2]
-    return share_interval(0, images)[2] if measure == "answers" else 0.0
