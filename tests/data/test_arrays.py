@@ -1,7 +1,10 @@
 """Images that a caller has in memory: arrays, tensors and loaders give one data set, which every process reads."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -39,6 +42,22 @@ def loaders(images: torch.Tensor) -> tuple[DataLoader[object], DataLoader[object
     return train, test
 
 
+class Named(NamedTuple):
+    y: torch.Tensor
+    image: torch.Tensor
+
+
+@dataclass
+class Held:
+    label: torch.Tensor
+    imgs: torch.Tensor
+
+
+def named(images: torch.Tensor, batch: Callable[[torch.Tensor, torch.Tensor], object]) -> tuple[list[object], ...]:
+    """Return loaders as lists whose batches name their parts, as data sets of Hugging Face do."""
+    return tuple([batch(x, y) for x, y in loader] for loader in loaders(images))  # type: ignore[misc]
+
+
 def test_arrays_tensors_and_loaders_of_equal_images_are_one_data_set(tmp_path: Path) -> None:
     tensors = torch.from_numpy(IMAGES)
     ways = [
@@ -47,6 +66,10 @@ def test_arrays_tensors_and_loaders_of_equal_images_are_one_data_set(tmp_path: P
         pair(IMAGES.transpose(0, 2, 3, 1)),
         pair(IMAGES.astype(np.int64), LABELS.astype(np.uint8)),
         loaders(tensors),
+        named(tensors, lambda x, y: {"input": x, "targets": y}),
+        named(tensors, lambda x, y: {"pixel_values": x, "fine_label": y}),
+        named(tensors, lambda x, y: Named(y=y, image=x)),
+        named(tensors, lambda x, y: Held(label=y, imgs=x)),
     ]
     specs = [from_memory(way, tmp_path) for way in ways]
     assert specs == [specs[0]] * len(ways)

@@ -88,7 +88,7 @@ def read_arrays(spec: DataSpec, root: Path | None) -> Data:
 
 
 def _split(part: Any, place: str) -> Tensors:
-    batched = isinstance(part, list) and all(isinstance(one, tuple | Mapping) for one in part)
+    batched = isinstance(part, list) and all(isinstance(one, tuple) or named_parts(one) is not None for one in part)
     if isinstance(part, tuple | list) and len(part) == 2 and not batched:
         images, labels = (_array(values, place) for values in part)
     elif isinstance(part, Iterable) and not isinstance(part, str | Mapping | Tensor | np.ndarray):
