@@ -16,6 +16,7 @@ from senet.errors import (
     StoppedEarly,
     StorageError,
     UsageError,
+    reason_of,
     unknown,
 )
 
@@ -47,7 +48,9 @@ def test_every_error_has_its_exit_code_and_the_builtin_it_stands_for(
 
 
 def test_all_errors_are_listed_and_covered_here() -> None:
-    kinds = {name for name in errors.__all__ if name not in ("no_match", "not_installed", "shown", "unknown")}
+    kinds = {
+        name for name in errors.__all__ if name not in ("no_match", "not_installed", "reason_of", "shown", "unknown")
+    }
     ours = [kind for kind in SenetError.__subclasses__() if kind.__module__ == errors.__name__]
     assert kinds == {"SenetError", *(kind.__name__ for kind in ours)}
     assert len(ours) == 9
@@ -102,3 +105,17 @@ def test_a_text_that_quotes_a_file_of_others_is_one_line_without_control_codes(
 ) -> None:
     assert str(kind(text)) == said
     assert f"{kind(text)}" == said
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError(), "RuntimeError"),
+        (RuntimeError("\n\n first.\nsecond"), "first"),
+        (RuntimeError("x" * 1000), "x" * 200),
+        (DataError("y" * 300 + "."), "y" * 300),
+        (OSError("red \x1b[31m"), r"red \x1b[31m"),
+    ],
+)
+def test_the_reason_is_the_first_line_of_an_error(error: Exception, said: str) -> None:
+    assert reason_of(error) == said

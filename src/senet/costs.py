@@ -17,7 +17,7 @@ from senet.cost_table import block_table, count_table
 from senet.dataflow.dry_run import UncopyableError
 from senet.dataflow.example import image, tried
 from senet.dataflow.flow import Call, Flow, Op
-from senet.errors import SpecError, unknown
+from senet.errors import SpecError, reason_of, unknown
 from senet.nn.pointwise import CONVS, LAYERS
 from senet.printed import Printed
 from senet.surgery.finding.find import Found, find
@@ -236,7 +236,7 @@ def _misfit(model: nn.Module, shape: tuple[int, ...], error: Exception) -> SpecE
             f"shape = {shape} does not fit {title}: {name or 'it'} takes (n, {first.in_channels}, {sizes}); "
             f"give {first.in_channels} channels and {len(first.kernel_size)} sizes, or build it for this input."
         )
-    reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    reason = reason_of(error)
     return SpecError(f"shape = {shape} does not run through {title}: {reason}; give the shape it was built for.")
 
 

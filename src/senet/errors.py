@@ -23,6 +23,7 @@ __all__ = [
     "UsageError",
     "no_match",
     "not_installed",
+    "reason_of",
     "shown",
     "unknown",
 ]
@@ -115,6 +116,17 @@ def not_installed(purpose: str, package: str, *, extra: str, install: str = "") 
 
 LONG = 12  # most names that a sentence lists
 LONGEST = 80  # most characters of a value that a sentence shows
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of an error, without its full stop, as a part of a sentence; of other code 200 letters.
+
+    Example:
+        >>> reason_of(ValueError(" not a number. ")), reason_of(KeyError())
+        ('not a number', 'KeyError')
+    """
+    line = one_line((str(error).strip().splitlines() or [""])[0])
+    return (line if isinstance(error, SenetError) else line[:200]).rstrip(". ") or type(error).__name__
 
 
 def shown(value: object) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from senet.data.dataset_paths import need
-from senet.errors import DataError
+from senet.errors import DataError, reason_of
 
 __all__ = ["fetch", "fetch_archive"]
 
@@ -30,7 +30,7 @@ def _run(action: str, title: str, url: str, *, md5: str, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
         call[action](url, str(into), filename=url.rpartition("/")[2], md5=md5)
     except (OSError, RuntimeError, ValueError) as error:  # no network, no disk, another MD5
-        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        reason = reason_of(error)
         raise DataError(
             f"{title} could not be downloaded from {url} into {into} ({reason}). Fetch it elsewhere and copy it there."
         ) from error

@@ -14,7 +14,7 @@ from torch import Tensor
 from senet.data.dataset_paths import ensure_plain, need
 from senet.data.file_split import Files
 from senet.data.labels import class_names, printable, renumbered, whole_numbers
-from senet.errors import DataError, SenetError
+from senet.errors import DataError, SenetError, reason_of
 
 __all__ = ["LARGEST", "class_names_of", "find_shards", "has_labels", "read_shards"]
 
@@ -120,7 +120,7 @@ def _whole(path: Path) -> Iterator[None]:
     except SenetError:
         raise
     except Exception as error:
-        reason = printable((str(error).splitlines() or [""])[0]) or type(error).__name__
+        reason = reason_of(error)
         raise DataError(f"{path} is not a Parquet file, or damaged ({reason}); copy it again.") from error
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from senet.data.dataset_paths import read_bytes
 from senet.data.labels import printable
-from senet.errors import DataError
+from senet.errors import DataError, reason_of
 
 __all__ = ["Arrays", "read_pickle"]
 
@@ -35,7 +35,7 @@ def read_pickle(path: Path) -> Arrays:
         raise DataError(f"{path}: {error}") from error
     except Exception as error:
         # the reader raises many types for damaged files: UnpicklingError, EOFError, KeyError, MemoryError, ...
-        reason = printable((str(error).splitlines() or [""])[0]) or type(error).__name__
+        reason = reason_of(error)
         raise DataError(f"{path} cannot be read ({reason}); copy it again.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} holds a {type(content).__name__}, expected a dictionary; copy it again.")

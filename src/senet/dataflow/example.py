@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from senet.dataflow.dry_run import UncopyableError
 from senet.dataflow.flow import Flow
 from senet.dataflow.recording import record
-from senet.errors import SpecError
+from senet.errors import SpecError, reason_of
 from senet.nn.pointwise import CONVS
 
 __all__ = ["guesses", "image", "observe", "tried"]
@@ -36,7 +36,7 @@ def observe(model: nn.Module, shape: Sequence[int] | None) -> Flow:
         except UncopyableError:
             raise
         except Exception as error:  # other libraries' networks may raise any error
-            reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+            reason = reason or reason_of(error)
     title = type(model).__name__
     given = " and ".join(map(str, shapes))
     raise SpecError(f"{title} does not run on an input of shape {given}: {reason}; give shape=(1, c, h, w) that fits.")

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from senet.errors import SpecError
+from senet.errors import SpecError, reason_of
 
 __all__ = ["UncopyableError", "refuse_lazy", "stand_in", "twin"]
 
@@ -62,7 +62,7 @@ def twin(model: nn.Module, *, data: bool) -> nn.Module:
         for step in finish:
             step()
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        reason = reason_of(error)
         raise UncopyableError(
             f"{title} cannot be copied for a trial run: {reason}; take what cannot be copied out of the network."
         ) from error

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, overload
 
-from senet.errors import UsageError
+from senet.errors import UsageError, reason_of
 from senet.execution.executors import load_cached
 from senet.experiments.measured_cost import COSTS, MeasuredCosts, network_key, read_costs
 from senet.experiments.run import Run
@@ -91,7 +91,7 @@ def costs_of(
     except Exception as error:  # a network of the user that trains, and cannot be copied or timed
         if needed:
             raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        said = reason_of(error)
         warnings.warn(f"the cost was not measured: {said}", stacklevel=2)
         return None
     ensure_writable(folder)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.dataflow.example import guesses
-from senet.errors import SpecError, shown
+from senet.errors import SpecError, reason_of, shown
 from senet.surgery.folding.answers import main_output
 
 __all__ = ["AXES", "BATCHES", "Example", "example", "output_of"]
@@ -94,7 +94,7 @@ def example(model: nn.Module, *, shape: Sequence[int] | None, static: bool, dyna
         except SpecError:
             raise
         except Exception as error:  # other libraries' networks may raise any error
-            reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+            reason = reason or reason_of(error)
         else:
             return found
     given = " and ".join(map(str, shapes))

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from senet.errors import CheckpointError, StorageError, UsageError, not_installed
+from senet.errors import CheckpointError, StorageError, UsageError, not_installed, reason_of
 from senet.experiments.result import Result
 from senet.exporting.card import with_export
 from senet.exporting.checked_export import export
@@ -121,7 +121,7 @@ def upload(repository: str, write: Callable[[Path], Exported]) -> Exported:
                 huggingface_hub.create_repo(name, private=True, exist_ok=True)
                 huggingface_hub.upload_folder(repo_id=name, folder_path=place)
         except Exception as error:  # no network, no token, a name that is taken, ...
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+            reason = reason_of(error)
             raise StorageError(
                 f"{repository}: cannot upload: {reason}; check the name, the network connection and `hf auth login`, "
                 "or write a folder with --to FOLDER and upload it later."

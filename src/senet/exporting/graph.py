@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from senet.errors import SpecError, not_installed
+from senet.errors import SpecError, not_installed, reason_of
 from senet.exporting import large_weights
 from senet.exporting.example import Example
 from senet.exporting.graph_pooling import Pool, keep_zeros_before_pooling, use_average_pools
@@ -61,7 +61,7 @@ def to_graph(program: ExportedProgram, example: Example, *, opset: int | None = 
             exported = torch.onnx.export(program, dynamo=True, opset_version=opset, verbose=False)
     except Exception as error:  # of classes of torch.onnx that are not public
         cause = error.__cause__ or error
-        reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
+        reason = reason_of(cause)
         raise SpecError(f"the network cannot be written as ONNX: {reason[:300].rstrip('.')}; use .pt2.") from error
     assert exported is not None
     model = exported.model

@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from senet.errors import SenetError, SpecError, shown, unknown
+from senet.errors import SenetError, SpecError, reason_of, shown, unknown
 from senet.models.arguments import builds_on_host, check_arguments, ensure_memory, is_large
 from senet.models.bn_inception import BNInception
 from senet.models.cnn3 import CNN3
@@ -194,5 +194,5 @@ def _on_meta(family: Callable[..., Network], arguments: Mapping[str, object], se
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, ArithmeticError) as error:
         said = ", ".join(f"{key} = {value!r:.40}" for key, value in arguments.items())
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        reason = reason_of(error)
         raise SpecError(f"cannot build a network with {said}: {reason}; choose other values.") from error

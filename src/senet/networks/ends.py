@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet.errors import SpecError
+from senet.errors import SpecError, reason_of
 from senet.nn.evaluated import evaluated
 from senet.nn.pointwise import CONVS
 
@@ -104,7 +104,7 @@ def num_outputs(
         with evaluated(model):
             logits: Any = model(torch.zeros(1, *shape, device=like.device, dtype=like.dtype))
     except Exception as error:  # whatever a foreign network raises
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        reason = reason_of(error)
         raise SpecError(
             f"{title or type(model).__name__} does not accept images of {'x'.join(map(str, shape))} ({reason}); set "
             "another side with data.size=PIXELS."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from senet.errors import CheckpointError, SpecError
+from senet.errors import CheckpointError, SpecError, reason_of
 from senet.networks.ends import first_convolution
 from senet.networks.names import Named, named
 from senet.weights.difference import shapes_differ
@@ -86,7 +86,7 @@ def library_weights(found: Named) -> dict[str, Tensor]:
         with redirect_stdout(sys.stderr):  # where torch announces the download
             return dict(models.get_model_weights(network)[tag].get_state_dict(progress=False, check_hash=True))
     except Exception as error:  # a proxy's reply, a full disk, no weights there, the Hub's own errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        reason = reason_of(error)
         raise CheckpointError(
             f"the weights {found} cannot be fetched: {reason}; check the network connection, or pass a file with "
             "--weights FILE."

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from senet.calls import by_name
-from senet.errors import SpecError, unknown
+from senet.errors import SpecError, reason_of, unknown
 from senet.known_names import Dtypes, Modes
 from senet.networks.names import named
 from senet.nn import Residual, SqueezeExcite
@@ -182,7 +182,7 @@ def bench(
         steps = {name: _step(network, x, cast, train=train) for name, network in networks.items()}
         next(iter(steps.values()))()
     except Exception as error:  # the user's networks may raise any type
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        said = reason_of(error)
         raise SpecError(f"shape = {shape}: {model} does not accept it ({said}).") from error
     timings = interleave(steps, rounds=rounds, device=device, watch=watch)
     speed, first = bandwidth(device), next(iter(networks))

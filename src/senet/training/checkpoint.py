@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from senet.errors import CheckpointError, SpecError
+from senet.errors import CheckpointError, SpecError, reason_of
 from senet.files.atomic import failpoint, storage_error, write_bytes
 from senet.files.documents import read_bytes
 from senet.training.packing import pack, unpack
@@ -178,7 +178,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             return Checkpoint(step=found["step"], weights=dict(found["weights"]), state=dict(found["state"]), path=path)
         what = f"format {found['format']} and step {found['step']}"
     except Exception as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().partition("\n")[0]
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else reason_of(error)
         raise CheckpointError(
             f"{path} is damaged, or of another version of torch than {torch.__version__}: {reason}."
         ) from error

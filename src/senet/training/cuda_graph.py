@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from senet.errors import SenetError, UsageError
+from senet.errors import SenetError, UsageError, reason_of
 from senet.fast.conv_norm import NORMS
 
 __all__ = ["Record", "Recorded", "Step", "capture", "refuse_unrecordable"]
@@ -66,7 +66,7 @@ def capture(take: Step, x: Tensor, y: Tensor) -> tuple[Callable[[], None], Tenso
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        why = str(error).strip().partition("\n")[0]
+        why = reason_of(error)
         raise SenetError(f"this network's training step cannot be recorded ({why}); leave out graph=true.") from error
     return graph.replay, loss
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from senet.data.dataset import Data
 from senet.data.loading import load_for
-from senet.errors import CheckpointError, DataError, NumericError, SpecError
+from senet.errors import CheckpointError, DataError, NumericError, SpecError, reason_of
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
 from senet.known_names import Origins
@@ -71,7 +71,7 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None
         with torch.no_grad():
             outputs = model(torch.zeros(1, *data.shape))
     except RuntimeError as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
+        reason = reason_of(error)
         raise SpecError(
             f"{folder} does not take images of {data.shape} ({reason}); data.size=PIXELS sets it."
         ) from error

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from senet.data.dataset import Data
-from senet.errors import SpecError, UsageError
+from senet.errors import SpecError, UsageError, reason_of
 from senet.experiments.run import Run
 from senet.networks.names import named
 from senet.networks.outline import devices, outline
@@ -92,7 +92,7 @@ def _look(
             right = isinstance(logits, torch.Tensor) and logits.shape == (images, classes)
             failure = "" if right else f"in training it does not return logits ({images}, {classes})"
         except Exception as error:  # torch names the size; the user's networks may raise any type
-            failure = str(error).strip().partition("\n")[0] or type(error).__name__
+            failure = reason_of(error)
     return Maps(len(seen["spatial"]), len(seen["blind"]), "".join(seen["lonely"][:1]), failure)
 
 

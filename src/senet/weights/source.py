@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from senet.errors import CheckpointError, not_installed
+from senet.errors import CheckpointError, not_installed, reason_of
 
 __all__ = ["CONFIG", "HUB", "WEIGHTS", "beside", "hub_calls", "locate"]
 
@@ -76,7 +76,7 @@ def _from_hub(repository: str, names: Sequence[str]) -> Path | None:
         except EntryNotFoundError:
             continue
         except Exception as error:  # an invalid name, a private or deleted repository, a proxy's reply, ...
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+            reason = reason_of(error)
             raise CheckpointError(_sentence(repository, file, reason)) from error
     return None
 

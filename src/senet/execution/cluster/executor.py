@@ -25,7 +25,7 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayError, TaskCancelledError, WorkerCrashedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from senet.errors import Interrupted, SenetError, UsageError
+from senet.errors import Interrupted, SenetError, UsageError, reason_of
 from senet.execution.cluster.node import (
     PROBE,
     Expected,
@@ -233,7 +233,7 @@ def _connect(address: str) -> None:
 
 def _first_line(error: Exception) -> str:
     """Return the first line of an error, without the traceback that Ray adds."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return reason_of(error)
 
 
 @contextmanager

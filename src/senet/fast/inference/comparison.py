@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from senet.dataflow.example import guesses
-from senet.errors import SpecError
+from senet.errors import SpecError, reason_of
 
 __all__ = ["Answer", "answers", "ensure_alike"]
 
@@ -64,7 +64,7 @@ def answers(model: nn.Module, shape: Sequence[int] | None) -> list[Answer]:
             try:
                 found.append(Answer(x, number == 0, run(model, x, grad=number == 0)))
             except Exception as error:  # a custom network may raise any exception
-                reason = reason or str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+                reason = reason or reason_of(error)
         sizes += len(found) > here
         if sizes == SIZES:
             break
@@ -91,7 +91,7 @@ def ensure_alike(model: nn.Module, expected: Sequence[Answer], title: str) -> No
                 with contextlib.redirect_stderr(io.StringIO()):  # torch.fx prints the generated code when it fails
                     found = run(model, answer.x, grad=answer.grad)
             except Exception as error:  # e.g. tracing took a branch that real tensors do not take
-                reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+                reason = reason_of(error)
                 raise SpecError(_refusal(title, f"it fails {where}: {reason}")) from error
             if why := _difference(found, answer.output, _tolerance(answer.x), "output"):
                 raise SpecError(_refusal(title, f"{where} {why}"))

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from senet.errors import SpecError
+from senet.errors import SpecError, reason_of
 from senet.surgery.insertion.hooks import insertions
 from senet.surgery.insertion.watch import repair
 
@@ -105,7 +105,7 @@ def trace(model: nn.Module, *, leaves: Iterable[str]) -> fx.GraphModule:
     except SpecError:
         raise
     except Exception as error:  # code of the network may raise any exception on a proxy
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = reason_of(error)
         raise SpecError(
             f"{type(model).__name__} cannot be traced ({reason}); pass a network whose forward pass does not depend on "
             "the values of tensors, or a part of it that does not."

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from senet.errors import BackendError
+from senet.errors import BackendError, reason_of
 from senet.fast.kernels.compiled import identity
 from senet.fast.kernels.guard import guarded
 from senet.fast.kernels.native import SOURCE, TYPES, native
@@ -91,7 +91,7 @@ def obstacle(backend: str, device: torch.device) -> str:
     except BackendError as error:
         return str(error)
     except Exception as error:  # e.g. a GPU that Triton does not support, or a full one: torch may still run
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = reason_of(error)
         return f"backend = {backend!r} fails on {device} ({type(error).__name__}: {reason})"
     return f"backend = {backend!r} computes wrong values on {device}: {fault}" if fault else ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from senet.errors import BackendError
+from senet.errors import BackendError, reason_of
 from senet.fast.kernels.passes import Passes
 
 __all__ = ["FullDeviceError", "guarded"]
@@ -74,4 +74,4 @@ def _lost(error: Exception) -> Exception:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return reason_of(error)

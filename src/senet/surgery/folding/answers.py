@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from senet.errors import NumericError, SenetError, SpecError
+from senet.errors import NumericError, SenetError, SpecError, reason_of
 from senet.surgery.folding.batches import Batches, Passes, labels_of
 from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, share_interval
 
@@ -123,7 +123,7 @@ def _output(model: nn.Module, x: Tensor) -> Tensor:
     except (SenetError, torch.OutOfMemoryError):
         raise
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = reason_of(error)
         raise SpecError(
             f"{type(model).__name__} does not run on a batch of shape {tuple(x.shape)}, {x.dtype} ({reason}); give "
             "images as it was trained with, (n, c, h, w)."
