@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from study_work import CLASSES, SIDES, counted, work
 from torch import nn
 
 from senet.experiments.metrics import METRICS
@@ -17,7 +18,6 @@ from senet.experiments.run import Run
 from senet.experiments.study import Study, read_study
 from senet.models import create_model
 from senet.nn import SqueezeExcite
-from senet.reports.study_work import CLASSES, SIDES, counted, work
 from senet.spec import SESpec
 
 ROOT = Path(__file__).parents[1]

@@ -134,7 +134,7 @@ def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, st
     if weights is not None:
         raise UsageError(f"{folder} has its own weights; leave out --weights {weights}.")
     _, config = description(folder)
-    if config is not None and (config.insert or config.removed):
+    if config.insert or config.removed:
         raise UsageError(
             f"{folder} holds inserted or folded blocks, which a comparison would add to every design; use the plain "
             f"network: --model {builder} --weights FILE."

@@ -14,17 +14,16 @@ from senet.experiments.result import Result
 from senet.files.atomic import ensure_writable
 from senet.networks.building import Builder, builder_of
 from senet.networks.exported_network import ExportedNetwork
-from senet.networks.names import RUN, named
+from senet.networks.names import named
 from senet.networks.program_network import ProgramNetwork
 from senet.networks.rebuild import described, rebuild
-from senet.networks.run_folders import config_of_run
 from senet.spec import SESpec, designs
 from senet.weights.card import refuse_others, write_description
 from senet.weights.config import IN_HEADER, Config, Preprocessing, is_described, read_config
 from senet.weights.exported_file import PROGRAM, is_exported
 from senet.weights.numbers import check_values
 from senet.weights.safe import read_weights
-from senet.weights.source import CONFIG, HUB, WEIGHTS, locate
+from senet.weights.source import CONFIG, WEIGHTS, locate
 from senet.weights.writing import write_weights
 
 __all__ = [
@@ -184,8 +183,6 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
     place, config = description(source)
     tensors = read_weights(locate(source))
     try:
-        if config is None:
-            config = config_of_run(place, tensors)
         model = rebuild(config, tensors, builder=builder)
         check_values(tensors, model.state_dict())
         model.load_state_dict(tensors)
@@ -206,21 +203,16 @@ def _of_file(path: Path, builder: Builder | None) -> nn.Module:
     return ProgramNetwork(path, builder)
 
 
-def description(source: str | Path) -> tuple[Path, Config | None]:
+def description(source: str | Path) -> tuple[Path, Config]:
     """Read the description of a folder's network.
 
     Returns:
-        The file, and the description; None for a run folder, whose description `config_of_run` derives.
+        The file, and the description.
 
     Raises:
         CheckpointError: if the folder has no valid description.
     """
-    if is_described(source):
-        return Path(source), read_config(Path(source))
-    run = Path(source) / RUN
-    if not str(source).startswith(HUB) and run.is_file() and not (run.parent / CONFIG).is_file():
-        return run, None
-    file = locate(source, (CONFIG,))
+    file = Path(source) if is_described(source) else locate(source, (CONFIG,))
     config = read_config(file)
     if config is None:
         raise CheckpointError(
@@ -238,9 +230,7 @@ def origin_of(name: str) -> dict[str, Any]:
     found = named(name)
     if found.library != "folder":
         return {"name": str(found)}
-    place, config = description(found.name)
-    if config is None:
-        config = config_of_run(place, read_weights(locate(found.name)))
+    _, config = description(found.name)
     kept = ("se", "num_classes", "in_chans", "image_size", "options", "preprocessing")
     return {"name": config.model, **{field: getattr(config, field) for field in kept}}
 
@@ -262,7 +252,7 @@ def preprocessing_of(source: str | Path) -> Preprocessing | None:
         CheckpointError: if the folder has no valid description.
     """
     _, config = description(source)
-    return None if config is None else config.preprocessing
+    return config.preprocessing
 
 
 def _outputs(model: nn.Module) -> int | None:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from senet.errors import SpecError
+from senet.processor import processor_features
 from senet.torch_internals import quiet_export
 
 __all__ = ["Quantizer", "has_vnni"]
@@ -100,9 +101,5 @@ class _Reader:
 
 def has_vnni() -> bool:
     """Return whether the CPU sums products of 8 bits in 32; true where it is not known, as on ARM."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return True
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return not flags or "vnni" in flags
+    flags = processor_features()[2]
+    return not flags.startswith("flags") or "vnni" in flags
