@@ -1,13 +1,16 @@
 """Weights that a function of the user's own loads itself are found, and every design starts with their outputs."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 import senet
+from senet.cli.commands import app
 from senet.data.loading import load
 from senet.errors import CheckpointError, SpecError, UsageError
 from senet.execution.asked_run import asked_values, made_run
@@ -141,6 +144,15 @@ def test_a_network_with_loaded_weights_needs_no_others_to_be_explained_or_export
     assert torch.equal(open_without_images("net.py:trained").model(x), built_in_python().eval()(x))
     with pytest.raises(UsageError, match="has no weights; pass --weights FILE"):
         open_without_images("net.py:fresh")
+    words = ["eval", "data.test_size=50", "--json", "--model"]
+    tested = [
+        CliRunner().invoke(app, [*words, *more])
+        for more in (["net.py:trained"], ["net.py:fresh", "--weights", "weights.pt"], ["net.py:fresh"])
+    ]
+    loaded, given = (json.loads(one.output) for one in tested[:2])
+    assert loaded["confusion"] == given["confusion"]
+    assert loaded["loss"] == given["loss"]
+    assert "pass the folder of a run, or --model with --weights" in str(tested[2].exception)
 
 
 def test_constants_and_networks_without_kernels_are_not_loaded_weights() -> None:

@@ -75,6 +75,7 @@ def evaluate(
     """
     from senet.experiments import decoding
     from senet.networks import Named, is_network, named, origin_of
+    from senet.networks.built_weights import weights_of
     from senet.training.evaluate_saved import (
         evaluate_folder,
         evaluate_foreign,
@@ -124,7 +125,7 @@ def evaluate(
         )
         what = seen.title
         network = seen.title, "the blocks of its library"
-    elif model is not None and weights is not None:
+    elif model is not None and (weights is not None or weights_of(named(model)).loaded):
         if class_map is not None or normalize != "auto":
             raise UsageError(
                 f"--class-map and --normalize are for networks of timm and torchvision; {model} has data.normalize."
@@ -144,7 +145,7 @@ def evaluate(
                 "se": network[1],
                 "data": asdict(planned.data),
                 "preprocessing": None if seen is None else asdict(seen.preprocessing),
-                "weights": str(weights or folder),
+                "weights": str(weights or folder or model),
                 "correct": measured.correct,
                 "total": measured.total,
                 "accuracy": measured.accuracy,

@@ -98,16 +98,17 @@ def finished(folder: Path) -> tuple[Run, Path]:
     return run, weights
 
 
-def evaluate_weights(run: Run, weights: Path, setup: Setup, *, origin: Origins = "senet") -> Evaluation:
-    """Test a network with the weights of a file.
+def evaluate_weights(run: Run, weights: Path | None, setup: Setup, *, origin: Origins = "senet") -> Evaluation:
+    """Test a network with the weights of a file; None keeps those that the function of the network loads itself.
 
     Raises:
         NumericError: if the loss is not a finite number.
     """
     data = load_for(setup, run.data)
     model = build(run, data)
-    load_weights(model, read_weights(weights), origin=origin)
-    return _measured(model, data, setup, what=str(weights))
+    if weights is not None:
+        load_weights(model, read_weights(weights), origin=origin)
+    return _measured(model, data, setup, what=str(weights or run.model))
 
 
 def _measured(model: nn.Module, data: Data, setup: Setup, *, what: str) -> Evaluation:
