@@ -1,7 +1,12 @@
 """The evidence on accuracy: do blocks help, and do searches over ratios?"""
 
+from collections.abc import Iterator, Mapping
+
 import kth_report  # beside this file
-from evidence_piece import ROOT, Piece, found, one, study
+from evidence_piece import ROOT, Piece, found, one, rows, study
+
+from senet.execution.store import read_results
+from senet.experiments.image_bits import unpack
 
 CIFAR100 = (ROOT / "studies" / "reports" / "resnet20_cifar100" / "report.md").exists()
 QUICK = "**Quick scale, far from any paper's setting.** "
@@ -22,8 +27,26 @@ def table1() -> Piece:
 
 
 def cifar100() -> Piece:
+    report = "resnet20_cifar100"
+    single = {row["design"]: row["label"] for row in rows(report) if row["n"] == "1"}
+    alone = "; ".join(f"{one.second} {kth_report.points(one)}" for one in first_pairs(report, single))
+    after = f" Of the single pairs over images alone, not corrected: {alone}." if alone else ""
+    after += f" [Gates by epoch](../studies/reports/{report}/gates.png)."
     before = "All 50,000 images, 30 epochs with a cosine. "
-    return study("resnet20_cifar100", "Does channel attention help ResNet-20 on CIFAR-100?", before)
+    return study(report, "Does channel attention help ResNet-20 on CIFAR-100?", before, after)
+
+
+def first_pairs(report: str, labels: Mapping[str, str]) -> Iterator[kth_report.Pair]:
+    """Hold the networks of designs with one seed against the plain one of that seed, image by image."""
+    results = read_results(ROOT / "studies" / "reports" / report / "results.jsonl").values()
+    plain = {each.run.seed: unpack(each.right, each.total).astype(int) for each in results if not each.run.se}
+    for mine in results:
+        if mine.run.design in labels:
+            change = unpack(mine.right, mine.total).astype(int) - plain[mine.run.seed]
+            losses, gains = (int((change == sign).sum()) for sign in (-1, 1))
+            yield kth_report.Pair(
+                first="plain", second=labels[mine.run.design], losses=losses, gains=gains, total=mine.total
+            )
 
 
 def kinds() -> Piece:

@@ -3,7 +3,9 @@
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 
+from senet.execution.store import read_results
 from senet.tables import Table
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -27,22 +29,21 @@ def rows() -> Iterator[Sequence[str]]:
         "gpu/run.sh 2 OUT CIFAR10",
         "8 minutes of one",
     )
-    table1 = "senet run studies/variations_table1.toml --quick --seeds 5 --data-dir DIR"
-    yield (
-        "Table 1 of the variations: 3 further seeds, 10 epochs",
-        table1,
-        hours("variations_table1", runs=18, epochs=10),
+    yield from left(
+        "ResNet-20 on CIFAR-100: the rest of 3 seeds", "resnet20_cifar100", "senet run {} --data-dir DIR", runs=9
     )
-    yield (
-        "the same with its 50 epochs",
-        table1.replace("--quick --seeds 5 ", ""),
-        hours("variations_table1", runs=30, epochs=50),
+    table1 = "senet run studies/variations_table1.toml --data-dir DIR"
+    yield from left(
+        "Table 1 of the variations, 10 epochs: the rest of 5 seeds",
+        "variations_table1_quick",
+        f"{table1} --quick --seeds 5",
+        runs=30,
     )
-    cifar100 = "senet compare --data cifar100 --data-dir DIR --model {} --se standard --se eca --epochs 30 --seeds 3"
-    for network in ("resnet20", "resnet56"):
+    yield "the same with its 50 epochs", table1, hours("variations_table1", runs=30, epochs=50)
+    compare = "senet compare --data {} --data-dir DIR --model {} --se standard --se eca --epochs 30 --seeds 3"
+    for data, network in (("cifar10", "resnet20"), ("cifar100", "resnet56"), ("cifar10", "resnet56")):
         cost = hours(f"{network}_cifar10", runs=9, epochs=30)
-        yield f"{network} on CIFAR-100: plain, SE, ECA, 3 seeds", cifar100.format(network), cost
-        yield f"{network} on CIFAR-10, the same", cifar100.format(network).replace("cifar100", "cifar10"), cost
+        yield f"{network} on {data}: plain, SE, ECA, 3 seeds", compare.format(data, network), cost
     kth = "senet run studies/kth_table3.toml 'seeds=[0,1,2]' --data-dir DIR --device cuda --graph"
     yield (
         "fresh seeds of the KTH networks, all 14: the spread that the chance computation lacks",
@@ -58,6 +59,15 @@ def rows() -> Iterator[Sequence[str]]:
     )
     tune = "python benchmarks/finetune.py DIR --seeds 5 --pretrain 30 --epochs 5 --images 50000 --test-images 10000"
     yield "fine-tuning of a host above 90 %", tune, hours("resnet20_cifar10", runs=1, epochs=30 + 5 * 4 * 5)
+
+
+def left(what: str, report: str, command: str, *, runs: int) -> Iterator[Sequence[str]]:
+    """Describe the runs that a report still lacks, with the time that the others took; nothing if it has them all."""
+    done = list(read_results(STUDIES / "reports" / report / "results.jsonl").values())
+    if missing := runs - len(done):
+        took = fmean(sum(epoch.seconds for epoch in one.curve) for one in done) / 3600
+        said = command.format(f"studies/{report}.toml")
+        yield f"{what}", said, f"{missing} runs of {took:.1f} core hours, as the {len(done)} others took"
 
 
 def hours(study: str, *, runs: int, epochs: int) -> str:
