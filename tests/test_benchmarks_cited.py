@@ -161,7 +161,7 @@ def test_the_readme_quotes_the_page_of_evidence() -> None:
     quoted = re.search(r"\*\*All evidence on one page, with what is missing\*\*: (.*?) - \*\*", readme)
     assert quoted
     numbers = re.findall(r"[+-]\d\.\d\d \[[+-]\d\.\d\d, [+-]\d\.\d\d\]|\d+\.\d %", quoted[1])
-    assert len(numbers) == 3
+    assert len(numbers) == 5
     assert [number for number in numbers if number not in page] == []
 
 
