@@ -1,6 +1,7 @@
 """The evidence on accuracy: do blocks help, and do searches over ratios?"""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import kth_report  # beside this file
 from evidence_piece import ROOT, Piece, found, one, rows, study
@@ -12,18 +13,60 @@ CIFAR100 = (ROOT / "studies" / "reports" / "resnet20_cifar100" / "report.md").ex
 QUICK = "**Quick scale, far from any paper's setting.** "
 
 
-def digits() -> Piece:
-    return study("digits_resnet8", "Do blocks help ResNet-8 on 8x8 digits?", "Easy images, 500 of them tested. ")
-
-
-def control() -> Piece:
-    before = "Images that are drawn so that a channel gate helps: a check of the method, not of photographs. "
-    return study("control_resnet8", "Does the comparison find an effect that is there?", before)
-
-
-def table1() -> Piece:
-    question = "Table 1 of the variations paper: do the variants help a 3-layer CNN on CIFAR-10?"
-    return study("variations_table1_quick", question, f"{QUICK}10 of 50 epochs. ")
+digits = partial(
+    study,
+    "digits_resnet8",
+    "Do blocks help ResNet-8 on 8x8 digits?",
+    "Easy images, 500 of them tested. ",
+)
+control = partial(
+    study,
+    "control_resnet8",
+    "Does the comparison find an effect that is there?",
+    "Images that are drawn so that a channel gate helps: a check of the method, not of photographs. ",
+)
+table1 = partial(
+    study,
+    "variations_table1_quick",
+    "Table 1 of the variations paper: do the variants help a 3-layer CNN on CIFAR-10?",
+    f"{QUICK}10 of 50 epochs. ",
+)
+kinds = partial(
+    study,
+    "kinds_cifar10_quick",
+    "Which kind of channel attention helps ResNet-20 on CIFAR-10?",
+    "**2,000 images, 3 epochs; the curves still rise: it shows that all rows train.** ",
+)
+photos_finetune = partial(
+    study,
+    "photos_finetune",
+    "Do inserted blocks help a frozen MobileNetV3-Small on photographs?",
+    "**320 photographs of 8 classes, 80 test images, a frozen network.** ",
+)
+photos_scratch = partial(
+    study,
+    "photos_scratch",
+    "Do blocks help MobileNetV3-Small from scratch on photographs?",
+    "**320 photographs of 8 classes, 80 test images, 10 epochs; the curves still rise.** ",
+)
+timm_resnet18 = partial(
+    study,
+    "timm_resnet18_cifar10",
+    "Do blocks help timm's ResNet-18 from scratch on CIFAR-10?",
+    "**5,000 images, 3 epochs; the curves still rise.** ",
+)
+winners8 = partial(
+    study,
+    "winners_resnet8_quick",
+    "Do the winners of a search of SE-ResNet-8 win again with fresh seeds?",
+    QUICK,
+)
+winners20 = partial(
+    study,
+    "winners_resnet20_quick",
+    "Do the winners of a search of SE-ResNet-20 win again?",
+    QUICK,
+)
 
 
 def cifar100() -> Piece:
@@ -39,34 +82,10 @@ def cifar100() -> Piece:
 def first_pairs(report: str, labels: Mapping[str, str]) -> Iterator[kth_report.Pair]:
     """Hold the networks of designs with one seed against the plain one of that seed, image by image."""
     results = read_results(ROOT / "studies" / "reports" / report / "results.jsonl").values()
-    plain = {each.run.seed: unpack(each.right, each.total).astype(int) for each in results if not each.run.se}
-    for mine in results:
-        if mine.run.design in labels:
-            change = unpack(mine.right, mine.total).astype(int) - plain[mine.run.seed]
-            losses, gains = (int((change == sign).sum()) for sign in (-1, 1))
-            yield kth_report.Pair(
-                first="plain", second=labels[mine.run.design], losses=losses, gains=gains, total=mine.total
-            )
-
-
-def kinds() -> Piece:
-    before = "**2,000 images, 3 epochs; the curves still rise: it shows that all rows train.** "
-    return study("kinds_cifar10_quick", "Which kind of channel attention helps ResNet-20 on CIFAR-10?", before)
-
-
-def photos_finetune() -> Piece:
-    before = "**320 photographs of 8 classes, 80 test images, a frozen network.** "
-    return study("photos_finetune", "Do inserted blocks help a frozen MobileNetV3-Small on photographs?", before)
-
-
-def photos_scratch() -> Piece:
-    before = "**320 photographs of 8 classes, 80 test images, 10 epochs; the curves still rise.** "
-    return study("photos_scratch", "Do blocks help MobileNetV3-Small from scratch on photographs?", before)
-
-
-def timm_resnet18() -> Piece:
-    before = "**5,000 images, 3 epochs; the curves still rise.** "
-    return study("timm_resnet18_cifar10", "Do blocks help timm's ResNet-18 from scratch on CIFAR-10?", before)
+    right = {(each.run.design, each.run.seed): unpack(each.right, each.total) > 0 for each in results}
+    for (design, seed), mine in right.items():
+        if design in labels:
+            yield kth_report.paired(("plain", right["plain", seed]), (labels[design], mine))
 
 
 def authors() -> Piece:
@@ -153,13 +172,3 @@ def searches() -> Piece:
         machine=one(r"^- (Made on .*)", "studies/reports/ratios_resnet8_quick/report.md")[1],
         command="python benchmarks/search_evidence.py",
     )
-
-
-def winners8() -> Piece:
-    return study(
-        "winners_resnet8_quick", "Do the winners of a search of SE-ResNet-8 win again with fresh seeds?", QUICK
-    )
-
-
-def winners20() -> Piece:
-    return study("winners_resnet20_quick", "Do the winners of a search of SE-ResNet-20 win again?", QUICK)

@@ -72,7 +72,7 @@ def strangers() -> Piece:
     said = one(r"^\d+ networks, \d+ steps: .*$", path)[0]
     return Piece(
         question="Do cost, plan, insert, remove, accelerate, optimize and fold work in networks of other libraries?",
-        verdict=said.replace("by name", "with a reason (most of them by `optimize`)"),
+        verdict=said,
         table=path,
         machine=made[2],
         command=made[1],

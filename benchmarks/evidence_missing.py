@@ -29,9 +29,8 @@ def rows() -> Iterator[Sequence[str]]:
         "gpu/run.sh 2 OUT CIFAR10",
         "8 minutes of one",
     )
-    yield from left(
-        "ResNet-20 on CIFAR-100: the rest of 3 seeds", "resnet20_cifar100", "senet run {} --data-dir DIR", runs=9
-    )
+    cifar100 = "senet run studies/resnet20_cifar100.toml --data-dir DIR"
+    yield from left("ResNet-20 on CIFAR-100: the rest of 3 seeds", "resnet20_cifar100", cifar100, runs=9)
     table1 = "senet run studies/variations_table1.toml --data-dir DIR"
     yield from left(
         "Table 1 of the variations, 10 epochs: the rest of 5 seeds",
@@ -66,8 +65,7 @@ def left(what: str, report: str, command: str, *, runs: int) -> Iterator[Sequenc
     done = list(read_results(STUDIES / "reports" / report / "results.jsonl").values())
     if missing := runs - len(done):
         took = fmean(sum(epoch.seconds for epoch in one.curve) for one in done) / 3600
-        said = command.format(f"studies/{report}.toml")
-        yield f"{what}", said, f"{missing} runs of {took:.1f} core hours, as the {len(done)} others took"
+        yield what, command, f"{missing} runs of {took:.1f} core hours, as the {len(done)} others took"
 
 
 def hours(study: str, *, runs: int, epochs: int) -> str:

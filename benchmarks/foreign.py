@@ -394,6 +394,7 @@ def report(rows: Mapping[str, dict[str, str]], skipped: list[str]) -> str:
     said = [(f"{name}, {step}", row[step].partition(": ")) for name, row in rows.items() for step in row]
     wrong = [f"{place}: {reason}" for place, (kind, _, reason) in said if kind == "WRONG"]
     refused = [f"{place}: {reason}" for place, (kind, _, reason) in said if kind == "refused"]
+    by_optimize = sum(row["optimize"].startswith("refused") for row in rows.values())
     cells = sum(map(len, rows.values()))
     lines = [
         "# Networks of others, through everything",
@@ -410,7 +411,7 @@ def report(rows: Mapping[str, dict[str, str]], skipped: list[str]) -> str:
         "- fold: blocks that could be replaced, of all; without own blocks, ones with random weights come first.",
         "",
         f"{len(rows)} networks, {cells} steps: {cells - len(wrong) - len(refused)} right, "
-        f"{len(refused)} refused by name, **{len(wrong)} wrong**.",
+        f"{len(refused)} refused with a reason ({by_optimize} by optimize), **{len(wrong)} wrong**.",
         "",
     ]
     marked = []

@@ -76,16 +76,14 @@ def pairs(found: Mapping[str, Any]) -> list[Pair]:
     """Compare every two of the networks image by image."""
     totals = {one.label: one.total for one in answers(found)}
     right = {one["label"]: unpack(one["right"], totals[one["label"]]) > 0 for one in found["networks"]}
-    return [
-        Pair(
-            first=first,
-            second=second,
-            losses=int((right[first] & ~right[second]).sum()),
-            gains=int((right[second] & ~right[first]).sum()),
-            total=totals[first],
-        )
-        for first, second in combinations(right, 2)
-    ]
+    return [paired((first, right[first]), (second, right[second])) for first, second in combinations(right, 2)]
+
+
+def paired(first: tuple[str, Any], second: tuple[str, Any]) -> Pair:
+    """Compare two networks, each given by its label and by which images it has right."""
+    (before, had), (after, has) = first, second
+    losses, gains = (int(one.sum()) for one in (had & ~has, has & ~had))
+    return Pair(first=before, second=after, losses=losses, gains=gains, total=len(had))
 
 
 def report(folder: Path) -> None:

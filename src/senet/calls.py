@@ -60,7 +60,6 @@ def _by_position(name: str, value: object, options: list[inspect.Parameter], *, 
     before = "" if first else "..., "
     if not options:
         return CallError(f"{name}({before}{shown(value)}): {shown(value)} is one argument too many; leave it out.")
-    names = ", ".join(one.name for one in options)
     if any(one.name == "shape" for one in options) and _holds_tensor(value):
         shape = tuple(getattr(value, "shape", ())) or "(N, C, H, W)"  # of several tensors, none is the images
         return CallError(
@@ -69,6 +68,7 @@ def _by_position(name: str, value: object, options: list[inspect.Parameter], *, 
         )
     like = next((one for one in options if type(one.default) is type(value)), None)
     like = like or next((one for one in options if one.default is None), options[0])
+    names = ", ".join(one.name for one in options)
     return CallError(
         f"{name}({before}{shown(value)}): {shown(value)} is passed by position; it goes by name, e.g. "
         f"{name}({before}{like.name}={shown(value)}), one of: {names}."

@@ -4,7 +4,7 @@ Every message has three parts: the place and the value, what is allowed, what to
 class has the exit code of the command line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from itertools import islice, takewhile
 
@@ -173,18 +173,23 @@ def unknown(
         gate = 'sigmod' is not known; choose one of: relu, sigmoid. Did you mean 'sigmoid'?
     """
     names = sorted(known)
-    given = str(value)[:LONGEST].lower()
+    close = _nearest(str(value), names)
+    hint = f" Did you mean {close!r}?" if close else ""
+    if listed_by and len(names) > LONG:
+        return error(f"{place} = {shown(value)} is not known.{hint} `{listed_by}` lists all {len(names)}.")
+    return error(f"{place} = {shown(value)} is not known; choose one of: {', '.join(names)}.{hint}")
+
+
+def _nearest(text: str, names: Sequence[str]) -> str:
+    """Return the name that is most like a text, whatever the case; empty if none is close."""
+    given = text[:LONGEST].lower()
 
     def nearness(name: str) -> tuple[float, int]:
         same_start = takewhile(lambda pair: pair[0] == pair[1], zip(given, name.lower(), strict=False))
         return SequenceMatcher(None, given, name.lower()).ratio(), len(list(same_start))
 
     lower = get_close_matches(given, {name.lower() for name in names}, n=8)
-    close = max((name for name in names if name.lower() in lower), key=nearness, default="")
-    hint = f" Did you mean {close!r}?" if close else ""
-    if listed_by and len(names) > LONG:
-        return error(f"{place} = {shown(value)} is not known.{hint} `{listed_by}` lists all {len(names)}.")
-    return error(f"{place} = {shown(value)} is not known; choose one of: {', '.join(names)}.{hint}")
+    return max((name for name in names if name.lower() in lower), key=nearness, default="")
 
 
 def no_match(what: str, pattern: str, names: Iterable[str], *, listed_by: str) -> SenetError:
@@ -206,6 +211,6 @@ def no_match(what: str, pattern: str, names: Iterable[str], *, listed_by: str) -
     elif part and any(part in name for name in known):
         near = f"*{part}*"
     else:
-        near = next(iter(get_close_matches(pattern[:LONGEST], known, n=1)), "")
+        near = _nearest(pattern, known)
     hint = f" Did you mean {near!r}?" if near else ""
     return SpecError(f"no {what} matches {shown(pattern)}.{hint} `{listed_by}` lists all.")

@@ -15,7 +15,8 @@ from senet.data.loading import load
 from senet.errors import CheckpointError, SpecError, UsageError
 from senet.execution.asked_run import asked_values, made_run
 from senet.experiments.data_spec import DataSpec
-from senet.networks.built_weights import BUILT, built_weights
+from senet.experiments.run import BUILT
+from senet.networks.built_weights import built_weights, comes_trained
 from senet.networks.stated import ensure_unchanged
 from senet.spec import SESpec
 from senet.training.initial_network import initial, started
@@ -119,8 +120,10 @@ def test_networks_of_training_functions_keep_their_outputs_too() -> None:
     spec = (SESpec(reduction=4),)
     x = torch.rand(2, 1, 8, 8)
     for model in ("net.py:trained", built_in_python):
-        plain, blocks = (started(model, se, seed=3).eval() for se in ((), spec))
+        trained = comes_trained(model, "model")
+        plain, blocks = (started(model, se, seed=3, trained=trained).eval() for se in ((), spec))
         assert torch.equal(plain(x), blocks(x))
+    assert not comes_trained("net.py:fresh", "model")
     fresh, blocks = (started("net.py:fresh", se, seed=3).eval() for se in ((), spec))
     assert not torch.equal(fresh(x), blocks(x))  # the blocks of the papers
 

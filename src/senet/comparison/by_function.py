@@ -99,15 +99,18 @@ def _with_network(train: Train, model: Any, designs: Mapping[str, Any]) -> Train
     """Return a function of specs and seed that passes the network; every design is built once before the first call."""
     import torch
 
+    from senet.networks.built_weights import comes_trained
     from senet.networks.repeatable import ensure_repeatable
     from senet.training.initial_network import started
 
-    ensure_repeatable(partial(started, model, (), seed=0), getattr(model, "__name__", str(model)))
+    name = getattr(model, "__name__", str(model))
+    ensure_repeatable(partial(started, model, (), seed=0), name)
+    trained = comes_trained(model, name)
     for specs in designs.values():
-        started(model, specs, seed=0)
+        started(model, specs, seed=0, trained=trained)
 
     def call(specs: Any, seed: int) -> float:
-        network = started(model, specs, seed=seed)
+        network = started(model, specs, seed=seed, trained=trained)
         torch.manual_seed(seed)  # equal for all designs, whatever numbers their weights took
         return train(network, seed)
 

@@ -209,13 +209,12 @@ def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path
 def check_models(study: "Study") -> None:
     """Build every network of a study without weights, and read those that it starts from, before the first step."""
     from senet.networks.building import build_example
-    from senet.networks.built_weights import BUILT
     from senet.networks.names import named
     from senet.networks.outline import outline_of
     from senet.networks.repeatable import ensure_repeatable
     from senet.networks.starting_weights import ensure_alike, read_start
 
-    for run in dict.fromkeys(replace(row.run, se=()) for row in study.rows if row.run.weights not in ("", BUILT)):
+    for run in dict.fromkeys(replace(row.run, se=()) for row in study.rows if row.run.stored_weights):
         ensure_alike(read_start(run.weights), outline_of(run), source=run.weights, where=run.model)
     for row in study.rows:
         try:
@@ -223,9 +222,9 @@ def check_models(study: "Study") -> None:
         except SenetError as error:
             error.add_note(f"in row {row.id!r} of {study.name}")
             raise
-    for model, weights in dict.fromkeys((row.run.model, row.run.weights) for row in study.rows):
+    for model, weights in dict.fromkeys((row.run.model, row.run.stored_weights) for row in study.rows):
         if (found := named(model)).library == "builder":
-            ensure_repeatable(partial(build_example, found), model, weights=weights in ("", BUILT))
+            ensure_repeatable(partial(build_example, found), model, weights=not weights)
 
 
 def check_images(study: "Study", runs: Path, setup: "Setup") -> None:

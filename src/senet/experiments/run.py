@@ -12,7 +12,10 @@ from senet.experiments.data_spec import PIXELS, DataSpec
 from senet.experiments.recipe import Recipe
 from senet.spec import SESpec, design_name
 
-__all__ = ["SCHEMA", "Run"]
+__all__ = ["BUILT", "SCHEMA", "Run"]
+
+BUILT = "built"
+"""`Run.weights` for those that the function of `Run.model` loads."""
 
 SCHEMA = 1
 """Version of what a run means. A change of a default that changes outcomes is a new version: ids then differ."""
@@ -74,6 +77,11 @@ class Run:
         if self.weights_hash:
             values["weights"] = ""
         return values
+
+    @property
+    def stored_weights(self) -> str:
+        """The weights that are read, from a file or a library; empty for fresh ones and those that a function loads."""
+        return "" if self.weights == BUILT else self.weights
 
     @property
     def design(self) -> str:

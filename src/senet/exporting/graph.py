@@ -62,7 +62,7 @@ def to_graph(program: ExportedProgram, example: Example, *, opset: int | None = 
     except Exception as error:  # of classes of torch.onnx that are not public
         cause = error.__cause__ or error
         reason = reason_of(cause)
-        raise SpecError(f"the network cannot be written as ONNX: {reason[:300].rstrip('.')}; use .pt2.") from error
+        raise SpecError(f"the network cannot be written as ONNX: {reason}; use .pt2.") from error
     assert exported is not None
     model = exported.model
     keep_zeros_before_pooling(model.graph)

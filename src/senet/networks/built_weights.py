@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from senet.errors import SpecError
-from senet.networks.building import build_example
-from senet.networks.names import Named
+from senet.networks.building import Builder, build_example
+from senet.networks.names import Named, named
+from senet.networks.repeatable import same
 
-__all__ = ["BUILT", "BuiltWeights", "built_weights", "weights_of"]
+__all__ = ["BuiltWeights", "built_weights", "comes_trained", "weights_of"]
 
-BUILT = "built"
-"""Stands in a run for the weights that the function of its network loads."""
 LEAST = 0.5  # share of the values of kernels and matrices that are the same for all seeds
 SEEDS = (0, 1)
 
@@ -58,7 +57,7 @@ def built_weights(make: Callable[[], nn.Module], name: str) -> BuiltWeights:
             "leave that out of the function: every run sets its own seed before the network is built."
         )
     first, second = (dict(network.named_parameters()) for network in networks)
-    drawn = {key for key, value in first.items() if key not in second or not _same(value, second[key])}
+    drawn = {key for key, value in first.items() if key not in second or not same(value, second[key])}
     modules = {key.rpartition(".")[0] for key in drawn}
     kernels = {key: value for key, value in first.items() if value.ndim >= 2 and not (is_lazy(value) or value.is_meta)}
     loaded = sum(value.numel() for key, value in kernels.items() if key not in drawn and not _constant(value))
@@ -83,16 +82,25 @@ def weights_of(found: Named, *, version: str = "") -> BuiltWeights:
     return _weights_of(found, version) if version else built_weights(partial(build_example, found), str(found))
 
 
+def comes_trained(model: str | Builder, name: str) -> bool:
+    """Return whether a network has trained weights as it is built: those of its folder, or that its function loads.
+
+    Args:
+        model: a name as for `senet.networks.create`, or a function that returns a network.
+        name: of the function, for the error.
+
+    Raises:
+        SpecError: if the network cannot be built, or the function sets the seed itself.
+    """
+    if not isinstance(model, str):
+        return built_weights(model, name).loaded
+    return (found := named(model)).library == "folder" or weights_of(found).loaded
+
+
 @lru_cache(maxsize=16)
 def _weights_of(found: Named, version: str) -> BuiltWeights:
     del version
     return built_weights(partial(build_example, found), str(found))
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    if is_lazy(one) or one.is_meta:
-        return True
-    return one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
 def _constant(value: Tensor) -> bool:

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from senet.errors import SpecError
 
-__all__ = ["ensure_repeatable"]
+__all__ = ["ensure_repeatable", "same"]
 
 SEED = 0
 
@@ -45,7 +45,11 @@ def _seeded(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _equal(first: dict[str, nn.Parameter], second: dict[str, nn.Parameter]) -> bool:
-    return first.keys() == second.keys() and all(
-        is_lazy(one) or one.is_meta or torch.equal(one.nan_to_num(), second[name].nan_to_num())
-        for name, one in first.items()
-    )
+    return first.keys() == second.keys() and all(same(one, second[name]) for name, one in first.items())
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two parameters have the same values; those without values, lazy or meta, always do."""
+    if is_lazy(one) or one.is_meta:
+        return True
+    return one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num())

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from senet.errors import CheckpointError, SpecError
 from senet.experiments.data_spec import INTERPOLATIONS, DataSpec
-from senet.experiments.run import Run
-from senet.networks.built_weights import BUILT, weights_of
+from senet.experiments.run import BUILT, Run
+from senet.networks.built_weights import weights_of
 from senet.networks.names import Named, named
 from senet.networks.preprocessing import ForeignPreprocessing, preprocessing_of
 from senet.networks.starting_weights import own_weights
@@ -60,7 +60,7 @@ def stated(run: Run, *, said: Collection[str] = ()) -> Run:
     )
     if not run.weights and found.library != "folder" and (run.data.name != "folder" or not found.is_foreign):
         return run
-    own = _preprocessing(found, weights)
+    own = _preprocessing(found, run.stored_weights)
     return run if own is None else replace(run, data=_applied(own, run.data, said))
 
 
@@ -130,11 +130,7 @@ def _preprocessing(found: Named, weights: str) -> ForeignPreprocessing | None:
     """Return what the weights say of their images, else the network's library or folder; None if neither does."""
     if _is_of_library(weights):
         return preprocessing_of(named(weights))
-    if (
-        weights not in ("", BUILT)
-        and (weights.startswith(HUB) or Path(weights).is_dir())
-        and beside(weights, CONFIG) is not None
-    ):
+    if weights and (weights.startswith(HUB) or Path(weights).is_dir()) and beside(weights, CONFIG) is not None:
         try:
             return preprocessing_of(Named("folder", weights))
         except CheckpointError:  # another library's config.json

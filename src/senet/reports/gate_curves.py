@@ -36,9 +36,8 @@ def gates_csv(lines: Sequence[Line]) -> str:
     for line in lines:
         for block in _blocks(line):
             for epoch in range(1, line.row.run.recipe.epochs + 1):
-                found = {name: _values(line, block, name, epoch) for name in SHARES}
-                means = [round(fmean(values), 6) if values else None for values in found.values()]
-                rows.append([line.row.id, block, epoch, len(found["stuck"]), *means])
+                means = [round(_mean(line, block, name, epoch), 6) for name in SHARES]
+                rows.append([line.row.id, block, epoch, len(_values(line, block, "stuck", epoch)), *means])
     return Table(("row", "block", "epoch", "seeds", *SHARES), rows).csv()
 
 
@@ -63,10 +62,7 @@ def draw_gates(lines: Sequence[Line], path: Path) -> None:
         for panels, line in zip(grid, lines, strict=True):
             blocks, epochs = _blocks(line), line.row.run.recipe.epochs
             for axes, (name, title) in zip(panels, SHARES.items(), strict=True):
-                shades = [
-                    [fmean(_values(line, block, name, epoch) or [nan]) for epoch in range(1, epochs + 1)]
-                    for block in blocks
-                ]
+                shades = [[_mean(line, block, name, epoch) for epoch in range(1, epochs + 1)] for block in blocks]
                 ends = (0.5, epochs + 0.5, len(blocks) - 0.5, -0.5)
                 shown = axes.imshow(shades, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=ends)
                 axes.grid(visible=False)
@@ -84,6 +80,10 @@ def _blocks(line: Line) -> list[str]:
     """Return the blocks whose gates were watched, in the order of the network."""
     names = {block: None for result in line.results.values() for epoch in result.curve for block in epoch.gates}
     return list(names)
+
+
+def _mean(line: Line, block: str, name: str, epoch: int) -> float:
+    return fmean(_values(line, block, name, epoch) or [nan])
 
 
 def _values(line: Line, block: str, name: str, epoch: int) -> list[float]:

@@ -8,7 +8,7 @@ from senet.errors import CheckpointError
 from senet.execution.store import read_results, write_results
 from senet.experiments.measured_cost import COSTS, MeasuredCosts
 from senet.experiments.result import NETWORK_NOTE, Result
-from senet.experiments.run import Run
+from senet.experiments.run import BUILT, Run
 from senet.experiments.study import Study
 from senet.experiments.summary import Line, summarize
 from senet.files.atomic import ensure_writable, write_text
@@ -220,7 +220,7 @@ def _start(run: Run) -> list[str]:
     if run.weights:
         known = f" (sha256 {run.weights_hash}...)" if run.weights_hash else ""
         name = PurePath(run.weights).name if known and not run.weights.startswith("hf:") else run.weights
-        named = f"that {code_span(run.model)} loads" if run.weights == "built" else code_span(name)
+        named = f"that {code_span(run.model)} loads" if run.weights == BUILT else code_span(name)
         said.append(f"Starts from the weights {named}{known}; new blocks start as the identity")
     if optim.block_lr != 1 or run.recipe.freeze:
         rest = "is not trained" if run.recipe.freeze else "has the rate of the recipe"

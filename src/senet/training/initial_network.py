@@ -12,12 +12,12 @@ from senet.data.dataset import Data
 from senet.data.file_split import Files
 from senet.data.tensor_split import Tensors
 from senet.errors import SpecError, shown
-from senet.experiments.run import Run
+from senet.experiments.run import BUILT, Run
 from senet.experiments.seeds import mix
 from senet.models import create_model
 from senet.networks.building import Builder, builder_of, options_for_training
 from senet.networks.building import build as build_plain
-from senet.networks.built_weights import BUILT, built_weights, weights_of
+from senet.networks.built_weights import built_weights
 from senet.networks.create import Plain, made_of, plain
 from senet.networks.insert_design import insert_design
 from senet.networks.names import Named, named
@@ -79,16 +79,17 @@ def initial(run: Run, data: Data) -> Initial:
     return _of_zoo(run, data, found) if found.library == "senet" else _of_others(run, data, found)
 
 
-def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int) -> nn.Module:
+def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int, trained: bool = False) -> nn.Module:
     """Build the network of a training function of the user's own, with the weights of a seed.
 
-    As in `initial`, the layers that a design shares with the plain network start from the same weights, and blocks
-    start as the identity where these are trained. The network has its own number of classes and channels.
+    As in `initial`, the layers that a design shares with the plain network start from the same weights. The network
+    has its own number of classes and channels.
 
     Args:
         model: a name as for `senet.networks.create`, or a function that returns a network.
         se: the design; empty is the plain network.
         seed: of the weights.
+        trained: whether the network is built with trained weights: inserted blocks then start as the identity.
 
     Raises:
         SpecError: if the network or the design cannot be built.
@@ -106,15 +107,8 @@ def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int) -> nn.Mo
         _share(made, with_blocks)
         made = with_blocks
     elif se:
-        insert_design(made, se, preserve=_comes_trained(model, found))
+        insert_design(made, se, preserve=trained)
     return made.train()
-
-
-def _comes_trained(model: str | Builder, found: Named | None) -> bool:
-    """Return whether the network of a training function has trained weights when it is built."""
-    if callable(model):
-        return built_weights(model, getattr(model, "__name__", "model")).loaded
-    return found is not None and (found.library == "folder" or weights_of(found).loaded)
 
 
 def _share(plain: nn.Module, model: nn.Module) -> None:
@@ -179,7 +173,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
         in_chans=channels,
         image_size=height,
         options=options,
-        weights=None if run.weights in ("", BUILT) else run.weights,
+        weights=run.stored_weights or None,
     )
     trained = is_trained(run)
     fresh, notes = made.fresh, made.notes
@@ -189,7 +183,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
         )
         fresh = built_weights(again, run.model).fresh
         notes += (f"{run.model} loads its weights itself, the same for every seed; new blocks start as the identity",)
-    started_fresh = fresh
+    trained_whole = trained and not fresh
     if own := len(find(made.model)):
         blocks = "a squeeze-and-excitation block" if own == 1 else f"{own} squeeze-and-excitation blocks"
         notes += (f"it has {blocks} of its own, which every design keeps, `plain` too",)
@@ -215,7 +209,7 @@ def _of_others(run: Run, data: Data, found: Named) -> Initial:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = described(made.model, asked, builder=builder)
-    return Initial(made.model, fresh, notes, lambda: config, trained and not started_fresh)
+    return Initial(made.model, fresh, notes, lambda: config, trained_whole)
 
 
 def block_parameters(model: nn.Module, kind: type[SqueezeExcite] = SqueezeExcite) -> frozenset[str]:

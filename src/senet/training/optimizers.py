@@ -40,18 +40,18 @@ def make_optimizer(model: nn.Module, values: Optim, *, fresh: Collection[str] = 
                     found.setdefault(rates[id(parameter)], []).append(parameter)
             for scale, params in found.items():
                 yield {"params": params, "weight_decay": decay, "scale": scale, "lr": values.lr * scale}
-        if not any(parameter.requires_grad for parameter in model.parameters()):  # a frozen network without new ones
-            yield {"params": [], "weight_decay": 0.0, "scale": 1.0, "lr": values.lr}
 
+    # a frozen network without new parameters has none to train
+    trained = list(groups()) or [{"params": [], "weight_decay": 0.0, "scale": 1.0, "lr": values.lr}]
     # on a GPU: one kernel for many tensors, and nothing that must know a number on the CPU, so that it can be recorded
     gpu = any(parameter.device.type == "cuda" for parameter in model.parameters())
     if values.name == "sgd":
         nesterov = values.nesterov and values.momentum > 0
-        return optim.SGD(groups(), lr=values.lr, momentum=values.momentum, nesterov=nesterov, fused=gpu or None)
+        return optim.SGD(trained, lr=values.lr, momentum=values.momentum, nesterov=nesterov, fused=gpu or None)
     if values.name == "adadelta":
-        return optim.Adadelta(groups(), lr=values.lr, rho=values.rho, eps=values.eps, capturable=gpu)
+        return optim.Adadelta(trained, lr=values.lr, rho=values.rho, eps=values.eps, capturable=gpu)
     kind = optim.Adam if values.name == "adam" else optim.AdamW
-    return kind(groups(), lr=values.lr, betas=values.betas, eps=values.eps, fused=gpu or None, capturable=gpu)
+    return kind(trained, lr=values.lr, betas=values.betas, eps=values.eps, fused=gpu or None, capturable=gpu)
 
 
 def _rates(model: nn.Module, values: Optim, fresh: Collection[str]) -> dict[int, float]:

@@ -156,7 +156,7 @@ class ClusterExecutor:
         except WorkerCrashedError:
             reason = f"its process ended {RETRIES + 1} times; see Ray's logs for the reason"
         except RayError as error:
-            reason = _first_line(error)
+            reason = reason_of(error)
         else:
             return found
         name = f"{run.model} {run.design} seed {run.seed}"
@@ -196,7 +196,7 @@ class ClusterExecutor:
         try:
             reasons = [reason for reason in ray.get([one for one in answers if one not in late]) if reason]
         except RayError as error:
-            first = _first_line(error)
+            first = reason_of(error)
             reasons = [f"a node cannot run senet: {first}; install the same commit on all nodes."]
         if late and not reasons:
             names = ", ".join(node[:8] for node, one in zip(nodes, answers, strict=True) if one in late)
@@ -221,7 +221,7 @@ def _connect(address: str) -> None:
             socket.create_connection((host, int(port)), timeout=ANSWER).close()
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **quiet)
     except (OSError, RayError, ValueError, RuntimeError) as error:
-        first = _first_line(error)
+        first = reason_of(error)
         raise UsageError(
             f"cluster={address}: no Ray cluster answers ({first}); start one (`ray start --head`), or use "
             "cluster=local."
@@ -229,11 +229,6 @@ def _connect(address: str) -> None:
     finally:
         if in_main:
             signal.signal(signal.SIGTERM, handler)  # with Ray's own handler, trainings would not be saved
-
-
-def _first_line(error: Exception) -> str:
-    """Return the first line of an error, without the traceback that Ray adds."""
-    return reason_of(error)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def _guarded(name: str, ours: Callable[..., Any], plain: Callable[..., Any]) -> 
                 raise _lost(error) from error
             if name == "combine":  # may have updated running statistics
                 raise _full(error) from error
-            reason = _reason(error)
+            reason = reason_of(error)
         warnings.warn(f"the fused pass {name!r} ran out of memory ({reason}); using plain torch.", stacklevel=2)
         try:
             return plain(*args)
@@ -58,7 +58,7 @@ def _is_full(error: Exception) -> bool:
 
 def _full(error: Exception) -> Exception:
     return FullDeviceError(
-        f"the GPU is out of memory ({_reason(error)}); lower the batch size (recipe.batch_size, or raise "
+        f"the GPU is out of memory ({reason_of(error)}); lower the batch size (recipe.batch_size, or raise "
         "recipe.accumulate), or free memory that other processes use."
     )
 
@@ -67,11 +67,7 @@ def _lost(error: Exception) -> Exception:
     """Return the error to raise for one other than out of memory: a BackendError for a lost device, else itself."""
     if isinstance(error, RuntimeError) and any(word in str(error) for word in LOST):
         return BackendError(
-            f"the GPU failed in a fused pass ({_reason(error)}) and is unusable for this process; resume from the last "
-            "checkpoint, and if it fails again, without accelerate."
+            f"the GPU failed in a fused pass ({reason_of(error)}) and is unusable for this process; resume from the "
+            "last checkpoint, and if it fails again, without accelerate."
         )
     return error
-
-
-def _reason(error: Exception) -> str:
-    return reason_of(error)
