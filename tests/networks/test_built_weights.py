@@ -13,9 +13,10 @@ import senet
 from senet.cli.commands import app
 from senet.data.loading import load
 from senet.errors import CheckpointError, SpecError, UsageError
-from senet.execution.asked_run import asked_values, made_run
+from senet.execution.asked_run import asked_values, check_models, made_run
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.run import BUILT
+from senet.experiments.study import Row, Study
 from senet.networks.built_weights import built_weights, comes_trained
 from senet.networks.stated import ensure_unchanged
 from senet.spec import SESpec
@@ -138,6 +139,7 @@ def built_in_python() -> nn.Module:
 def test_a_function_that_must_be_told_its_classes_and_channels_is_built() -> None:
     run = asked("told")
     assert run.weights == ""
+    check_models(Study(name="s", title="", rows=(Row(id="a", label="A", run=run),)))
     assert initial(run, load(run.data)).model(torch.rand(2, 1, 8, 8)).shape == (2, 10)
 
 
@@ -164,5 +166,13 @@ def test_constants_and_networks_without_kernels_are_not_loaded_weights() -> None
         nn.init.ones_(layer.weight)
         return layer
 
+    def identity() -> nn.Module:
+        network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.Linear(8, 8))
+        for layer in network[:2]:
+            nn.init.dirac_(layer.weight)
+        nn.init.eye_(network[2].weight)
+        return network
+
     assert not built_weights(ones, "ones").loaded
+    assert not built_weights(identity, "identity").loaded
     assert not built_weights(lambda: nn.Sequential(nn.ReLU(), nn.Dropout()), "none").loaded

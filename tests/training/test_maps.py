@@ -66,6 +66,16 @@ def test_a_network_that_fails_at_every_size_is_told_what_it_must_take(tmp_path: 
     assert "small images" not in str(caught.value)
 
 
+@pytest.mark.parametrize("cast", ["half", "double"])
+def test_a_network_in_another_precision_is_told_what_it_must_return(cast: str, tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    body = f"return create_model('resnet8', num_classes=num_classes, in_chans=1).{cast}()"
+    file.write_text(f"from senet import create_model\n\ndef build(num_classes):\n    {body}\n")
+    said = r"has parameters in float(16|64), .* return model.float\(\)"
+    with pytest.raises(UsageError, match=said):
+        train(replace(RUN, model=f"{file}:build"), DATA, tmp_path / "run")
+
+
 @pytest.mark.parametrize(("batch_size", "accumulate"), [(1, 1), (4, 4), (5, 3)])
 def test_a_norm_that_would_see_one_value_is_named(batch_size: int, accumulate: int) -> None:
     recipe = replace(RECIPE, batch_size=batch_size, accumulate=accumulate)

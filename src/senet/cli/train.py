@@ -118,6 +118,7 @@ def train(
 
 
 def _print(result: "Result", folder: Path, *, as_json: bool) -> None:
+    from senet.experiments.result import NETWORK_NOTE
     from senet.reports.console import say_written
 
     if as_json:
@@ -130,4 +131,7 @@ def _print(result: "Result", folder: Path, *, as_json: bool) -> None:
             f"{result.images_per_second:,.0f} images/s"
         )
     )
+    for note in result.notes:
+        if note.startswith(NETWORK_NOTE):
+            print(one_line(f"- {note}"))
     say_written([folder])

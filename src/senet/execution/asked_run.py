@@ -208,7 +208,7 @@ def _asked_data(said: dict[str, Any], changes: Mapping[str, Any], data_dir: Path
 
 def check_models(study: "Study") -> None:
     """Build every network of a study without weights, and read those that it starts from, before the first step."""
-    from senet.networks.building import build_example
+    from senet.networks.building import build
     from senet.networks.names import named
     from senet.networks.outline import outline_of
     from senet.networks.repeatable import ensure_repeatable
@@ -224,7 +224,7 @@ def check_models(study: "Study") -> None:
             raise
     for model, weights in dict.fromkeys((row.run.model, row.run.stored_weights) for row in study.rows):
         if (found := named(model)).library == "builder":
-            ensure_repeatable(partial(build_example, found), model, weights=not weights)
+            ensure_repeatable(partial(build, found), model, weights=not weights)
 
 
 def check_images(study: "Study", runs: Path, setup: "Setup") -> None:

@@ -20,10 +20,11 @@ from senet.models.arguments import check_arguments
 from senet.networks.ends import first_convolution, with_channels, with_outputs
 from senet.networks.names import Named
 
-__all__ = ["USUAL_SIDE", "Builder", "build", "build_example", "builder_of", "options_for_training"]
+__all__ = ["USUAL_SIDE", "Builder", "build", "builder_of", "options_for_training"]
 
 WITH_AUXILIARY = ("googlenet", "inception_v3")
 """Networks of torchvision that return further logits in training unless they are told not to."""
+USUAL_CLASSES = 1000  # of a function that must be told a number, where none is known
 USUAL_SIDE = 224  # pixels; for a builder whose classifier is to be replaced, where no size is known
 
 Builder = Callable[..., nn.Module]
@@ -47,8 +48,8 @@ def build(
 
     Args:
         found: the network to build; not a folder.
-        num_classes: outputs; None means the network's default.
-        in_chans: channels of the input; 3 leaves a builder's own number.
+        num_classes: outputs; None means the network's default, and 1000 for a function that must be told.
+        in_chans: channels of the input; 3 leaves a builder's own number, if it has one.
         image_size: side of the input [pixels], for networks of the zoo whose classifier depends on it, and for
             builders whose classifier is replaced; None means the usual one.
         se: the design, for networks of the zoo.
@@ -67,7 +68,8 @@ def build(
     make = _of_library(found, options) if builder is None and found.is_foreign else builder or builder_of(found.name)
     if builder is not None or found.library == "builder":
         _refuse_surplus(make, found.name, options)
-    asked = {"num_classes": num_classes, "in_chans": None if in_chans == 3 else in_chans}
+    told = num_classes or (USUAL_CLASSES if _requires(make, "num_classes") else None)
+    asked = {"num_classes": told, "in_chans": in_chans if in_chans != 3 or _requires(make, "in_chans") else None}
     taken = {name: value for name, value in asked.items() if value is not None and _takes(make, name)}
     if found.library == "torchvision":  # takes any option and refuses this one later
         taken.pop("in_chans", None)
@@ -106,20 +108,6 @@ def options_for_training(found: Named, *, in_chans: int, builder: Builder | None
         if own is not None and own.default != in_chans:
             return {"in_chans": in_chans}
     return {}
-
-
-def build_example(found: Named) -> nn.Module:
-    """Build a network before its images are known: what a function needs to be told is 10 classes and 3 channels.
-
-    Raises:
-        SpecError: if the network cannot be built.
-    """
-    needed: dict[str, int] = {}
-    if found.library == "builder":
-        known = inspect.signature(builder_of(found.name)).parameters
-        example = {"num_classes": 10, "in_chans": 3}
-        needed = {n: v for n, v in example.items() if n in known and known[n].default is inspect.Parameter.empty}
-    return build(found, options=needed)
 
 
 def builder_of(name: str) -> Builder:
@@ -165,6 +153,11 @@ def _file(path: Path) -> Any:
 def _takes(make: Builder, name: str) -> bool:
     parameters = inspect.signature(make).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _requires(make: Builder, name: str) -> bool:
+    known = inspect.signature(make).parameters.get(name)
+    return known is not None and known.default is known.empty
 
 
 def _refuse_surplus(builder: Builder, name: str, options: Mapping[str, Any]) -> None:

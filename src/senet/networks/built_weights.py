@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from senet.errors import SpecError
-from senet.networks.building import Builder, build_example
+from senet.networks.building import Builder, build
 from senet.networks.names import Named, named
 from senet.networks.repeatable import same
 
@@ -60,7 +60,7 @@ def built_weights(make: Callable[[], nn.Module], name: str) -> BuiltWeights:
     drawn = {key for key, value in first.items() if key not in second or not same(value, second[key])}
     modules = {key.rpartition(".")[0] for key in drawn}
     kernels = {key: value for key, value in first.items() if value.ndim >= 2 and not (is_lazy(value) or value.is_meta)}
-    loaded = sum(value.numel() for key, value in kernels.items() if key not in drawn and not _constant(value))
+    loaded = sum(value.numel() for key, value in kernels.items() if key not in drawn and not _is_pattern(value))
     if loaded <= LEAST * sum(value.numel() for value in kernels.values()):
         return BuiltWeights(loaded=False, fresh=frozenset(), digest="")
     fresh = frozenset(key for key in first if key.rpartition(".")[0] in modules)
@@ -79,7 +79,7 @@ def weights_of(found: Named, *, version: str = "") -> BuiltWeights:
     """
     if found.library != "builder":
         return BuiltWeights(loaded=False, fresh=frozenset(), digest="")
-    return _weights_of(found, version) if version else built_weights(partial(build_example, found), str(found))
+    return _weights_of(found, version) if version else built_weights(partial(build, found), str(found))
 
 
 def comes_trained(model: str | Builder, name: str) -> bool:
@@ -100,11 +100,13 @@ def comes_trained(model: str | Builder, name: str) -> bool:
 @lru_cache(maxsize=16)
 def _weights_of(found: Named, version: str) -> BuiltWeights:
     del version
-    return built_weights(partial(build_example, found), str(found))
+    return built_weights(partial(build, found), str(found))
 
 
-def _constant(value: Tensor) -> bool:
-    return bool((value == value.reshape(-1)[:1]).all())
+def _is_pattern(value: Tensor) -> bool:
+    """Return whether values are one number or two, as an initialisation by constants, `eye_` or `dirac_` sets them."""
+    least, most = value.aminmax()
+    return bool(((value == least) | (value == most)).all())
 
 
 def _digest(model: nn.Module, fresh: frozenset[str]) -> str:

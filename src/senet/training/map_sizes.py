@@ -31,12 +31,14 @@ class Maps:
         blind: number of those whose input has one pixel.
         lonely: name of a norm whose input has one value in each channel; empty if there is none.
         failure: error of the forward pass; empty if it runs.
+        precision: of its parameters if none is float32; else empty.
     """
 
     spatial: int
     blind: int
     lonely: str
     failure: str
+    precision: str = ""
 
     @property
     def sees(self) -> bool:
@@ -93,7 +95,9 @@ def _look(
             failure = "" if right else f"in training it does not return logits ({images}, {classes})"
         except Exception as error:  # torch names the size; the user's networks may raise any type
             failure = reason_of(error)
-    return Maps(len(seen["spatial"]), len(seen["blind"]), "".join(seen["lonely"][:1]), failure)
+    dtypes = dict.fromkeys(parameter.dtype for parameter in network.parameters() if parameter.is_floating_point())
+    precision = "" if torch.float32 in dtypes else str(next(iter(dtypes), "")).removeprefix("torch.")
+    return Maps(len(seen["spatial"]), len(seen["blind"]), "".join(seen["lonely"][:1]), failure, precision)
 
 
 def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
@@ -101,7 +105,7 @@ def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
 
     Raises:
         UsageError: if the network does not run on the images, most of its spatial convolutions would see a single
-            pixel, a norm would see a single value, or the padding is wider than the image.
+            pixel, a norm would see a single value, the padding is wider than the image, or no parameter is float32.
     """
     recipe, (_, height, width) = run.recipe, data.shape
     if recipe.augment.crop >= min(height, width):
@@ -112,6 +116,11 @@ def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
     # a last batch with less than two images a part is left out: `epoch_plan`
     images = min(2, recipe.batch_size // (processes * recipe.accumulate))
     maps = look_at_maps(run.model, run.se, shape=data.shape, classes=data.num_classes, images=images)
+    if maps.precision:
+        raise UsageError(
+            f"{run.model} has parameters in {maps.precision}, and a training keeps them in float32: return "
+            "model.float() from its function; recipe.amp=bf16 computes in bfloat16."
+        )
     if maps.lonely:
         raise UsageError(
             f"recipe.batch_size = {recipe.batch_size} leaves parts of a batch with one image, of which the norm "
