@@ -74,7 +74,7 @@ def cifar100() -> Piece:
     single = {row["design"]: row["label"] for row in rows(report) if row["n"] == "1"}
     alone = "; ".join(f"{one.second} {kth_report.points(one)}" for one in first_pairs(report, single))
     after = f" Of the single pairs over images alone, not corrected: {alone}." if alone else ""
-    after += f" [Gates by epoch](../studies/reports/{report}/gates.png)."
+    after += f" [Gates by epoch](../studies/reports/{report}/gates.png), with `watch_gates=true`."
     before = "All 50,000 images, 30 epochs with a cosine. "
     return study(report, "Does channel attention help ResNet-20 on CIFAR-100?", before, after)
 

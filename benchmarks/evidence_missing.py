@@ -29,7 +29,7 @@ def rows() -> Iterator[Sequence[str]]:
         "gpu/run.sh 2 OUT CIFAR10",
         "8 minutes of one",
     )
-    cifar100 = "senet run studies/resnet20_cifar100.toml --data-dir DIR"
+    cifar100 = "senet run studies/resnet20_cifar100.toml --data-dir DIR watch_gates=true"
     yield from left("ResNet-20 on CIFAR-100: the rest of 3 seeds", "resnet20_cifar100", cifar100, runs=9)
     table1 = "senet run studies/variations_table1.toml --data-dir DIR"
     yield from left(
