@@ -6,7 +6,7 @@ First explain the networks (minutes each on one core), then write the report:
         --data-dir CIFAR10_FOLDER data.normalize=kth -o kth
     senet explain kth_resnet52 ... data.test_size=2000 images=0 interventions=stages -o kth_stages
     senet explain timm:tf_mobilenetv3_small_100 --weights mobilenetv3_small.safetensors --data-dir PHOTOGRAPHS \
-        --normalize half images=0 -o mobilenet
+        --normalize half data.crop=1 images=0 -o mobilenet
     senet train --model resnet20 --se standard:reduction=4 --data digits --epochs 20 -o run
     senet explain run images=0 -o digits
     python benchmarks/excitation.py kth mobilenet digits

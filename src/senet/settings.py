@@ -82,6 +82,8 @@ def _sentence(error: ValidationError, kind: type[Any], homes: Homes) -> str:
         if path and own.startswith(f"{path[-1]}."):
             return _dotted(path[:-1]) + "." * (len(path) > 1) + own
         return f"{dotted}.{own}" if dotted else own
+    if first["type"] in ("tuple_type", "list_type"):
+        return f"{dotted or 'this'} = {shown(first['input'])} is not a list; write [VALUE, VALUE]."
     return f"{dotted or 'this'} = {shown(first['input'])} does not fit: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 

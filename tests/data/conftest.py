@@ -1,13 +1,12 @@
 """Small sets in every layout, made by the tests themselves, and the real CIFAR-10 where it is at hand."""
 
-import io
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.images import encoded, pixels, write_python_batch
 
 CIFAR10 = Path(__file__).parents[2] / ".." / "shared" / "data" / "cifar10"
 WEIGHTS = Path(__file__).parents[2] / ".." / "shared" / "data" / "weights"
@@ -26,21 +25,6 @@ def kth_mean_file() -> Path:
     if not path.is_file():
         pytest.skip("the KTH mean is not at ../shared/data/weights")
     return path
-
-
-def pixels(count: int, seed: int, side: int = 32) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, 3, side, side), dtype=np.uint8)
-
-
-def encoded(image: np.ndarray, form: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image.transpose(1, 2, 0)).save(file, form)
-    return file.getvalue()
-
-
-def write_python_batch(path: Path, images: np.ndarray, labels: list[int], *, key: str, protocol: int = 2) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps({"data": images.reshape(len(images), -1), key: labels}, protocol=protocol))
 
 
 @pytest.fixture

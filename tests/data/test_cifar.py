@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import encoded, pixels, write_python_batch
+from support.images import encoded, pixels, write_python_batch
 
 from senet.data import DataSpec, Tensors, load
 from senet.data.cifar_files import CIFARS

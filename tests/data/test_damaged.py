@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import encoded, pixels
 from scipy import io as matlab
+from support.images import encoded, pixels
 from support.mutations import as_file, judge, mutants
 
 from senet.data import DataSpec, load

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import encoded, pixels, write_python_batch
+from support.images import encoded, pixels, write_python_batch
 
 from senet.data import DataSpec, load
 from senet.errors import DataError, SenetError, SpecError, UsageError

@@ -5,8 +5,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from conftest import encoded, pixels
 from PIL import Image
+from support.images import encoded, pixels
 
 from senet.data import DataSpec, load
 from senet.errors import DataError, SpecError

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import encoded, pixels
+from support.images import encoded, pixels
 
 from senet.data import DataSpec, image_checks, load
 

@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import encoded, pixels
 from PIL import Image
+from support.images import encoded, pixels
 
 from senet.data import DataSpec, Files, Tensors, load
 from senet.errors import DataError

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 import torch
-from conftest import encoded, pixels
 from PIL import Image
+from support.images import encoded, pixels
 
 from senet.data import DataSpec, load
 from senet.data.cifar_files import CIFARS

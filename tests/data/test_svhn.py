@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import pixels
 from scipy import io
+from support.images import pixels
 
 from senet.data import DataSpec, load
 from senet.errors import DataError

@@ -9,9 +9,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from senet.data.file_split import Files
+from senet.data.normalize import Normalize
+from senet.data.resize_crop import frame_of
 from senet.errors import SpecError
+from senet.experiments.data_spec import DataSpec
 from senet.networks import named
-from senet.networks.preprocessing import ForeignPreprocessing, adjusted
+from senet.networks.preprocessing import normalized
 from senet.networks.preprocessing import preprocessing_of as preprocessing
 
 pytestmark = pytest.mark.parity
@@ -32,40 +36,55 @@ WEIGHTS = "mobilenetv3_small_100_imagenet_timm_fp32.safetensors"
 )
 def test_the_preprocessing_is_that_of_the_library(name, size, resize, interpolation, mean):
     pytest.importorskip(name.partition(":")[0])
-    wanted = preprocessing(named(name))
-    assert (wanted.size, wanted.resize, wanted.interpolation) == ((size, size), resize, interpolation)
+    wanted, _ = preprocessing(named(name))
+    assert (wanted.size, wanted.short, wanted.interpolation) == (size, resize, interpolation)
     assert wanted.mean[0] == mean
 
 
+SIZES = ((300, 280), (500, 333), (90, 200), (224, 224))
+
+
+def compare_with(transform, name: str) -> None:
+    """Compare the input of a network for pictures of several sizes with that of the library's transform."""
+    wanted, _ = preprocessing(named(name))
+    spec = wanted.applied(DataSpec(name="folder"))
+    frame = frame_of(spec, set(SIZES), kept=0)
+    pictures = [Image.effect_noise(size, 90).convert("RGB") for size in SIZES]
+    files = []
+    for picture in pictures:
+        picture.save(file := io.BytesIO(), "png")
+        files.append(file.getvalue())
+    labels = torch.arange(len(SIZES))
+    split = Files(tuple(files), tuple(map(str, SIZES)), labels, frame=frame, normalize=Normalize(spec.mean, spec.std))
+    [(seen, _)] = split.batches([(labels, 0)], augment=None, device="cpu")
+    torch.testing.assert_close(seen, torch.stack([transform(picture) for picture in pictures]), rtol=1e-5, atol=1e-5)
+
+
 def test_pictures_come_out_as_those_of_torchvision():
-    transforms = pytest.importorskip("torchvision.models").get_model_weights("resnet50").DEFAULT.transforms()
-    wanted = preprocessing(named("torchvision:resnet50"))
-    for width, height in ((300, 280), (500, 333), (90, 200)):
-        picture = Image.effect_noise((width, height), 90).convert("RGB")
-        torch.testing.assert_close(wanted(picture), transforms(picture), rtol=1e-5, atol=1e-5)
-    own = Image.effect_noise((224, 224), 90).convert("RGB")
-    assert wanted.fit(own) is own
+    models = pytest.importorskip("torchvision.models")
+    compare_with(models.get_model_weights("resnet50").DEFAULT.transforms(), "torchvision:resnet50")
 
 
-def test_pictures_come_out_as_those_of_timm():
-    data = pytest.importorskip("timm.data")
-    import timm
-
-    for name in ("resnet18.a1_in1k", "tf_mobilenetv3_small_100"):
-        model = timm.create_model(name)
-        transform = data.create_transform(**data.resolve_model_data_config(model), is_training=False)
-        wanted = preprocessing(named(f"timm:{name}"))
-        for width, height in ((300, 280), (500, 333), (90, 200)):
-            picture = Image.effect_noise((width, height), 90).convert("RGB")
-            torch.testing.assert_close(wanted(picture), transform(picture), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "tf_mobilenetv3_small_100", "resnet50.a1_in1k"])
+def test_pictures_come_out_as_those_of_timm(name: str) -> None:
+    timm = pytest.importorskip("timm")
+    config = timm.data.resolve_model_data_config(timm.create_model(name))
+    compare_with(timm.data.create_transform(**config, is_training=False), f"timm:{name}")
 
 
 def test_sizes_and_numbers_are_changed_on_request():
-    own = ForeignPreprocessing(size=(224, 224), resize=256)
-    assert adjusted(own, size=112).resize == 128
-    assert adjusted(own, normalize="half").mean == (0.5, 0.5, 0.5)
+    own, _ = preprocessing(named("torchvision:resnet50.IMAGENET1K_V1"))
+    small = own.applied(DataSpec(name="folder", size=112))
+    assert (small.size, small.crop, round(small.size / small.crop)) == (112, 0.875, 128)
+    assert own.applied(DataSpec(name="folder", mean=(0.1,) * 3, std=(1.0,) * 3)).mean == (0.1,) * 3
+    assert own.applied(DataSpec(name="folder", normalize="unit")).mean == ()
+    assert own.applied(DataSpec(name="cifar10"), sized=False) == DataSpec(
+        name="cifar10", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    )
+    assert own.applied(DataSpec(name="digits"), sized=False) == DataSpec(name="digits")  # one channel
+    assert normalized("half")[0] == (0.5, 0.5, 0.5)
     with pytest.raises(SpecError, match="--normalize"):
-        adjusted(own, normalize="halve")
+        normalized("halve")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +148,7 @@ def test_a_foreign_network_is_tested_on_folders_that_a_map_names(call, tmp_path:
     assert code == 0, err
     told = json.loads(out)
     assert (told["correct"], told["total"], told["confusion"]) == (8, 12, None)
-    assert told["preprocessing"]["size"] == [80, 80]
+    assert told["preprocessing"]["size"] == 80
     code, out, err = call(*model12, *words, "names")
     assert code == 3
     assert "1000 outputs, but the data has 3 classes ('cat', ...); use --class-map FILE" in err
@@ -161,6 +180,11 @@ def test_the_documented_network_has_333_of_500_photographs_right_and_the_other_o
     words = ("--weights", str(shared / "data" / "weights" / WEIGHTS), "--data-dir", str(photographs), "--device", "cpu")
     code, out, err = call("eval", "--model", "timm:tf_mobilenetv3_small_100", *words)
     assert code == 0, err
+    assert "326 of 500 correct" in out  # resized to 256 and cropped a second time
+    assert "data.crop=1 keeps them whole" in out
+    words += ("data.crop=1",)
+    code, out, err = call("eval", "--model", "timm:tf_mobilenetv3_small_100", *words)
+    assert code == 0, err
     assert "333 of 500 correct, top-1 66.60 %" in out
     assert "--normalize" not in out
     code, out, err = call("eval", "--model", "timm:mobilenetv3_small_100", *words)
@@ -175,7 +199,7 @@ def test_the_documented_fold_begins_with_the_saturated_blocks(call, shared: Path
     code, out, err = call(
         "fold", "timm:tf_mobilenetv3_small_100", "--weights", str(shared / "data" / "weights" / WEIGHTS),
         "--data-dir", str(photographs), "--tolerance", "0.5", "--statistics", "100", "--device", "cpu", "--json",
-        "--blocks", "2",
+        "--blocks", "2", "data.crop=1",
     )  # fmt: skip
     assert code == 0, err
     told = json.loads(out)
@@ -200,3 +224,29 @@ def test_a_folder_of_a_foreign_network_is_tested_on_numbered_classes(call, tmp_p
     assert code == 0, err
     assert "4 of 12 correct" in out
     assert "numbers of the network's outputs" in out
+
+
+def test_what_was_noticed_of_the_images_is_kept_when_all_of_them_are_tested(call, tmp_path: Path) -> None:
+    models = pytest.importorskip("torchvision.models")
+    from senet import save_pretrained
+
+    save_pretrained(models.shufflenet_v2_x0_5(), tmp_path / "net", name="torchvision:shufflenet_v2_x0_5")
+    for name in ("0", "7"):
+        for number in range(4):
+            path = tmp_path / "numbers" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (80, 80), (30 * number, 10, 200)).save(path)
+    (tmp_path / "numbers" / "7" / "4.png").write_bytes(b"no image")
+    words = ("eval", "net", "--device", "cpu", "data.size=80", "--data-dir", "numbers")
+    code, out, err = call(*words, "on_bad_image=skip", "data.mean=[0.5, 0.5, 0.5]", "data.std=[1, 1, 1]")
+    assert code == 0, err
+    assert "tested on all 8 images" in out
+    assert "4.png" in out
+    assert (
+        "all images have 80x80 pixels already, but are resized to 91 and cropped; data.crop=1 keeps them whole" in out
+    )
+    assert "mean and deviation 0.5 and 1 [data.mean and data.std]" in out
+    code, out, err = call(*words, "on_bad_image=skip", "data.crop=1", "data.normalize=unit")
+    assert code == 0, err
+    assert "keeps them whole" not in out
+    assert "mean and deviation 0 and 1 [data.normalize=unit]" in out

@@ -144,7 +144,7 @@ def evaluate(
                 "model": network[0],
                 "se": network[1],
                 "data": asdict(planned.data),
-                "preprocessing": None if seen is None else asdict(seen.preprocessing),
+                "preprocessing": asdict(seen.preprocessing) if seen is not None and seen.preprocessing else None,
                 "weights": str(weights or folder or model),
                 "correct": measured.correct,
                 "total": measured.total,

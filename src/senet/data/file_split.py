@@ -25,7 +25,7 @@ from senet.errors import DataError
 from senet.experiments.data_spec import Augment
 from senet.signals import held, obey_parent
 
-__all__ = ["Files", "decoded"]
+__all__ = ["Files"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,16 @@ class Files:
             digests=tuple(self.digests[i] for i in chosen) if self.digests else (),
         )
 
+    def __add__(self, other: "Files") -> "Files":
+        """Return the images of two splits with one frame and normalization."""
+        return replace(
+            self,
+            items=self.items + other.items,
+            names=self.names + other.names,
+            labels=torch.cat([self.labels, other.labels]),
+            digests=self.digests + other.digests,
+        )
+
     def to(self, device: torch.device | str) -> "Files":
         """Return the split itself: batches are moved one by one."""
         return self
@@ -97,14 +107,14 @@ class Files:
         device = torch.device(device)
         pictures = _Pictures(self, smallest=augment.resized_crop if augment else 0.0)
         keys = [[(index, seed) for index in indices.tolist()] for indices, seed in plan]
-        loaded = decoded(pictures, keys, workers=workers, pinned=device.type == "cuda")
+        loaded = _decoded(pictures, keys, workers=workers, pinned=device.type == "cuda")
         for (indices, seed), x in zip(plan, loaded, strict=True):
             x = x.to(device, non_blocking=True)
             y = self.labels.index_select(0, indices.cpu()).to(device)
             yield finish(x, self.normalize, augment=augment, seed=seed), y
 
 
-def decoded(
+def _decoded(
     pictures: Dataset[tuple[Tensor, str]], keys: Sequence[Sequence[Any]], *, workers: int, pinned: bool = False
 ) -> Iterator[Tensor]:
     """Yield the images of every list of keys as one tensor, decoded by worker processes.

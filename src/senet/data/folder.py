@@ -18,7 +18,10 @@ from senet.errors import DataError, SpecError
 from senet.experiments.data_spec import TESTS, DataSpec
 from senet.text import listed
 
-__all__ = ["read_folder"]
+__all__ = ["NO_SPLIT", "read_folder"]
+
+NO_SPLIT = "has no split"
+"""Words of the note on a folder whose test images were chosen."""
 
 TEST_SHARE = 0.2
 """Share of the images that become the test set where a folder has no split."""
@@ -187,7 +190,7 @@ def _split(data: Data, name: str, *, splits: Sequence[str] = ()) -> Data:
     everything = data.loaded[0]
     total = len(everything)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
-    notes = (f"{name} has no split: a fixed choice of {len(test)} of {total} images is the test set", *data.notes)
+    notes = (f"{name} {NO_SPLIT}: a fixed choice of {len(test)} of {total} images is the test set", *data.notes)
     return replace(data, train=everything[rest(test, total)], test=everything[test], notes=notes)
 
 

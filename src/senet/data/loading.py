@@ -124,6 +124,11 @@ def _looked_at(data: Data, root: Path, bad: UnreadableImages) -> Data:
             whole_part[torch.tensor([i for i, look in enumerate(seen) if not look.problem], dtype=torch.int64)]
         )
     notes = data.notes
+    if sizes == {(frame.height, frame.width)} and frame.short > frame.height:
+        notes += (
+            f"all images have {frame.height}x{frame.width} pixels already, but are resized to {frame.short} and "
+            "cropped; data.crop=1 keeps them whole",
+        )
     if not data.spec.size and frame.short:
         notes += (f"data.size is not set: images are resized to {frame.short} and cropped to {frame.height} pixels",)
     if not frame.short and 3 * frame.height * frame.width * sum(map(len, sound)) < SMALL_SET:

@@ -106,8 +106,8 @@ def num_outputs(
     except Exception as error:  # whatever a foreign network raises
         reason = reason_of(error)
         raise SpecError(
-            f"{title or type(model).__name__} does not accept images of {'x'.join(map(str, shape))} ({reason}); set "
-            "another side with data.size=PIXELS."
+            f"{title or type(model).__name__} does not accept images of {'x'.join(map(str, shape))} ({reason}); use "
+            "images with its channels and side; data.size=PIXELS sets the side."
         ) from error
     finally:
         for hook in hooks:

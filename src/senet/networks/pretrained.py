@@ -141,7 +141,7 @@ def described_network(
         in_chans=in_chans,
         image_size=image_size,
         options=dict(options or {}),
-        preprocessing=preprocessing or _preprocessing(told),
+        preprocessing=preprocessing or (Preprocessing.from_timm(told) if told.get("mean") else None),
     )
     config = described(model, config, builder=builder)
     config.as_json()  # raises before anything is written
@@ -260,15 +260,3 @@ def _outputs(model: nn.Module) -> int | None:
     if isinstance(said, int):
         return said
     return next((m.out_features for m in reversed(list(model.modules())) if isinstance(m, nn.Linear)), None)
-
-
-def _preprocessing(told: Mapping[str, Any]) -> Preprocessing | None:
-    if not told.get("mean") or not told.get("input_size"):
-        return None
-    return Preprocessing(
-        mean=tuple(told["mean"]),
-        std=tuple(told["std"]),
-        size=told["input_size"][-1],
-        crop=told.get("crop_pct") or 0.875,
-        interpolation=told.get("interpolation") or "bilinear",
-    )

@@ -5,18 +5,18 @@ A run holds them as values, so that its id counts them and nothing is looked up 
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from senet.errors import CheckpointError, SpecError
-from senet.experiments.data_spec import INTERPOLATIONS, DataSpec
 from senet.experiments.run import BUILT, Run
 from senet.networks.built_weights import weights_of
 from senet.networks.names import Named, named
-from senet.networks.preprocessing import ForeignPreprocessing, preprocessing_of
+from senet.networks.preprocessing import preprocessing_of
 from senet.networks.starting_weights import own_weights
+from senet.weights.config import Preprocessing
 from senet.weights.source import CONFIG, HUB, beside, locate
 
 __all__ = ["PRETRAINED", "ensure_unchanged", "source_hash", "stated"]
@@ -24,7 +24,6 @@ __all__ = ["PRETRAINED", "ensure_unchanged", "source_hash", "stated"]
 PRETRAINED = "pretrained"
 """Stands for the default weights that a library has for its network, until a run is made."""
 DIGITS = 16  # of a hash
-CHANNELS = {"digits": 1}  # of the images of a data set; others have 3
 
 
 def stated(run: Run, *, said: Collection[str] = ()) -> Run:
@@ -61,7 +60,7 @@ def stated(run: Run, *, said: Collection[str] = ()) -> Run:
     if not run.weights and found.library != "folder" and (run.data.name != "folder" or not found.is_foreign):
         return run
     own = _preprocessing(found, run.stored_weights)
-    return run if own is None else replace(run, data=_applied(own, run.data, said))
+    return run if own is None else replace(run, data=own.applied(run.data, said=said, sized=run.data.name == "folder"))
 
 
 def ensure_unchanged(run: Run) -> None:
@@ -126,31 +125,13 @@ def _is_of_library(weights: str) -> bool:
     return weights.startswith(("timm:", "torchvision:"))
 
 
-def _preprocessing(found: Named, weights: str) -> ForeignPreprocessing | None:
+def _preprocessing(found: Named, weights: str) -> Preprocessing | None:
     """Return what the weights say of their images, else the network's library or folder; None if neither does."""
     if _is_of_library(weights):
-        return preprocessing_of(named(weights))
+        return preprocessing_of(named(weights))[0]
     if weights and (weights.startswith(HUB) or Path(weights).is_dir()) and beside(weights, CONFIG) is not None:
         try:
-            return preprocessing_of(Named("folder", weights))
+            return preprocessing_of(Named("folder", weights))[0]
         except CheckpointError:  # another library's config.json
             pass
-    return preprocessing_of(found) if found.is_foreign or found.library == "folder" else None
-
-
-def _applied(own: ForeignPreprocessing, data: DataSpec, said: Collection[str]) -> DataSpec:
-    """Put the preprocessing of a network where the user set nothing."""
-    standard = DataSpec()
-    free = {
-        field.name
-        for field in fields(data)
-        if field.name not in said and getattr(data, field.name) == getattr(standard, field.name)
-    }
-    changes: dict[str, object] = {}
-    if {"mean", "std", "normalize"} <= free and len(own.mean) == CHANNELS.get(data.name, 3):
-        changes |= {"mean": own.mean, "std": own.std}
-    if data.name == "folder":
-        side = data.size or max(own.size)
-        changes |= {"size": side, "crop": min(1.0, min(own.size) / own.resize)}
-        changes |= {"interpolation": own.interpolation} if own.interpolation in INTERPOLATIONS else {}
-    return replace(data, **{name: value for name, value in changes.items() if name in {*free, "mean", "std"}})  # type: ignore[arg-type]
+    return preprocessing_of(found)[0] if found.is_foreign or found.library == "folder" else None

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from senet.data.dataset import Data
-from senet.data.file_split import Files
-from senet.data.tensor_split import Tensors
 from senet.errors import SpecError, shown
 from senet.experiments.run import BUILT, Run
 from senet.experiments.seeds import mix
@@ -21,6 +19,7 @@ from senet.networks.built_weights import built_weights
 from senet.networks.create import Plain, made_of, plain
 from senet.networks.insert_design import insert_design
 from senet.networks.names import Named, named
+from senet.networks.preprocessing import described_images
 from senet.networks.rebuild import described
 from senet.networks.starting_weights import fit, load_fitted, read_start
 from senet.networks.stated import ensure_unchanged
@@ -28,10 +27,10 @@ from senet.nn import SqueezeExcite
 from senet.spec import SESpec
 from senet.surgery import find
 from senet.surgery.insertion.plan import with_unit_gate
-from senet.weights.config import Config, Preprocessing
+from senet.weights.config import Config
 from senet.weights.prefix import without_prefix
 
-__all__ = ["Initial", "block_parameters", "build", "described_images", "initial", "is_trained", "started"]
+__all__ = ["Initial", "block_parameters", "build", "initial", "is_trained", "started"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,20 +226,3 @@ def _start_as_identity(model: nn.Module) -> None:
     for block in model.modules():
         if isinstance(block, SqueezeExcite):
             block.start_as_identity()
-
-
-def described_images(data: Data) -> Preprocessing | None:
-    """Describe the images of a data set as a network sees them; None where means and deviations do not."""
-    channels, height, width = data.shape
-    split, spec = data.train, data.spec
-    if (
-        not isinstance(split, Tensors | Files) or height != width or spec.normalize in ("kth", "none")
-    ):  # a mean image, or no bytes
-        return None
-    return Preprocessing(
-        mean=split.normalize.mean or (0.0,) * channels,
-        std=split.normalize.std or (1.0,) * channels,
-        size=height,
-        crop=spec.crop if split.frame is not None and split.frame.short else 1.0,
-        interpolation=spec.interpolation,
-    )

@@ -19,11 +19,12 @@ from senet.networks import Named, create, from_pretrained, made_of, named, origi
 from senet.networks.built_weights import weights_of
 from senet.networks.ends import num_outputs
 from senet.networks.own_images import see
+from senet.networks.preprocessing import described_images
 from senet.networks.preprocessing import preprocessing_of as foreign_preprocessing
 from senet.spec import SESpec, designs
 from senet.surgery.folding.answers import OneOutput
 from senet.training.evaluate_saved import finished
-from senet.training.initial_network import build, described_images
+from senet.training.initial_network import build
 from senet.weights import load_weights
 from senet.weights.config import Preprocessing
 from senet.weights.safe import read_weights
@@ -53,13 +54,13 @@ class Batches:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the images; empty if they have none."""
-        names = getattr(getattr(self.split, "split", self.split), "names", ())
+        names = getattr(self.split, "names", ())
         return tuple(names[index] for index in self.indices.tolist()) if names else ()
 
     @property
     def colours(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel that make pixels in [0, 1] the input; empty if unknown."""
-        done = getattr(self.split, "preprocessing", None) or getattr(self.split, "normalize", None)
+        done = getattr(self.split, "normalize", None)
         mean, std = getattr(done, "mean", None), getattr(done, "std", None)
         if mean is None or std is None:
             return (), ()
@@ -139,7 +140,7 @@ def open_without_images(
     else:
         model = create(name, weights=weights, builder=builder)
     if who.is_foreign:
-        made["preprocessing"] = foreign_preprocessing(who).described
+        made["preprocessing"] = foreign_preprocessing(who)[0]
     return Opened(title=str(who), model=model, origin=made, preprocessing=made.get("preprocessing"))
 
 
@@ -169,7 +170,7 @@ def open_network(
         setup: device and paths.
         weights: file with the weights; None only for folders, which have their own.
         origin: library whose tensor names the weights of a network of the zoo have.
-        normalize: normalisation for networks of other libraries, see `senet.networks.preprocessing.adjusted`.
+        normalize: normalisation for networks of other libraries, see `senet.networks.preprocessing.NORMS`.
         class_map: file with the output of every class, for networks of other libraries; None derives the outputs
             from the class names.
         builder: `FILE.py:FUNCTION` that builds the network of a folder that was made by the user's own code.
@@ -193,7 +194,7 @@ def open_network(
         model, title, train, test, labelled, notes, made = (
             seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
         )  # fmt: skip
-        preprocessing, classes = seen.preprocessing.described, seen.classes
+        preprocessing, classes = seen.preprocessing, seen.classes
         if seen.unknown:
             notes += (f"no accuracy: {seen.unknown}",)
     else:

@@ -1,28 +1,31 @@
 """The description of a saved network, `config.json`: everything needed to rebuild it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from senet import settings
 from senet.errors import CheckpointError, SenetError, SpecError
-from senet.experiments.data_spec import DataSpec, Interpolations
+from senet.experiments.data_spec import DataSpec
 from senet.files.documents import parse_json
 from senet.spec import SESpec
 from senet.surgery.insertion.inserted import Inserted
 from senet.weights.exported_file import is_exported, read_exported
 
-__all__ = ["FORMAT", "IN_HEADER", "Config", "Preprocessing", "is_described", "read_config"]
+__all__ = ["FORMAT", "IMAGENET", "IN_HEADER", "Config", "Preprocessing", "is_described", "read_config"]
 
 FORMAT = "senet-2"
 """Name and version of the file format."""
 LONGEST = 2**20  # [bytes]
 IN_HEADER = "senet"
 """Entry of the header of a safetensors file that holds the description of its network."""
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's pixels in [0, 1], by channel."""
+CHANNELS = {"digits": 1}  # of the images of a data set; others have 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class Preprocessing:
         std: standard deviation to divide by, one for each channel.
         size: side of the input [pixels].
         crop: share of the side that the center crop keeps [1].
-        interpolation: interpolation of the resize: `bilinear`, `bicubic`, ...
+        interpolation: interpolation of the resize, `bilinear` or `bicubic`.
 
     Raises:
         SpecError: if a value is out of its range, or `mean` and `std` differ in length.
@@ -59,17 +62,43 @@ class Preprocessing:
                 "possible; use one of each for every channel, and a size from 1 to 16,384 pixels."
             )
 
-    def applied(self, data: DataSpec) -> DataSpec:
-        """Return a data spec with this preprocessing; a size that `data` sets is kept."""
-        return replace(
-            data,
-            normalize="standard",
-            mean=self.mean,
-            std=self.std,
-            size=data.size or self.size,
-            crop=self.crop,
-            interpolation=cast("Interpolations", self.interpolation),  # the spec checks the name
+    @classmethod
+    def from_timm(cls, config: Mapping[str, Any]) -> "Preprocessing":
+        """Read the preprocessing from timm's `pretrained_cfg` of a network; timm rounds the short side down."""
+        size, share = (config.get("input_size") or (3, 224, 224))[-1], config.get("crop_pct") or 0.875
+        return cls(
+            mean=tuple(config.get("mean") or IMAGENET[0]),
+            std=tuple(config.get("std") or IMAGENET[1]),
+            size=size,
+            crop=min(1.0, size / int(size / share)),
+            interpolation=config.get("interpolation") or "bicubic",
         )
+
+    @property
+    def short(self) -> int:
+        """Short side to which images are resized before the center crop [pixels]."""
+        return round(self.size / self.crop)
+
+    def applied(self, data: DataSpec, *, said: Collection[str] = (), sized: bool = True) -> DataSpec:
+        """Return a data spec with this preprocessing where the user set nothing.
+
+        Args:
+            data: as the user wrote it.
+            said: fields of it that the user set; those with other values than the defaults count too.
+            sized: with size, crop and interpolation; otherwise images keep their size.
+        """
+        standard = DataSpec()
+        free = {
+            name
+            for name in ("normalize", "mean", "std", "size", "crop", "interpolation")
+            if name not in said and getattr(data, name) == getattr(standard, name)
+        }
+        changes: dict[str, Any] = {}
+        if {"normalize", "mean", "std"} <= free and len(self.mean) == CHANNELS.get(data.name, 3):
+            changes |= {"mean": self.mean, "std": self.std}
+        if sized:
+            changes |= {name: getattr(self, name) for name in ("size", "crop", "interpolation") if name in free}
+        return replace(data, **changes)
 
 
 @dataclass(frozen=True, kw_only=True)
