@@ -52,7 +52,7 @@ def test_a_fine_tuning_is_held_against_the_weights_that_it_started_from(tmp_path
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "- Before the training, the weights had 71.50 % of the test images right" in report
     lost = "Plain -1.0 points, Bump -1.4 points"
-    assert f"Careful: the training lost accuracy that the weights had before: {lost}; lower optim.lr" in report
+    assert f"Caution: the training lost accuracy that the weights had before: {lost}; lower optim.lr" in report
 
 
 @pytest.mark.usefixtures("no_matplotlib")
@@ -191,7 +191,7 @@ def test_the_answer_has_means_differences_intervals_and_verdicts() -> None:
     assert (said["baseline"], said["seeds"], said["looks"], said["margin"]) == ("plain", [0, 1], [], 0.5)
     assert said["half_done"] is False
     assert any("two seeds" in caution for caution in said["cautions"])
-    assert "95 % intervals hold" in said["intervals"]
+    assert "95 % intervals cover" in said["intervals"]
     assert (plain["verdict"], se["verdict"]["word"]) == (None, "undecided")
     assert se["difference"]["images"] == "unpaired"
     assert (plain["difference"], plain["versus"], se["versus"]) == (None, None, "plain")

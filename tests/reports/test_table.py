@@ -116,7 +116,7 @@ def test_an_undecided_design_says_what_the_data_allow_and_what_would_tell() -> N
 def test_two_seeds_have_no_verdict() -> None:
     said = judged(study(seeds=(0, 1)), {"plain": {0: 700, 1: 720}, "se": {0: 750, 1: 771}})
     assert "two seeds are too few for a verdict" in said
-    assert "careful: two seeds show hardly anything" in said
+    assert "caution: two seeds show hardly anything" in said
     assert "pays off" not in said
 
 

@@ -83,7 +83,7 @@ def spoiled(place: str, value: object, group: str = "trials") -> Callable[[dict[
     [
         (without("strategy"), "strategy is missing"),
         (without("trials"), "trials is missing"),
-        (lambda said: said.update(trials={}), "trials = {} does not fit"),
+        (lambda said: said.update(trials={}), "trials = {} is not a list"),
         (spoiled("params", "many"), r"trials\[0\].params = 'many' does not fit"),
         (spoiled("params", -4), r"trials\[0\].params = -4 is not a number from 1"),
         (spoiled("test", {"0": 170.5}), r"trials\[0\].test\[0\] = 170.5 is not a number from 0 to 100"),

@@ -57,10 +57,10 @@ def compare(first: Any, second: Any, third: Any = None, /, **options: Any) -> Co
     `compare(train, designs)` calls a training function of the user's own, so that detection, segmentation and other
     trainers have the same table and verdicts as `senet compare`. It is called seed by seed, and pairs are only as good
     as it makes them: draw weights, order and augmentation from the seed alone. Only its numbers are known, so the
-    intervals hold the spread over seeds and not the choice of the test images.
+    intervals cover the spread over seeds and not the choice of the test images.
 
     `compare(model, data, designs)` does what the command does: the runs are in a folder, those that are there already
-    are read, intervals hold the test images too, and the cost of the designs is measured.
+    are read, intervals cover the test images too, and the cost of the designs is measured.
 
     Args:
         train: function of a design and a seed that trains and returns the accuracy in percent, or another measure from

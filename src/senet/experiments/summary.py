@@ -153,7 +153,7 @@ def summarize(study: Study, results: Mapping[Run, Result], *, costs: MeasuredCos
 
 
 def summarize_numbers(study: Study, accuracies: Mapping[str, Mapping[int, float]]) -> list[Line]:
-    """Make a line for every row of a study of which only accuracies are known: intervals then hold the seeds alone.
+    """Make a line for every row of a study of which only accuracies are known: intervals then cover the seeds alone.
 
     Args:
         study: rows and seeds.

@@ -213,8 +213,8 @@ def _shared(found: Findings) -> list[str]:
                 "minute, norms measured anew for each and common beginnings run once",
                 *_rank_of_choice(found),
                 *(f"{label}: {value} (95 % interval)" for label, value in _agreement(found)),
-                "both scores are of the same held-out images, so their errors are not independent; the intervals hold "
-                "for designs drawn at random, these were picked by searches",
+                "both scores are of the same held-out images, so their errors are not independent; the intervals "
+                "are valid for designs drawn at random, these were picked by searches",
             ]
         ),
     ]

@@ -1,4 +1,4 @@
-"""What stands below a study's table: the verdicts, what the intervals hold, and what to distrust."""
+"""What stands below a study's table: the verdicts, what the intervals cover, and what to distrust."""
 
 import math
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def footnotes(study: Study, lines: Sequence[Line]) -> list[str]:
     about = {note for line in lines for result in line.results.values() for note in result.notes}
     notes += sorted(note for note in about if note.startswith(NETWORK_NOTE))
     notes += _starts(lines)
-    notes += [f"careful: {caution}" for caution in cautions(study, lines)]
+    notes += [f"caution: {caution}" for caution in cautions(study, lines)]
     if not any(line.results for line in lines) and any(line.n for line in lines):
         notes.append(
             "accuracy: mean ± standard deviation over seeds, as the training function returned it; difference: in "
@@ -88,9 +88,9 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
     found = [line.difference for line in lines if line.difference is not None and line.difference.n > 1]
     if not found:
         return ""
-    parts = ["95 % intervals hold the spread over seeds and the choice of the test images"]
+    parts = ["95 % intervals cover the spread over seeds and the choice of the test images"]
     if all(d.images is None for d in found):
-        parts = ["95 % intervals hold the spread over seeds alone: other test images would give other differences"]
+        parts = ["95 % intervals cover the spread over seeds alone: other test images would give other differences"]
     elif all(d.images is not None and d.images.paired for d in found):
         parts.append(", paired image by image")
     else:
