@@ -96,6 +96,13 @@ class OneBatch(nn.Module):
         return x.flatten(1)[:, :3] * len(x.flatten(1).tolist())
 
 
+class Parts(OneBatch):
+    """The same with its answer in a mapping."""
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:  # type: ignore[override]
+        return {"out": super().forward(x)}
+
+
 class Wide(nn.Module):
     """A network whose forward pass asks for the size of its images."""
 
@@ -108,6 +115,7 @@ class Wide(nn.Module):
 def test_what_torch_export_cannot_follow_is_one_line(tmp_path: Path) -> None:
     for model, options, sentence in (
         (OneBatch(), {}, r"OneBatch cannot be exported: |OneBatch does not take batches of any size; use static=True"),
+        (Parts(), {}, r"Parts cannot be exported: |Parts does not take batches of any size; use static=True"),
         (Wide(), {"dynamic_size": True}, r"Wide does not take images of any size; leave out the dynamic size"),
     ):
         with pytest.raises(SpecError, match=sentence) as caught:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from senet.errors import NumericError, SpecError
 from senet.exporting.example import Example, output_of
+from senet.surgery.folding.answers import class_of
 
 __all__ = ["LIMIT", "Check", "check", "second_size"]
 
@@ -62,9 +63,7 @@ def second_size(model: nn.Module, example: Example) -> tuple[int, ...]:
             continue
         return sizes
     tried = " and ".join("x".join(map(str, sizes)) for sizes in example.others())
-    raise SpecError(
-        f"{type(model).__name__} takes no images of {tried}, so a dynamic size cannot be checked; leave it out."
-    )
+    raise SpecError(f"{class_of(model)} takes no images of {tried}, so a dynamic size cannot be checked; leave it out.")
 
 
 def check(
@@ -105,7 +104,7 @@ def check(
         done.append(one)
         if not one.error <= one.allowed or one.agree < len(x):
             raise NumericError(
-                f"the exported file gives other outputs than {type(model).__name__} ({one}; allowed "
+                f"the exported file gives other outputs than {class_of(model)} ({one}; allowed "
                 f"{one.allowed:.1g}), so nothing was written; try another opset or .pt2, and please report it."
             )
     return tuple(done)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from senet.exporting.example import Example
+from senet.surgery.folding.answers import class_of
 from senet.version import __version__
 from senet.weights.config import Config, Preprocessing
 from senet.weights.exported_file import DESCRIPTION, FORMAT
@@ -40,7 +41,7 @@ def metadata_of(
     seen = preprocessing or (None if config is None else config.preprocessing)
     described = {
         "format": FORMAT,
-        "title": type(model).__name__ if config is None else config.model,
+        "title": class_of(model) if config is None else config.model,
         "network": None if config is None else config.as_json(),
         "preprocessing": None if seen is None else vars(seen),
         "classes": dict(classes or {}),

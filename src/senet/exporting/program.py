@@ -11,6 +11,7 @@ from torch.export import Dim, ExportedProgram
 from senet.errors import SpecError
 from senet.exporting.example import Example
 from senet.files.atomic import write_synced
+from senet.surgery.folding.answers import class_of
 from senet.text import one_line
 from senet.torch_internals import quiet_export
 
@@ -57,7 +58,7 @@ def save_program(program: ExportedProgram, path: Path, metadata: Mapping[str, st
 
 
 def _refusal(model: nn.Module, example: Example, error: Exception) -> SpecError:
-    title, reason = type(model).__name__, " ".join(str(error).split())[:REASON].rstrip(".") or type(error).__name__
+    title, reason = class_of(model), " ".join(str(error).split())[:REASON].rstrip(".") or type(error).__name__
     if example.size and not _fails(model, Example(shape=example.shape, batch=example.batch)):
         sizes = "x".join(map(str, example.shape[2:]))
         return SpecError(

@@ -12,7 +12,7 @@ from senet.errors import NumericError, SenetError, SpecError, reason_of
 from senet.surgery.folding.batches import Batches, Passes, labels_of
 from senet.surgery.folding.folded import Measure, Step, Z, paired_interval, share_interval
 
-__all__ = ["Answers", "OneOutput", "answer", "answers", "compare", "main_output"]
+__all__ = ["Answers", "OneOutput", "answer", "answers", "class_of", "compare", "main_output"]
 
 MAIN = ("logits", "out")  # names of the main output in Hugging Face and torchvision
 
@@ -174,6 +174,11 @@ class OneOutput(nn.Module):
     def forward(self, x: Float[Tensor, "n *s"]) -> object:
         """Return the main output."""
         return main_output(self.network(x))
+
+
+def class_of(model: nn.Module) -> str:
+    """Return the name of a network's class, for messages."""
+    return type(model.network if isinstance(model, OneOutput) else model).__name__
 
 
 def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:
