@@ -279,6 +279,15 @@ def test_models_and_cost_print_the_papers_counts(call) -> None:  # type: ignore[
     assert code == 0
     assert "28,071,976" in out
     assert "stage4.unit3.se" in out
+    assert "caution" not in out
+
+
+def test_the_cost_names_blocks_that_a_ratio_leaves_one_hidden_unit(call) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = call("cost", "resnet20")
+    assert code == 0
+    assert "3 of 9 blocks have a single hidden unit, e.g. 16-1-16 at stage1.unit1.se" in " ".join(out.split())
+    for design in ("standard:reduction=4", "eca"):
+        assert "caution" not in call("cost", "resnet20", "--se", design)[1]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """The counts of a network plain and with blocks, as text and as plain values."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from senet.cost_table import block_table, count_table, giga_table
-from senet.costs import CONVENTIONS
+from senet.costs import CONVENTIONS, BlockCost
 from senet.networks.count import CountedDesign
 from senet.tables import room, wrapped
 from senet.text import one_line
@@ -29,4 +30,18 @@ def cost_text(counted: CountedDesign, *, blocks: bool = False) -> str:
     if gated["blocks"]:
         few = f"{len(gated['blocks'])} blocks; --blocks lists them"
         parts.append(str(block_table(gated["blocks"])) if blocks else few)
+        parts += _narrow(counted.gated.blocks)
     return "\n\n".join(parts)
+
+
+def _narrow(blocks: Sequence[BlockCost]) -> list[str]:
+    """Return a caution on blocks whose ratio leaves one hidden unit."""
+    narrow = [block for block in blocks if min(block.widths, default=0) == 1 < block.channels]
+    if not narrow:
+        return []
+    widths = "-".join(map(str, narrow[0].widths))
+    said = (
+        f"caution: {len(narrow)} of {len(blocks)} blocks have a single hidden unit, e.g. {widths} at {narrow[0].name}: "
+        "if it dies, the gates are constant; choose a smaller ratio, or min_channels"
+    )
+    return ["\n".join(wrapped(one_line(said), room()))]
