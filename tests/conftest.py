@@ -33,6 +33,12 @@ HAS_CUDA = torch.cuda.is_available()
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Seed what a module draws while it is imported: torch's own first seed is random."""
+    if isinstance(collector, pytest.Module):
+        _seed()
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what the imports made: a million objects that stay."""
     gc.freeze()
@@ -60,12 +66,16 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(autouse=True)
-def _equal_seeds() -> None:
+def _seed() -> None:
     random.seed(0)
     torch.default_generator.manual_seed(0)  # `torch.manual_seed` formats a stack for each absent kind of device
     if HAS_CUDA:
         torch.cuda.manual_seed_all(0)
+
+
+@pytest.fixture(autouse=True)
+def _equal_seeds() -> None:
+    _seed()
 
 
 @pytest.fixture
