@@ -12,10 +12,8 @@ from urllib.parse import parse_qs, quote
 import numpy as np
 import pytest
 from browser import Browser, chromium
-from explained import write_explained
+from explained import write_explained, write_page
 from safetensors.numpy import load_file, save_file
-
-from senet.explanation.page import write
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 CHANNELS = [16, 32, 64, 128]
@@ -44,7 +42,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("explained") / "one"
-    write(write_explained(path, classes=CLASSES, channels=CHANNELS, blocks=BLOCKS))
+    write_page(write_explained(path, classes=CLASSES, channels=CHANNELS, blocks=BLOCKS))
     return path
 
 
@@ -54,7 +52,7 @@ def folders(folder: Path) -> tuple[Path, Path]:
     both, other = folder.parent / "both", folder.parent / "other"
     write_explained(both, classes=CLASSES, channels=CHANNELS, blocks=BLOCKS)
     write_explained(other, classes=CLASSES, channels=CHANNELS, blocks=BLOCKS, seed=1, name="resnet20 r=4")
-    write(both, other)
+    write_page(both, other)
     return both, other
 
 
@@ -333,7 +331,7 @@ def test_names_that_are_code_are_shown_as_text(browser: Browser, tmp_path: Path)
     sums = load_file(folder / "sums.safetensors")
     sums[f"0.condition.{HOSTILE[2]}.mean"] = sums.pop("0.condition.brightness.mean")
     save_file(sums, folder / "sums.safetensors")
-    path = write(folder, tmp_path / "b")
+    path = write_page(folder, tmp_path / "b")
     for page in opened(browser, path):
         for show in "ad":
             page.show(path, f"#show={show}&by=" + quote("condition." + HOSTILE[2]))
@@ -364,7 +362,7 @@ def test_images_without_labels_are_one_curve(browser: Browser, tmp_path: Path) -
     held["images"] = [image | {"label": None} for image in held["images"]]
     held["blocks"][0]["statistics"] |= {"class_share": None, "class_share_p": None, "class_share_interval": None}
     (folder / "explain.json").write_text(json.dumps(held))
-    for page in opened(browser, write(folder)):
+    for page in opened(browser, write_page(folder)):
         assert copied(page, "#curves [data-do=csv]")[0] == [
             "channel",
             "mean over all",
@@ -390,7 +388,7 @@ def test_absent_parts_are_said_in_words(browser: Browser, tmp_path: Path) -> Non
     held["blocks"][0] |= {"conditions": {}, "stage": None, "macs": None, "time_percent": None}
     (folder / "explain.json").write_text(json.dumps(held | {"images": []}))
     save_file({}, folder / "sums.safetensors")
-    for page in opened(browser, write(folder)):
+    for page in opened(browser, write_page(folder)):
         assert [
             page.find(f"#{name} .stage").text[:12] for name in ("curves", "histogram", "gate-curve", "importance")
         ] == [

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
+
+from senet.explanation.page import Explained, write
 
 CHANGES = ("constant", "identity", "shuffle", "class_mean")
 
@@ -103,6 +105,21 @@ def write_explained(
     (folder / "explain.json").write_text(json.dumps(document))
     save_file(sums, folder / "sums.safetensors")
     return folder
+
+
+def read_explained(folder: Path) -> Explained:
+    """Read what `write_explained` wrote, and tests changed."""
+    return Explained(json.loads((folder / "explain.json").read_text()), load_file(folder / "sums.safetensors"))
+
+
+def write_page(folder: Path, other: Path | None = None) -> Path:
+    """Write the page of one folder, or of two whose blocks belong together by name."""
+    explained = [read_explained(path) for path in (folder, other) if path is not None]
+    if other is not None:
+        names = [[block["name"] for block in one.document["blocks"]] for one in explained]
+        pairs = [{"a": name, "b": name, "class_share": None, "importance": {}} for name in names[0] if name in names[1]]
+        explained[0].document["other"] = {"differences": {"blocks": pairs}}
+    return write(folder, explained)
 
 
 def _block(

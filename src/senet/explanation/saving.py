@@ -14,7 +14,7 @@ from senet.explanation.differences import Differences
 from senet.explanation.document import document, effect_values
 from senet.explanation.explanation import Explanation
 from senet.explanation.figures import FIGURES
-from senet.explanation.page import write
+from senet.explanation.page import Explained, write
 from senet.explanation.report import as_csv, as_markdown
 from senet.files.atomic import ensure_writable, write_text
 from senet.files.documents import finite
@@ -50,15 +50,16 @@ def save(
         StorageError: if a file cannot be written.
     """
     ensure_writable(folder)
-    files = _write(explanation, folder, made, classes, list(FIGURES) if figures is None else figures)
-    files.append(write(folder, folder / OTHER if explanation.other is not None else None))
+    files, explained = _write(explanation, folder, made, classes, list(FIGURES) if figures is None else figures)
+    files.append(write(folder, explained))
     return tuple(sorted(files))
 
 
 def _write(
     explanation: Explanation, folder: Path, made: Mapping[str, Any], classes: Sequence[str], kinds: Sequence[str]
-) -> list[Path]:
-    files = []
+) -> tuple[list[Path], list[Explained]]:
+    files: list[Path] = []
+    others: list[Explained] = []
     found = document(explanation)
     found["made"] = {**_origin(), **made.get("made", {})}
     for part in ("model", "data"):
@@ -67,17 +68,22 @@ def _write(
         folder_of_other = folder / OTHER
         ensure_writable(folder_of_other)
         own = {"made": found["made"], "data": made.get("data", {}), "model": made.get("other", {})}
-        files += _write(explanation.other, folder_of_other, own, classes, kinds)
-        model = json.loads((folder_of_other / "explain.json").read_text())["model"]
-        found["other"] = {"folder": OTHER, "model": model, "differences": _differences(explanation.differences)}
-    write_text(folder / "explain.json", json.dumps(finite(found), ensure_ascii=False, allow_nan=False) + "\n")
-    write_weights(folder / "sums.safetensors", _sums(explanation))
+        files, others = _write(explanation.other, folder_of_other, own, classes, kinds)
+        found["other"] = {
+            "folder": OTHER,
+            "model": others[0].document["model"],
+            "differences": _differences(explanation.differences),
+        }
+    found, sums = finite(found), _sums(explanation)
+    write_text(folder / "explain.json", json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n")
+    write_weights(folder / "sums.safetensors", sums)
     write_text(folder / "blocks.csv", as_csv(explanation))
     drawn = kinds if no_figures() is None else ()
     figures = [f"{kind}.png" for kind in drawn if FIGURES[kind](explanation, folder / f"{kind}.png", classes=classes)]
     write_text(folder / "report.md", as_markdown(explanation, found, figures))
     names = ["explain.json", "sums.safetensors", "blocks.csv", "report.md", *figures]
-    return [*files, *(folder / name for name in names)]
+    own_sums = {name: values.numpy() for name, values in sums.items()}
+    return [*files, *(folder / name for name in names)], [Explained(found, own_sums), *others]
 
 
 def _origin() -> dict[str, Any]:

@@ -4,5 +4,6 @@
 """
 
 from senet.explanation.page.document import LIMIT, write
+from senet.explanation.page.tables import Explained
 
-__all__ = ["LIMIT", "write"]
+__all__ = ["LIMIT", "Explained", "write"]

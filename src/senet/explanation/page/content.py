@@ -8,11 +8,10 @@ from typing import Any
 from senet.explanation.page.arrays import Packed
 from senet.explanation.page.fitting import fit, left_out
 from senet.explanation.page.head import head
-from senet.explanation.page.matching import check_alike, paired
+from senet.explanation.page.matching import paired
 from senet.explanation.page.pictures import most_used, read_images
-from senet.explanation.page.reading import Explained
 from senet.explanation.page.script_json import script_json
-from senet.explanation.page.tables import Key, channel_tables, class_tables, extremes, shortened
+from senet.explanation.page.tables import Explained, Key, channel_tables, class_tables, extremes, shortened
 
 __all__ = ["Content", "content"]
 
@@ -41,12 +40,8 @@ def content(explained: Sequence[Explained], size: int, *, licence: str) -> Conte
         explained: one explanation, or two of the same images.
         size: bytes for all of it.
         licence: text of the licence of the library in the page.
-
-    Raises:
-        DataError: if the second explanation is not of the same images.
     """
     documents = [one.document for one in explained]
-    check_alike(documents)
     shell = head(documents) | {"licence": licence}
     lists, ranks_note = shortened(extremes(documents), int(_RANKS * size))
     fixed = channel_tables(documents) | lists

@@ -4,11 +4,12 @@ import base64
 import hashlib
 import html
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from senet.errors import DataError
 from senet.explanation.page.content import content
-from senet.explanation.page.reading import read_explained
+from senet.explanation.page.tables import Explained
 from senet.files.atomic import write_text
 
 __all__ = ["LIMIT", "write"]
@@ -45,7 +46,7 @@ _SCRIPTS = (
 )
 
 
-def write(folder: Path, other: Path | None = None) -> Path:
+def write(folder: Path, explained: Sequence[Explained]) -> Path:
     """Write the page of an explanation, `explain.html`.
 
     The page opens from disk in any browser of 2024 or later. It makes no request, which its Content-Security-Policy
@@ -53,17 +54,16 @@ def write(folder: Path, other: Path | None = None) -> Path:
     not fit.
 
     Args:
-        folder: an explanation: `explain.json` and `sums.safetensors`.
-        other: the explanation of a second model on the same images.
+        folder: where the page is written.
+        explained: an explanation, or two of the same images.
 
     Returns:
         The path of the page, in `folder`.
 
     Raises:
-        DataError: if an explanation is missing or damaged, or the second is not of the same images.
+        DataError: if statistics and names alone do not fit.
         StorageError: if the page cannot be written.
     """
-    explained = [read_explained(path) for path in (folder, other) if path is not None]
     licence = _text(_UPLOT / "LICENSE")
     styles = [_text(_UPLOT / "uPlot.min.css"), _text(_ASSETS / "page.css")]
     scripts = [_text(_UPLOT / "uPlot.iife.min.js"), _script()]
@@ -74,12 +74,7 @@ def write(folder: Path, other: Path | None = None) -> Path:
     }
     template = _text(_ASSETS / "page.html")
     room = LIMIT - len(template.encode()) - sum(len(part.encode()) for part in frame.values())
-    try:
-        held = content(explained, room, licence=licence)
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{folder}: explain.json or sums.safetensors is not what `senet explain` writes ({error!r}); make it again."
-        ) from error
+    held = content(explained, room, licence=licence)
     filled = frame | {"data": held.data, "parts": held.parts}
     document = re.sub(r"\{\{(\w+)\}\}", lambda name: filled[name[1]], template)
     if len(document.encode()) > LIMIT:

@@ -1,20 +1,32 @@
 """The arrays of explanations as tables of the page: statistics by channel, means by class, images of the extremes."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from senet.errors import DataError
 from senet.explanation.page.arrays import Packed, pack
-from senet.explanation.page.head import CHANNEL_STATISTICS, class_names, cleaned
-from senet.explanation.page.reading import Explained
+from senet.explanation.page.head import CHANNEL_STATISTICS, cleaned
 
-__all__ = ["Key", "channel_tables", "class_tables", "extremes", "shortened"]
+__all__ = ["Explained", "Key", "channel_tables", "class_tables", "extremes", "shortened"]
 
 _FEWER = (8, 4, 2, 1)
 """Numbers of images of each end of a channel that are tried where all do not fit."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An explanation as `explain.json` and `sums.safetensors` hold it.
+
+    Attributes:
+        document: the values of `explain.json`.
+        sums: means and standard deviations by class, such as `3.class_mean`; float32.
+    """
+
+    document: Mapping[str, Any]
+    sums: Mapping[str, Float[np.ndarray, "rows c"]]
 
 
 class Key(NamedTuple):
@@ -51,24 +63,12 @@ def _table(lines: Sequence[Sequence[float | None]]) -> Float[np.ndarray, "rows c
 
 
 def class_tables(explained: Sequence[Explained]) -> dict[Key, Float[np.ndarray, "rows c"]]:
-    """Return the means and standard deviations by class, and the means by condition, of all blocks.
-
-    Raises:
-        DataError: if a table does not fit the classes and channels of its block.
-    """
+    """Return the means and standard deviations by class, and the means by condition, of all blocks."""
     found = {}
     for model, one in enumerate(explained):
-        blocks, classes = one.document["blocks"], len(class_names(one.document["data"]))
         for name, table in one.sums.items():
             number, _, rest = name.partition(".")
             kind, _, condition = rest.removesuffix(".mean").partition(".")
-            block = blocks[int(number)]
-            rows = len(block["conditions"][condition]["groups"]) if condition else classes
-            if table.shape != (rows, block["channels"]):
-                raise DataError(
-                    f"sums.safetensors: {name} has shape {table.shape}, explain.json says "
-                    f"({rows}, {block['channels']}); make both again with `senet explain`."
-                )
             found[Key(model, int(number), f"{kind}.{cleaned(condition)}" if condition else kind)] = table
     return found
 
