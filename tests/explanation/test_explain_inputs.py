@@ -173,3 +173,29 @@ def test_blocks_of_every_published_kind_are_explained(kind: str) -> None:
         assert block.context.own == pytest.approx(1.0, abs=0.01)
     if kind == "eca":  # and here of its neighbours
         assert block.context.near3 == pytest.approx(1.0, abs=0.01)
+
+
+class Across(nn.Module):
+    """Maps that become smaller and larger again, joined by a skip connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.low = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, stride=2, padding=1)
+        self.up, self.head = nn.Conv2d(16, 8, 3, padding=1), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.down(x).relu()
+        low = nn.functional.interpolate(self.low(x).relu(), scale_factor=2)
+        return self.head(self.up(torch.cat([low, x], 1)).relu().mean((2, 3)))
+
+
+def test_stages_are_those_that_a_design_names() -> None:
+    model = Across()
+    planned = senet.insert(model, "standard:reduction=2", shape=(1, 3, 4, 4), min_channels=1)
+    found = senet.explain(model.eval(), [(X, Y)], interventions=())
+    assert {block.name: block.stage for block in found} == {block.name: block.stage for block in planned}
+    assert {block.stage for block in found} == {1, 2}
+    some = senet.create_model("resnet8", se=senet.SESpec(stages=(2, 3)), num_classes=3)
+    small = torch.randn(24, 3, 32, 32)
+    found = senet.explain(some.eval(), [(small, Y)], interventions=())
+    assert [block.stage for block in found] == [2, 3]  # not 1 and 2

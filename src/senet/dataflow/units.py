@@ -7,7 +7,7 @@ from math import prod
 
 from senet.dataflow.flow import ACTIVATIONS, Flow, Op, Value
 
-__all__ = ["ATTENTION", "TOKENS", "Skipped", "Unit", "find_units", "inside"]
+__all__ = ["ATTENTION", "TOKENS", "Skipped", "Unit", "find_units", "inside", "stage_sizes"]
 
 FLAT = frozenset({
     *("sigmoid", "tanh", "softmax", "log_softmax", "clamp", "hardtanh", "mul", "div", "add", "clone", "alias", "slice"),
@@ -81,6 +81,11 @@ def find_units(
         or _layers(flow, blocks, skipped)
     )
     return units, skipped
+
+
+def stage_sizes(units: Sequence[Unit]) -> list[tuple[int, ...]]:
+    """Return the map sizes of the stages of a network: the distinct ones of its units, in order of first appearance."""
+    return list(dict.fromkeys(unit.end.output.sizes for unit in units))
 
 
 def _residual_units(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list[Unit]:

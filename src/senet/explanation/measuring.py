@@ -1,15 +1,17 @@
 """Explain what the gates of a network do: one pass over the images, and one for each intervention."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 
 import torch
 from torch import nn
 
 from senet.calls import by_name
 from senet.dataflow.example import tried
+from senet.dataflow.flow import Flow
 from senet.dataflow.twin import refuse_lazy
+from senet.dataflow.units import find_units, stage_sizes
 from senet.errors import SpecError, unknown
 from senet.explanation.conditions import checked, groups_of
 from senet.explanation.diagnosis import diagnose
@@ -24,6 +26,7 @@ from senet.surgery.finding.find import Found, find
 from senet.surgery.folding.batches import Batches, Passes
 from senet.surgery.folding.profile import time_percents
 from senet.surgery.folding.removal import Watch
+from senet.surgery.insertion.places import Placer, chains
 from senet.surgery.insertion.refuse import refuse_wrapped
 from senet.surgery.insertion.watch import repair
 
@@ -215,12 +218,7 @@ def _places(model: nn.Module, found: Mapping[str, Found], seen: Gathered, passes
     probe = next(iter(passes))[0][:32].to(device, copy=True)
     blocks = {name: model.get_submodule(name) for name in found}
     flow, percents = tried(model, probe[:1]), time_percents(model, blocks, probe)
-    sizes = {call.name: prod(call.input.sizes) for call in flow.calls if call.name in found and call.input is not None}
-    stage, last = 0, -1
-    stages = {}
-    for name in sorted(sizes, key=lambda name: next(i for i, call in enumerate(flow.calls) if call.name == name)):
-        stage, last = stage + (sizes[name] != last), sizes[name]
-        stages[name] = stage
+    stages = _stages(model, flow, found)
     return {
         name: Place(
             one,
@@ -231,3 +229,15 @@ def _places(model: nn.Module, found: Mapping[str, Found], seen: Gathered, passes
         )
         for name, one in found.items()
     }
+
+
+def _stages(model: nn.Module, flow: Flow, found: Mapping[str, Found]) -> dict[str, int]:
+    """Return the stages of blocks as `SESpec.stages` counts them: those of a network of the zoo, else by map sizes."""
+    if type(model).__module__.startswith("senet.models."):
+        return {name: int(stage[1]) for name in found if (stage := re.match(r"stage(\d+)\.", name))}
+    blocks = {name for one in found.values() for name in one.modules}
+    maps = {call.name: call.input.sizes for call in flow.calls if call.name in found and call.input is not None}
+    units, skipped = find_units(flow, blocks=blocks, chains=chains(model))
+    sizes = stage_sizes(Placer(model, flow, blocks).with_relatives(units, skipped))
+    sizes += [size for size in dict.fromkeys(maps.values()) if size not in sizes]
+    return {name: sizes.index(size) + 1 for name, size in maps.items()}

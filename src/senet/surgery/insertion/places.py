@@ -115,10 +115,11 @@ class Placer:
                         return Place(host=call.name, side="input", value=value)
         return "no spatial convolution in its branch is followed by a layer that runs once"
 
-    def relatives(self, units: Iterable[Unit], skipped: Iterable[Skipped]) -> list[Unit]:
-        """Return modules without a shortcut whose class has residual units, such as the strided units of MobileNet v2.
+    def with_relatives(self, units: Collection[Unit], skipped: Iterable[Skipped]) -> list[Unit]:
+        """Return units and modules without a shortcut whose class has residual units, in the order in which they end.
 
-        Their branch ends at the same submodule as that of the first residual unit of their class.
+        Such modules are the strided units of MobileNet v2. Their branch ends at the same submodule as that of the first
+        residual unit of their class.
         """
         ends: dict[type[nn.Module], str] = {}
         for unit in units:
@@ -135,7 +136,7 @@ class Placer:
             if isinstance(place, Place) and place.value.op is not None:
                 body = tuple(op for op in self.flow.ops if inside(op.module, {name}))
                 found.append(Unit(name=name, kind="relative", end=place.value.op, branch=place.value, body=body))
-        return found
+        return sorted([*units, *found], key=lambda unit: unit.end.index)
 
     def output_of(self, name: str) -> Place | str:
         """Return the place at the output of a module that the user names, or the reason why there is none.

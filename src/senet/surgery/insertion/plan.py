@@ -11,7 +11,7 @@ from torch import nn
 from senet.calls import by_name
 from senet.dataflow.example import image, observe, tried
 from senet.dataflow.flow import Flow, Op
-from senet.dataflow.units import Skipped, Unit, find_units, inside
+from senet.dataflow.units import Skipped, Unit, find_units, inside, stage_sizes
 from senet.errors import SpecError, shown
 from senet.nn import SqueezeExcite
 from senet.nn.gate import GATES
@@ -90,14 +90,14 @@ def plan(
         refuse_without_maps(model, flow, units, skipped)
     placer = Placer(model, flow, existing, stack=allow_existing)
     if spec.slot == "standard":
-        units = sorted([*units, *placer.relatives(units, skipped)], key=lambda unit: unit.end.index)
+        units = placer.with_relatives(units, skipped)
     wanted = choose(units, placer, spec, at)
     named = {name for name, _, _ in wanted if name}
     if at != "auto" and not any(max(op.kernel, default=1) > 1 and inside(op.module, named) for op in flow.ops):
         refuse_without_maps(model, flow, units, skipped)  # the decoder of a transformer may well be convolutional
     held = {} if allow_existing else {name: old for name, unit, _ in wanted if (old := _block_in(name, unit, existing))}
     refuse_if_nowhere(model, spec, [place for name, _, place in wanted if name not in held])
-    stages = _stages(units)
+    stages = stage_sizes(units)
     check_stages(model, spec, stages)
     check_ratios(ratios, [name for name, _, _ in wanted])
     numbers = numbered(units, wanted, placer, spec.slot, lambda place: _stage_of(place, stages))
@@ -172,11 +172,6 @@ def with_unit_gate(spec: SESpec) -> SESpec:
             "tanh, hard_sigmoid, unit_sigmoid, unit_tanh, unit_hard_sigmoid, gaussian, add, or give preserve=False."
         )
     return spec.but(gate=gate)
-
-
-def _stages(units: Sequence[Unit]) -> list[tuple[int, ...]]:
-    """Return the distinct map sizes of the units, in order of first appearance."""
-    return list(dict.fromkeys(unit.end.output.sizes for unit in units))
 
 
 def _stage_of(place: Place, stages: list[tuple[int, ...]]) -> int:
