@@ -270,6 +270,22 @@ def test_a_frozen_network_without_new_parameters_is_the_baseline_as_it_is(own: P
         train(replace(run, weights=""), DATA, own / "without")
 
 
+def test_parameters_that_the_function_of_the_network_froze_are_counted_in_the_notes(own: Path) -> None:
+    body = "def frozen(num_classes=10, in_chans=1):\n    net = Net(in_chans, num_classes)\n"
+    body += "    net.unit1.requires_grad_(False)\n    return net\n"
+    (own / "frozen.py").write_text(OWN + "\n" + body)
+    run = Run(model="frozen.py:frozen", se=SE, data=DIGITS, recipe=RECIPE)
+    weights = 2 * (8 * 8 * 9 + 8) + 2 * 2 * 8
+    before = {name: value.clone() for name, value in initial(run, DATA).model.state_dict().items()}
+    result = train(run, DATA, own / "run")
+    assert f"network: {weights:,} parameters came frozen" in "; ".join(result.notes)
+    after = load_file(own / "run" / "model.safetensors")
+    same = [torch.equal(before[f"unit{number}.conv1.weight"], after[f"unit{number}.conv1.weight"]) for number in (1, 2)]
+    assert same == [True, False]
+    plain = train(replace(run, model="own.py:build"), DATA, own / "plain")
+    assert "frozen" not in "; ".join(plain.notes)
+
+
 @pytest.mark.parity
 @pytest.mark.parametrize("model", ["timm:test_resnet", "torchvision:resnet18"])
 def test_networks_of_libraries_take_grey_images_of_other_classes(own: Path, model: str) -> None:

@@ -245,8 +245,15 @@ class _Trainer:
 
     def _about_network(self) -> tuple[str, ...]:
         """Return what was changed in the network before the training, and whether the training could change it."""
-        untrained = "recipe.freeze leaves nothing to train without blocks: the plain network has its starting weights"
-        return self.initial.notes if self.learner.trains else (*self.initial.notes, untrained)
+        notes = list(self.initial.notes)
+        frozen = sum(one.numel() for one in self.learner.model.parameters() if not one.requires_grad)
+        if not self.learner.trains:
+            notes.append(
+                "recipe.freeze leaves nothing to train without blocks: the plain network has its starting weights"
+            )
+        elif frozen and not self.recipe.freeze:
+            notes.append(f"{frozen:,} parameters came frozen (requires_grad=False) and were not trained")
+        return tuple(notes)
 
     def _moves(self) -> list[str]:
         """Describe changes of the environment between the parts of a training that was resumed."""
