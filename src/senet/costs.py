@@ -18,7 +18,7 @@ from senet.dataflow.dry_run import UncopyableError
 from senet.dataflow.example import image, tried
 from senet.dataflow.flow import Call, Flow, Op
 from senet.errors import SpecError, reason_of, unknown
-from senet.nn.pointwise import CONVS, LAYERS
+from senet.nn.layers import CONVS, LAYERS
 from senet.printed import Printed
 from senet.surgery.finding.find import Found, find
 

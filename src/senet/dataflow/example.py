@@ -9,7 +9,7 @@ from senet.dataflow.dry_run import UncopyableError
 from senet.dataflow.flow import Flow
 from senet.dataflow.recording import record
 from senet.errors import SpecError, reason_of
-from senet.nn.pointwise import CONVS
+from senet.nn.layers import CONVS
 
 __all__ = ["guesses", "image", "observe", "tried"]
 

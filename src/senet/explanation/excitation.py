@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
 from senet.nn import SqueezeExcite
-from senet.nn.pointwise import LAYERS
+from senet.nn.layers import LAYERS
 
 __all__ = ["Excited", "exciting", "layers_of", "logits_of"]
 

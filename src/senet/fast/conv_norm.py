@@ -13,10 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from senet.errors import SpecError
+from senet.nn.layers import CONVS
 
 __all__ = [
-    "CONVS",
-    "NORMS",
     "Conv",
     "Norm",
     "Pointwise",
@@ -28,10 +27,8 @@ __all__ = [
 ]
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
-CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 USUAL = tuple(conv.forward for conv in CONVS)
 LINEAR = 1e-5  # relative difference in float64 of weights that were rounded to their own type
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Norm(NamedTuple):

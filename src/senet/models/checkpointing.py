@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["checkpointed"]
+from senet.nn.layers import BATCH_NORMS
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+__all__ = ["checkpointed"]
 
 
 def checkpointed(part: nn.Module, x: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def checkpointed(part: nn.Module, x: Tensor) -> Tensor:
 @contextmanager
 def _without_statistics(part: nn.Module) -> Iterator[None]:
     """Let the batch norms of a part update copies of their statistics."""
-    kept = [(norm, dict(norm.named_buffers(recurse=False))) for norm in part.modules() if isinstance(norm, NORMS)]
+    kept = [(norm, dict(norm.named_buffers(recurse=False))) for norm in part.modules() if isinstance(norm, BATCH_NORMS)]
     for norm, buffers in kept:
         for name, tensor in buffers.items():
             setattr(norm, name, tensor.clone())

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-__all__ = ["CONVS", "glorot_", "he_normal_"]
+from senet.nn.layers import CONVS
 
-CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+__all__ = ["glorot_", "he_normal_"]
 
 
 def he_normal_(model: nn.Module, *, mode: str = "fan_out") -> None:

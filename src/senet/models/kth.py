@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from senet.models.initialization import CONVS, glorot_, he_normal_
+from senet.models.initialization import glorot_, he_normal_
 from senet.models.network import Network
 from senet.models.stages import Unit, stages
 from senet.nn import Gates, Residual, Site, chain, place
+from senet.nn.layers import CONVS
 from senet.spec import SESpec
 
 __all__ = ["KTHResNet"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from senet.errors import SpecError, reason_of
 from senet.nn.evaluated import evaluated
-from senet.nn.pointwise import CONVS
+from senet.nn.layers import CONVS
 
 __all__ = ["first_convolution", "num_outputs", "with_channels", "with_outputs"]
 

@@ -6,11 +6,10 @@ from itertools import pairwise
 from torch import nn
 
 from senet.nn.excite import sizes as sizes_of
+from senet.nn.layers import CONVS
 
-__all__ = ["CONTAINERS", "CONVS", "LAYERS", "pointwise", "widths"]
+__all__ = ["CONTAINERS", "pointwise", "widths"]
 
-CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-LAYERS = (*CONVS, nn.Linear)
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from senet.dataflow.kept import keeping
-from senet.nn.pointwise import LAYERS
+from senet.nn.layers import LAYERS
 
 __all__ = ["bandwidth", "moved_bytes", "peak_bytes", "saved_bytes"]
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from senet.errors import SenetError, UsageError, reason_of
-from senet.fast.conv_norm import NORMS
+from senet.nn.layers import BATCH_NORMS
 
 __all__ = ["Record", "Recorded", "Step", "capture", "refuse_unrecordable"]
 
@@ -82,7 +82,7 @@ def refuse_unrecordable(model: nn.Module, device: torch.device, *, processes: in
     if processes > 1:
         raise UsageError(f"graph=true records the step of one process, and {processes} train together; leave it out.")
     for name, module in model.named_modules():
-        if isinstance(module, NORMS) and module.momentum is None:
+        if isinstance(module, BATCH_NORMS) and module.momentum is None:
             raise UsageError(f"graph=true cannot record {name}: momentum None counts steps on the CPU; leave it out.")
 
 

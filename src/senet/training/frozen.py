@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from torch import nn
 
-__all__ = ["freeze"]
+from senet.nn.layers import BATCH_NORMS
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+__all__ = ["freeze"]
 
 
 def freeze(model: nn.Module, fresh: Collection[str]) -> None:
@@ -20,5 +20,5 @@ def freeze(model: nn.Module, fresh: Collection[str]) -> None:
         parameter.requires_grad_(name in fresh)
     for module in model.modules():
         own = module.parameters(recurse=False)  # without those of a block that was inserted behind the norm
-        if isinstance(module, NORMS) and not any(parameter.requires_grad for parameter in own):
+        if isinstance(module, BATCH_NORMS) and not any(parameter.requires_grad for parameter in own):
             module.eval()

@@ -13,13 +13,13 @@ from senet.errors import SpecError, UsageError, reason_of
 from senet.experiments.run import Run
 from senet.networks.names import named
 from senet.networks.outline import devices, outline
+from senet.nn.layers import BATCH_NORMS
 from senet.spec import SESpec
 from senet.text import counted
 
 __all__ = ["Maps", "look_at_maps", "refuse_small_maps"]
 
 SIDES = (16, 32, 64, 96, 128, 224, 299, 331)  # image sizes that an error message may suggest [pixels]
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _look(
         if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1:
             seen["spatial"].append(name)
             seen["blind"] += [name] * (x.shape[2:].numel() == 1)
-        if isinstance(module, NORMS) and x.shape[0] * x.shape[2:].numel() == 1:
+        if isinstance(module, BATCH_NORMS) and x.shape[0] * x.shape[2:].numel() == 1:
             seen["lonely"].append(name)
 
     inside = se if named(model).library == "senet" else ()  # blocks that are inserted change no map
@@ -87,7 +87,7 @@ def _look(
         return Maps(0, 0, "", str(error))
     with torch.device(device), torch.no_grad(), torch.random.fork_rng(devices=[]):
         for name, module in network.named_modules():
-            if isinstance(module, (nn.Conv2d, *NORMS)):
+            if isinstance(module, (nn.Conv2d, *BATCH_NORMS)):
                 module.register_forward_pre_hook(partial(note, name))
         try:
             logits = network(torch.empty(images, channels, height, width))

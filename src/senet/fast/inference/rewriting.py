@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from senet.errors import SpecError
-from senet.fast.conv_norm import CONVS, NORMS, Conv, Norm, fuse_norm, is_usual
+from senet.fast.conv_norm import Conv, Norm, fuse_norm, is_usual
 from senet.fast.convolution.replace import PackedConv2d, is_available, is_tileable
 from senet.fast.inference.chain import flat
 from senet.fast.inference.commuted import CommutedTail, GatedTail, PlainTail
@@ -18,6 +18,7 @@ from senet.fast.inference.excitation import Excitation, LeftAlone, excitation, f
 from senet.fast.inference.optimized import Treated
 from senet.fast.listeners import is_plain
 from senet.nn import SqueezeExcite
+from senet.nn.layers import BATCH_NORMS, CONVS
 from senet.torch_internals import become
 
 __all__ = ["Rewriter"]
@@ -25,7 +26,7 @@ __all__ = ["Rewriter"]
 SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 RELUS = {F.relu, torch.relu, torch.relu_, "relu", "relu_"}
 TAILS = (CommutedTail, GatedTail, PlainTail)
-FRESH = (*CONVS, *NORMS, *TAILS)  # modules that return newly allocated memory
+FRESH = (*CONVS, *BATCH_NORMS, *TAILS)  # modules that return newly allocated memory
 
 
 class Rewriter:
@@ -199,7 +200,7 @@ class Rewriter:
     def _norm(self, node: fx.Node) -> tuple[str, Norm | None]:
         """Return the name of a norm (empty for other nodes), and its values (None if they depend on the batch)."""
         module = self._module(node)
-        if isinstance(module, NORMS):
+        if isinstance(module, BATCH_NORMS):
             mean, var = module.running_mean, module.running_var
             if mean is None or var is None:
                 return str(node.target), None

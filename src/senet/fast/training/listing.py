@@ -8,9 +8,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from senet.fast.listeners import is_plain
 from senet.fast.training.excitation import MOMENTS, excite_of
 from senet.fast.training.modules import FusedResidual, FusedSequential, parts
-from senet.fast.training.norms import NORMS, FusedNorm, end_of, has_activation, hung_block, is_norm, is_supported
+from senet.fast.training.norms import FusedNorm, end_of, has_activation, hung_block, is_norm, is_supported
 from senet.fast.training.units import FusedUnit
 from senet.nn import SqueezeExcite
+from senet.nn.layers import BATCH_NORMS
 from senet.surgery import find
 from senet.surgery.insertion.hooks import attached
 
@@ -60,7 +61,7 @@ def _strangeness(norm: nn.Module) -> str:
     if end is not None and end.acts:
         return ""
     kind: type[nn.Module] = getattr(norm, "ordinary", type(norm))
-    if kind not in NORMS and not has_activation(kind):
+    if kind not in BATCH_NORMS and not has_activation(kind):
         return f"its class {kind.__name__} is not one of torch's norms"
     if not is_supported(norm):
         return "it has no weights, or no batch counter"

@@ -18,10 +18,10 @@ from senet.fast.training.norm_statistics import Norm, uses_batch
 from senet.fast.training.rectified import norm_relu
 from senet.fast.training.tail import fused_tail
 from senet.fast.training.variant import Variant
+from senet.nn.layers import BATCH_NORMS
 from senet.surgery.insertion.hooks import gate_output
 
 __all__ = [
-    "NORMS",
     "End",
     "FusedNorm",
     "end_of",
@@ -34,7 +34,6 @@ __all__ = [
     "live_backend",
 ]
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 WITH_ACTIVATION = ("timm.layers.norm_act", "BatchNormAct2d")  # module and name of a norm with children `drop` and `act`
 
 
@@ -124,7 +123,7 @@ def fit(u: Any, norm: Norm | None, backend: str, *, gated: bool) -> bool:
 
 def is_norm(module: nn.Module | None) -> TypeGuard[Norm]:
     """Return whether a module is a batch norm that the passes support, without hooks."""
-    return type(module) in NORMS and is_plain(module) and is_supported(module)  # type: ignore[arg-type]
+    return type(module) in BATCH_NORMS and is_plain(module) and is_supported(module)  # type: ignore[arg-type]
 
 
 def is_relu(module: nn.Module | None) -> TypeGuard[nn.ReLU]:

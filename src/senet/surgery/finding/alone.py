@@ -8,7 +8,7 @@ from senet.dataflow.example import image, observe
 from senet.dataflow.flow import Flow
 from senet.dataflow.recording import record
 from senet.nn.excite import sizes as sizes_of
-from senet.nn.pointwise import CONVS, LAYERS
+from senet.nn.layers import CONVS, LAYERS
 from senet.surgery.finding.squeezes import Squeeze, squeezes
 
 __all__ = ["Alone"]

@@ -9,7 +9,8 @@ from torch import nn
 
 from senet.errors import SpecError
 from senet.nn import SqueezeExcite
-from senet.nn.pointwise import CONTAINERS, LAYERS, widths
+from senet.nn.layers import LAYERS
+from senet.nn.pointwise import CONTAINERS, widths
 from senet.printed import Printed
 from senet.surgery.finding.alone import Alone
 from senet.surgery.finding.inline import Chain, chains_of, confirmed

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from senet.dataflow.units import inside
-from senet.nn.pointwise import CONTAINERS, LAYERS, widths
+from senet.nn.layers import LAYERS
+from senet.nn.pointwise import CONTAINERS, widths
 from senet.surgery.finding.alone import Alone
 from senet.surgery.finding.squeezes import Squeeze
 

@@ -6,7 +6,8 @@ from math import prod
 from torch import nn
 
 from senet.dataflow.flow import Flow, Value
-from senet.nn.pointwise import LAYERS, pointwise, widths
+from senet.nn.layers import LAYERS
+from senet.nn.pointwise import pointwise, widths
 from senet.surgery.finding.alone import Alone
 from senet.surgery.finding.squeezes import SAME
 
