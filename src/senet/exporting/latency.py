@@ -1,7 +1,6 @@
 """The time of one image in torch and in exported files, in turns, on one thread."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -13,8 +12,12 @@ from torch import nn
 from senet.exporting.example import Example
 from senet.networks.exported_network import ExportedNetwork
 from senet.speed.interleave import interleave
+from senet.speed.threads import torch_threads
 
-__all__ = ["Latency", "latency", "one_thread"]
+__all__ = [
+    "Latency",
+    "latency",
+]
 
 ROUNDS = 15
 
@@ -51,21 +54,10 @@ def latency(model: nn.Module, files: Mapping[str, Path | bytes], example: Exampl
     """
     x = example.images(example.batches[0])
     networks = {"torch": model, **{name: ExportedNetwork(file, threads=1) for name, file in files.items()}}
-    with one_thread(), torch.no_grad():
+    with torch_threads(1), torch.no_grad():
         runs = {name: partial(network, x) for name, network in networks.items()}
         found = interleave(runs, rounds=ROUNDS)
     ratios = {
         name: (found[name].ratio(found[before]), *found[name].spread(found[before])) for before, name in pairwise(found)
     }
     return Latency(images=len(x), ms={name: 1e3 * one.median for name, one in found.items()}, ratios=ratios)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Use one thread in torch for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,6 +17,7 @@ from senet.experiments.run import Run
 from senet.fast import optimize
 from senet.processor import processor_name
 from senet.speed.interleave import Timing, interleave
+from senet.speed.threads import torch_threads
 from senet.speed.traffic import saved_bytes
 from senet.training.allocator import keep_memory
 from senet.training.initial_network import initial
@@ -53,14 +54,9 @@ def measure_costs(runs: Sequence[Run], data: Data, *, device: str = "cpu", time:
     """
     networks = {network_key(run): run for run in reversed(runs)}
     networks = dict(reversed(networks.items()))
-    threads = torch.get_num_threads()
     keep_memory()  # as in training
-    with torch.random.fork_rng(devices=[]):
-        try:
-            torch.set_num_threads(1)
-            return _measured(networks, data, device, time or interleave)
-        finally:
-            torch.set_num_threads(threads)
+    with torch.random.fork_rng(devices=[]), torch_threads(1):
+        return _measured(networks, data, device, time or interleave)
 
 
 def _measured(networks: Mapping[str, Run], data: Data, device: str, time: Time) -> MeasuredCosts:

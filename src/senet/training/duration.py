@@ -11,6 +11,7 @@ from senet.experiments.data_spec import DataSpec
 from senet.experiments.result import Result
 from senet.experiments.run import Run
 from senet.experiments.setup import Setup
+from senet.speed.threads import torch_threads
 from senet.training.initial_network import build
 from senet.training.learner import Learner
 from senet.training.order import epoch_plan
@@ -53,21 +54,15 @@ def expected_seconds(
 def timed_seconds(run: Run, data: Data, setup: Setup) -> float:
     """Time two steps of a run and multiply [s]; neither its files nor any random number of a training is touched."""
     _, height, width = data.shape
-    before, threads = torch.get_num_threads(), setup.threads_each()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            torch.set_num_threads(threads or before)
-            learner = Learner(build(run, data), run.recipe, fused=setup.fused)
-            indices, seed = epoch_plan(len(data.train), run.recipe, seed=run.seed, epoch=0)[0]
-            most = max(2, min(len(indices), PIXELS // (height * width)))
-            spent = []
-            for _ in range(2):  # the first one also makes ready what later ones find
-                began = time.perf_counter()
-                batches = data.train.batches([(indices[:most], seed)], augment=run.recipe.augment, device="cpu")
-                for x, y in batches:
-                    learner.step(x, y, lr=run.recipe.optim.lr, total=len(y), seed=seed)
-                spent.append(time.perf_counter() - began)
-        finally:
-            torch.set_num_threads(before)
+    with torch.random.fork_rng(devices=[]), torch_threads(setup.threads_each()):
+        learner = Learner(build(run, data), run.recipe, fused=setup.fused)
+        indices, seed = epoch_plan(len(data.train), run.recipe, seed=run.seed, epoch=0)[0]
+        most = max(2, min(len(indices), PIXELS // (height * width)))
+        spent = []
+        for _ in range(2):  # the first one also makes ready what later ones find
+            began = time.perf_counter()
+            for x, y in data.train.batches([(indices[:most], seed)], augment=run.recipe.augment, device="cpu"):
+                learner.step(x, y, lr=run.recipe.optim.lr, total=len(y), seed=seed)
+            spent.append(time.perf_counter() - began)
     images = len(data.train) + TEST * len(data.test)
     return min(spent) / most * images * run.recipe.epochs
