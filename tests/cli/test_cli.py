@@ -460,7 +460,7 @@ def test_remarks_on_the_images_are_said_before_the_training(call, tmp_path: Path
     said = err.splitlines()
     assert said[0].startswith("train: 9 training and 3 test images")
     assert said[1:3] == [
-        "- train has no split: a fixed choice of 3 of 13 images is the test set",
+        "- train has no split: a fixed choice of 3 of 12 images is the test set",
         "- 1 unreadable image skipped: cat/torn.png",
     ]
 

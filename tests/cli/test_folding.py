@@ -95,6 +95,9 @@ def test_a_network_of_another_library_folds_by_its_name(call, tmp_path: Path) ->
     assert code == 0, err
     told = json.loads(out)
     assert (told["measure"], len(told["blocks"]), told["chosen"]) == ("accuracy", 9, 1)
+    config = json.loads(next(Path(file) for file in told["files"] if file.endswith("config.json")).read_text())
+    seen = config["preprocessing"]
+    assert (seen["size"], seen["crop"], seen["mean"]) == (32, pytest.approx(224 / 256), [0.485, 0.456, 0.406])
     torch.save(models.mobilenet_v3_small(num_classes=3).state_dict(), tmp_path / "tv3.pt")
     code, _, err = call("fold", *words, "--weights", "tv3.pt")
     assert code == 4

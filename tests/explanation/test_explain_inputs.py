@@ -199,3 +199,6 @@ def test_stages_are_those_that_a_design_names() -> None:
     small = torch.randn(24, 3, 32, 32)
     found = senet.explain(some.eval(), [(small, Y)], interventions=())
     assert [block.stage for block in found] == [2, 3]  # not 1 and 2
+    kth = senet.create_model("kth_resnet52", se="standard:reduction=8", num_classes=3)
+    found = senet.explain(kth.eval(), [(small[:6], Y[:6])], interventions=())
+    assert [block.stage for block in found] == [1] * 9 + [2] * 8 + [3] * 8  # with that of the stem

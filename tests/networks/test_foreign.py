@@ -15,8 +15,8 @@ from senet.data.resize_crop import frame_of
 from senet.errors import SpecError
 from senet.experiments.data_spec import DataSpec
 from senet.networks import named
-from senet.networks.preprocessing import normalized
 from senet.networks.preprocessing import preprocessing_of as preprocessing
+from senet.weights.config import Preprocessing
 
 pytestmark = pytest.mark.parity
 WEIGHTS = "mobilenetv3_small_100_imagenet_timm_fp32.safetensors"
@@ -37,7 +37,7 @@ WEIGHTS = "mobilenetv3_small_100_imagenet_timm_fp32.safetensors"
 def test_the_preprocessing_is_that_of_the_library(name, size, resize, interpolation, mean):
     pytest.importorskip(name.partition(":")[0])
     wanted, _ = preprocessing(named(name))
-    assert (wanted.size, wanted.short, wanted.interpolation) == (size, resize, interpolation)
+    assert (wanted.size, round(wanted.size / wanted.crop), wanted.interpolation) == (size, resize, interpolation)
     assert wanted.mean[0] == mean
 
 
@@ -82,9 +82,27 @@ def test_sizes_and_numbers_are_changed_on_request():
         name="cifar10", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
     )
     assert own.applied(DataSpec(name="digits"), sized=False) == DataSpec(name="digits")  # one channel
-    assert normalized("half")[0] == (0.5, 0.5, 0.5)
-    with pytest.raises(SpecError, match="--normalize"):
-        normalized("halve")
+    timm = Preprocessing.from_timm(
+        {"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 224, 224), "crop_pct": 0.95}
+    )
+    assert timm is not None
+    typed = timm.applied(DataSpec(name="folder", crop=0.875, interpolation="bilinear"), said=("crop", "interpolation"))
+    assert (typed.size, typed.crop, typed.interpolation, typed.mean) == (224, 0.875, "bilinear", (0.5,) * 3)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"mean": (0.5,) * 3, "input_size": (3, 224, 224)},
+        {"mean": 0.5, "std": 0.5, "input_size": (3, 224, 224)},
+        {"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, None, None)},
+        {"mean": (123.7,) * 3, "std": (58.4,) * 3, "input_size": (3, 224, 224)},
+        {"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_size": (3, 224, 224), "interpolation": "random"},
+    ],
+)
+def test_a_configuration_that_describes_no_preprocessing_is_none(config: dict[str, object]) -> None:
+    assert Preprocessing.from_timm(config) is None
 
 
 @pytest.mark.parametrize(
@@ -250,3 +268,16 @@ def test_what_was_noticed_of_the_images_is_kept_when_all_of_them_are_tested(call
     assert code == 0, err
     assert "keeps them whole" not in out
     assert "mean and deviation 0 and 1 [data.normalize=unit]" in out
+    code, out, err = call(*words, "on_bad_image=skip", "data.train_size=4")  # a part is asked for: the split counts
+    assert code == 0, err
+    assert "a fixed choice of 1 of 8 images is the test set" in out
+    assert "of 1 correct" in out
+    code, out, err = call(*words, "on_bad_image=skip", "--normalize", "half")
+    assert code == 0, err
+    assert "[--normalize half]" in out
+    code, _, err = call(*words, "on_bad_image=skip", "--normalize", "halve")
+    assert code == 2
+    assert "--normalize = 'halve' is not known; choose one of: auto, half, imagenet, unit. Did you mean 'half'?" in err
+    code, _, err = call(*words, "on_bad_image=skip", "--normalize", "half", "data.normalize=unit")
+    assert code == 2
+    assert "contradicts" in err

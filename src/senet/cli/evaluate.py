@@ -93,35 +93,36 @@ def evaluate(
     if folder is not None and not (folder / "run.json").exists() and is_network(folder):
         if model is not None or weights is not None:
             raise UsageError(f"{folder} has its own network and weights; leave out --model and --weights.")
-        planned = decoding.run(
-            asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")
-        )  # only the data count
+        asked = asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")  # only the data count
+        planned = decoding.run(asked)
         what = str(folder)
         name = str(origin_of(what)["name"]) if builder is None or is_exported(folder) else builder
         of_classes = planned.data.name == "folder" and (is_exported(folder) or named(name).is_foreign)
         if class_map is not None or of_classes:
             measured, seen = evaluate_foreign(
-                what, Named("folder", what), planned, None, setup, class_map=class_map, builder=builder
-            )
+                what, Named("folder", what), planned, None, setup,
+                normalize=normalize, class_map=class_map, builder=builder, said=asked["data"].keys(),
+            )  # fmt: skip
         else:
-            measured = evaluate_folder(folder, planned, setup, builder=builder)
+            _refuse_normalize(normalize, what)
+            measured = evaluate_folder(folder, planned, setup, builder=builder, said=asked["data"].keys())
         network = name, "the blocks of the folder"
     elif folder is not None:
         if words or model is not None or weights is not None:
             raise UsageError(
                 f"{folder} is a run and has its own settings; pass its folder alone, or --model with --weights."
             )
+        _refuse_normalize(normalize, str(folder))
         planned = read_run(folder)
         measured, what = evaluate_run(folder, setup, builder=builder), str(folder)
         network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None and (found := named(model)).is_foreign:
-        planned = decoding.run(
-            asked_values(
-                words, data=data or (None if data_dir else "folder"), data_dir=data_dir, model="resnet8", se="plain"
-            )
+        asked = asked_values(
+            words, data=data or (None if data_dir else "folder"), data_dir=data_dir, model="resnet8", se="plain"
         )
+        planned = decoding.run(asked)
         measured, seen = evaluate_foreign(
-            model, found, planned, weights, setup, normalize=normalize, class_map=class_map
+            model, found, planned, weights, setup, normalize=normalize, class_map=class_map, said=asked["data"].keys()
         )
         what = seen.title
         network = seen.title, "the blocks of its library"
@@ -164,3 +165,8 @@ def evaluate(
                 f"top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
             )
         )
+
+
+def _refuse_normalize(normalize: str, what: str) -> None:
+    if normalize != "auto":
+        raise UsageError(f"--normalize is only for networks of other libraries, not for {what}; leave it out.")

@@ -42,11 +42,13 @@ class GivenNetwork:
         """
         from senet.training.opened_network import open_network
 
-        run = run_of_network(model, words, data=self.data, data_dir=self.data_dir, se=self.se, weights=self.weights)
+        run, said = run_of_network(
+            model, words, data=self.data, data_dir=self.data_dir, se=self.se, weights=self.weights
+        )
         return partial(
             open_network, model, run, setup,
             weights=self.weights, origin=cast("Origins", self.origin), normalize=self.normalize,
-            class_map=self.class_map, builder=self.builder,
+            class_map=self.class_map, builder=self.builder, said=said,
         )  # fmt: skip
 
     def open_without_images(self, model: str) -> "Opened":

@@ -67,6 +67,7 @@ class Data:
         fingerprint: first 16 hex digits of a SHA-256 over images and labels in memory, or over names, contents and
             labels of files. It is equal if two runs use the same images in the same order, before normalization.
         notes: remarks for readers of the results, one sentence each.
+        unsplit: name of the folder, if it has no split and the test images were chosen from all; empty otherwise.
     """
 
     spec: DataSpec
@@ -77,6 +78,7 @@ class Data:
     std: tuple[float, ...] = ()
     fingerprint: str = ""
     notes: tuple[str, ...] = ()
+    unsplit: str = ""
 
     @property
     def loaded(self) -> tuple[Loaded, Loaded]:

@@ -67,7 +67,7 @@ class Files:
         )
 
     def __add__(self, other: "Files") -> "Files":
-        """Return the images of two splits with one frame and normalization."""
+        """Return the images of both splits, with the frame and normalization of this one."""
         return replace(
             self,
             items=self.items + other.items,
@@ -114,9 +114,7 @@ class Files:
             yield finish(x, self.normalize, augment=augment, seed=seed), y
 
 
-def _decoded(
-    pictures: Dataset[tuple[Tensor, str]], keys: Sequence[Sequence[Any]], *, workers: int, pinned: bool = False
-) -> Iterator[Tensor]:
+def _decoded(pictures: "_Pictures", keys: Sequence[Sequence[Any]], *, workers: int, pinned: bool) -> Iterator[Tensor]:
     """Yield the images of every list of keys as one tensor, decoded by worker processes.
 
     Args:

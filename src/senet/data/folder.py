@@ -18,10 +18,7 @@ from senet.errors import DataError, SpecError
 from senet.experiments.data_spec import TESTS, DataSpec
 from senet.text import listed
 
-__all__ = ["NO_SPLIT", "read_folder"]
-
-NO_SPLIT = "has no split"
-"""Words of the note on a folder whose test images were chosen."""
+__all__ = ["read_folder"]
 
 TEST_SHARE = 0.2
 """Share of the images that become the test set where a folder has no split."""
@@ -190,8 +187,7 @@ def _split(data: Data, name: str, *, splits: Sequence[str] = ()) -> Data:
     everything = data.loaded[0]
     total = len(everything)
     test = proportional(everything.labels, round(total * TEST_SHARE), seed=_SPLIT_SEED)
-    notes = (f"{name} {NO_SPLIT}: a fixed choice of {len(test)} of {total} images is the test set", *data.notes)
-    return replace(data, train=everything[rest(test, total)], test=everything[test], notes=notes)
+    return replace(data, train=everything[rest(test, total)], test=everything[test], unsplit=name)
 
 
 def _pictures(root: Path, split: Path, classes: list[str], passed: Passed) -> Files:

@@ -34,12 +34,19 @@ MEASURED = 1024  # pictures that give mean and deviation of a folder
 _SHOWN = 5
 
 
-def load_for(setup: Setup, spec: DataSpec) -> Data:
+def load_for(setup: Setup, spec: DataSpec, *, whole: bool = False) -> Data:
     """Load a data set with the options of a setup, see `load`."""
-    return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download)
+    return load(spec, root=setup.data_dir, on_bad_image=setup.on_bad_image, download=setup.download, whole=whole)
 
 
-def load(spec: DataSpec, *, root: Path | None = None, on_bad_image: str = "error", download: bool = False) -> Data:
+def load(
+    spec: DataSpec,
+    *,
+    root: Path | None = None,
+    on_bad_image: str = "error",
+    download: bool = False,
+    whole: bool = False,
+) -> Data:
     """Read a data set, check it, measure its statistics, and select the subsets.
 
     The spec determines the input of the network; it has the same bits whether images are kept in memory or read from
@@ -51,6 +58,8 @@ def load(spec: DataSpec, *, root: Path | None = None, on_bad_image: str = "error
         root: folder of the data set, or its parent; None stands for `$SENET_DATA`, and without that for `data`.
         on_bad_image: `error` raises an error with the unreadable images, `skip` leaves them out with a note.
         download: download CIFAR or SVHN if they are missing.
+        whole: test on all images of a folder without a split, as nothing is trained on them; not if the spec sets the
+            size of a part.
 
     Raises:
         DataError: if the data set is missing, incomplete or damaged; the message says what to do.
@@ -75,7 +84,17 @@ def load(spec: DataSpec, *, root: Path | None = None, on_bad_image: str = "error
             raise DataError(f"{spec.name}: the {split} set has no images; copy the files again.")
         check_labels(part.labels, len(data.classes), place=f"{spec.name} {split}")
         notes += _absent_classes(part.labels, data.classes, split=split)
-    return _finished(replace(data, notes=notes + duplicates(*data.loaded)))
+    train, test = data.loaded
+    first: tuple[str, ...] = ()
+    last = duplicates(train, test)
+    subset = spec.val_size or spec.train_size or spec.test_size
+    if whole and data.unsplit and not subset and isinstance(train, Files) and isinstance(test, Files):
+        test, last = train + test, ()
+        first = (f"{data.unsplit} has no split: tested on all {len(test)} images",)
+    elif data.unsplit:
+        total = len(train) + len(test)
+        first = (f"{data.unsplit} has no split: a fixed choice of {len(test)} of {total} images is the test set",)
+    return _finished(replace(data, test=test, notes=first + notes + last))
 
 
 def _read(spec: DataSpec, root: Path | None, bad: UnreadableImages, *, download: bool) -> Data:

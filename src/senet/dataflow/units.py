@@ -7,7 +7,7 @@ from math import prod
 
 from senet.dataflow.flow import ACTIVATIONS, Flow, Op, Value
 
-__all__ = ["ATTENTION", "TOKENS", "Skipped", "Unit", "find_units", "inside", "stage_sizes"]
+__all__ = ["ATTENTION", "TOKENS", "Skipped", "Unit", "find_units", "inside", "stage_of", "stage_sizes"]
 
 FLAT = frozenset({
     *("sigmoid", "tanh", "softmax", "log_softmax", "clamp", "hardtanh", "mul", "div", "add", "clone", "alias", "slice"),
@@ -86,6 +86,11 @@ def find_units(
 def stage_sizes(units: Sequence[Unit]) -> list[tuple[int, ...]]:
     """Return the map sizes of the stages of a network: the distinct ones of its units, in order of first appearance."""
     return list(dict.fromkeys(unit.end.output.sizes for unit in units))
+
+
+def stage_of(sizes: tuple[int, ...], stages: Sequence[tuple[int, ...]]) -> int:
+    """Return the number of the stage of a map, from 1; 1 for a size that no unit has."""
+    return stages.index(sizes) + 1 if sizes in stages else 1
 
 
 def _residual_units(flow: Flow, blocks: Collection[str], skipped: list[Skipped]) -> list[Unit]:

@@ -1,6 +1,6 @@
 """The values of a run as a command or a caller words them: options over a file, words over options, then defaults."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -144,7 +144,7 @@ def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, st
 
 def run_of_network(
     model: str, words: list[str] | None, *, data: str | None, data_dir: Path | None, se: str, weights: Path | None
-) -> "Run | None":
+) -> "tuple[Run | None, Collection[str]]":
     """Return a run that states the images of a network that exists and, for a network of the zoo, its blocks.
 
     Args:
@@ -156,7 +156,8 @@ def run_of_network(
         weights: weights of the network.
 
     Returns:
-        None for the folder of a run, which has settings of its own.
+        The run and the fields of its data that the user set; None and none for the folder of a run, which has settings
+        of its own.
 
     Raises:
         UsageError: if words or weights are given for the folder of a run.
@@ -169,10 +170,11 @@ def run_of_network(
             raise UsageError(
                 f"{model} is a run and has its own weights and settings; leave out --weights and NAME=VALUE."
             )
-        return None
+        return None, ()
     found = named(model)
     network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
-    return decoding.run(asked_values(words, data=data, data_dir=data_dir, model=network, se=design))
+    asked = asked_values(words, data=data, data_dir=data_dir, model=network, se=design)
+    return decoding.run(asked), asked["data"].keys()
 
 
 def _of_images(preset: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from senet.calls import by_name
 from senet.dataflow.example import tried
 from senet.dataflow.flow import Flow
 from senet.dataflow.twin import refuse_lazy
-from senet.dataflow.units import find_units, stage_sizes
+from senet.dataflow.units import find_units, stage_of, stage_sizes
 from senet.errors import SpecError, unknown
 from senet.explanation.conditions import checked, groups_of
 from senet.explanation.diagnosis import diagnose
@@ -234,10 +234,10 @@ def _places(model: nn.Module, found: Mapping[str, Found], seen: Gathered, passes
 def _stages(model: nn.Module, flow: Flow, found: Mapping[str, Found]) -> dict[str, int]:
     """Return the stages of blocks as `SESpec.stages` counts them: those of a network of the zoo, else by map sizes."""
     if type(model).__module__.startswith("senet.models."):
-        return {name: int(stage[1]) for name in found if (stage := re.match(r"stage(\d+)\.", name))}
-    blocks = {name for one in found.values() for name in one.modules}
-    maps = {call.name: call.input.sizes for call in flow.calls if call.name in found and call.input is not None}
+        stages = {name: re.match(r"stage(\d+)\.", name) for name in found}
+        return {name: 1 if stage is None else int(stage[1]) for name, stage in stages.items()}  # a stem is in stage 1
+    blocks = {name for one in find(model) for name in one.modules}
     units, skipped = find_units(flow, blocks=blocks, chains=chains(model))
     sizes = stage_sizes(Placer(model, flow, blocks).with_relatives(units, skipped))
-    sizes += [size for size in dict.fromkeys(maps.values()) if size not in sizes]
-    return {name: sizes.index(size) + 1 for name, size in maps.items()}
+    maps = {call.name: call.input.sizes for call in flow.calls if call.name in found and call.input is not None}
+    return {name: stage_of(size, sizes) for name, size in maps.items()}

@@ -142,7 +142,7 @@ class BlockExplanation(Statistics):
     Attributes:
         name: path of the block in the network.
         kind: the library that defines its class.
-        stage: number of the resolution at which it runs, from 1; blocks alone count.
+        stage: number of its stage, as `SESpec.stages` counts them; 0 if it is not known.
         channels: channels of the map it gates.
         parameters: parameters of the block.
         macs: multiply-adds of its layers for one image.

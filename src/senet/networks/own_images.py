@@ -1,6 +1,6 @@
 """Evaluation data for a network of another library or a folder: its preprocessing, and labels mapped to its outputs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,18 +8,16 @@ import torch
 from torch import nn
 
 from senet.data.dataset import Data, Loaded
-from senet.data.file_split import Files
-from senet.data.folder import NO_SPLIT
 from senet.data.loading import load_for
 from senet.data.normalize import Normalize
-from senet.errors import SpecError
+from senet.errors import SpecError, unknown
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.setup import Setup
 from senet.networks import Named
 from senet.networks.class_map import outputs_of, read_class_map
 from senet.networks.create import create
 from senet.networks.ends import num_outputs
-from senet.networks.preprocessing import NORMS, describe, described_images, normalized, preprocessing_of
+from senet.networks.preprocessing import NORMS, describe, described_images, preprocessing_of
 from senet.nn.evaluated import evaluated
 from senet.weights.config import Preprocessing
 from senet.weights.exported_file import is_exported, read_exported
@@ -39,7 +37,7 @@ class Seen:
         model: the network on its device, in evaluation mode.
         outputs: number of classes; None if it does not return logits.
         train: training images.
-        test: test images.
+        test: test images, for `whole` all of a folder without a split.
         preprocessing: preprocessing of the images; None if means and deviations do not describe it.
         unknown: why the labels cannot be mapped to outputs of the network; empty if they can.
         notes: remarks for the report.
@@ -68,6 +66,7 @@ def see(
     class_map: Path | None = None,
     whole: bool = False,
     builder: str | None = None,
+    said: Collection[str] = (),
 ) -> Seen:
     """Build a network of another library or a folder, load its weights, and load images with its preprocessing.
 
@@ -82,6 +81,7 @@ def see(
             the outputs from the class names.
         whole: test on all images of a folder without a split, as nothing is trained.
         builder: name of the function that builds the network of a folder, or loads a program, see `from_pretrained`.
+        said: fields of the data that the user set, see `Preprocessing.applied`.
 
     Raises:
         SenetError: if the network, the weights, the class map or the data do not fit.
@@ -89,34 +89,30 @@ def see(
     known = _of_file(found) if class_map is None else read_class_map(class_map)
     own, source = preprocessing_of(found)
     if normalize != "auto":
-        mean, std = normalized(normalize)
+        if normalize not in NORMS:
+            raise unknown("--normalize", normalize, (*NORMS, "auto"))
         if spec.mean or spec.normalize != DataSpec().normalize:
             raise SpecError(f"--normalize {normalize} contradicts data.normalize, data.mean and data.std; give one.")
-        own, source = replace(own, mean=mean, std=std), f"--normalize {normalize}"
-    asked = own.applied(spec, sized=spec.name == "folder")
-    data = load_for(setup, asked)
+        own, source = replace(own, mean=NORMS[normalize][0], std=NORMS[normalize][1]), f"--normalize {normalize}"
+    asked = own.applied(spec, said=said, sized=spec.name == "folder")
+    data = load_for(setup, asked, whole=whole)
     train, test = data.loaded
     model = create(name, weights=weights, or_classes=data.num_classes, builder=builder).to(setup.device)
     title = str(found) if found.is_foreign else Path(name).name
     outputs = num_outputs(model, test.shape, title=title)
     classes = "the network does not return logits" if outputs is None else outputs_of(data.classes, outputs, known)
-    unknown = classes if isinstance(classes, str) else ""
+    no_outputs = classes if isinstance(classes, str) else ""
     table = torch.tensor(range(data.num_classes) if isinstance(classes, str) else classes)
     train, test = (replace(split, labels=table[split.labels]) for split in (train, test))
     if asked.mean != own.mean:
         source = "data.mean and data.std" if asked.mean else f"data.normalize={asked.normalize}"
     notes = (*data.notes, f"preprocessing: {describe(test, source)}")
-    chosen = [note for note in data.notes if NO_SPLIT in note]
-    if whole and chosen and isinstance(train, Files) and isinstance(test, Files):
-        test = train + test
-        kept = (note for note in notes if note not in chosen)
-        notes = (f"the folder {NO_SPLIT}: tested on all {len(test)} images", *kept)
     if known is None and isinstance(classes, tuple):
         notes += (_order(data, classes),)
-    if not unknown and (doubt := _better_normalization(model, test, setup.device)):
+    if not no_outputs and (doubt := _better_normalization(model, test, setup.device, source)):
         notes += (doubt,)
     names = {} if isinstance(classes, str) else dict(zip(classes, data.classes, strict=True))
-    return Seen(title, model, outputs, train, test, described_images(data), unknown, notes, names)
+    return Seen(title, model, outputs, train, test, described_images(data), no_outputs, notes, names)
 
 
 def _of_file(found: Named) -> Mapping[str, int] | None:
@@ -135,21 +131,23 @@ def _order(data: Data, outputs: tuple[int, ...]) -> str:
 
 
 @torch.no_grad()
-def _better_normalization(model: nn.Module, test: Loaded, device: str) -> str:
+def _better_normalization(model: nn.Module, test: Loaded, device: str, source: str) -> str:
     """Return a warning if another normalisation is clearly more accurate on some images; empty otherwise."""
     chosen = torch.linspace(0, len(test) - 1, min(TRIED, len(test))).long()
     plan = [(part, 0) for part in torch.split(chosen, 50)]
-    right = {}
-    norms = {name: Normalize(*values) for name, values in NORMS.items() if test.shape[0] == len(values[0])}
+    norms = {"": replace(test.normalize, scale=1.0)}
+    norms |= {name: Normalize(*values, scale=1.0) for name, values in NORMS.items() if test.shape[0] == len(values[0])}
+    right = dict.fromkeys(norms, 0)
+    pixels = replace(test, normalize=Normalize(scale=test.normalize.scale))
     with evaluated(model):
-        for name, norm in {"": test.normalize, **norms}.items():
-            batches = replace(test, normalize=norm).batches(plan, augment=None, device=device)
-            right[name] = sum(int((model(x).argmax(1) == y).sum()) for x, y in batches)
+        for x, y in pixels.batches(plan, augment=None, device=device):
+            for name, norm in norms.items():
+                right[name] += int((model(norm(x.clone())).argmax(1) == y).sum())
     best = max(right, key=lambda name: right[name])
     if right[best] - right[""] <= CLEARLY * len(chosen):
         return ""
     return (
-        f"{right['']} of {len(chosen)} images are classified correctly with the library's normalisation and "
+        f"{right['']} of {len(chosen)} images are classified correctly with this normalisation [{source}] and "
         f"{right[best]} with --normalize {best}: the weights may have been trained with the latter, like timm's tf_... "
         "networks"
     )

@@ -6,12 +6,11 @@ from pathlib import Path
 from senet.data.dataset import Data, Loaded
 from senet.data.file_split import Files
 from senet.data.tensor_split import Tensors
-from senet.errors import unknown
 from senet.networks.names import Named
 from senet.networks.pretrained import preprocessing_of as of_folder
 from senet.weights.config import IMAGENET, Preprocessing
 
-__all__ = ["NORMS", "describe", "described_images", "normalized", "preprocessing_of"]
+__all__ = ["NORMS", "describe", "described_images", "preprocessing_of"]
 
 NORMS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -39,9 +38,9 @@ def preprocessing_of(found: Named) -> tuple[Preprocessing, str]:
         from timm.models import get_pretrained_cfg
 
         config = get_pretrained_cfg(found.name)
-        fields = {} if config is None else config.to_dict()
-        tag = f" of {fields['tag']}" if fields.get("tag") else ""
-        return Preprocessing.from_timm(fields), f"timm's configuration{tag}"
+        told = None if config is None else Preprocessing.from_timm(config.to_dict())
+        tag = f" of {config.tag}" if config is not None and config.tag else ""
+        return none if told is None else (told, f"timm's configuration{tag}")
     from torchvision import models
 
     network, _, tag = found.name.partition(".")
@@ -60,24 +59,12 @@ def preprocessing_of(found: Named) -> tuple[Preprocessing, str]:
     ), f"torchvision's transforms of {network} {chosen.name}"
 
 
-def normalized(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of a normalisation, see `NORMS`.
-
-    Raises:
-        SpecError: if the name is not known.
-    """
-    if name not in NORMS:
-        raise unknown("--normalize", name, (*NORMS, "auto"))
-    return NORMS[name]
-
-
 def described_images(data: Data) -> Preprocessing | None:
     """Describe the images of a data set as a network sees them; None where means and deviations do not."""
     channels, height, width = data.shape
     split, spec = data.train, data.spec
-    if (
-        not isinstance(split, Tensors | Files) or height != width or spec.normalize in ("kth", "none")
-    ):  # a mean image, or no bytes
+    whole = spec.normalize in ("kth", "none")  # a mean image, or no bytes
+    if not isinstance(split, Tensors | Files) or height != width or whole:
         return None
     return Preprocessing(
         mean=split.normalize.mean or (0.0,) * channels,
@@ -97,12 +84,9 @@ def describe(split: Loaded, source: str) -> str:
     """
     _, height, width = split.shape
     frame, seen = split.frame, split.normalize
-    resized = frame is not None and frame.short
-    kept = (
-        f"short side to {frame.short}, center crop {height}x{width} ({frame.interpolation})"
-        if frame is not None and resized
-        else f"images of {height}x{width} not resized"
-    )
+    kept = f"images of {height}x{width} not resized"
+    if frame is not None and frame.short:
+        kept = f"short side to {frame.short}, center crop {height}x{width} ({frame.interpolation})"
     mean, std = (seen.mean, seen.std) if seen.mean else ((0.0,), (1.0,))
     numbers = " and ".join(", ".join(f"{value:g}" for value in dict.fromkeys(values)) for values in (mean, std))
     return f"{kept}, mean and deviation {numbers} [{source}]"

@@ -141,7 +141,7 @@ def described_network(
         in_chans=in_chans,
         image_size=image_size,
         options=dict(options or {}),
-        preprocessing=preprocessing or (Preprocessing.from_timm(told) if told.get("mean") else None),
+        preprocessing=preprocessing or Preprocessing.from_timm(told),
     )
     config = described(model, config, builder=builder)
     config.as_json()  # raises before anything is written

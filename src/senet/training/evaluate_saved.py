@@ -1,6 +1,7 @@
 """Test a network that exists: a finished run, a saved folder, or weights of another library."""
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -50,7 +51,9 @@ def evaluate_run(folder: Path, setup: Setup, *, builder: str | None = None) -> E
     return _measured(model, load_for(setup, run.data), setup, what=str(folder))
 
 
-def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None = None) -> Evaluation:
+def evaluate_folder(
+    folder: Path, run: Run, setup: Setup, *, builder: str | None = None, said: Collection[str] = ()
+) -> Evaluation:
     """Test the network in a folder with a `config.json`.
 
     Args:
@@ -58,6 +61,7 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None
         run: its data are used, with the preprocessing of the folder where that names one.
         setup: device and paths.
         builder: `FILE.py:FUNCTION` that builds a network of the user's own.
+        said: fields of its data that the user set, see `Preprocessing.applied`.
 
     Raises:
         SpecError: if the network does not take the images, or has other outputs than the data have classes.
@@ -65,7 +69,7 @@ def evaluate_folder(folder: Path, run: Run, setup: Setup, *, builder: str | None
     """
     seen = preprocessing_of(folder)
     model = from_pretrained(folder, builder=builder)
-    wanted = run.data if seen is None else seen.applied(run.data)
+    wanted = run.data if seen is None else seen.applied(run.data, said=said)
     data = load_for(setup, wanted)
     try:
         with torch.no_grad():
@@ -141,6 +145,7 @@ def evaluate_foreign(
     normalize: str = "auto",
     class_map: Path | None = None,
     builder: str | None = None,
+    said: Collection[str] = (),
 ) -> tuple[Evaluation, Seen]:
     """Test a network of another library or a file, on all images of a folder without a split; arguments as for `see`.
 
@@ -149,7 +154,7 @@ def evaluate_foreign(
     """
     seen = see(
         name, found, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=True,
-        builder=builder,
+        builder=builder, said=said,
     )  # fmt: skip
     if seen.unknown:
         raise DataError(f"{seen.title}: {seen.unknown}.")

@@ -1,6 +1,6 @@
 """Open a network by name or folder, with its weights and with the images it is measured on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,7 @@ def open_network(
     builder: str | None = None,
     statistics: int = 1000,
     whole: bool = False,
+    said: Collection[str] = (),
 ) -> OpenedNetwork:
     """Build a network, load its weights, and load its images.
 
@@ -176,6 +177,7 @@ def open_network(
         builder: `FILE.py:FUNCTION` that builds the network of a folder that was made by the user's own code.
         statistics: number of training images for gates and order, balanced over the classes; at most all of them.
         whole: test on all images of a folder without a split, for networks of other libraries.
+        said: fields of the data that the user set, see `Preprocessing.applied`.
 
     Raises:
         UsageError: if weights are missing, or --class-map is given for a network of the zoo.
@@ -190,7 +192,17 @@ def open_network(
     inside = named(builder or str(origin_of(name)["name"])) if who.library == "folder" else who
     if trained is None and inside.is_foreign:
         assert run is not None
-        seen = see(name, who, run.data, setup, weights=weights, normalize=normalize, class_map=class_map, whole=whole)
+        seen = see(
+            name,
+            who,
+            run.data,
+            setup,
+            weights=weights,
+            normalize=normalize,
+            class_map=class_map,
+            whole=whole,
+            said=said,
+        )
         model, title, train, test, labelled, notes, made = (
             seen.model, seen.title, seen.train, seen.test, not seen.unknown, seen.notes, origin_of(name),
         )  # fmt: skip
@@ -198,8 +210,9 @@ def open_network(
         if seen.unknown:
             notes += (f"no accuracy: {seen.unknown}",)
     else:
-        if class_map is not None:
-            raise UsageError(f"--class-map is only for networks of other libraries, not for {name}; leave it out.")
+        for flag, given in (("--class-map", class_map is not None), ("--normalize", normalize != "auto")):
+            if given:
+                raise UsageError(f"{flag} is only for networks of other libraries, not for {name}; leave it out.")
         if trained is not None:
             run = trained[0]
             data, made, title = load_for(setup, run.data), made_of(name, builder), f"{run.model} {run.design}"
@@ -212,7 +225,7 @@ def open_network(
         else:
             assert run is not None
             told = preprocessing_of(name) if who.library == "folder" else None
-            data = load_for(setup, run.data if told is None else told.applied(run.data))
+            data = load_for(setup, run.data if told is None else told.applied(run.data, said=said))
             made = made_of(name, builder)
             model = create(name, weights=weights, or_classes=data.num_classes, builder=builder)
             title = Path(name).name if who.library == "folder" else str(who)
@@ -231,7 +244,7 @@ def open_network(
         statistics=Batches(train, some, labelled, workers=setup.workers),
         test=Batches(test, torch.arange(len(test)), labelled, workers=setup.workers),
         notes=notes,
-        origin=made,
+        origin=made if preprocessing is None else {**made, "preprocessing": preprocessing},
         run=run,
         preprocessing=preprocessing,
         classes=classes,

@@ -172,9 +172,14 @@ class _Trainer:
             graph=setup.graph,
         )
         if not (self.learner.trains or self.initial.trained):
+            frozen, way_out = (
+                ("recipe.freeze leaves", "set recipe.freeze=false")
+                if self.recipe.freeze
+                else ("requires_grad=False leaves", "train some of its parameters")
+            )
             raise UsageError(
-                "recipe.freeze leaves nothing to train in this network, which has no blocks and starts from no "
-                "weights; set recipe.freeze=false, or weights to start from."
+                f"{frozen} nothing to train in this network, which has no blocks and starts from no weights; "
+                f"{way_out}, or set weights to start from."
             )
         self.position = TrainingPosition()
         self.environment = environment(str(device), processes=group.size, fused=self.learner.fused, graph=setup.graph)
@@ -247,7 +252,7 @@ class _Trainer:
         """Return what was changed in the network before the training, and whether the training could change it."""
         notes = list(self.initial.notes)
         frozen = sum(one.numel() for one in self.learner.model.parameters() if not one.requires_grad)
-        if not self.learner.trains:
+        if not self.learner.trains and self.recipe.freeze:
             notes.append(
                 "recipe.freeze leaves nothing to train without blocks: the plain network has its starting weights"
             )

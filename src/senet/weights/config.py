@@ -1,7 +1,7 @@
 """The description of a saved network, `config.json`: everything needed to rebuild it."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 
 from senet import settings
 from senet.errors import CheckpointError, SenetError, SpecError
-from senet.experiments.data_spec import DataSpec
+from senet.experiments.data_spec import INTERPOLATIONS, DataSpec
 from senet.files.documents import parse_json
 from senet.spec import SESpec
 from senet.surgery.insertion.inserted import Inserted
@@ -56,6 +56,11 @@ class Preprocessing:
                 f"preprocessing: mean {self.mean}, std {self.std}, crop {self.crop} are not possible; use finite "
                 "means, positive deviations, and a crop above 0 and up to 1."
             )
+        if self.interpolation not in INTERPOLATIONS or not all(0 <= mean <= 1 for mean in self.mean):
+            raise SpecError(
+                f"preprocessing: mean {self.mean} and interpolation {self.interpolation!r} are not possible; use means "
+                f"of pixels in [0, 1], and one of: {', '.join(INTERPOLATIONS)}."
+            )
         if len(self.mean) != len(self.std) or not 1 <= self.size <= 16_384:
             raise SpecError(
                 f"preprocessing: {len(self.mean)} means, {len(self.std)} deviations and size {self.size} are not "
@@ -63,21 +68,20 @@ class Preprocessing:
             )
 
     @classmethod
-    def from_timm(cls, config: Mapping[str, Any]) -> "Preprocessing":
-        """Read the preprocessing from timm's `pretrained_cfg` of a network; timm rounds the short side down."""
-        size, share = (config.get("input_size") or (3, 224, 224))[-1], config.get("crop_pct") or 0.875
-        return cls(
-            mean=tuple(config.get("mean") or IMAGENET[0]),
-            std=tuple(config.get("std") or IMAGENET[1]),
-            size=size,
-            crop=min(1.0, size / int(size / share)),
-            interpolation=config.get("interpolation") or "bicubic",
-        )
+    def from_timm(cls, config: Mapping[str, Any]) -> "Preprocessing | None":
+        """Read the preprocessing from timm's `pretrained_cfg` of a network; None if that does not describe one.
 
-    @property
-    def short(self) -> int:
-        """Short side to which images are resized before the center crop [pixels]."""
-        return round(self.size / self.crop)
+        timm rounds the length of the resized side down.
+        """
+        mean, std, sizes = (config.get(name, ()) for name in ("mean", "std", "input_size"))
+        if not (_is_row(mean, float) and _is_row(std, float) and _is_row(sizes, int) and len(sizes) == 3):
+            return None
+        size, share = max(sizes[1:]), config.get("crop_pct") or 0.875
+        way, crop = config.get("interpolation") or "bicubic", min(1.0, size / int(size / share))
+        try:
+            return cls(mean=tuple(mean), std=tuple(std), size=size, crop=crop, interpolation=way)
+        except SpecError:  # of other libraries with the same attribute, such as means of bytes
+            return None
 
     def applied(self, data: DataSpec, *, said: Collection[str] = (), sized: bool = True) -> DataSpec:
         """Return a data spec with this preprocessing where the user set nothing.
@@ -145,6 +149,10 @@ class Config:
             return {"format": FORMAT, **json.loads(json.dumps(asdict(self)))}
         except TypeError as error:
             raise SpecError(f"options = {self.options}: {error}; use numbers, strings and lists.") from None
+
+
+def _is_row(values: object, kind: type[int] | type[float]) -> bool:
+    return isinstance(values, Sequence) and bool(values) and all(isinstance(value, kind | int) for value in values)
 
 
 def is_described(path: str | Path) -> bool:

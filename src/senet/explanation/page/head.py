@@ -8,7 +8,7 @@ from senet.explanation.page.definitions import DEFINITIONS
 from senet.explanation.page.matching import paired
 from senet.text import one_line
 
-__all__ = ["CHANNEL_STATISTICS", "class_names", "cleaned", "head"]
+__all__ = ["CHANNEL_STATISTICS", "cleaned", "head"]
 
 CHANNEL_STATISTICS = (
     "mean",
@@ -65,18 +65,13 @@ def head(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "labelled": bool(data["classes"]),
             "sample": cleaned((data.get("sample") or {}).get("text")),
         },
-        "classes": [cleaned(name) for name in class_names(data)],
+        "classes": [cleaned(name) for name in data["classes"] or ["all images"]],
         "rows": _rows(documents),
         "differences": cleaned((documents[0].get("other") or {}).get("differences")) if len(documents) == 2 else None,
         "definitions": {place: definition._asdict() for place, definition in DEFINITIONS.items()},
         "channel_statistics": CHANNEL_STATISTICS,
         "notes": [cleaned(note) for document in documents for note in document.get("notes") or []],
     }
-
-
-def class_names(data: Mapping[str, Any]) -> list[str]:
-    """Return the names of the rows of the sums by class: without labels there is one row, of all images."""
-    return data["classes"] or ["all images"]
 
 
 def _rows(documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

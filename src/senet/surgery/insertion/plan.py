@@ -11,7 +11,7 @@ from torch import nn
 from senet.calls import by_name
 from senet.dataflow.example import image, observe, tried
 from senet.dataflow.flow import Flow, Op
-from senet.dataflow.units import Skipped, Unit, find_units, inside, stage_sizes
+from senet.dataflow.units import Skipped, Unit, find_units, inside, stage_of, stage_sizes
 from senet.errors import SpecError, shown
 from senet.nn import SqueezeExcite
 from senet.nn.gate import GATES
@@ -100,7 +100,7 @@ def plan(
     stages = stage_sizes(units)
     check_stages(model, spec, stages)
     check_ratios(ratios, [name for name, _, _ in wanted])
-    numbers = numbered(units, wanted, placer, spec.slot, lambda place: _stage_of(place, stages))
+    numbers = numbered(units, wanted, placer, spec.slot, lambda place: stage_of(place.value.sizes, stages))
     check_blocks(model, spec, numbers)
     placed: dict[Key, tuple[str, Place, tuple[int, int]]] = {}
     for name, _, place in wanted:
@@ -108,7 +108,7 @@ def plan(
             skipped.append(Skipped(name=name, reason=f"it has a block already: {held[name]}"))
         elif isinstance(place, str):
             skipped.append(Skipped(name=name, reason=place))
-        elif spec.stages and (stage := _stage_of(place, stages)) not in spec.stages:
+        elif spec.stages and (stage := stage_of(place.value.sizes, stages)) not in spec.stages:
             skipped.append(Skipped(name=name, reason=f"it is in stage {stage}"))
         elif place.value.channels < min_channels:
             skipped.append(Skipped(name=name, reason=f"its {place.value.channels} channels are below {min_channels}"))
@@ -172,10 +172,6 @@ def with_unit_gate(spec: SESpec) -> SESpec:
             "tanh, hard_sigmoid, unit_sigmoid, unit_tanh, unit_hard_sigmoid, gaussian, add, or give preserve=False."
         )
     return spec.but(gate=gate)
-
-
-def _stage_of(place: Place, stages: list[tuple[int, ...]]) -> int:
-    return stages.index(place.value.sizes) + 1 if place.value.sizes in stages else 1
 
 
 def _block_in(name: str, unit: Unit | None, existing: set[str]) -> str | None:
