@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,10 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("command", ["train", "run", "search", "report"])
-@pytest.mark.parametrize("name", FILES)
+COMMANDS = ("train", "run", "search", "report")  # read files by one function: each of them some
+
+
+@pytest.mark.parametrize(("name", "command"), list(zip(FILES, cycle(COMMANDS), strict=False)))
 def test_a_file_without_sense_is_one_line(
     senet: Callable[..., tuple[int, str]], command: str, name: str, tmp_path: Path
 ) -> None:

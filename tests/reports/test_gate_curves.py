@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from study_results import results, study
 
 from senet.experiments.result import Result
@@ -60,6 +61,7 @@ def test_a_report_has_gates_only_if_they_were_watched(tmp_path: Path) -> None:
     assert drawn.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_figure_of_many_deep_designs_stays_within_what_can_be_drawn(tmp_path: Path) -> None:
     found = watched_results()
     for run, one in found.items():

@@ -208,7 +208,7 @@ def assert_goes_on(place: Path, wanted: Path, run: Run = RUN, *, size: int = 2) 
     assert digest(place / "run") == digest(wanted)
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_when_a_process_is_killed_the_other_ends_and_the_run_goes_on(
     killed: int, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -224,7 +224,7 @@ def test_when_a_process_is_killed_the_other_ends_and_the_run_goes_on(
     assert_goes_on(tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("told", [(0,), (1,), (0, 1)])
+@pytest.mark.parametrize("told", [(0,), *(pytest.param(ranks, marks=pytest.mark.slow) for ranks in ((1,), (0, 1)))])
 def test_when_a_process_is_told_to_stop_all_save_and_leave(
     told: tuple[int, ...], undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -391,7 +391,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_torchrun_ends_when_a_process_is_killed_and_goes_on(killed: int, launched: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = torchrun(folder)
