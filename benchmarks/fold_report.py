@@ -69,7 +69,7 @@ def chapter(name: str, values: Mapping[str, Any]) -> Iterator[str]:
         [stage, step["blocks"], step["params"], interval(step), step["changed"]]
         for stage, step in values["stages"].items()
     ]
-    heads_of_stages = ("stage", "blocks", "params freed", LOST, "answers changed")
+    heads_of_stages = ("stage", "blocks", "params freed", LOST, "predictions changed")
     yield Table(heads_of_stages, rows, words=(LOST,)).markdown().rstrip()
     last, before = values["last_stage"], values["before"]
     if before["total"] != total:

@@ -135,4 +135,4 @@ def test_ctrl_c_is_one_line_from_the_first_moment(what: str, tmp_path: Path) -> 
         [sys.executable, "-c", INTERRUPTED.format(what=what)], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert said.returncode == 130
-    assert said.stderr == "senet: stopped by Ctrl-C; the same command starts again.\n"
+    assert said.stderr == "senet: stopped by Ctrl-C; run the same command to start again.\n"

@@ -37,7 +37,7 @@ def test_it_ends_in_a_table_a_figure_and_the_folded_network(call, weights: Path,
     code, out, err = call("fold", "resnet8", *FEW, "--weights", str(weights), *DIGITS, "--tolerance", "0")
     assert code == 0, err
     assert "stage1.unit1.branch.norm2 (before)" in out
-    assert "1 of 3 blocks went" in out
+    assert "1 of 3 blocks removed" in out
     assert "pass 1 of at most 8: gates" in err
     folder = tmp_path / "out" / "fold"
     names = {"README.md", "config.json", "curve.csv", "figure.png", "fold.json", "model.safetensors", "report.md"}

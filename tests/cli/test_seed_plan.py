@@ -74,8 +74,8 @@ def test_looks_go_on_to_the_last_one_where_nothing_is_decided(capsys: pytest.Cap
     done, said = carried_out(wild, seeds="auto", max_seeds=8)
     assert said == [3, 5, 8]
     err = capsys.readouterr().err
-    assert "look 1 of 3, 3 seeds: undecided: SE, Bump; going on to 5 seeds" in err
-    assert "look 3 of 3, 8 seeds: undecided: SE, Bump; --max-seeds 8 ends here" in err
+    assert "look 1 of 3, 3 seeds: undecided: SE, Bump; continuing with 5 seeds" in err
+    assert "look 3 of 3, 8 seeds: undecided: SE, Bump; stopping at --max-seeds 8" in err
     assert done.looks == (3, 5, 8)
 
 
@@ -89,7 +89,7 @@ def test_the_first_seeds_plan_what_a_difference_takes(capsys: pytest.CaptureFixt
     assert said[-1] == 4
     err = capsys.readouterr().err
     assert "in 4 of 5 cases takes" in err
-    assert "--max-seeds 4 ends there" in err or "test images, whatever the number of seeds" in err
+    assert "stopping at --max-seeds 4" in err or "test images, whatever the number of seeds" in err
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_first_seeds_plan_what_a_difference_takes(capsys: pytest.CaptureFixt
         ({"margin": float("nan")}, "--margin = nan is out of range"),
         ({"detect": -1.0}, "--detect = -1.0 is out of range"),
         ({"seeds": "auto", "detect": 0.5}, "leave one out"),
-        ({"seeds": "1", "detect": 0.5}, "--detect plans from the spread of the first seeds, and 1 has none"),
+        ({"seeds": "1", "detect": 0.5}, "--detect needs the spread of the first seeds, and --seeds 1 has no spread"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(asked: dict[str, object], said: str) -> None:

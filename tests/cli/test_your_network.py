@@ -63,7 +63,11 @@ def test_the_commands_of_the_page_run_one_after_the_other(call, tmp_path: Path) 
         (("--pretrained",), 2, "net.py:build has no pretrained weights of its own; give --weights FILE"),
         (("--pretrained", "--weights", "x.pt"), 2, "--weights x.pt contradict each other; leave one out"),
         (("at=[layer9]", "--weights", "net.py"), 4, "net.py"),
-        (("--model", "resnet8", "--weights", "other.safetensors"), 4, "does not fit resnet8: it has 0 of its"),
+        (
+            ("--model", "resnet8", "--weights", "other.safetensors"),
+            4,
+            "does not fit resnet8: it contains 0 of the network's",
+        ),
         (("at='unit9'",), 2, "at = 'unit9' matches no unit"),
         (("optim.block_lr=-1",), 2, "recipe.optim.block_lr = -1.0 is out of range"),
         (("optim.layer_decay=0",), 2, "recipe.optim.layer_decay = 0.0 is out of range"),

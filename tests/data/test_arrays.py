@@ -118,7 +118,7 @@ def test_floats_are_used_as_they_are(tmp_path: Path) -> None:
         (pair(IMAGES, LABELS - 1), "-1"),
         ((DataLoader(TensorDataset(torch.zeros(0, 1, 8, 8), torch.zeros(0)))), "pair"),
         (([], []), "train"),
-        (pair(IMAGES[:, :, :0]), "which is none"),
+        (pair(IMAGES[:, :, :0]), "which contains no image"),
         (pair(np.full((24, 3, 8, 8), 1e300)), "from 1e\\+300 to 1e\\+300; give bytes from 0 to 255, or finite float32"),
         (pair(IMAGES.astype(np.int64) + 3), "int64 from [0-9]+ to 258"),
         ((([[1], [1, 2]], [0, 1]), (IMAGES, LABELS)), "several shapes"),
@@ -127,7 +127,10 @@ def test_floats_are_used_as_they_are(tmp_path: Path) -> None:
             "yields images and labels of several shapes",
         ),
         (([(IMAGES[0], 1)], (IMAGES, LABELS)), "yields single images"),
-        ((repeat((np.broadcast_to(IMAGES[:1], (2**22, 3, 8, 8)), np.zeros(2**22))), (IMAGES, LABELS)), "and goes on"),
+        (
+            (repeat((np.broadcast_to(IMAGES[:1], (2**22, 3, 8, 8)), np.zeros(2**22))), (IMAGES, LABELS)),
+            "and has not ended",
+        ),
     ],
 )
 def test_what_is_no_data_set_is_refused_in_one_line(data: object, said: str, tmp_path: Path) -> None:

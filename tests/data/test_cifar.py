@@ -160,7 +160,7 @@ def test_skipping_leaves_out_unreadable_pictures_and_counts_them(cifar10_parquet
     assert len(data.train) == 37
     assert data.train.labels[20:].tolist() == [0, 1, 3, 4, 6, 7, 8, *range(10)]
     assert any(note.startswith("3 unreadable images skipped: train-00001-of-00002.parquet[2]") for note in data.notes)
-    with pytest.raises(DataError, match=r"3 unreadable images: .*\[2\].*\[5\] \(a web page, not a picture\).*16x16"):
+    with pytest.raises(DataError, match=r"3 unreadable images: .*\[2\].*\[5\] \(a web page, not an image\).*16x16"):
         load(CIFAR10, root=cifar10_parquet)
 
 

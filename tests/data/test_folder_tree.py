@@ -42,7 +42,7 @@ def test_folders_of_tools_are_no_data_wherever_they_are_and_their_pictures_are_c
     data = load(SPEC, root=tree)
     assert data.fingerprint == before.fingerprint
     assert data.classes == ("cat", "dog")
-    assert any(f"2 pictures in hidden folders and those of tools were skipped: {name} (2)" in n for n in data.notes)
+    assert any(f"2 images in hidden folders and in those of tools were skipped: {name} (2)" in n for n in data.notes)
 
 
 def test_a_folder_of_a_tool_without_pictures_needs_no_word(tree):
@@ -96,7 +96,7 @@ def test_what_people_take_for_a_picture_and_is_not_read_is_counted_by_suffix(tre
     (tree / "train" / "dog" / name).write_bytes(content)
     data = load(SPEC, root=tree)
     assert data.fingerprint == before.fingerprint
-    assert any(f"1 pictures of kinds that are not read: {said}" in note for note in data.notes)
+    assert any(f"1 images in unsupported formats were skipped: {said}" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "README", "x.txt", "Thumbs.db", "boxes.xml", "x.json"])
@@ -158,9 +158,9 @@ def test_a_split_can_be_named_and_one_that_is_not_there_is_refused(tree):
         ("more.zip", "1 archives are not read, unpack them: .zip (1)"),
         ("train/horse.tar", "1 archives are not read, unpack them: .tar (1)"),
         ("train/cat/more.7z", "1 archives are not read, unpack them: .7z (1)"),
-        ("stray.png", "1 pictures beside the class folders belong to no class: tree (1)"),
-        ("train/stray.jpg", "1 pictures beside the class folders belong to no class: train (1)"),
-        ("val/STRAY.JPEG", "1 pictures beside the class folders belong to no class: val (1)"),
+        ("stray.png", "1 images beside the class folders were skipped, as they belong to no class: tree (1)"),
+        ("train/stray.jpg", "1 images beside the class folders were skipped, as they belong to no class: train (1)"),
+        ("val/STRAY.JPEG", "1 images beside the class folders were skipped, as they belong to no class: val (1)"),
         ("train_aug/cat/0.png", "train_aug beside the splits is not used"),
         ("test_images/0.png", "test_images beside the splits is not used"),
         ("unlabelled/0.png", "unlabelled beside the splits is not used"),

@@ -90,8 +90,8 @@ def test_of_an_animation_the_first_frame_counts():
     ("content", "reason"),
     [
         (b"", "empty file"),
-        (b"<!DOCTYPE html><html>404 Not Found</html>", "a web page, not a picture"),
-        (b"\n <HTML>", "a web page, not a picture"),
+        (b"<!DOCTYPE html><html>404 Not Found</html>", "a web page, not an image"),
+        (b"\n <HTML>", "a web page, not an image"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "none of JPEG, PNG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "none of JPEG, PNG"),
         (saved(Image.fromarray(noise()), "ICO"), "none of JPEG, PNG"),

@@ -244,7 +244,7 @@ def test_a_signal_behind_the_last_step_of_a_run_stops_before_the_next_one(
 
     monkeypatch.setattr(executors, "train", late)
     store = Store(tmp_path / "runs")
-    with pytest.raises(Interrupted, match="the same command goes on") as caught:
+    with pytest.raises(Interrupted, match="run the same command again") as caught:
         list(execute([run(), run(seed=1)], store, ONE))
     assert caught.value.exit_code == 130
     assert store.get(run()) is not None  # nothing is lost

@@ -51,7 +51,7 @@ def test_the_longest_step_decides_the_epochs(fused: bool, epochs: int) -> None:
     longer = with_equal_time(plain, costs(plain, (1.0, 1.4, 1.2)), fused=fused)
     assert [row.label for row in longer.rows] == ["Plain", "Plain, equal time", "SE", "Bump"]
     assert longer.rows[1].run == replace(plain.rows[0].run, recipe=Recipe(epochs=epochs))
-    assert f"{epochs} epochs in place of 20, as the step of SE takes" in longer.notes[0]
+    assert f"{epochs} epochs instead of 20, as a step of SE, the slowest design, takes" in longer.notes[0]
     assert [longer.reference(row) for row in longer.rows] == [None, None, *["plain equal time"] * 2]
 
 

@@ -44,7 +44,7 @@ def test_more_seeds_that_would_tell_do_tell_if_mean_and_spread_stay() -> None:
         found = verdict(first, 0.5)
         assert found.more_seeds is not None
         assert found.more_seeds > 0
-        assert str(found) == f"undecided: about {found.more_seeds} more seeds would tell"
+        assert str(found) == f"undecided: about {found.more_seeds} more seeds would decide it"
         assert verdict(first.after(first.n + found.more_seeds), 0.5).decided
 
 
@@ -54,7 +54,7 @@ def test_images_that_seeds_cannot_replace_are_asked_for() -> None:
     assert found.more_seeds is None
     assert found.images is not None
     assert found.images > 1500
-    assert "seeds alone will not tell" in str(found)
+    assert "more seeds cannot decide this" in str(found)
     assert images_needed(difference(0.1, 0.4, images=few), 5.0) is None
     enough = Images(added=0.3 / 20, floor=0.35 / 20, total=10_000, paired=True)
     assert verdict(difference(0.1, 0.4, images=enough), 0.5).images is None
@@ -62,10 +62,12 @@ def test_images_that_seeds_cannot_replace_are_asked_for() -> None:
 
 def test_a_number_of_seeds_beyond_all_is_not_planned() -> None:
     assert seeds_needed(difference(0.0, 100.0), 0.01) is None
-    assert str(verdict(difference(0.0, 100.0), 0.1)) == f"undecided: more than {MOST_SEEDS:,} more seeds would tell"
+    assert (
+        str(verdict(difference(0.0, 100.0), 0.1)) == f"undecided: more than {MOST_SEEDS:,} more seeds would decide it"
+    )
 
 
-@pytest.mark.parametrize(("n", "why"), [(0, "no seed has results of both"), (1, "one pair")])
+@pytest.mark.parametrize(("n", "why"), [(0, "no seed has results for both"), (1, "one pair")])
 def test_without_an_interval_the_verdict_says_why(n: int, why: str) -> None:
     found = Difference(mean=math.nan if not n else 1.0, n=n, spread=Spread(variance=0.0, df=0, common=True))
     assert why in str(verdict(found, 0.5))

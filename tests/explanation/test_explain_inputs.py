@@ -47,7 +47,7 @@ def test_what_cannot_be_explained_is_refused_in_one_line() -> None:
     assert "names has 2 names for 24 images" in refused(names=["a", "b"])
     assert "images = 1 is too few" in refused(images=1)
     assert "some batches have labels" in refused(batches=[(X, Y), X + 1])
-    assert "can be gone through once only" in refused(batches=iter([(X, Y)]))
+    assert "can be iterated only once" in refused(batches=iter([(X, Y)]))
 
 
 def test_gates_that_are_not_finite_are_refused_with_the_name_of_the_block() -> None:

@@ -82,7 +82,8 @@ def codes(found: Explanation, name: str) -> dict[str, str]:
 def test_gates_at_one_half_by_dead_hidden_units_are_named_with_the_way_out(found: Explanation) -> None:
     told = codes(found, "dead")
     assert (
-        told["half_dead"] == "all gates 0.50: 6 of 6 hidden units never fire; raise the rate of fc1, or take leaky_relu"
+        told["half_dead"]
+        == "all gates 0.50: 6 of 6 hidden units never fire; raise the learning rate of fc1, or use leaky_relu"
     )
     assert found["dead"].diagnosis[0].severity == "defect"
     assert found["dead"].half == 1.0

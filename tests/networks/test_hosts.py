@@ -87,7 +87,7 @@ def test_a_folder_of_save_pretrained_is_a_name_for_both_commands(
     digits = ("--data", "digits", "data.train_size=60", "data.test_size=40", "--device", "cpu", "--statistics", "40")
     for words, said, code in (
         (("insert", "plain", "--image-size", "32"), "plain, input 32x32: 3 blocks", 0),
-        (("fold", "mine", *digits, "--blocks", "1", "--tolerance", "inf"), "1 of 3 blocks went", 0),
+        (("fold", "mine", *digits, "--blocks", "1", "--tolerance", "inf"), "1 of 3 blocks removed", 0),
         (("fold", "plain", *digits), "plain does not accept images of 1x8x8", 2),
         (("insert", "../nothing"), "is not known to senet", 2),
     ):

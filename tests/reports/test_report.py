@@ -40,7 +40,7 @@ def test_a_report_says_on_what_and_for_how_long_it_was_trained(tmp_path: Path) -
     )
     assert "- Command: `senet run s.toml`" in report
     assert "**Verdict, where a difference of 0.5 points matters (--margin)**" in report
-    assert "- SE, Bump: undecided: the results do not record which test images were right" in report
+    assert "- SE, Bump: undecided: the results do not record which test images were classified correctly" in report
     assert "no design differs" not in report
 
 
@@ -50,7 +50,7 @@ def test_a_fine_tuning_is_held_against_the_weights_that_it_started_from(tmp_path
     started = {run: replace(one, start=715) for run, one in results(mine, CORRECT).items()}
     write_report(mine, started, tmp_path, command="senet run s.toml")
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "- Before the training, the weights had 71.50 % of the test images right" in report
+    assert "- Before the training, the weights classified 71.50 % of the test images correctly" in report
     lost = "Plain -1.0 points, Bump -1.4 points"
     assert f"Caution: the training lost accuracy that the weights had before: {lost}; lower optim.lr" in report
 

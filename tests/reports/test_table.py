@@ -71,7 +71,7 @@ def test_several_seeds_give_spread_and_interval() -> None:
     assert (cell(se, "visible"), cell(plain, "visible")) == ("5.77", "-")
     assert (cell(plain, "n"), cell(se, "n")) == ("3", "3")
     assert cell(plain, "s/run") == "6"
-    assert "SE: undecided: the results do not record which test images were right" in notes(mine, THREE)
+    assert "SE: undecided: the results do not record which test images were classified correctly" in notes(mine, THREE)
     assert "bounded from the counts" in notes(mine, THREE)
 
 
@@ -116,7 +116,7 @@ def test_an_undecided_design_says_what_the_data_allow_and_what_would_tell() -> N
 def test_two_seeds_have_no_verdict() -> None:
     said = judged(study(seeds=(0, 1)), {"plain": {0: 700, 1: 720}, "se": {0: 750, 1: 771}})
     assert "two seeds are too few for a verdict" in said
-    assert "caution: two seeds show hardly anything" in said
+    assert "caution: two seeds are too few to estimate" in said
     assert "pays off" not in said
 
 
@@ -309,16 +309,18 @@ def test_csv_leaves_empty_what_is_missing() -> None:
 def test_designs_without_an_interval_share_a_line() -> None:
     mine = made_up((0,))
     lines = summarize(mine, results(mine, {"plain": {0: 700}, "se": {0: 710}, "bump": {0: 690}}))
-    assert verdicts(mine, lines) == ["SE, Bump: undecided: one pair has no interval; 3 seeds are the least"]
+    assert verdicts(mine, lines) == ["SE, Bump: undecided: one pair has no interval; at least 3 seeds are needed"]
     apart = {"plain": {0: 700}, "se": {1: 710}, "bump": {1: 690}}
     for known in (apart, {**apart, "plain": {}}):  # no pair at all: "one pair" would be wrong
         lines = summarize(two := made_up((0, 1)), results(two, known))
-        said = "SE, Bump: undecided: no seed has results of both networks; 3 seeds are the least"
+        said = "SE, Bump: undecided: no seed has results for both networks; at least 3 seeds are needed"
         assert verdicts(two, lines) == [said]
     mine = made_up((0, 1, 2))
     right = {name: {seed: 700 + 10 * seed for seed in range(3)} for name in ("plain", "se", "bump")}
     lines = summarize(mine, results(mine, right))
-    assert verdicts(mine, lines) == ["SE, Bump: undecided: the results do not record which test images were right"]
+    assert verdicts(mine, lines) == [
+        "SE, Bump: undecided: the results do not record which test images were classified correctly"
+    ]
 
 
 # ---- reasons to be careful

@@ -86,7 +86,7 @@ RESTLESS = {
     "noise": (lambda: DataLoader(Augmented(lambda x: x + 1e-6 * torch.randn(x.shape)), 8), "none of them the same"),
     "mixup": (Mixed, "none of them the same"),
     "a buffer that shuffles": (lambda: DataLoader(Buffered(), 8), "another order: it shuffles"),
-    "an iterator inside": (Once, "gone through once only"),
+    "an iterator inside": (Once, "iterated only once"),
     "more images every time": (Growing, "24 images in place of 12"),
 }
 
@@ -187,7 +187,7 @@ NO_BATCHES = {
     "a lone tensor": (X, r"batches is one tensor \(24, 3, 12, 12\).*\[batches\]"),
     "one batch": ((X, Y), r"batches is one batch of images and labels"),
     "one mapping": ({"image": X, "label": Y}, r"batches is one mapping"),
-    "a generator": ((x for x in [X]), r"gone through once only"),
+    "a generator": ((x for x in [X]), r"iterated only once"),
     "a dataset": (PAIRS, r"is a single image \(3, 12, 12\).*DataLoader"),
     "a number": (5, r"batches is int; give a list of batches"),
     "a name": ("photos", r"batches is str"),

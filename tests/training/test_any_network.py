@@ -278,7 +278,7 @@ def test_parameters_that_the_function_of_the_network_froze_are_counted_in_the_no
     weights = 2 * (8 * 8 * 9 + 8) + 2 * 2 * 8
     before = {name: value.clone() for name, value in initial(run, DATA).model.state_dict().items()}
     result = train(run, DATA, own / "run")
-    assert f"network: {weights:,} parameters came frozen" in "; ".join(result.notes)
+    assert f"network: {weights:,} parameters were already frozen" in "; ".join(result.notes)
     after = load_file(own / "run" / "model.safetensors")
     same = [torch.equal(before[f"unit{number}.conv1.weight"], after[f"unit{number}.conv1.weight"]) for number in (1, 2)]
     assert same == [True, False]

@@ -219,7 +219,7 @@ def test_when_a_process_is_killed_the_other_ends_and_the_run_goes_on(
     assert "Traceback" not in other.said
     assert other.said.splitlines()[-1] == (
         f"senet: process {1 - killed} of 2 lost the others: one of them has ended; see its message. "
-        "The same command goes on from the last checkpoint."
+        "Run the same command again to continue from the last checkpoint."
     )
     assert_goes_on(tmp_path, undisturbed)
 
@@ -425,7 +425,7 @@ def test_torchrun_that_is_told_to_stop_lets_its_processes_save(
     process.send_signal(number)
     said = finish(process, seconds=LIMIT)
     assert process.returncode != 0
-    assert said.count("stopped and saved; the same command goes on from here.") == 2, said
+    assert said.count("stopped and saved; run the same command again to continue.") == 2, said
     assert not left_of(members)
     again = torchrun(folder)
     said = finish(again)

@@ -51,7 +51,7 @@ def test_the_quick_selection_has_every_pair_of_choices() -> None:
 def stop_and_go_on(run: Run, folder: Path, *stops: int, **kw: Any) -> None:
     """Train a run that is stopped again and again, each time some steps after it went on."""
     for steps in stops:
-        with pytest.raises(Interrupted, match="stopped and saved; the same command goes on") as caught:
+        with pytest.raises(Interrupted, match="stopped and saved; run the same command again") as caught:
             train_digits(run, folder, stop_at=steps, **kw)
         assert caught.value.exit_code == 75
     train_digits(run, folder, **kw)
@@ -127,7 +127,9 @@ def test_another_number_of_threads_warns_and_goes_on(tmp_path: Path, monkeypatch
     there = replace(here, threads=96, torch="3.1", commit="0123456789ab")
     monkeypatch.setattr("senet.training.train.environment", lambda *args, **kw: there)
     changes = rf"torch {re.escape(here.torch)} -> 3\.1, threads {here.threads} -> 96"
-    with pytest.warns(UserWarning, match=rf"resumed in another environment, the bits will differ: {changes}"):
+    with pytest.warns(
+        UserWarning, match=rf"resumed in a different environment, so results will not be bitwise identical: {changes}"
+    ):
         result = train(RUN, DATA, tmp_path)
     assert result.environment == there
     assert len(result.curve) == 2

@@ -61,7 +61,7 @@ def test_the_command_saves_leaves_and_goes_on(number: signal.Signals, undisturbe
     _, said = process.communicate(timeout=patient(60))
     assert process.returncode == CODES[number], said
     assert time.monotonic() - asked < patient(SECONDS)
-    saved = f"senet: {folder}: stopped and saved; the same command goes on from here. (resnet8 plain seed 0)"
+    saved = f"senet: {folder}: stopped and saved; run the same command again to continue. (resnet8 plain seed 0)"
     assert said.splitlines()[-1] == saved
     assert not left_of(members)
     found = Checkpoints(folder / "checkpoints").latest()
@@ -187,7 +187,7 @@ def test_a_signal_to_the_group_waits_for_workers_that_come_from_a_fork_server(ph
     assert process.returncode == 75, said
     *_, first, second = said.splitlines()
     assert first == "senet: stopping: runs in training are saved after their step; a second signal ends at once."
-    assert second.startswith(f"senet: {folder}: stopped and saved; the same command goes on from here. (")
+    assert second.startswith(f"senet: {folder}: stopped and saved; run the same command again to continue. (")
     assert not left_of(members)
 
 
@@ -240,7 +240,7 @@ def test_a_comparison_saves_all_its_runs_and_goes_on(
     trainers = [member for pid in busy(tmp_path) for member in family(pid)]
     os.kill(comparison.pid, signal.SIGTERM)
     assert comparison.join(SECONDS) == 75, comparison.said
-    assert comparison.said.splitlines()[-1].endswith("runs: stopped and saved; the same command goes on from here.")
+    assert comparison.said.splitlines()[-1].endswith("runs: stopped and saved; run the same command again to continue.")
     assert "Traceback" not in comparison.said
     assert not left_of(trainers)
     saved = [Checkpoints(folder / "checkpoints").latest() for folder in (tmp_path / "runs").iterdir()]
@@ -258,7 +258,7 @@ def test_a_killed_worker_is_told_in_one_line_and_the_command_goes_on(
     lines = [line for line in comparison.said.splitlines() if line.startswith("senet:")]
     assert len(lines) == 1
     assert "the process that trained resnet8" in lines[0]
-    assert "was killed by SIGKILL, perhaps because the memory was full; the same command goes on" in lines[0]
+    assert "was killed by SIGKILL, perhaps because the memory was full; run the same command again" in lines[0]
     assert "Traceback" not in comparison.said
     assert not [pid for pid in (first, second) if left_of(family(pid) if is_there(pid) else [])]
     assert_goes_on(tmp_path, compared)
@@ -305,7 +305,7 @@ def test_a_real_comparison_saves_all_its_runs_and_goes_on(
     _, said = process.communicate(timeout=patient(60))
     assert process.returncode == CODES[number], said
     assert time.monotonic() - asked < patient(SECONDS)
-    assert said.splitlines()[-1].endswith("runs: stopped and saved; the same command goes on from here.")
+    assert said.splitlines()[-1].endswith("runs: stopped and saved; run the same command again to continue.")
     assert "Traceback" not in said
     assert not left_of(members)
     again = subprocess.run(words, env=env, stderr=subprocess.PIPE, text=True, check=False)

@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["main"]
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
-STOPPED = "senet: stopped by Ctrl-C; the same command starts again.\n"
+STOPPED = "senet: stopped by Ctrl-C; run the same command to start again.\n"
 
 
 def main() -> None:

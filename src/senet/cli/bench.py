@@ -33,7 +33,8 @@ def bench(
         list[str] | None,
         typer.Option(
             "--variant", metavar="NAME ...", rich_help_panel=TIMING,
-            help="plain or se, alone or with accelerated, optimized, compiled; repeat it for more. Default: by --mode.",
+            help="plain or se, alone or with accelerated, optimized, compiled; repeat the option for more. Default: "
+            "depends on --mode.",
         ),
     ] = None,
     mode: Annotated[

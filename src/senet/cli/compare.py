@@ -53,7 +53,8 @@ def compare(
         list[str] | None,
         typer.Option(
             "--se", metavar="DESIGN ...", rich_help_panel=NETWORK, autocompletion=complete_design,
-            help="A design to compare with the plain network, see below; repeat it for more. Default: by data set.",
+            help="A design to compare with the plain network, see below; repeat the option for more. Default: "
+            "depends on --data.",
         ),
     ] = None,
     data: DataChoice = None,
@@ -63,8 +64,8 @@ def compare(
         str | None,
         typer.Option(
             "--train", metavar="FILE.py:FUNCTION", rich_help_panel=TRAINING,
-            help="Your own training: a function of a network (of --model; else of a design) and a seed that returns "
-            "the accuracy in percent.",
+            help="Your own training function: it takes a network (with --model; otherwise a design) and a seed, and "
+            "returns the accuracy in percent.",
         ),
     ] = None,
     *,
@@ -184,8 +185,8 @@ def _compare_function(
         except (Exception, SystemExit) as error:
             said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
             raise SenetError(
-                f"{train} raised {type(error).__name__}: {said}; the values so far are kept, and the same command goes "
-                "on from there, if both files stay as they are; `senet --debug ...` shows the traceback."
+                f"{train} raised {type(error).__name__}: {said}; the values so far are kept, and the same command "
+                "continues from there if neither file changes; `senet --debug ...` shows the traceback."
             ) from error
 
     where = f"{train} {source_hash(train)} {model or ''} {source_hash(model) if model else ''}"

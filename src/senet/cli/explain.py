@@ -51,7 +51,10 @@ def explain(
         str, typer.Option("--classes", metavar="A,B", rich_help_panel=OUTPUT, help="The classes that the figure shows.")
     ] = "",
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder of the files.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder for the report, page and figures."
+        ),
     ] = Path("out/explain"),
     as_json: Json = False,
 ) -> None:  # fmt: skip

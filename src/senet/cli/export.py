@@ -57,12 +57,12 @@ def export(
         float | None,
         typer.Option(
             "--fold", metavar="POINTS", rich_help_panel=FILE,
-            help="First fold blocks, with this tolerance of lost top-1 [percentage points]. Needs --data-dir.",
+            help="Fold blocks first; largest loss of top-1 accuracy [percentage points]. Needs --data-dir.",
         ),
     ] = None,
     optimize: Annotated[
         bool,
-        typer.Option("--optimize", rich_help_panel=FILE, help="Export what senet.optimize makes of the network."),
+        typer.Option("--optimize", rich_help_panel=FILE, help="Export the network that senet.optimize returns."),
     ] = False,
     gate: Annotated[
         str,
@@ -89,7 +89,7 @@ def export(
         Path | None,
         typer.Option(
             "--comparison", metavar="DIR", rich_help_panel=FILE,
-            help="The folder of `senet compare -o`, whose report goes into the card of a folder.",
+            help="The folder written by `senet compare -o`; its report goes into the model card of a folder.",
         ),
     ] = None,
     int8: Annotated[
@@ -98,7 +98,10 @@ def export(
     ] = False,
     calibrate: Annotated[
         int,
-        typer.Option("--calibrate", metavar="N", rich_help_panel=INT8, help="Training images that ranges come from."),
+        typer.Option(
+            "--calibrate", metavar="N", rich_help_panel=INT8,
+            help="Number of training images for calibrating the ranges.",
+        ),
     ] = 512,
     max_drop: Annotated[
         float,
@@ -111,7 +114,7 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder of the report of --int8."
+            "--output", "-o", metavar="DIR", rich_help_panel=OUTPUT, help="The folder for the report of --int8."
         ),
     ] = Path("out/export"),
     as_json: Json = False,

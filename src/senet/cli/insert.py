@@ -29,7 +29,7 @@ def insert(
         list[str] | None,
         typer.Option(
             "--at", metavar="PATTERN ...", rich_help_panel=INSERTION,
-            help="Units or modules, e.g. 'layer3.*'; repeat it for more. Default: all units.",
+            help="Units or modules, e.g. 'layer3.*'; repeat the option for more. Default: all units.",
         ),
     ] = None,
     slot: Annotated[
@@ -122,7 +122,7 @@ def insert(
             say_written([output])
             say(f"- senet.from_pretrained({str(output)!r}) loads it; senet eval, fold and cost take it, too")
             if weights is None and named(model).library != "folder":
-                say("- its weights are not trained: --weights FILE loads the network's own")
+                say("- its weights are untrained; pass --weights FILE to start from trained ones")
 
 
 def _write(network: "nn.Module", out: Path, name: str, builder: str | None) -> None:

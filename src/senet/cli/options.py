@@ -97,14 +97,14 @@ DataChoice = Annotated[
     typer.Option(
         "--data", metavar="NAME", rich_help_panel=DATA, autocompletion=complete_data,
         help="digits, control (made so that a gate helps), cifar10, cifar100, svhn, or folder. "
-        "Default: what --data-dir holds, or digits without it.",
+        "Default: the data set in --data-dir, or digits without --data-dir.",
     ),
 ]  # fmt: skip
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir", metavar="DIR", rich_help_panel=DATA,
-        help="The folder of the data set; images lie in DIR/train/CLASS and DIR/val/CLASS, or in DIR/CLASS.",
+        help="The folder of the data set; images are in DIR/train/CLASS and DIR/val/CLASS, or in DIR/CLASS.",
     ),
 ]  # fmt: skip
 Normalization = Annotated[
@@ -118,7 +118,7 @@ ClassMap = Annotated[
     Path | None,
     typer.Option(
         "--class-map", metavar="FILE", rich_help_panel=DATA,
-        help="The output of the network for every class folder: JSON, CSV, or one name a line.",
+        help="The output of the network for every class folder: JSON, CSV, or one name per line.",
     ),
 ]  # fmt: skip
 
@@ -141,7 +141,7 @@ Epochs = Annotated[
 ]  # fmt: skip
 Batch = Annotated[
     int | None,
-    typer.Option("--batch-size", "-b", metavar="N", rich_help_panel=TRAINING, help="Images of one step."),
+    typer.Option("--batch-size", "-b", metavar="N", rich_help_panel=TRAINING, help="Images per optimizer step."),
 ]
 Rate = Annotated[
     float | None,

@@ -46,7 +46,10 @@ class Repeats:
     max_seeds: Annotated[
         int,
         typer.Option(
-            "--max-seeds", metavar="N", rich_help_panel=SEEDS, help="Most seeds of --seeds auto and of --detect."
+            "--max-seeds",
+            metavar="N",
+            rich_help_panel=SEEDS,
+            help="Largest number of seeds for --seeds auto and --detect.",
         ),
     ] = 20
     margin: Annotated[
@@ -113,7 +116,7 @@ def seed_plan(
             number = min(PILOT, max_seeds)
         if number < 2:
             raise UsageError(
-                f"--detect plans from the spread of the first seeds, and {number} has none; use --seeds 3."
+                f"--detect needs the spread of the first seeds, and --seeds {number} has no spread; use --seeds 3."
             )
     return SeedPlan(seeds=number, auto=auto, most=max_seeds, detect=detect, margin=margin)
 

@@ -80,11 +80,13 @@ class CompareSettings(StudySettings):
     """Settings of `senet compare`."""
 
     cost: bool = _setting(True, "Measure the cost of the designs where it is not known: step, inference, memory.")
-    measure_again: bool = _setting(False, "Measure the cost again, though it is known.")
+    measure_again: bool = _setting(False, "Measure the cost again, even if it is known.")
     equal_time: bool = _setting(
         False, "Compare the designs with a plain network that is trained longer, for the time that the blocks cost."
     )
-    detect: float = _setting(0.0, "Train as many seeds as show a difference of this size [points] in 4 of 5 cases.")
+    detect: float = _setting(
+        0.0, "Train as many seeds as it takes to show a difference of this size [points] in 4 of 5 cases."
+    )
     builder: str = _setting("", "FILE.py:FUNCTION that builds the network of a folder.")
     device: str = _setting("auto", "cpu, cuda, cuda:1; auto uses a GPU if there is one.")
     jobs: int = _setting(0, "Runs at a time; 0 trains one for each core of the CPU, and one on a GPU.")
@@ -96,7 +98,7 @@ class CompareSettings(StudySettings):
 class FoldSettings(ImageSettings):
     """Settings of a fold."""
 
-    statistics: int = _setting(1000, "Training images that gates and order are measured on.")
+    statistics: int = _setting(1000, "Number of training images for measuring gates and removal order.")
     measured: bool = _setting(False, "Bound the measured loss instead of the upper end of its 95 % interval.")
     per: str = _setting("block", "Order blocks by harm per block, params, macs or time.")
 
@@ -106,7 +108,7 @@ class ExplainSettings(ImageSettings):
     """Settings of an explanation."""
 
     interventions: str = _setting(
-        "constant,identity,shuffle,class_mean,stages", "What takes the place of gates; empty for nothing."
+        "constant,identity,shuffle,class_mean,stages", "Replacements of the gates to measure; empty for none."
     )
     images: int = _setting(500, "Images of each intervention, as many of each class; 0 uses all.")
     curve: bool = _setting(False, "Measure the accuracy with a share of the channels set to zero, too.")
@@ -118,7 +120,7 @@ class ExportSettings(ImageSettings):
     """Settings of an export."""
 
     statistics: int = _setting(1000, "Training images that gates are measured on (--fold).")
-    rank: int = _setting(128, "Images of --calibrate that blocks and layers are ranked on (--int8).")
+    rank: int = _setting(128, "Number of --calibrate images for ranking blocks and layers (--int8).")
 
 
 def taken(words: Sequence[str], kind: type[Kind]) -> tuple[Kind, list[str]]:

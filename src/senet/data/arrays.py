@@ -96,7 +96,7 @@ def _split(part: Any, place: str) -> Tensors:
     else:
         raise SpecError(f"{place} = {shown(part)} is neither a pair (images, labels) nor a loader of such batches.")
     if not images.size:
-        raise DataError(f"{place} has images {images.shape}, which is none; give at least one image.")
+        raise DataError(f"{place} has images {images.shape}, which contains no image; give at least one.")
     pixels = _pixels(images, place)
     if labels.ndim != 1 or len(labels) != len(pixels):
         raise DataError(f"{place} has images {images.shape} and labels {labels.shape}; give one label for each image.")
@@ -114,8 +114,8 @@ def _read(loader: Iterable[Any], place: str) -> tuple[np.ndarray, np.ndarray]:
         images, size = images + len(batches[-1][1]), size + batches[-1][0].nbytes
         if images > MOST_IMAGES or (memory is not None and 2 * size > memory):  # twice: they are put together
             raise DataError(
-                f"{place} has yielded {images:,} images, {size / 1e9:.3g} GB, and goes on; pass a loader that ends, "
-                "whose images fit the memory twice, or their folder."
+                f"{place} has yielded {images:,} images, {size / 1e9:.3g} GB, and has not ended; pass a finite loader "
+                "whose images fit into memory twice, or the folder of the images."
             )
     if not batches:
         raise DataError(f"{place} yields no batch; pass a loader of images and labels.")

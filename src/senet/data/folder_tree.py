@@ -48,10 +48,10 @@ class Passed:
     def notes(self, root: Path) -> tuple[str, ...]:
         """Describe the skipped files, one sentence for each kind."""
         kinds = (
-            (self.tools, "pictures in hidden folders and those of tools were skipped"),
-            (self.unread, "pictures of kinds that are not read"),
+            (self.tools, "images in hidden folders and in those of tools were skipped"),
+            (self.unread, "images in unsupported formats were skipped"),
             (self.packed, "archives are not read, unpack them"),
-            (self.strays, "pictures beside the class folders belong to no class"),
+            (self.strays, "images beside the class folders were skipped, as they belong to no class"),
         )
         return tuple(
             f"{printable(root.name)}: {sum(counts.values())} {what}: {_listed(counts)}"

@@ -162,7 +162,7 @@ def _reason(item: Path | bytes, error: Exception) -> str:
         if not start:
             return "empty file"
         if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-            return "a web page, not a picture"
+            return "a web page, not an image"
         return f"none of {', '.join(FORMATS)}"
     if isinstance(error, OSError) and error.strerror:
         is_link = isinstance(item, Path) and item.is_symlink()

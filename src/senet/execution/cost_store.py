@@ -85,7 +85,7 @@ def costs_of(
         return None
     runs = _networks(study)
     if say is not None:
-        say(f"measuring the cost of {len(runs)} networks in turns, kept for later (--no-cost leaves it out)")
+        say(f"measuring the cost of {len(runs)} networks in turn; the result is saved (--no-cost skips this)")
     try:
         found = measure_costs(runs, load_cached(runs[0].data, setup), device=setup.device)
     except Exception as error:  # a network of the user that trains, and cannot be copied or timed

@@ -160,7 +160,7 @@ class _Execution:
         if self.failure is not None and not isinstance(self.failure, Interrupted):
             raise self.failure
         if self.stop or self.failure:
-            raise self.stop.error(f"{self.store.root}: stopped and saved; the same command goes on from here.")
+            raise self.stop.error(f"{self.store.root}: stopped and saved; run the same command again to continue.")
 
     def _start_or_read(self) -> Iterator[Ended]:
         """Yield runs that other processes have ended; start unclaimed ones as far as the executor has room."""

@@ -155,7 +155,7 @@ class _Process:
         hint = ", perhaps because the memory was full" if -code == signal.SIGKILL else ""
         return SenetError(
             f"{self._folder}: the process that trained {self.run.model} {self.run.design} seed {self.run.seed} {how}"
-            f"{hint}; the same command goes on from its last checkpoint."
+            f"{hint}; run the same command again to continue from the last checkpoint."
         )
 
 

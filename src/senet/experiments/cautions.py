@@ -29,8 +29,8 @@ def cautions(study: Study, lines: Sequence[Line]) -> list[str]:
         found.append(
             "half done: "
             * (absent < len(wanted))
-            + f"{absent} of {len(wanted)} runs are missing, and no verdict is final; the "
-            "same command trains them (failed ones: retry_failed=true)"
+            + f"{absent} of {len(wanted)} runs are missing, so no verdict is final; run the "
+            "same command again to train them (for failed runs, add retry_failed=true)"
         )
     return found
 
@@ -53,7 +53,7 @@ def _guesses(lines: Sequence[Line]) -> list[str]:
     blind = [line.row.label for line in lines if mostly_guesses(line.results.values())]
     if not blind:
         return []
-    return [f"not better than guessing: {', '.join(blind)}; check its training before you believe a verdict on it"]
+    return [f"not better than guessing: {', '.join(blind)}; check the training before you rely on a verdict"]
 
 
 def _lost(lines: Sequence[Line], margin: float) -> list[str]:
@@ -80,7 +80,7 @@ def _rising(lines: Sequence[Line], margin: float) -> list[str]:
     who = "accuracy" if len(rises) == len(lines) else f"accuracy of {', '.join(rises)}"
     return [
         f"the {who} still rises at the end, by up to {rises[most]:.1f} points over the last fifth of the epochs "
-        f"({most}): trained longer, the order may change"
+        f"({most}): with longer training the order may change"
     ]
 
 
@@ -89,16 +89,16 @@ def _few_images(lines: Sequence[Line], margin: float) -> list[str]:
     known = [(each, each.images) for each in found if each.images is not None]
     if any(not images.paired for _, images in known):
         return [
-            "some results do not record which test images were right (those of earlier versions): their intervals "
-            "bound the error over images, and are wider than those of a new training"
+            "some results do not record which test images were classified correctly (those of earlier versions): their "
+            "intervals bound the error over images, and are wider than those of a new training"
         ]
     needs = [(need, images.total) for each, images in known if (need := images_needed(each, margin)) is not None]
     if not needs:
         return []
     need, total = max(needs)
     return [
-        f"{counted(total, 'test image')} cannot show a difference of {margin:g} points, however many seeds: that takes "
-        f"about {need:,}"
+        f"{counted(total, 'test image')} cannot show a difference of {margin:g} points with any number of seeds: that "
+        f"takes about {need:,} test images"
     ]
 
 
@@ -108,7 +108,7 @@ def _seeds(lines: Sequence[Line]) -> list[str]:
     if 1 in numbers:
         found.append("a single pair has no interval: such a difference says nothing about the design")
     if 2 in numbers:
-        found.append("two seeds show hardly anything of the spread over seeds: no p and no verdict before the third")
+        found.append("two seeds are too few to estimate the spread over seeds: p and a verdict need at least three")
     if len({line.missing for line in lines if not line.row.quoted}) > 1:
         found.append("rows have unequal seeds: p and intervals are corrected by Bonferroni's inequality")
     return found

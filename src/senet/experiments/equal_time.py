@@ -39,13 +39,13 @@ def with_equal_time(study: Study, costs: MeasuredCosts, *, fused: bool) -> Study
     if recipe.epochs <= before:
         said = (
             f"equal time: the step of {longest} takes {ratios[longest]:.2f} times that of {base.label}, less than half "
-            f"an epoch of {before} in all; {base.label} as it is has had the same time"
+            f"an epoch of {before} in all; {base.label} has already been trained for the same time"
         )
         return replace(study, notes=(*study.notes, said))
     row = Row(id=f"{base.id} {EQUAL_TIME}", label=f"{base.label}, {EQUAL_TIME}", run=replace(base.run, recipe=recipe))
     said = (
-        f"{row.label}: {recipe.epochs} epochs in place of {before}, as the step of {longest} takes "
-        f"{ratios[longest]:.2f} times as long, the longest; the designs are compared with it"
+        f"{row.label}: {recipe.epochs} epochs instead of {before}, as a step of {longest}, the slowest design, takes "
+        f"{ratios[longest]:.2f} times as long; the designs are compared with this row"
     )
     designs = [replace(one, versus=row.id) for one in study.rows if one is not base]
     return replace(study, rows=(base, row, *designs), notes=(*study.notes, said))

@@ -131,8 +131,8 @@ class Result(ConfusionCounts):
         environment: environment of the training; of its last part, if it was resumed in another one.
         before: environments of the earlier parts, in order.
         notes: remarks of data reader and trainer.
-        right: which test images were right after the last epoch, as `image_bits.pack` writes them; empty in results of
-            earlier versions.
+        right: which test images were classified correctly after the last epoch, see `image_bits.pack`; empty in
+            results of earlier versions.
         start: test images right before the training, of a network whose weights determine all its outputs; None of
             other networks, and in results of earlier versions.
     """

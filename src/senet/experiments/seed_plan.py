@@ -92,8 +92,8 @@ class SeedPlan:
             return now, f"{asked} about {max(images):,} test images, whatever the number of seeds"
         need = max(self.most + 1 if each is None else each for each in needs)
         if need > self.most:
-            return self.most, f"{asked} more than {self.most} seeds; --max-seeds {self.most} ends there"
-        return need, f"{asked} about {counted(need, 'seed')}, as the first {now} spread"
+            return self.most, f"{asked} more than {self.most} seeds; stopping at --max-seeds {self.most}"
+        return need, f"{asked} about {counted(need, 'seed')}, judging by the spread of the first {now}"
 
 
 def _next_look(study: Study, lines: Sequence[Line]) -> tuple[int, str]:
@@ -104,8 +104,8 @@ def _next_look(study: Study, lines: Sequence[Line]) -> tuple[int, str]:
         return now, f"{look}every design is decided"
     names = ", ".join(line.row.label for line in undecided)
     if now == study.looks[-1]:
-        return now, f"{look}undecided: {names}; --max-seeds {now} ends here"
+        return now, f"{look}undecided: {names}; stopping at --max-seeds {now}"
     if now > study.looks[0] and not any(line.verdict is not None and line.verdict.more_seeds for line in undecided):
         return now, f"{look}undecided: {names}; more seeds would not decide them"
     following = next(number for number in study.looks if number > now)
-    return following, f"{look}undecided: {names}; going on to {following} seeds"
+    return following, f"{look}undecided: {names}; continuing with {following} seeds"

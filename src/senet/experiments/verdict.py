@@ -45,14 +45,14 @@ class Verdict:
         return self.word != UNDECIDED
 
     def __str__(self) -> str:
-        """Return the verdict with the way to one: `undecided: about 9 more seeds would tell`."""
+        """Return the verdict with the way to one: `undecided: about 9 more seeds would decide it`."""
         if self.why:
             return f"{self.word}: {self.why}"
         if self.images is not None:
-            return f"{self.word}: seeds alone will not tell, about {self.images:,} test images would"
+            return f"{self.word}: more seeds cannot decide this, a test set of about {self.images:,} images could"
         if self.more_seeds is not None:
             number = f"about {self.more_seeds:,}" if self.more_seeds < MOST_SEEDS else f"more than {MOST_SEEDS:,}"
-            return f"{self.word}: {number} more seed{'s' * (self.more_seeds != 1)} would tell"
+            return f"{self.word}: {number} more seed{'s' * (self.more_seeds != 1)} would decide it"
         return self.word
 
 
@@ -74,8 +74,8 @@ def verdict(difference: Difference, margin: float, *, guesses: bool = False) -> 
     if guesses:
         return Verdict(word=UNDECIDED, why="the networks have not learned more than guessing")
     if difference.n < 2:
-        pairs = "one pair has no interval" if difference.n else "no seed has results of both networks"
-        return Verdict(word=UNDECIDED, why=f"{pairs}; 3 seeds are the least")
+        pairs = "one pair has no interval" if difference.n else "no seed has results for both networks"
+        return Verdict(word=UNDECIDED, why=f"{pairs}; at least 3 seeds are needed")
     if math.isnan(difference.half):
         return Verdict(word=UNDECIDED, why="equal differences show no spread; more seeds may")
     low, high = difference.low, difference.high
@@ -88,7 +88,7 @@ def verdict(difference: Difference, margin: float, *, guesses: bool = False) -> 
     sought = max(abs(difference.mean), margin - abs(difference.mean))
     if (images := images_needed(difference, sought)) is not None:
         if difference.images is not None and not difference.images.paired:
-            return Verdict(word=UNDECIDED, why="the results do not record which test images were right")
+            return Verdict(word=UNDECIDED, why="the results do not record which test images were classified correctly")
         return Verdict(word=UNDECIDED, images=images)
     needed = seeds_needed(difference, sought)
     return Verdict(word=UNDECIDED, more_seeds=MOST_SEEDS if needed is None else max(1, needed - difference.n))

@@ -39,12 +39,12 @@ def _hidden(block: BlockExplanation) -> Iterator[Diagnosis]:
         where = f"fc{layer}" if len(dead) == 1 else f"hidden layer {layer}"
         if number == width and block.half > MOST:
             text = f"all gates {block.mean:.2f}: {number} of {width} hidden units never fire"
-            yield Diagnosis("half_dead", f"{text}; raise the rate of {where}, or take leaky_relu", "defect")
+            yield Diagnosis("half_dead", f"{text}; raise the learning rate of {where}, or use leaky_relu", "defect")
         elif number == width:
             text = f"{number} of {width} hidden units never fire, so the gates are constant"
-            yield Diagnosis("hidden_dead", f"{text}; raise the rate of {where}, or take leaky_relu", "defect")
+            yield Diagnosis("hidden_dead", f"{text}; raise the learning rate of {where}, or use leaky_relu", "defect")
         elif number >= width / 2:
-            text = f"{number} of {width} hidden units never fire; a larger ratio or leaky_relu uses the rest"
+            text = f"{number} of {width} hidden units never fire; choose a larger ratio, or use leaky_relu"
             yield Diagnosis("hidden_dead", text, "advice")
     on = [round(share * width) for share, width in zip(block.hidden_always_on, block.hidden_widths, strict=True)]
     if on and on == list(block.hidden_widths):
@@ -59,7 +59,7 @@ def _saturated(block: BlockExplanation) -> Iterator[Diagnosis]:
         text = f"open: {100 * block.open:.0f} % of the gates are above 98 % of their range"
         yield Diagnosis("open", text, "advice")
     if block.shut > MOST / 2:
-        text = f"{100 * block.shut:.0f} % of the gates are shut: these channels are lost behind the block"
+        text = f"{100 * block.shut:.0f} % of the gates are shut: these channels are lost after the block"
         yield Diagnosis("shut", text, "advice")
     if 0 < block.stuck < 1 and block.stuck >= MOST / 2:
         number = round(block.stuck * block.channels)
@@ -73,7 +73,7 @@ def _static(block: BlockExplanation) -> Iterator[Diagnosis]:
     elif block.varies < EXACT:
         text = "constant to the last bit: fold it"
         if block.identity_scaled < IDLE:
-            text += f"; one number, {block.mean:.3f}, stands for all channels"
+            text += f"; one number, {block.mean:.3f}, can replace the gates of all channels"
         yield Diagnosis("constant", text, "advice")
     elif block.varies < NEARLY:
         text = f"nearly constant: constants change its output by {100 * block.varies:.2g} %; try to fold it"
@@ -99,7 +99,7 @@ def _classes(block: BlockExplanation, classes: Sequence[str]) -> Iterator[Diagno
         yield Diagnosis("condition", f"{follows} more than the class ({share})", "note")
     if not blind and (found := _detected(block)) is not None:
         number, part = found
-        text = f"detects class {classes[number]}: it makes {100 * part:.0f} % of the differences between classes"
+        text = f"detects class {classes[number]}: it accounts for {100 * part:.0f} % of the differences between classes"
         yield Diagnosis("detector", text, "note")
 
 

@@ -19,5 +19,5 @@ def ensure_possible(answers: Answers, bound: float) -> None:
     if answers.floor > bound:
         raise SpecError(
             f"max_drop = {bound:g} (--max-drop) cannot be shown with {answers.images:,} test images: the interval ends "
-            f"at {answers.floor:.2f} even if no answer changes; use more images or a larger bound."
+            f"at {answers.floor:.2f} even if no prediction changes; use more images or a larger bound."
         )

@@ -104,7 +104,7 @@ def check(
         done.append(one)
         if not one.error <= one.allowed or one.agree < len(x):
             raise NumericError(
-                f"the exported file gives other outputs than {class_of(model)} ({one}; allowed "
+                f"the outputs of the exported file differ from those of {class_of(model)} ({one}; allowed "
                 f"{one.allowed:.1g}), so nothing was written; try another opset or .pt2, and please report it."
             )
     return tuple(done)

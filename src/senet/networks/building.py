@@ -129,7 +129,7 @@ def builder_of(name: str) -> Builder:
     except SyntaxError as error:
         raise SpecError(f"{name} cannot be imported: {error.msg}, line {error.lineno}.") from None
     except Exception as error:  # of the code that the file runs
-        raise SpecError(f"{name} cannot be imported: {type(error).__name__}: {error}; mend the file.") from error
+        raise SpecError(f"{name} cannot be imported: {type(error).__name__}: {error}; fix the file.") from error
     found = getattr(module, function, None)
     if not callable(found):
         near = get_close_matches(function, [one for one in vars(module) if callable(getattr(module, one))], n=1)

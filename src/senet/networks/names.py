@@ -76,7 +76,7 @@ def named(name: str) -> Named:
         )
     if Path(name).is_file() and not name.endswith(".py"):
         raise CheckpointError(
-            f"{name} holds weights and not which network they are of; pass its name, with --weights {name}."
+            f"{name} contains weights but not the name of their network; pass that name, with --weights {name}."
         )
     raise _unknown(name, library, short)
 

@@ -125,7 +125,7 @@ def fit(tensors: Mapping[str, Tensor], model: nn.Module, *, num_classes: int | N
             names = [name for name in own if name.rpartition(".")[0] == module]
             before = found[f"{module}.weight"].shape[0] if f"{module}.weight" in found else 0
             said = f"has {before} outputs in the weights" if before else "is not in the weights"
-            notes += (f"the classifier {module} {said}: a fresh one with {num_classes} took its place",)
+            notes += (f"the classifier {module} {said}: it was replaced by a fresh one with {num_classes} outputs",)
             fresh |= set(names)
             found = {**found, **{name: own[name] for name in names}}
     return Fitted(tensors=found, fresh=frozenset(fresh), notes=notes)
@@ -141,8 +141,8 @@ def ensure_alike(tensors: Mapping[str, Tensor], model: nn.Module, *, source: obj
     known = own & without_prefix(tensors, own).keys()
     if 2 * len(known) < len(own):
         raise CheckpointError(
-            f"{source} does not fit {where}: it has {len(known)} of its {len(own)} tensors, and others such as "
-            f"{next(iter(tensors), 'none')}; use weights of that network with its tensor names."
+            f"{source} does not fit {where}: it contains {len(known)} of the network's {len(own)} tensors, and "
+            f"others such as {next(iter(tensors), 'none')}; use weights of that network with its tensor names."
         )
 
 

@@ -21,15 +21,22 @@ __all__ = ["again", "as_csv", "as_markdown", "block_table", "draw", "remarks", "
 
 TEXT_COLUMNS = {"replaced", "constants went to", ""}
 SPARE = (
-    "kMAC", "sd", "time", "params", "C", "gate", "params freed", "answers changed", "top-1 [%]", "varies",
+    "kMAC", "sd", "time", "params", "C", "gate", "params freed", "predictions changed", "top-1 [%]", "varies",
 )  # fmt: skip
 """Headings of columns that a narrow terminal leaves out, in this order."""
-WORDS = {"accuracy": "top-1 lost", "answers": "answers changed", "output": "output error"}
+WORDS = {"accuracy": "top-1 lost", "answers": "predictions changed", "output": "output error"}
 
 
 def step_table(folded: Folded) -> Table:
     """Return the curve, one row for each step."""
-    heads = ["blocks", "replaced", "params freed", f"{WORDS[folded.measure]} [95 % interval]", "answers changed", ""]
+    heads = [
+        "blocks",
+        "replaced",
+        "params freed",
+        f"{WORDS[folded.measure]} [95 % interval]",
+        "predictions changed",
+        "",
+    ]
     if folded.measure == "accuracy":
         heads.insert(3, "top-1 [%]")
     rows = []
@@ -100,7 +107,7 @@ def sentence(folded: Folded) -> str:
     if len(folded.steps) < 2:
         return "Nothing was folded."
     step = folded.steps[folded.chosen]
-    verb = "could go" if folded.dry_run else "went"
+    verb = "could be removed" if folded.dry_run else "removed"
     scales = f" ({len(folded.scaled)} left a scale)" if folded.scaled else ""
     text = f"{folded.chosen} of {len(folded.blocks)} blocks {verb}{scales}, {folded.params_freed:,} parameters freed"
     if not folded.chosen:
@@ -125,7 +132,7 @@ def as_markdown(
     folded: Folded, *, title: str, command: str, notes: Sequence[str] = (), figure: bool = True, loading: str = ""
 ) -> str:
     """Return the report as Markdown; `loading` is the text of `again`."""
-    images = "all of them other images than" if folded.separate else "not all of them other images than"
+    images = "none of which is among" if folded.separate else "some of which are among"
     lines = [
         f"# {markdown(title)}: blocks folded",
         "",
@@ -177,7 +184,7 @@ def _curve(axes: "Axes", folded: Folded) -> None:
     axes.plot(x, [_level(folded, s.loss) for s in steps], marker="o", color=COLORS[0])
     label = {
         "accuracy": "top-1 accuracy [%]",
-        "answers": "answers changed [%]",
+        "answers": "predictions changed [%]",
         "output": "relative error of outputs [%]",
     }[folded.measure]
     axes.set(xlabel="blocks replaced by constants, least harmful first", ylabel=label, title="the curve of the removal")

@@ -21,7 +21,7 @@ MIB = 2**20
 
 def step_table(quantized: Quantized) -> Table:
     """Return the networks that were measured, from everything in int8 to the most parts in float."""
-    heads = ["network", "parts in float", "weights in int8 [%]", "lost [95 % interval]", "answers changed", ""]
+    heads = ["network", "parts in float", "weights in int8 [%]", "lost [95 % interval]", "predictions changed", ""]
     if quantized.correct is not None:
         heads.insert(3, "top-1 [%]")
     rows = []
@@ -34,7 +34,7 @@ def step_table(quantized: Quantized) -> Table:
         rows.append([*row, loss, changed, "<- file" if step == quantized.chosen else ""])
     if quantized.correct is not None:
         rows.append(["float", "all", "0.0", f"{100 * quantized.correct / quantized.images:.2f}", "", "", ""])
-    return Table(heads, rows, words=("",), spare=("answers changed", "weights in int8 [%]", "parts in float"))
+    return Table(heads, rows, words=("",), spare=("predictions changed", "weights in int8 [%]", "parts in float"))
 
 
 def part_table(quantized: Quantized) -> Table:

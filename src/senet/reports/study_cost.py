@@ -46,9 +46,9 @@ def cost_notes(lines: Sequence[Line]) -> list[str]:
     together = f", mean of {how.latency_repeats} in a row" if how.latency_repeats > 1 else ""
     return [
         f"training step: {counted(how.batch, 'image')} of {shape}, forward, backward and optimizer; inference: one "
-        f"image{together}; medians and quartiles of the ratios in the same round, over "
-        f"{how.step_rounds} and {how.latency_rounds} rounds in turns; {clock}, {where.device}, {how.processor}, torch "
-        f"{where.torch}",
+        f"image{together}; medians and quartiles of the ratios within a round, over "
+        f"{how.step_rounds} and {how.latency_rounds} interleaved rounds; {clock}, {where.device}, {how.processor}, "
+        f"torch {where.torch}",
         "optimized: senet.accelerate for the step, senet.optimize for the inference, of the baseline too; saved: what "
         "a step keeps for the backward pass",
         *costs.notes,

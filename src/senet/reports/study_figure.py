@@ -155,7 +155,7 @@ def _gain_against_latency(axes: "Axes", study: Study, shown: Sequence[Line], loo
     axes.set(
         xlabel="latency of one image, ratio to the plain network\n(filled: as it is, hollow: optimized)",
         ylabel="difference of accuracies [points]",
-        title="gain against cost",
+        title="difference against cost",
     )
     return handles
 

@@ -80,7 +80,7 @@ def _starts(lines: Sequence[Line]) -> list[str]:
     if not found:
         return []
     said = f"{min(found):.2f} %" if len(found) == 1 else f"{min(found):.2f} to {max(found):.2f} %"
-    return [f"before the training, the weights had {said} of the test images right"]
+    return [f"before the training, the weights classified {said} of the test images correctly"]
 
 
 def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
@@ -94,7 +94,7 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
     elif all(d.images is not None and d.images.paired for d in found):
         parts.append(", paired image by image")
     else:
-        parts.append(" (bounded from the counts, which is wide)")
+        parts.append(" (bounded from the counts alone, hence wide)")
     parts.append(f"; {_spread(found)}")
     if any(d.corrected for d in found):
         number = round(max(d.comparisons / d.share for d in found))
@@ -102,8 +102,8 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
         parts.append(f"; corrected for {number} comparisons ({how})")
     if study.looks:
         parts.append(
-            f"; looked at after {', '.join(map(str, study.looks))} seeds, the chance of a wrong verdict is shared by "
-            "all looks (by the interval and by p)"
+            f"; checked after {', '.join(map(str, study.looks))} seeds: intervals and p are corrected "
+            "for all of these looks"
         )
     parts.append("; visible: the smallest true difference that would show with a chance of 80 %")
     return "".join(parts)

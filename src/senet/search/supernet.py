@@ -149,12 +149,14 @@ class SharedTraining:
                     if watch is not None:
                         watch(_progress(home.name, position, self.epochs, speed))
                     if stop:
-                        raise stop.error(f"{home}: stopped; the same command goes on after epoch {epoch}.")
+                        raise stop.error(
+                            f"{home}: stopped; run the same command again to continue after epoch {epoch}."
+                        )
                 seconds += time.monotonic() - began
                 state = {"epoch": epoch + 1, "seconds": seconds, "data": self.data.fingerprint, **self.learner.state()}
                 checkpoints.save(epoch + 1, weights=self.network.state_dict(), state=state)
             if stop:
-                raise stop.error(f"{home}: stopped after its last epoch; the same command goes on from here.")
+                raise stop.error(f"{home}: stopped after its last epoch; run the same command again to continue.")
         return seconds
 
     def restore(self, found: Checkpoint) -> tuple[int, float]:

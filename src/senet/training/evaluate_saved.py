@@ -76,13 +76,11 @@ def evaluate_folder(
             outputs = model(torch.zeros(1, *data.shape))
     except RuntimeError as error:
         reason = reason_of(error)
-        raise SpecError(
-            f"{folder} does not take images of {data.shape} ({reason}); data.size=PIXELS sets it."
-        ) from error
+        raise SpecError(f"{folder} does not take images of {data.shape} ({reason}); set data.size=PIXELS.") from error
     if outputs.shape[1:] != (data.num_classes,):
         raise SpecError(
-            f"{folder} has outputs {tuple(outputs.shape[1:])}, the data {data.num_classes} classes; use its own data, "
-            "or --class-map FILE, which names the output of each class."
+            f"{folder} has outputs {tuple(outputs.shape[1:])}, but the data has {data.num_classes} classes; use "
+            "the network's own data, or --class-map FILE, which names the output of each class."
         )
     return _measured(model, data, setup, what=str(folder))
 

@@ -99,7 +99,7 @@ def joined(device: torch.device) -> Iterator[Group]:
             raise
         raise SenetError(
             f"process {rank} of {size} lost the others: one of them has ended; see its message. "
-            "The same command goes on from the last checkpoint."
+            "Run the same command again to continue from the last checkpoint."
         ) from error
     finally:
         dist.destroy_process_group()

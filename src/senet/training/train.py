@@ -257,7 +257,7 @@ class _Trainer:
                 "recipe.freeze leaves nothing to train without blocks: the plain network has its starting weights"
             )
         elif frozen and not self.recipe.freeze:
-            notes.append(f"{frozen:,} parameters came frozen (requires_grad=False) and were not trained")
+            notes.append(f"{frozen:,} parameters were already frozen (requires_grad=False) and were not trained")
         return tuple(notes)
 
     def _moves(self) -> list[str]:
@@ -362,7 +362,7 @@ class _Trainer:
     def _diverged(self, what: str) -> NumericError:
         way_out = f"lower optim.lr ({self.recipe.optim.lr}), set recipe.clip=1, or use recipe.amp=off"
         if not self._starts_well():
-            way_out = "so it is before the first step, for any optim.lr: check the images and the network"
+            way_out = "it is not finite even before the first step, for any optim.lr: check the images and the network"
         elif self.maps.blind:
             small = f"{self.maps.blind} of {self.maps.spatial} spatial convolutions of {self.run.model} see one pixel"
             way_out = f"{small} of these images: choose a network for smaller ones, or {way_out}"
@@ -380,7 +380,7 @@ class _Trainer:
         due = may_save and self.group.leads and time.monotonic() - self._saved > self.setup.save_every
         self.stop.signal, save = self.group.largest(self.stop.signal, due)
         if self.stop:
-            raise self.stop.error(f"{self.home.path}: stopped and saved; the same command goes on from here.")
+            raise self.stop.error(f"{self.home.path}: stopped and saved; run the same command again to continue.")
         if save:
             self._save()
 
@@ -419,7 +419,9 @@ class _Trainer:
             self.before.pop()
         elif self.group.leads:
             warnings.warn(
-                f"{self.home.path}: resumed in another environment, the bits will differ: {changed}.", stacklevel=2
+                f"{self.home.path}: resumed in a different environment, so results will not be bitwise identical: "
+                f"{changed}.",
+                stacklevel=2,
             )
 
     def _report_progress(self) -> None:

@@ -160,7 +160,9 @@ class ClusterExecutor:
         else:
             return found
         name = f"{run.model} {run.design} seed {run.seed}"
-        return SenetError(f"{folder}: {name}: {reason}; the same command goes on from its last checkpoint.")
+        return SenetError(
+            f"{folder}: {name}: {reason}; run the same command again to continue from the last checkpoint."
+        )
 
     def _refuse(self, refused: Refused) -> None:
         if refused.node not in self._refused:

@@ -76,7 +76,7 @@ class Passes:
 
     def _differs(self, first: Tensor, now: Tensor) -> SpecError:
         if not len(now):
-            cause = "it can be gone through once only"
+            cause = "it can be iterated only once"
         elif len(first) == len(now) and torch.equal(first.sort().values, now.sort().values):
             cause = "the same images in another order: it shuffles"
         elif len(first) != len(now) and torch.equal(first[: len(now)], now[: len(first)]):
@@ -174,7 +174,7 @@ def _refuse_what_is_no_collection(source: object, place: str) -> None:
     if isinstance(source, Tensor):
         raise SpecError(f"{place} is one tensor {tuple(source.shape)}; {wanted}: [{place}] is a list of one batch.")
     if isinstance(source, Iterator):
-        raise SpecError(f"{place} can be gone through once only; {wanted}, e.g. list({place}).")
+        raise SpecError(f"{place} can be iterated only once; {wanted}, e.g. list({place}).")
     if isinstance(source, Mapping):
         raise SpecError(f"{place} is one mapping; {wanted}: [{place}] is a list of one batch.")
     if isinstance(source, str | bytes) or not (hasattr(source, "__iter__") or hasattr(source, "__getitem__")):

@@ -176,10 +176,10 @@ def _notes(steps: Sequence[Step], chosen: int, bounds: Bounds, removal: Removal)
     if len(steps) == 1 and not removal.order():
         yield "no block can be replaced; the reasons are with the blocks"
     elif chosen == 0 and len(steps) > 1 and bounds.tolerance is not None:
-        yield "nothing was folded: already the block that matters least costs more than the tolerance allows"
+        yield "nothing was folded: even the block that matters least costs more than the tolerance allows"
     tolerance, floor = bounds.tolerance, removal.before.floor
     if bounds.sure and tolerance is not None and 0 < tolerance < floor:
         yield (
-            f"with {images:,} images the interval ends at {floor:.2f} even if no answer changes, so a tolerance of "
+            f"with {images:,} images the interval ends at {floor:.2f} even if no prediction changes, so a tolerance of "
             f"{tolerance:g} cannot be shown: give more images, a larger tolerance, or sure=False"
         )

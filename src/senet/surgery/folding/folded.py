@@ -178,7 +178,7 @@ class Folded(Printed):
     def __str__(self) -> str:
         """Return a summary: removed blocks, loss and notes, one fact for each line."""
         step = self.steps[self.chosen] if self.steps else None
-        verb = "could go" if self.dry_run else "went"
+        verb = "could be removed" if self.dry_run else "removed"
         cost = "" if step is None else f"; {self.measure}: {step.loss:+.2f} [{step.low:+.2f}, {step.high:+.2f}] lost"
         lines = [
             f"{self.chosen} of {len(self.blocks)} blocks {verb}, {self.params_freed:,} parameters freed{cost}",

@@ -138,8 +138,8 @@ def _ensure_that_each_runs(model: nn.Module, planned: Insertion) -> None:
     for block in planned:
         if times[block.name] != 1:
             raise SpecError(
-                f"{block.name} ran {times[block.name]} times in {type(model).__name__}, not once: {block.host} uses "
-                f"its children in a way of its own; leave it out with at=NAMES. The network is as before."
+                f"{block.name} ran {times[block.name]} times in {type(model).__name__}, not once: {block.host} does "
+                f"not call each child exactly once; choose other modules with at=NAMES. The network is unchanged."
             )
 
 
