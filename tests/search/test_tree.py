@@ -216,7 +216,7 @@ def test_a_stopped_shared_training_goes_on_to_the_same_bits(tmp_path: Path) -> N
         if progress.epoch > 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with pytest.raises(Interrupted, match="goes on after epoch 1"):
+    with pytest.raises(Interrupted, match="to continue after epoch 1"):
         train_shared(space, DATA, tmp_path / "cut", watch=stop_in_the_second_epoch)
     resumed, seconds = train_shared(space, DATA, tmp_path / "cut")
     assert all(

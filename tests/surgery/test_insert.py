@@ -407,7 +407,7 @@ def test_a_failure_after_the_first_block_leaves_the_network_as_it_was():
 
     model = host(Basic(8, 8), Picky(8, 8))
     keys, before = list(model.state_dict()), model(picture())
-    with pytest.raises(SpecError, match=r"unit2.bn2.se ran 2 times .* leave it out with at=NAMES"):
+    with pytest.raises(SpecError, match=r"unit2.bn2.se ran 2 times .* choose other modules with at=NAMES"):
         senet.insert(model, DESIGN, shape=SHAPE)
     assert list(model.state_dict()) == keys
     assert torch.equal(model(picture()), before)

@@ -122,7 +122,7 @@ def test_a_result_names_where_each_part_was_trained(tmp_path: Path, monkeypatch:
                 if there is not stops[2]:
                     raise
     monkeypatch.setattr("senet.training.train.environment", lambda *_, **__: here)
-    with pytest.warns(UserWarning, match="resumed in another environment"):
+    with pytest.warns(UserWarning, match="resumed in a different environment"):
         result = train(SHORT, DATA, tmp_path)
     assert [part.threads for part in result.before] == [4, here.threads]
     assert [part.torch for part in (*result.before, result.environment)] == [here.torch, "9.9", here.torch]
