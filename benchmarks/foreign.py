@@ -390,7 +390,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def report(rows: Mapping[str, dict[str, str]], skipped: list[str]) -> str:
+def report(rows: Mapping[str, dict[str, str]], made: Mapping[str, str], skipped: list[str]) -> str:
     said = [(f"{name}, {step}", row[step].partition(": ")) for name, row in rows.items() for step in row]
     wrong = [f"{place}: {reason}" for place, (kind, _, reason) in said if kind == "WRONG"]
     refused = [f"{place}: {reason}" for place, (kind, _, reason) in said if kind == "refused"]
@@ -400,7 +400,7 @@ def report(rows: Mapping[str, dict[str, str]], skipped: list[str]) -> str:
         "# Networks of others, through everything",
         "",
         "Made by `python benchmarks/foreign.py`; random weights, CPU, "
-        + ", ".join(f"{name} {number}" for name, number in versions().items())
+        + ", ".join(f"{name} {number}" for name, number in made.items())
         + ".",
         "Every step has a fresh copy of the network. But for the wrong ones, its tensors are then the same objects",
         "with the same versions, and its output is equal: bit for bit after cost, plan, insert, remove and fold (a dry",
@@ -454,7 +454,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     signal.signal(signal.SIGALRM, timed_out)
-    rows = json.loads(asked.rows.read_text("utf-8")) if asked.rows.is_file() else {}
+    kept = json.loads(asked.rows.read_text("utf-8")) if asked.rows.is_file() else {"versions": {}, "rows": {}}
+    made, rows = kept["versions"], kept["rows"]
     there, skipped = versions(), []
     for name in () if asked.table else selected(asked.names):
         if NETWORKS[name][0] not in there:
@@ -462,10 +463,11 @@ def main() -> None:
         elif asked.again or name not in rows:
             start = time.perf_counter()
             rows[name] = measured(NETWORKS[name])
-            asked.rows.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+            made.update(there)
+            asked.rows.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
             print(f"{time.perf_counter() - start:5.0f} s  {name}: {rows[name]}", flush=True)
     in_order = {name: copy.copy(rows[name]) for name in NETWORKS if name in rows}
-    asked.out.write_text(report(in_order, skipped), "utf-8")
+    asked.out.write_text(report(in_order, made, skipped), "utf-8")
     print(f"written: {asked.out}", file=sys.stderr)
 
 
