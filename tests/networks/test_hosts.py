@@ -11,6 +11,9 @@ import senet
 from senet.cli import main
 from senet.errors import CheckpointError, SpecError, UsageError
 from senet.networks import create, named
+from senet.networks.outline import outline
+from senet.nn import SqueezeExcite
+from senet.spec import SESpec
 
 
 def test_a_name_of_ours_comes_before_those_of_other_libraries() -> None:
@@ -98,3 +101,9 @@ def test_a_folder_of_save_pretrained_is_a_name_for_both_commands(
         assert int(left.value.code or 0) == code, err
         assert said in out + err
     assert str(tmp_path) not in (tmp_path / "out" / "fold" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_library_network_that_needs_real_values_to_be_built_is_counted() -> None:
+    pytest.importorskip("torchvision")
+    network = outline("torchvision:regnet_x_400mf", (SESpec(),), side=64)  # it computes its widths with tensors
+    assert sum(isinstance(module, SqueezeExcite) for module in network.modules()) == 22

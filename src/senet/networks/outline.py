@@ -21,8 +21,8 @@ IMAGES = {"digits": (1, 8), "control": (3, 16), "cifar10": (3, 32), "cifar100": 
 
 
 def devices(model: str) -> tuple[str, ...]:
-    """Return the devices to build a network on, one after the other; a builder's layers may need real values."""
-    return ("meta", "cpu") if named(model).library == "builder" else ("meta",)
+    """Return the devices to build a network on, one after the other: torchvision's RegNets, say, need real values."""
+    return ("meta",) if named(model).library == "senet" else ("meta", "cpu")
 
 
 def outline(
