@@ -281,3 +281,16 @@ def test_what_was_noticed_of_the_images_is_kept_when_all_of_them_are_tested(call
     code, _, err = call(*words, "on_bad_image=skip", "--normalize", "half", "data.normalize=unit")
     assert code == 2
     assert "contradicts" in err
+
+
+def test_options_of_other_libraries_are_refused_for_a_run(call, tmp_path: Path) -> None:
+    code, _, err = call("train", "--model", "resnet8", "--epochs", "1", "data.train_size=20", "-o", "run")
+    assert code == 0, err
+    (tmp_path / "map.txt").write_text("0\n")
+    for words in (("--class-map", "map.txt"), ("--normalize", "half")):
+        code, _, err = call("eval", "run", *words)
+        assert code == 2
+        assert f"{words[0]} is only for networks of other libraries, not for run; leave it out" in err
+    code, _, err = call("eval", "no.onnx", "--class-map", "map.txt")
+    assert code == 3
+    assert "no.onnx does not exist" in err

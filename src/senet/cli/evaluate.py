@@ -26,7 +26,7 @@ from senet.cli.options import (
 from senet.cli.printing import print_json
 from senet.cli.settings_words import ImageSettings
 from senet.errors import UsageError
-from senet.execution.asked_run import asked_values
+from senet.execution.asked_run import asked_values, run_of_network
 from senet.text import one_line
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def evaluate(
     from senet.experiments import decoding
     from senet.networks import Named, is_network, named, origin_of
     from senet.networks.built_weights import weights_of
+    from senet.networks.own_images import refuse_foreign
     from senet.training.evaluate_saved import (
         evaluate_folder,
         evaluate_foreign,
@@ -93,36 +94,35 @@ def evaluate(
     if folder is not None and not (folder / "run.json").exists() and is_network(folder):
         if model is not None or weights is not None:
             raise UsageError(f"{folder} has its own network and weights; leave out --model and --weights.")
-        asked = asked_values(words, data=data, data_dir=data_dir, model="resnet8", se="plain")  # only the data count
-        planned = decoding.run(asked)
         what = str(folder)
+        planned, said = run_of_network(what, words, data=data, data_dir=data_dir, se=se, weights=None)
+        assert planned is not None
         name = str(origin_of(what)["name"]) if builder is None or is_exported(folder) else builder
         of_classes = planned.data.name == "folder" and (is_exported(folder) or named(name).is_foreign)
         if class_map is not None or of_classes:
             measured, seen = evaluate_foreign(
                 what, Named("folder", what), planned, None, setup,
-                normalize=normalize, class_map=class_map, builder=builder, said=asked["data"].keys(),
+                normalize=normalize, class_map=class_map, builder=builder, said=said,
             )  # fmt: skip
         else:
-            _refuse_normalize(normalize, what)
-            measured = evaluate_folder(folder, planned, setup, builder=builder, said=asked["data"].keys())
+            refuse_foreign(what, normalize, class_map)
+            measured = evaluate_folder(folder, planned, setup, builder=builder, said=said)
         network = name, "the blocks of the folder"
     elif folder is not None:
         if words or model is not None or weights is not None:
             raise UsageError(
                 f"{folder} is a run and has its own settings; pass its folder alone, or --model with --weights."
             )
-        _refuse_normalize(normalize, str(folder))
         planned = read_run(folder)
+        refuse_foreign(str(folder), normalize, class_map)
         measured, what = evaluate_run(folder, setup, builder=builder), str(folder)
         network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None and (found := named(model)).is_foreign:
-        asked = asked_values(
-            words, data=data or (None if data_dir else "folder"), data_dir=data_dir, model="resnet8", se="plain"
-        )
-        planned = decoding.run(asked)
+        images = data or (None if data_dir else "folder")
+        planned, said = run_of_network(model, words, data=images, data_dir=data_dir, se=se, weights=weights)
+        assert planned is not None
         measured, seen = evaluate_foreign(
-            model, found, planned, weights, setup, normalize=normalize, class_map=class_map, said=asked["data"].keys()
+            model, found, planned, weights, setup, normalize=normalize, class_map=class_map, said=said
         )
         what = seen.title
         network = seen.title, "the blocks of its library"
@@ -165,8 +165,3 @@ def evaluate(
                 f"top-5 {100 * measured.correct5 / measured.total:.2f} %, loss {measured.loss:.5f}"
             )
         )
-
-
-def _refuse_normalize(normalize: str, what: str) -> None:
-    if normalize != "auto":
-        raise UsageError(f"--normalize is only for networks of other libraries, not for {what}; leave it out.")

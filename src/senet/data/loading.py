@@ -86,14 +86,15 @@ def load(
         notes += _absent_classes(part.labels, data.classes, split=split)
     train, test = data.loaded
     first: tuple[str, ...] = ()
-    last = duplicates(train, test)
+    last: tuple[str, ...] = ()
     subset = spec.val_size or spec.train_size or spec.test_size
     if whole and data.unsplit and not subset and isinstance(train, Files) and isinstance(test, Files):
-        test, last = train + test, ()
+        test = train + test
         first = (f"{data.unsplit} has no split: tested on all {len(test)} images",)
-    elif data.unsplit:
+    else:
         total = len(train) + len(test)
-        first = (f"{data.unsplit} has no split: a fixed choice of {len(test)} of {total} images is the test set",)
+        chosen = f"{data.unsplit} has no split: a fixed choice of {len(test)} of {total} images is the test set"
+        first, last = (chosen,) * bool(data.unsplit), duplicates(train, test)
     return _finished(replace(data, test=test, notes=first + notes + last))
 
 

@@ -14,10 +14,7 @@ from senet.networks.exported_network import ExportedNetwork
 from senet.speed.interleave import interleave
 from senet.speed.threads import torch_threads
 
-__all__ = [
-    "Latency",
-    "latency",
-]
+__all__ = ["Latency", "latency"]
 
 ROUNDS = 15
 

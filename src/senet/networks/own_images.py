@@ -10,7 +10,7 @@ from torch import nn
 from senet.data.dataset import Data, Loaded
 from senet.data.loading import load_for
 from senet.data.normalize import Normalize
-from senet.errors import SpecError, unknown
+from senet.errors import SpecError, UsageError, unknown
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.setup import Setup
 from senet.networks import Named
@@ -22,7 +22,7 @@ from senet.nn.evaluated import evaluated
 from senet.weights.config import Preprocessing
 from senet.weights.exported_file import is_exported, read_exported
 
-__all__ = ["Seen", "see"]
+__all__ = ["Seen", "refuse_foreign", "see"]
 
 TRIED = 100  # labelled images to test the normalisation on
 CLEARLY = 0.1  # gain in accuracy [1] by another normalisation that causes a warning
@@ -115,6 +115,17 @@ def see(
     return Seen(title, model, outputs, train, test, described_images(data), no_outputs, notes, names)
 
 
+def refuse_foreign(name: str, normalize: str, class_map: Path | None) -> None:
+    """Refuse the options of networks of other libraries for a network that has settings of its own.
+
+    Raises:
+        UsageError: if one of them is given.
+    """
+    for flag, given in (("--class-map", class_map is not None), ("--normalize", normalize != "auto")):
+        if given:
+            raise UsageError(f"{flag} is only for networks of other libraries, not for {name}; leave it out.")
+
+
 def _of_file(found: Named) -> Mapping[str, int] | None:
     """Return the class map that an exported file holds; None if it holds none."""
     if not is_exported(found.name):
@@ -135,8 +146,9 @@ def _better_normalization(model: nn.Module, test: Loaded, device: str, source: s
     """Return a warning if another normalisation is clearly more accurate on some images; empty otherwise."""
     chosen = torch.linspace(0, len(test) - 1, min(TRIED, len(test))).long()
     plan = [(part, 0) for part in torch.split(chosen, 50)]
-    norms = {"": replace(test.normalize, scale=1.0)}
-    norms |= {name: Normalize(*values, scale=1.0) for name, values in NORMS.items() if test.shape[0] == len(values[0])}
+    own = replace(test.normalize, scale=1.0)
+    others = {name: Normalize(*values, scale=1.0) for name, values in NORMS.items() if test.shape[0] == len(values[0])}
+    norms = {"": own, **{name: norm for name, norm in others.items() if norm != own}}
     right = dict.fromkeys(norms, 0)
     pixels = replace(test, normalize=Normalize(scale=test.normalize.scale))
     with evaluated(model):

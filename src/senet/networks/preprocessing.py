@@ -63,8 +63,8 @@ def described_images(data: Data) -> Preprocessing | None:
     """Describe the images of a data set as a network sees them; None where means and deviations do not."""
     channels, height, width = data.shape
     split, spec = data.train, data.spec
-    whole = spec.normalize in ("kth", "none")  # a mean image, or no bytes
-    if not isinstance(split, Tensors | Files) or height != width or whole:
+    other = spec.normalize in ("kth", "none")  # a mean image, or no bytes
+    if not isinstance(split, Tensors | Files) or height != width or other:
         return None
     return Preprocessing(
         mean=split.normalize.mean or (0.0,) * channels,

@@ -25,7 +25,7 @@ def cost_text(counted: CountedDesign, *, blocks: bool = False) -> str:
     values = cost_values(counted)
     plain, gated = values["plain"], values["gated"]
     title = f"{counted.model}, {counted.design}, one image of {counted.image_size} pixels"
-    parts = ["\n".join(wrapped(one_line(title), room()))]
+    parts = [_paragraph(title)]
     parts += [str(count_table(gated, gated["se"], plain=plain)), str(giga_table(values["giga"]))]
     if gated["blocks"]:
         few = f"{len(gated['blocks'])} blocks; --blocks lists them"
@@ -44,4 +44,8 @@ def _narrow(blocks: Sequence[BlockCost]) -> list[str]:
         f"caution: {len(narrow)} of {len(blocks)} blocks have a single hidden unit, e.g. {widths} at {narrow[0].name}: "
         "if it dies, the gates are constant; choose a smaller ratio, or min_channels"
     )
-    return ["\n".join(wrapped(one_line(said), room()))]
+    return [_paragraph(said)]
+
+
+def _paragraph(text: str) -> str:
+    return "\n".join(wrapped(one_line(text), room()))

@@ -18,7 +18,7 @@ from senet.known_names import Origins
 from senet.networks import Named, create, from_pretrained, made_of, named, origin_of, preprocessing_of
 from senet.networks.built_weights import weights_of
 from senet.networks.ends import num_outputs
-from senet.networks.own_images import see
+from senet.networks.own_images import refuse_foreign, see
 from senet.networks.preprocessing import described_images
 from senet.networks.preprocessing import preprocessing_of as foreign_preprocessing
 from senet.spec import SESpec, designs
@@ -210,9 +210,7 @@ def open_network(
         if seen.unknown:
             notes += (f"no accuracy: {seen.unknown}",)
     else:
-        for flag, given in (("--class-map", class_map is not None), ("--normalize", normalize != "auto")):
-            if given:
-                raise UsageError(f"{flag} is only for networks of other libraries, not for {name}; leave it out.")
+        refuse_foreign(name, normalize, class_map)
         if trained is not None:
             run = trained[0]
             data, made, title = load_for(setup, run.data), made_of(name, builder), f"{run.model} {run.design}"
