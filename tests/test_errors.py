@@ -112,10 +112,15 @@ def test_a_text_that_quotes_a_file_of_others_is_one_line_without_control_codes(
     [
         (RuntimeError(), "RuntimeError"),
         (RuntimeError("\n\n first.\nsecond"), "first"),
-        (RuntimeError("x" * 1000), "x" * 200),
+        (RuntimeError("x" * 1000), "x" * 300),
         (DataError("y" * 300 + "."), "y" * 300),
         (OSError("red \x1b[31m"), r"red \x1b[31m"),
     ],
 )
 def test_the_reason_is_the_first_line_of_an_error(error: Exception, said: str) -> None:
     assert reason_of(error) == said
+
+
+def test_a_whole_reason_joins_all_lines_of_an_error() -> None:
+    assert reason_of(RuntimeError("first\n  second.\n"), whole=True) == "first second"
+    assert reason_of(RuntimeError("\n"), whole=True) == "RuntimeError"

@@ -116,17 +116,23 @@ def not_installed(purpose: str, package: str, *, extra: str, install: str = "") 
 
 LONG = 12  # most names that a sentence lists
 LONGEST = 80  # most characters of a value that a sentence shows
+QUOTED = 300  # most characters of an error of other code that a sentence quotes
 
 
-def reason_of(error: BaseException) -> str:
-    """Return the first line of an error, without its full stop, as a part of a sentence; of other code 200 letters.
+def reason_of(error: BaseException, *, whole: bool = False) -> str:
+    """Return the first line of an error, without its full stop, as a part of a sentence.
+
+    Args:
+        error: of senet, whose text is kept, or of other code, whose text is cut after 300 letters.
+        whole: whether to join all lines instead.
 
     Example:
         >>> reason_of(ValueError(" not a number. ")), reason_of(KeyError())
         ('not a number', 'KeyError')
     """
-    line = one_line((str(error).strip().splitlines() or [""])[0])
-    return (line if isinstance(error, SenetError) else line[:200]).rstrip(". ") or type(error).__name__
+    lines = str(error).split() if whole else str(error).strip().splitlines()[:1]
+    line = one_line(" ".join(lines))
+    return (line if isinstance(error, SenetError) else line[:QUOTED]).rstrip(". ") or type(error).__name__
 
 
 def shown(value: object) -> str:

@@ -28,7 +28,7 @@ from senet.cli.seeds import Repeats, carry_out, seed_plan
 from senet.cli.settings_words import CompareSettings
 from senet.cli.study_output import finish, folder_for_report
 from senet.cli.train_runs import train_all
-from senet.errors import SenetError, UsageError
+from senet.errors import SenetError, UsageError, reason_of
 from senet.execution.asked_run import asked_values, check_models, defaults, made_run
 from senet.text import file_name
 
@@ -183,10 +183,9 @@ def _compare_function(
         except SenetError:
             raise
         except (Exception, SystemExit) as error:
-            said = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
             raise SenetError(
-                f"{train} raised {type(error).__name__}: {said}; the values so far are kept, and the same command "
-                "continues from there if neither file changes; `senet --debug ...` shows the traceback."
+                f"{train} raised {type(error).__name__}: {reason_of(error)}; the values so far are kept, and the "
+                "same command continues from there if neither file changes; `senet --debug ...` shows the traceback."
             ) from error
 
     where = f"{train} {source_hash(train)} {model or ''} {source_hash(model) if model else ''}"

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from senet.errors import SenetError
+from senet.errors import SenetError, reason_of
 from senet.text import PLAIN, one_line
 
 __all__ = ["in_one_line", "show_warning", "write_in_letters_there_are"]
@@ -34,10 +34,9 @@ def in_one_line(error: Exception) -> tuple[str, int]:
         return f"{one_line(said)}{end} `{asked.command_path if asked else 'senet'} --help` lists the options.", 2
     if isinstance(error, typer.Abort):
         error = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    first = next((line for line in str(error).splitlines() if line.strip()), "no message")
     return (
-        f"unexpected {type(error).__name__}: {one_line(first)}; `senet --debug ...` shows the traceback: please report "
-        "it with that and the command.",
+        f"unexpected {type(error).__name__}: {reason_of(error)}; `senet --debug ...` shows the traceback: please "
+        "report it with that and the command.",
         1,
     )
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from senet.errors import CheckpointError, NumericError, SenetError, SpecError, UsageError
+from senet.errors import CheckpointError, NumericError, SenetError, SpecError, UsageError, reason_of
 from senet.experiments.result import decode_about_run, read_about_run
 from senet.experiments.run import Run
 
@@ -65,10 +65,9 @@ class Failed:
     def of(cls, run: Run, error: Exception) -> Self:
         """Return the record of an error that has just ended a run in this process."""
         mendable = isinstance(error, SenetError)
-        first = next(iter(str(error).splitlines()), "no message")
         return cls(
             run=run,
-            reason=first if mendable else f"unexpected {type(error).__name__}: {first}",
+            reason=str(error) if mendable else f"unexpected {type(error).__name__}: {reason_of(error)}",
             kind=type(error).__name__,
             exit_code=error.exit_code if isinstance(error, SenetError) else 1,
             when=datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from senet import settings
-from senet.errors import CheckpointError, SpecError
+from senet.errors import CheckpointError, SpecError, reason_of
 from senet.experiments.environment import Environment
 from senet.experiments.run import Run
 from senet.files.documents import DocumentError, parse_json, read_text
@@ -163,8 +163,8 @@ def read_costs(path: Path) -> list[MeasuredCosts]:
                 raise SpecError("a table with networks is needed.")
             found.append(settings.record(MeasuredCosts, values))
         except (ValueError, TypeError, RecursionError) as error:
-            said = " ".join(str(error).split())[:200]
+            reason = reason_of(error, whole=True)
             raise CheckpointError(
-                f"{path}:{number} is not a measurement of costs: {said} Remove the line: it is measured again."
+                f"{path}:{number} is not a measurement of costs: {reason}; remove the line: it is measured again."
             ) from None
     return found

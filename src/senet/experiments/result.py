@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from senet import settings
-from senet.errors import CheckpointError, SpecError
+from senet.errors import CheckpointError, SpecError, reason_of
 from senet.experiments import decoding
 from senet.experiments.confusion import ConfusionCounts, Matrix
 from senet.experiments.environment import Environment
@@ -237,8 +237,8 @@ def decode_about_run(kind: type[T], text: str, *, place: str, what: str, way_out
         values["run"] = asdict(decoding.run(values["run"], place="run"))
         return settings.record(kind, values)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        said = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{place} is not a {what} of this version of senet: {said}{way_out}") from None
+        reason = reason_of(error, whole=True)
+        raise CheckpointError(f"{place} is not a {what} of this version of senet: {reason}.{way_out}") from None
 
 
 def read_about_run(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from senet.errors import NumericError, SpecError
+from senet.errors import NumericError, SpecError, reason_of
 from senet.exporting.example import Example, output_of
 from senet.surgery.folding.answers import class_of
 
@@ -94,9 +94,9 @@ def check(
         try:
             found = run(x).double()
         except Exception as error:  # of the runtime's own classes
-            reason = " ".join(str(error).split())[:200].rstrip(".")
             raise NumericError(
-                f"the exported file fails on a batch {tuple(x.shape)}: {reason}; nothing was written. Please report it."
+                f"the exported file fails on a batch {tuple(x.shape)}: {reason_of(error, whole=True)}; nothing was "
+                "written. Please report it."
             ) from error
         one = _compared(found, expected, weights=weights, images=images, shape=tuple(x.shape))
         if one.error > LIMIT:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from senet.errors import SpecError
+from senet.errors import SpecError, reason_of
 from senet.exporting.example import Example
 from senet.files.atomic import write_synced
 from senet.surgery.folding.answers import class_of
@@ -16,8 +16,6 @@ from senet.text import one_line
 from senet.torch_internals import quiet_export
 
 __all__ = ["save_program", "to_program"]
-
-REASON = 300  # most characters of an error of torch that a sentence quotes
 
 
 def to_program(model: nn.Module, example: Example) -> ExportedProgram:
@@ -58,7 +56,7 @@ def save_program(program: ExportedProgram, path: Path, metadata: Mapping[str, st
 
 
 def _refusal(model: nn.Module, example: Example, error: Exception) -> SpecError:
-    title, reason = class_of(model), " ".join(str(error).split())[:REASON].rstrip(".") or type(error).__name__
+    title, reason = class_of(model), reason_of(error, whole=True)
     if example.size and not _fails(model, Example(shape=example.shape, batch=example.batch)):
         sizes = "x".join(map(str, example.shape[2:]))
         return SpecError(

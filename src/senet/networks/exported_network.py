@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from senet.errors import CheckpointError, SpecError, not_installed
+from senet.errors import CheckpointError, SpecError, not_installed, reason_of
 
 __all__ = ["ExportedNetwork", "FileNetwork", "session_of"]
 
@@ -90,5 +90,5 @@ def session_of(file: Path | bytes, *, threads: int | None = None) -> Any:
             file if isinstance(file, bytes) else str(file), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # of the runtime's own classes
-        reason = " ".join(str(error).split())[:200].rstrip(".")
+        reason = reason_of(error, whole=True)
         raise CheckpointError(f"{place} cannot be run by onnxruntime: {reason}; export it again.") from error

@@ -187,7 +187,7 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
         check_values(tensors, model.state_dict())
         model.load_state_dict(tensors)
     except SenetError as error:
-        raise CheckpointError(f"{place}: {' '.join(str(error).split())[:600]}") from error
+        raise CheckpointError(f"{place}: {error}") from error
     return model.eval()
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from senet.errors import CheckpointError
+from senet.errors import CheckpointError, reason_of
 from senet.networks.exported_network import FileNetwork
 from senet.torch_internals import quiet_export
 
@@ -36,7 +36,7 @@ class ProgramNetwork(FileNetwork):
             name = program.graph_signature.user_inputs[0]
             (value,) = (node.meta["val"] for node in program.graph.nodes if node.name == name)
         except Exception as error:  # torch.export.load raises errors of many classes
-            reason = " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__
+            reason = reason_of(error, whole=True)
             raise CheckpointError(f"{file} cannot be loaded as a program: {reason}; export it again.") from error
         super().__init__([side if type(side) is int else "any" for side in value.shape])
         self.programs = [program.module()]  # in a list: a program has no evaluation mode to switch to

@@ -195,5 +195,5 @@ def restoring(found: Checkpoint, owner: str, *, way_out: str) -> Iterator[None]:
     try:
         yield
     except (CheckpointError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:300].rstrip(".")
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else reason_of(error, whole=True)
         raise CheckpointError(f"{found.path} does not fit {owner} ({reason}); {way_out}") from error

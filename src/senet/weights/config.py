@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from senet import settings
-from senet.errors import CheckpointError, SenetError, SpecError
+from senet.errors import CheckpointError, SenetError, SpecError, reason_of
 from senet.experiments.data_spec import INTERPOLATIONS, DataSpec
 from senet.files.documents import parse_json
 from senet.spec import SESpec
@@ -199,9 +199,9 @@ def read_config(path: Path) -> Config | None:
     except CheckpointError:
         raise
     except SenetError as error:
-        raise CheckpointError(" ".join(str(error).split())[:600]) from None
+        raise CheckpointError(str(error)) from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON: {' '.join(str(error).split())[:200]}.") from None
+        raise CheckpointError(f"{path} cannot be read as JSON: {reason_of(error, whole=True)}.") from None
 
 
 def _of_exported(path: Path) -> Config:
@@ -214,4 +214,4 @@ def _of_exported(path: Path) -> Config:
     try:
         return settings.record(Config, network, place=str(path))
     except SenetError as error:
-        raise CheckpointError(" ".join(str(error).split())[:600]) from None
+        raise CheckpointError(str(error)) from None

@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from senet.errors import CheckpointError
+from senet.errors import CheckpointError, reason_of
 from senet.weights.torch_file import LONGEST_DIRECTORY, WRAPPERS, read_torch_file
 
 __all__ = ["read_weights"]
@@ -81,7 +81,7 @@ def read_weights(
             return _read_safetensors(path, size, expected, budget_bytes)
         return _read_torch(path, size, expected, budget_bytes)
     except CheckpointError as error:
-        raise CheckpointError(f"{path} is rejected: {str(error)[:600]}.") from error
+        raise CheckpointError(f"{path} is rejected: {reason_of(error)}.") from error
     except Exception as error:  # the readers raise many types of exceptions on damaged files
         what = " ".join(f"{type(error).__name__}: {error}"[:300].split())
         raise CheckpointError(f"{path} is damaged ({what}); download or copy it again.") from error
