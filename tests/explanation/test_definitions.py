@@ -229,13 +229,14 @@ def test_missing_gates_are_left_out_of_the_sums() -> None:
 def test_interventions_are_the_paired_changes_of_replaced_gates(seen: Seen) -> None:
     head, block = seen.net.head, seen.explanation["se"]
     plain = nn.functional.cross_entropy(seen.out, seen.labels, reduction="none").double()
-    means = torch.tensor(np.array([seen.s[seen.k == row].mean(0) for row in range(K)]))
+    others = [(seen.k == row) & (np.arange(N) != image) for image, row in enumerate(seen.k)]
+    means = torch.tensor(np.array([seen.s[which].mean(0) for which in others]))  # without the image itself
     e = torch.from_numpy(seen.energy)
     constant = (e * torch.from_numpy(seen.s)).sum(0) / e.sum(0)
     for kind, gates in (
         ("identity", torch.ones(1, C)),
         ("constant", constant[None]),
-        ("class_mean", means[seen.labels]),
+        ("class_mean", means),
     ):
         with torch.no_grad():
             out = head((seen.map * gates.float()[:, :, None, None]).relu().mean((2, 3)))

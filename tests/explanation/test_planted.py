@@ -6,8 +6,13 @@ from torch import nn
 
 import senet
 from senet.explanation import Explanation
+from senet.explanation.class_sums import Moments
+from senet.explanation.information import information, information_by_chance
+from senet.explanation.interventions import substitutes
+from senet.explanation.values import BlockExplanation
 from senet.nn import SqueezeExcite
 from senet.spec import SESpec
+from senet.surgery.gates.saturation import range_of
 
 N, K, C = 240, 4, 12
 
@@ -176,3 +181,78 @@ def test_files_hold_the_numbers(found: Explanation, tmp_path) -> None:
     report = (tmp_path / "out" / "report.md").read_text()
     assert "detects class frog" in report
     assert "![importance](importance.png)" in report
+
+
+# ---- what is said of blocks without a dead zone, a lower end at 0, or a class
+
+
+class OneBlock(nn.Module):
+    def __init__(self, block: SqueezeExcite) -> None:
+        super().__init__()
+        self.se, self.head = block, nn.Linear(C, K)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.se(x).mean((2, 3)))
+
+
+def explained(block: SqueezeExcite) -> BlockExplanation:
+    return senet.explain(OneBlock(block).eval(), [images()], images=60)["se"]
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "silu", "gelu"])
+def test_units_that_are_never_exactly_0_do_not_die(activation: str) -> None:
+    block = SqueezeExcite(C, SESpec(reduction=2, activation=activation))
+    with torch.no_grad():
+        block.fc1.bias.fill_(-1.0)
+        block.fc1.weight.mul_(0.1)
+    found = explained(block)
+    assert found.varies > 1e-5
+    assert found.hidden_widths == (C // 2,)
+    assert found.hidden_dead == ()
+    assert not {"hidden_dead", "half_dead", "linear"} & {one.code for one in found.diagnosis}
+
+
+def test_a_kind_without_a_hidden_layer_gets_no_advice_about_one() -> None:
+    found = explained(SqueezeExcite(C, SESpec.kind("gct")))
+    assert (found.hidden_widths, found.rank_limit) == ((), C)
+    assert not {"hidden_dead", "linear", "rank"} & {one.code for one in found.diagnosis}
+
+
+@pytest.mark.parametrize(
+    ("gate", "ends"), [("gaussian", (0, 1)), ("sigmoid", (0, 1)), ("residual_sigmoid", (1, 2)), ("tanh", (-1, 1))]
+)
+def test_the_range_of_a_gate_is_found_wherever_its_ends_lie(gate: str, ends: tuple[float, float]) -> None:
+    assert range_of(SqueezeExcite(C, SESpec(gate=gate, reduction=2))) == pytest.approx(ends, abs=1e-6)
+
+
+def test_channels_are_lost_only_where_the_gate_is_near_0() -> None:
+    for gate, lost in (("sigmoid", True), ("residual_sigmoid", False), ("tanh", False)):
+        block = SqueezeExcite(C, SESpec(gate=gate, reduction=2))
+        with torch.no_grad():
+            block.fc2.bias.fill_(-20)
+        texts = [one.text for one in explained(block).diagnosis]
+        assert any("lost" in text for text in texts) == lost, gate
+
+
+def test_bits_are_about_0_where_the_gate_knows_no_class() -> None:
+    gates, rows = torch.rand(400, 20), torch.arange(400) % 100
+    assert information(gates, rows).mean() > 0.5  # 4 images a class: the correction of the bias is too small
+    assert (information(gates, rows) - information_by_chance(gates, rows)).mean().abs() < 0.05
+
+
+def test_the_mean_of_a_class_does_not_hold_the_gate_of_the_image_itself() -> None:
+    """With its own gate in a mean of two, a block that follows single images looked class-specific."""
+    gate = torch.rand(60, 4, dtype=torch.float64)
+    classes = Moments(4)
+    rows = torch.arange(60) // 2
+    classes.add(rows, gate, 30)
+    block = SqueezeExcite(4, excitation=Gate(lambda z: torch.logit(z)))
+    puts = substitutes(
+        block, dim=1, gate=gate, index=torch.arange(60), constant=gate.mean(0), classes=classes
+    )  # fmt: skip
+    x = gate.float().view(60, 4, 1, 1)
+    with torch.no_grad():
+        y = puts["class_mean"](torch.arange(60), rows)(x)[..., 0, 0] / x[..., 0, 0]
+        assert torch.allclose(y, gate.view(30, 2, 4).flip(1).reshape(60, 4).float(), atol=1e-4)
+        shuffled = puts["shuffle"](torch.arange(60), rows)(torch.ones(60, 4, 1, 1))[..., 0, 0]
+    assert not (shuffled == gate.float()).all(1).any(), "every image has the gates of another"

@@ -108,12 +108,13 @@ def test_a_confirmation_always_holds_a_constant_ratio() -> None:
 def test_the_choice_is_set_against_every_constant_ratio_pair_by_pair() -> None:
     chosen = OUTCOME.chosen
     assert chosen is not None
-    study = confirmation(replace(SPACE, references=(8, 16), confirm_seeds=(7, 8)), [chosen])
+    study = confirmation(replace(SPACE, references=(8, 16), confirm_seeds=(7, 8, 9)), [chosen])
     lab = Laboratory()
     results = {run: lab.result(run) for run in study.runs()}
     said = against_constants(study, summarize(study, results), chosen)
     assert len(said) == 2
     assert all(text.startswith("the choice minus standard r=") and " points [" in text for text in said)
+    assert all("] (corrected for 2 comparisons), p " in text for text in said)
     assert against_constants(study, summarize(study, {}), chosen) == []
 
 

@@ -16,17 +16,17 @@ from senet.cli.options import (
     ClassMap,
     DataChoice,
     DataDir,
-    Design,
     Device,
     Json,
     Normalization,
     Origin,
     Weights,
+    ZooDesignOrPlain,
 )
 from senet.cli.printing import print_json
 from senet.cli.settings_words import ImageSettings
 from senet.errors import UsageError
-from senet.execution.asked_run import asked_values, run_of_network
+from senet.execution.asked_run import asked_values, refuse_zoo_options, run_of_network
 from senet.text import one_line
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def evaluate(
             "--model", "-m", metavar="NAME", rich_help_panel=NETWORK, autocompletion=complete_model, help=NETWORKS
         ),
     ] = None,
-    se: Design = "plain",
+    se: ZooDesignOrPlain = None,
     weights: Weights = None,
     origin: Origin = "senet",
     builder: Builder = None,
@@ -89,13 +89,16 @@ def evaluate(
     words = list(words or [])
     folder = Path(words.pop(0)) if words and "=" not in words[0] else None
     seen = None
+    if (tested := str(folder) if folder is not None else model) is not None:
+        refuse_zoo_options(tested, se=se, origin=origin)
+    design = se or "plain"
     setup = make_setup(settings, data_dir=data_dir, device=device)
     run = None
     if folder is not None and not (folder / "run.json").exists() and is_network(folder):
         if model is not None or weights is not None:
             raise UsageError(f"{folder} has its own network and weights; leave out --model and --weights.")
         what = str(folder)
-        planned, said = run_of_network(what, words, data=data, data_dir=data_dir, se=se, weights=None)
+        planned, said = run_of_network(what, words, data=data, data_dir=data_dir, se=design, weights=None)
         assert planned is not None
         name = str(origin_of(what)["name"]) if builder is None or is_exported(folder) else builder
         of_classes = planned.data.name == "folder" and (is_exported(folder) or named(name).is_foreign)
@@ -109,17 +112,16 @@ def evaluate(
             measured = evaluate_folder(folder, planned, setup, builder=builder, said=said)
         network = name, "the blocks of the folder"
     elif folder is not None:
-        if words or model is not None or weights is not None:
-            raise UsageError(
-                f"{folder} is a run and has its own settings; pass its folder alone, or --model with --weights."
-            )
+        if model is not None:
+            raise UsageError(f"{folder} is a run and has its own network; leave out --model.")
+        run_of_network(str(folder), words, data=data, data_dir=data_dir, se=design, weights=weights)  # refuses others
         planned = read_run(folder)
         refuse_foreign(str(folder), normalize, class_map)
         measured, what = evaluate_run(folder, setup, builder=builder), str(folder)
         network, run = (planned.model, planned.design), planned.id
     elif model is not None and weights is not None and (found := named(model)).is_foreign:
         images = data or (None if data_dir else "folder")
-        planned, said = run_of_network(model, words, data=images, data_dir=data_dir, se=se, weights=weights)
+        planned, said = run_of_network(model, words, data=images, data_dir=data_dir, se=design, weights=weights)
         assert planned is not None
         measured, seen = evaluate_foreign(
             model, found, planned, weights, setup, normalize=normalize, class_map=class_map, said=said
@@ -131,7 +133,7 @@ def evaluate(
             raise UsageError(
                 f"--class-map and --normalize are for networks of timm and torchvision; {model} has data.normalize."
             )
-        planned = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=model, se=se))
+        planned = decoding.run(asked_values(words, data=data, data_dir=data_dir, model=model, se=design))
         measured = evaluate_weights(planned, weights, setup, origin=cast("Origins", origin))
         what = f"{model} {planned.design}"
         network = planned.model, planned.design

@@ -140,6 +140,9 @@ def export(
     from senet.training.run_folder import read_result
     from senet.weights.source import HUB
 
+    is_file = not to.startswith(HUB) and (Path(to).suffix in SUFFIXES or "." in Path(to).name)
+    if is_file and (licence is not None or comparison is not None):
+        raise UsageError("--license and --comparison are for the card of a folder; pass --to FOLDER or hf:OWNER/NAME.")
     opened: Opened
     precision = Int8(calibrate=calibrate, rank=settings.rank, max_drop=max_drop) if int8 else None
     if int8:
@@ -170,7 +173,7 @@ def export(
         try:
             if to.startswith(HUB):
                 exported = upload(to, lambda folder: export_folder(opened.model, folder, **card, **options))
-            elif Path(to).suffix in SUFFIXES or "." in Path(to).name:
+            elif is_file:
                 exported = export_network(opened.model, to, **options)
             else:
                 exported = export_folder(opened.model, Path(to), **card, **options)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from senet.cli.options import Builder, ClassMap, DataChoice, DataDir, Design, Normalization, Origin, Weights
-from senet.execution.asked_run import run_of_network
+from senet.cli.options import Builder, ClassMap, DataChoice, DataDir, Normalization, Origin, Weights, ZooDesign
+from senet.execution.asked_run import refuse_zoo_options, run_of_network
 
 if TYPE_CHECKING:
     from senet.experiments.setup import Setup
@@ -21,7 +21,7 @@ class GivenNetwork:
     """Options of a command that works on a network with its weights and images (`senet.cli.option_groups`)."""
 
     weights: Weights = None
-    se: Design = "standard"
+    se: ZooDesign = None
     origin: Origin = "senet"
     builder: Builder = None
     data: DataChoice = None
@@ -42,8 +42,9 @@ class GivenNetwork:
         """
         from senet.training.opened_network import open_network
 
+        refuse_zoo_options(model, se=self.se, origin=self.origin)
         run, said = run_of_network(
-            model, words, data=self.data, data_dir=self.data_dir, se=self.se, weights=self.weights
+            model, words, data=self.data, data_dir=self.data_dir, se=self.se or "standard", weights=self.weights
         )
         return partial(
             open_network, model, run, setup,
@@ -55,6 +56,11 @@ class GivenNetwork:
         """Build the network and load its weights."""
         from senet.training.opened_network import open_without_images
 
+        refuse_zoo_options(model, se=self.se, origin=self.origin)
         return open_without_images(
-            model, se=self.se, weights=self.weights, origin=cast("Origins", self.origin), builder=self.builder
+            model,
+            se=self.se or "standard",
+            weights=self.weights,
+            origin=cast("Origins", self.origin),
+            builder=self.builder,
         )

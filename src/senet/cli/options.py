@@ -1,7 +1,7 @@
 """The options that several commands share, each written once; an option of one command is in its signature."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,6 +59,17 @@ Design = Annotated[
         help="The design of the blocks, see below.",
     ),
 ]  # fmt: skip
+
+
+def _zoo_design(default: str) -> Any:
+    return typer.Option(
+        "--se", metavar="DESIGN", rich_help_panel=NETWORK, autocompletion=complete_design, show_default=default,
+        help="The blocks that a network of `senet models` has, see below.",
+    )  # fmt: skip
+
+
+ZooDesign = Annotated[str | None, _zoo_design("standard")]
+ZooDesignOrPlain = Annotated[str | None, _zoo_design("plain")]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", rich_help_panel=NETWORK, help="Weights of MODEL: .safetensors or .pt."),

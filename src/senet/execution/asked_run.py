@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from senet.experiments.setup import Setup
     from senet.experiments.study import Study
 
-__all__ = ["DEFAULTS", "asked_values", "check_images", "check_models", "defaults", "made_run", "run_of_network"]
+__all__ = [
+    "DEFAULTS",
+    "asked_values",
+    "check_images",
+    "check_models",
+    "defaults",
+    "made_run",
+    "refuse_zoo_options",
+    "run_of_network",
+]
 
 DEFAULTS = {  # data set: default (network, recipe, designs) of `compare` and `train`
     "digits": ("resnet8", "digits", ("standard", "standard:reduction=4", "slow_both", "bump", "eca")),
@@ -142,6 +151,26 @@ def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, st
     return builder, folder
 
 
+def refuse_zoo_options(model: str, *, se: str | None, origin: str) -> None:
+    """Refuse the options of networks of the zoo for a network that has its own blocks and tensor names.
+
+    Args:
+        model: name of the network, or its folder.
+        se: the design; None if none is asked for.
+        origin: library whose tensor names the weights have.
+
+    Raises:
+        UsageError: if one of them is given for another network.
+    """
+    from senet.networks import named
+
+    if named(model).library == "senet":
+        return
+    for flag, given in (("--se", se is not None), ("--origin", origin != "senet")):
+        if given:
+            raise UsageError(f"{flag} is only for networks of `senet models`, not for {model}; leave it out.")
+
+
 def run_of_network(
     model: str, words: list[str] | None, *, data: str | None, data_dir: Path | None, se: str, weights: Path | None
 ) -> "tuple[Run | None, Collection[str]]":
@@ -160,15 +189,15 @@ def run_of_network(
         of its own.
 
     Raises:
-        UsageError: if words or weights are given for the folder of a run.
+        UsageError: if words, data or weights are given for the folder of a run.
     """
     from senet.experiments import decoding
     from senet.networks import named
 
     if (Path(model) / "run.json").exists():
-        if words or weights is not None:
+        if words or data is not None or weights is not None:
             raise UsageError(
-                f"{model} is a run and has its own weights and settings; leave out --weights and NAME=VALUE."
+                f"{model} is a run and has its own weights and settings; leave out --weights, --data and NAME=VALUE."
             )
         return None, ()
     found = named(model)

@@ -38,12 +38,14 @@ class Images:
     Attributes:
         added: variance beside that of the seeds; more seeds do not lower it [points squared].
         floor: variance of the mean difference over images alone, whatever the seeds say [points squared].
+        lasting: part of the floor that more seeds do not lower [points squared].
         total: test images.
         paired: it is computed image by image; otherwise from the counts, which is a wider bound.
     """
 
     added: float
     floor: float
+    lasting: float
     total: int
     paired: bool
 
@@ -76,7 +78,8 @@ def paired_images(ours: Any, theirs: Any) -> Images:
 
     With D the difference of an image and a seed (-1, 0 or 1), the variance of its mean over J seeds and N images is
     that of the seeds over J, plus that of the images over N; the part of both together is in the first already. The
-    floor counts at least one image of each kind, as Bonett and Price do, so that it is never 0.
+    floor adds one image that only the row and one that only the baseline gets right with every seed, as Bonett and
+    Price do for one pair: N images on which the two agree do not show that they agree on all images.
 
     Args:
         ours: 0 or 1, `(seeds, images)`.
@@ -97,9 +100,11 @@ def paired_images(ours: Any, theirs: Any) -> Images:
     if seeds > 1:
         rest = differences - means - differences.mean(axis=1, keepdims=True) + means.mean()
         both = float((rest**2).sum()) / ((seeds - 1) * max(1, total - 1))
-    least = 2 / (total + 2) ** 2 / seeds
     added = max(0.0, between - both / seeds) / total
-    return Images(added=1e4 * added, floor=1e4 * max(between / total, least), total=total, paired=True)
+    two_more = ((means**2).sum() + 2) / (total + 2) - (means.sum() / (total + 2)) ** 2
+    floor = max(between / total, float(two_more) / (total + 2))
+    lasting = min(floor, added + 2 / (total + 2) ** 2)
+    return Images(added=1e4 * added, floor=1e4 * floor, lasting=1e4 * lasting, total=total, paired=True)
 
 
 def unpaired_images(ours: tuple[int, int], theirs: tuple[int, int], *, seeds: int) -> Images:
@@ -119,4 +124,6 @@ def unpaired_images(ours: tuple[int, int], theirs: tuple[int, int], *, seeds: in
         total = tests / seeds
         share = (correct / seeds + 1) / (total + 2)
         floor += share * (1 - share) / (total + 2)
-    return Images(added=0.0, floor=1e4 * floor, total=round(min(ours[1], theirs[1]) / seeds), paired=False)
+    return Images(
+        added=0.0, floor=1e4 * floor, lasting=1e4 * floor, total=round(min(ours[1], theirs[1]) / seeds), paired=False
+    )

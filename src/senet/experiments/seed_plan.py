@@ -1,5 +1,6 @@
 """The rule for the number of seeds of a study: fixed, planned from its first results, or extended until decided."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,8 @@ class SeedPlan:
         if self.auto:
             looks = planned_looks(self.most)
             return replace(study.repeated(looks[0]), looks=looks)
+        if self.detect is not None:
+            study = replace(study, pilot=self.seeds or len(study.seeds))
         return study if self.seeds is None else study.repeated(self.seeds)
 
     @property
@@ -105,7 +108,14 @@ def _next_look(study: Study, lines: Sequence[Line]) -> tuple[int, str]:
     names = ", ".join(line.row.label for line in undecided)
     if now == study.looks[-1]:
         return now, f"{look}undecided: {names}; stopping at --max-seeds {now}"
-    if now > study.looks[0] and not any(line.verdict is not None and line.verdict.more_seeds for line in undecided):
+    if now > study.looks[0] and not any(_may_end(line) for line in undecided):
         return now, f"{look}undecided: {names}; more seeds would not decide them"
     following = next(number for number in study.looks if number > now)
     return following, f"{look}undecided: {names}; continuing with {following} seeds"
+
+
+def _may_end(line: Line) -> bool:
+    """Return whether more seeds can decide a row: none can where the test images are too few."""
+    found, said = line.difference, line.verdict
+    no_spread = found is not None and found.n > 1 and math.isnan(found.half)  # by chance, of values without images
+    return no_spread or (said is not None and said.more_seeds is not None)

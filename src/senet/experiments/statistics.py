@@ -113,9 +113,9 @@ class Difference:
         """Return what `n` pairs with this mean and these spreads would give."""
         df = max(1, round(self.spread.df * (n - 1) / (self.n - 1)))
         images = self.images
-        if images is not None and images.paired:
-            falls = max(0.0, images.floor - images.added) * self.n / n
-            images = replace(images, floor=images.added + falls)
+        if images is not None:
+            falls = (images.floor - images.lasting) * self.n / n
+            images = replace(images, floor=images.lasting + falls)
         return replace(self, n=n, spread=replace(self.spread, df=df), images=images)
 
     @property

@@ -65,6 +65,7 @@ class Study:
         margin: smallest difference of accuracies that matters [points].
         looks: numbers of seeds after which its results are looked at to decide whether it goes on, ascending; empty
             for a number of seeds that is fixed before the start.
+        pilot: number of first seeds whose spread planned the number of all; 0 if nothing did.
         notes: what a reader must know of its rows.
     """
 
@@ -84,6 +85,7 @@ class Study:
     pictures: tuple[tuple[str, tuple[str, ...]], ...] = ()
     margin: float = 0.5
     looks: tuple[int, ...] = ()
+    pilot: int = 0
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

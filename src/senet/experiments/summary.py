@@ -18,9 +18,13 @@ from senet.experiments.statistics import ALPHA, Difference, accuracy_differences
 from senet.experiments.study import Row, Study
 from senet.experiments.verdict import Verdict, verdict
 
-__all__ = ["MEASURED", "Estimate", "Line", "metric", "summarize", "summarize_numbers", "tallies"]
+__all__ = ["MEASURED", "PLANNED", "Estimate", "Line", "metric", "summarize", "summarize_numbers", "tallies"]
 
 T = TypeVar("T")
+
+PLANNED = ALPHA / 2
+"""Level of a study whose number of seeds its first ones planned: a small spread by chance makes that number too small,
+so that intervals at this level miss in up to 5 %."""
 
 MEASURED = tuple(name for name, known in METRICS.items() if known.kind == "measured")
 """The metrics that a test gives."""
@@ -186,7 +190,7 @@ def _differences(
         other = study.reference(row)
         if other is not None and row.run != runs[other]:
             families.setdefault(other, {})[row.run] = row.id
-    alpha = reached(study.looks, len(study.seeds)) if study.looks else ALPHA
+    alpha = reached(study.looks, len(study.seeds)) if study.looks else PLANNED if study.pilot else ALPHA
     counts = {
         other: sum(bool(found[name].keys() & found[other].keys()) for name in rows.values())
         for other, rows in families.items()

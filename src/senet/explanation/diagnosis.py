@@ -9,6 +9,7 @@ __all__ = ["diagnose"]
 
 EXACT = 1e-5  # variation due to the rounding of float32
 NEARLY = 0.01  # relative error of the output up to which a constant is worth a try
+LOST = 0.02  # of a gate that leaves nothing of its channel
 IDLE = 0.01  # distance from the identity
 MOST = 0.9  # share of gates or units that is called most of them
 BLIND = 0.02  # class share up to which a block knows no class
@@ -34,22 +35,23 @@ def diagnose(block: BlockExplanation, classes: Sequence[str]) -> tuple[Diagnosis
 
 
 def _hidden(block: BlockExplanation) -> Iterator[Diagnosis]:
-    dead = [round(share * width) for share, width in zip(block.hidden_dead, block.hidden_widths, strict=True)]
-    for layer, (number, width) in enumerate(zip(dead, block.hidden_widths, strict=True), 1):
+    dead = [round(share * width) for share, width in zip(block.hidden_dead, block.hidden_widths, strict=False)]
+    for layer, (number, width) in enumerate(zip(dead, block.hidden_widths, strict=False), 1):
         where = f"fc{layer}" if len(dead) == 1 else f"hidden layer {layer}"
         if number == width and block.half > MOST:
             text = f"all gates {block.mean:.2f}: {number} of {width} hidden units never fire"
             yield Diagnosis("half_dead", f"{text}; raise the learning rate of {where}, or use leaky_relu", "defect")
         elif number == width:
-            text = f"{number} of {width} hidden units never fire, so the gates are constant"
+            text = f"{number} of {width} hidden units never fire"
+            text += ", so the gates are constant" if block.varies < EXACT else ""
             yield Diagnosis("hidden_dead", f"{text}; raise the learning rate of {where}, or use leaky_relu", "defect")
         elif number >= width / 2:
             text = f"{number} of {width} hidden units never fire; choose a larger ratio, or use leaky_relu"
             yield Diagnosis("hidden_dead", text, "advice")
-    on = [round(share * width) for share, width in zip(block.hidden_always_on, block.hidden_widths, strict=True)]
+    on = [round(share * width) for share, width in zip(block.hidden_always_on, block.hidden_widths, strict=False)]
     if on and on == list(block.hidden_widths):
         yield Diagnosis("linear", "every hidden unit fires on every image: the logits are linear in the squeeze")
-    if block.half > MOST and not any(number == width for number, width in zip(dead, block.hidden_widths, strict=True)):
+    if block.half > MOST and not any(number == width for number, width in zip(dead, block.hidden_widths, strict=False)):
         text = f"{100 * block.half:.0f} % of the gates are in the middle of their range: the block has not learned"
         yield Diagnosis("half", text, "defect")
 
@@ -58,9 +60,13 @@ def _saturated(block: BlockExplanation) -> Iterator[Diagnosis]:
     if block.open > MOST:
         text = f"open: {100 * block.open:.0f} % of the gates are above 98 % of their range"
         yield Diagnosis("open", text, "advice")
-    if block.shut > MOST / 2:
-        text = f"{100 * block.shut:.0f} % of the gates are shut: these channels are lost after the block"
-        yield Diagnosis("shut", text, "advice")
+    low = block.gate_range[0]
+    if block.shut > MOST / 2 and block.identity >= IDLE:
+        text = f"{100 * block.shut:.0f} % of the gates are "
+        if abs(low) < LOST:
+            yield Diagnosis("shut", f"{text}shut: these channels are lost after the block", "advice")
+        else:
+            yield Diagnosis("shut", f"{text}at the lower end of their range, {low:g}", "note")
     if 0 < block.stuck < 1 and block.stuck >= MOST / 2:
         number = round(block.stuck * block.channels)
         yield Diagnosis("stuck", f"the gates of {number} of {block.channels} channels hardly move", "note")
@@ -89,7 +95,7 @@ def _classes(block: BlockExplanation, classes: Sequence[str]) -> Iterator[Diagno
         if one.share > max(FOLLOWS, 2 * block.class_share) and one.p < 0.05
     }
     best = max(other, key=lambda name: other[name].share, default=None)
-    blind = block.class_share < BLIND or block.class_share_p > 0.05
+    blind = _is_blind(block)
     follows = "" if best is None else f"follows {best} (share {other[best].share:.2f}, p = {other[best].p:.3g})"
     share = f"class share {block.class_share:.3f}, p = {block.class_share_p:.3g}"
     if blind:
@@ -101,6 +107,11 @@ def _classes(block: BlockExplanation, classes: Sequence[str]) -> Iterator[Diagno
         number, part = found
         text = f"detects class {classes[number]}: it accounts for {100 * part:.0f} % of the differences between classes"
         yield Diagnosis("detector", text, "note")
+
+
+def _is_blind(block: BlockExplanation) -> bool:
+    """Return whether the gates know no class; False without classes."""
+    return block.class_share < BLIND or block.class_share_p > 0.05
 
 
 def _detected(block: BlockExplanation) -> tuple[int, float] | None:
@@ -134,7 +145,7 @@ def _effects(block: BlockExplanation) -> Iterator[Diagnosis]:
     elif constant is not None and max(map(abs, constant.loss[1:])) < SMALL and block.varies >= NEARLY:
         yield Diagnosis("static", f"a constant does as well: {said['constant']}; fold it", "advice")
     elif constant is not None and constant.loss[1] > SMALL and mean is not None:
-        if mean.loss[0] < constant.loss[0] / 2:
+        if mean.loss[0] < constant.loss[0] / 2 and not _is_blind(block):
             text = f"class-specific: class means do what a constant cannot ({said['class_mean']} to {said['constant']})"
             yield Diagnosis("class_specific", text)
         else:

@@ -11,10 +11,13 @@ from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
 from senet.nn import SqueezeExcite
-from senet.nn.layers import LAYERS
+from senet.nn.gate import ACTIVATIONS
+from senet.nn.layers import BATCH_NORMS, LAYERS
+from senet.surgery.finding.find import Found
 
-__all__ = ["Excited", "exciting", "layers_of", "logits_of"]
+__all__ = ["Excited", "exciting", "layers_of", "logits_of", "units_of"]
 
+HIDDEN = (nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish, nn.GELU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.Mish)
 CLOSEST = 1e-6  # of the range: how near to its end a gate may be for its logit to be computed
 
 
@@ -40,12 +43,35 @@ def layers_of(block: nn.Module) -> list[nn.Module]:
     return [module for module in block.modules() if isinstance(module, LAYERS)]
 
 
+def _is_without_ratio(block: nn.Module) -> bool:
+    """Return whether the layers of a block have no width to choose: what lies between them are no hidden units."""
+    return isinstance(block, SqueezeExcite) and block.excitation is None and not block.spec.has_ratio
+
+
+def units_of(block: nn.Module) -> tuple[bool, bool]:
+    """Return whether a hidden unit of a block can be exactly 0, and whether logits are linear while no unit is.
+
+    The first holds for ReLU and hard swish and not for SiLU, GELU and leaky ReLU; the second for ReLU where no norm
+    depends on the image. Blocks of other libraries that call a function are taken to use ReLU.
+    """
+    act: Callable[[Tensor], Tensor] = ACTIVATIONS["relu"]
+    if isinstance(block, SqueezeExcite) and block.excitation is None:
+        act = block.activation
+    else:
+        act = next((module for module in block.modules() if isinstance(module, HIDDEN)), act)
+    with torch.no_grad():
+        below, above = act(torch.tensor([-4.0, -3.5])), act(torch.tensor([1.0, 2.0, 4.0]))
+    norms = [m for m in block.modules() if "norm" in type(m).__name__.lower() and not isinstance(m, BATCH_NORMS)]
+    is_linear = not norms and torch.equal(above[1:], 2 * above[:-1])
+    return not bool(below.any()), is_linear
+
+
 @contextmanager
-def exciting(blocks: Mapping[str, tuple[int, nn.Module]]) -> Iterator[dict[str, Excited]]:
+def exciting(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[dict[str, Excited]]:
     """Collect what the layers of blocks compute inside the context.
 
     Args:
-        blocks: channels and module of each block by name.
+        blocks: the blocks by name.
 
     Yields:
         The values by name. The caller clears the mapping before each batch.
@@ -75,12 +101,13 @@ def exciting(blocks: Mapping[str, tuple[int, nn.Module]]) -> Iterator[dict[str, 
         return hook
 
     handles = []
-    for name, (channels, block) in blocks.items():
+    for name, (one, block) in blocks.items():
         layers = layers_of(block)
-        for number, layer in enumerate(layers[1:]):
+        hidden = 0 if _is_without_ratio(block) else len(one.widths) - 2  # a squeeze may have a layer before them
+        for number, layer in enumerate(layers[len(layers) - hidden :] if 0 < hidden < len(layers) else []):
             handles.append(layer.register_forward_pre_hook(enter(name, number)))
         if layers:
-            handles.append(layers[-1].register_forward_hook(leave(name, channels)))
+            handles.append(layers[-1].register_forward_hook(leave(name, one.channels)))
     try:
         yield found
     finally:

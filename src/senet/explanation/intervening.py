@@ -10,10 +10,7 @@ from torch import Tensor, nn
 from senet.data.subset import balanced
 from senet.explanation.gathering import Gathered
 from senet.explanation.interventions import (
-    REPLACED,
     Effect,
-    Gates,
-    ImageGates,
     Outcome,
     effect,
     outcome,
@@ -60,9 +57,16 @@ def intervene(
     """
     assert seen.outcomes is not None
     effects: dict[str, dict[str, Effect]] = {name: {} for name in blocks}
-    gates: dict[str, Mapping[str, Gates]] = {
-        name: substitutes(seen.sample[name], seen.sums[name].fold.constant(), one.class_mean, REPLACED)
-        for name, one in blocks.items()
+    puts = {
+        name: substitutes(
+            model.get_submodule(name),
+            dim=seen.dims[name],
+            gate=seen.sample[name],
+            index=seen.sample.index,
+            constant=seen.sums[name].fold.constant(),
+            classes=seen.sums[name].classes.gates,
+        )
+        for name in blocks
     }
     alone: dict[str | int, list[str]] = {name: [name] for name in blocks}
     stages: dict[str | int, list[str]] = {}
@@ -77,8 +81,8 @@ def intervene(
             for group, names in groups.items():
                 with ExitStack() as stack:
                     for name in names:
-                        put = ImageGates(gates[name][_of_block(kind)](numbers, seen.rows[numbers]), dim=seen.dims[name])
-                        stack.enter_context(replaced(model, name, put))
+                        put = puts[name][_of_block(kind)]
+                        stack.enter_context(replaced(model, name, put(numbers, seen.rows[numbers])))
                     after[group].append(outcome(answer(model, x, None)[0], seen.labels[numbers]))
         for group, parts in after.items():
             change = effect(seen.outcomes[chosen], _joined(parts))

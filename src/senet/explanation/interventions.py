@@ -3,7 +3,7 @@
 Letters in shapes: n images, c channels, k classes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import sqrt
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
+from senet.explanation.class_sums import Moments
 from senet.surgery.folding.constants import put
 from senet.surgery.folding.folded import Z, paired_interval
 from senet.surgery.gates.reading import Reading, channel_dim
@@ -32,7 +33,8 @@ __all__ = [
 ]
 
 REPLACED = ("constant", "identity", "shuffle", "class_mean")
-"""What takes the place of the gates of one block: constants, 1, those of another image, the means of the class."""
+"""What takes the place of the gates of one block: constants, 1, those of another image, the means of the other images
+of the class."""
 
 INTERVENTIONS = (*REPLACED, "stages")
 """The same, and constants in all blocks of a stage at once."""
@@ -102,6 +104,27 @@ class ImageGates(nn.Module):
         return x * gates.movedim(1, self.dim)
 
 
+class _ClassMean(nn.Module):
+    """Run a block and scale its map by the mean gate of the other images of the class, or a constant where it is alone.
+
+    With its own gate in it, the mean of a class with few images would be nearly the gate of the image itself.
+    """
+
+    def __init__(self, block: nn.Module, mean: Tensor, number: Tensor, constant: Tensor, *, dim: int) -> None:
+        super().__init__()
+        self.__dict__["block"] = block  # not a child: the block keeps its one name
+        self.mean, self.number, self.constant, self.dim = mean, number, constant, dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        before, y = x.clone(), self.__dict__["block"](x)
+        own = Reading.of(before.movedim(self.dim, 1), y.movedim(self.dim, 1)).gate.cpu()
+        others = self.number - (~own.isnan()).double()
+        mean = (self.number * self.mean - own.nan_to_num(nan=0.0)) / others
+        gates = torch.where(others > 0, mean, self.constant)
+        scaled: Tensor = ImageGates(gates, dim=self.dim)(before)
+        return scaled
+
+
 class _Masked(nn.Module):
     """Run a block and set a share of its channels to zero, in an order by their gates."""
 
@@ -147,32 +170,47 @@ def zeroed(block: nn.Module, channels: int, share: float, order: str, *, seed: i
     return _Masked(block, channels, share, order, torch.Generator().manual_seed(seed))
 
 
-Gates = Callable[[Int64[Tensor, " n"], Int64[Tensor, " n"]], Tensor]
-"""A function of the numbers and the classes of images that returns the gates that replace theirs `(n, c)`."""
+Substitute = Callable[[Int64[Tensor, " n"], Int64[Tensor, " n"]], nn.Module]
+"""A function of the numbers and the classes of images that returns the module to put in the place of the block."""
 
 
 def substitutes(
-    gate: Tensor, constant: Float64[Tensor, " c"], class_mean: Float64[Tensor, "k c"], kinds: Sequence[str]
-) -> Mapping[str, Gates]:
-    """Return for each intervention the gates that take the place of those of an image.
+    block: nn.Module,
+    *,
+    dim: int,
+    gate: Tensor,
+    index: Int64[Tensor, " m"],
+    constant: Float64[Tensor, " c"],
+    classes: Moments,
+) -> Mapping[str, Substitute]:
+    """Return for each of `REPLACED` what takes the place of a block.
 
     Args:
+        block: the block.
+        dim: channel axis of its map.
         gate: gates of a sample of images `(m, c)`; NaN where there is none.
+        index: numbers of these images.
         constant: least-squares constant of every channel.
-        class_mean: mean gate of every class.
-        kinds: names among `REPLACED`.
+        classes: sums of the gates by class.
     """
     known = torch.where(gate.isnan(), constant.to(gate.dtype), gate)
-    means = torch.where(class_mean.isnan(), constant, class_mean)
+    place = {number: row for row, number in enumerate(index.tolist())}
     random = torch.Generator().manual_seed(0)
 
-    def shuffle(numbers: Tensor, rows: Tensor) -> Tensor:
-        return known[torch.randint(len(known), (len(numbers),), generator=random)]
+    def of_all(gates: Tensor) -> Substitute:
+        return lambda numbers, rows: ImageGates(gates, dim=dim)
 
-    every: dict[str, Gates] = {
-        "constant": lambda numbers, rows: constant.unsqueeze(0),
-        "identity": lambda numbers, rows: torch.ones(1, len(constant)),
+    def shuffle(numbers: Tensor, rows: Tensor) -> nn.Module:
+        own = torch.tensor([place.get(number, len(known)) for number in numbers.tolist()])
+        draw = (torch.rand(len(own), generator=random) * (len(known) - (own < len(known)).long())).long()
+        return ImageGates(known[(draw + (draw >= own)).clamp(max=len(known) - 1)], dim=dim)
+
+    def class_mean(numbers: Tensor, rows: Tensor) -> nn.Module:
+        return _ClassMean(block, classes.mean[rows].nan_to_num(nan=0.0), classes.number[rows], constant, dim=dim)
+
+    return {
+        "constant": of_all(constant.unsqueeze(0)),
+        "identity": of_all(torch.ones(1, len(constant))),
         "shuffle": shuffle,
-        "class_mean": lambda numbers, rows: means[rows],
+        "class_mean": class_mean,
     }
-    return {kind: every[kind] for kind in kinds}

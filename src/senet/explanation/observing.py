@@ -88,7 +88,7 @@ def observing(blocks: Mapping[str, tuple[Found, nn.Module]]) -> Iterator[Observe
     Raises:
         NumericError: while a batch runs, if the input or the output of a block is not finite.
     """
-    with exciting({name: (found.channels, block) for name, (found, block) in blocks.items()}) as excited:
+    with exciting(blocks) as excited:
         observer = Observer(excited)
         with reading(blocks, observer.note):
             yield observer

@@ -136,8 +136,8 @@ def as_markdown(explanation: Explanation, found: Mapping[str, Any], figures: Seq
         block_table(explanation).markdown(),
         "Class share: share of the variance of the gates that the class explains, less its chance level; p by 200 "
         "permutations of the labels. Varies: relative error of the block's output with constant gates. From 1: "
-        "distance of the gates from 1. Bits: mutual information of class and gate, mean over channels, about "
-        "0 by chance.",
+        "distance of the gates from 1. Bits: mutual information of class and gate less its chance level, "
+        "mean over channels.",
         "",
         "## Diagnosis",
         "",

@@ -12,8 +12,9 @@ from senet.explanation.class_share import interval, jackknife, p_value, share_by
 from senet.explanation.class_sums import Moments
 from senet.explanation.conditions import Groups
 from senet.explanation.context import context
+from senet.explanation.excitation import units_of
 from senet.explanation.gathering import BlockSums, Gathered
-from senet.explanation.information import information, selectivity
+from senet.explanation.information import information, information_by_chance, selectivity
 from senet.explanation.spread import histogram, quantiles, squeeze_curve, used_rank
 from senet.explanation.values import BlockExplanation, Condition, Selectivity
 from senet.nn import SqueezeExcite
@@ -61,6 +62,7 @@ def summarize(name: str, place: Place, all_of: Gathered, conditions: Mapping[str
     scale = float(fold.product.sum()) / energy
     channels = place.found.channels
     widths = tuple(len(fires) for fires in sums.fires)
+    can_die, is_linear = units_of(place.block)
     plain = BlockExplanation(
         name=name,
         kind=place.found.kind,
@@ -82,8 +84,8 @@ def summarize(name: str, place: Place, all_of: Gathered, conditions: Mapping[str
         mean=float(mean.nanmean()),
         sd=float(std.square().nanmean().sqrt()),
         hidden_widths=widths,
-        hidden_dead=tuple(_share(fires < RARELY * sums.images) for fires in sums.fires),
-        hidden_always_on=tuple(_share(fires > ALWAYS * sums.images) for fires in sums.fires),
+        hidden_dead=tuple(_share(fires < RARELY * sums.images) for fires in sums.fires) if can_die else (),
+        hidden_always_on=tuple(_share(fires > ALWAYS * sums.images) for fires in sums.fires) if is_linear else (),
         used_rank=used_rank(logits),
         rank_limit=min((*widths, channels)),
         context=context(squeeze, logits),
@@ -118,7 +120,7 @@ def _with_classes(
     """
     classes = sums.classes
     share, left_out = share_of(classes.gates), jackknife(gate, rows)
-    bits = information(gate, rows)
+    bits = information(gate, rows) - information_by_chance(gate, rows)
     selective = selectivity(classes.gates.mean.abs())
     return replace(
         plain,

@@ -99,12 +99,13 @@ class Statistics(Printed):
         sd: standard deviation of the gates over images, root mean square over channels [1].
         class_sd: standard deviation of the class means, root mean square over channels [1].
         hidden_widths: units of each hidden layer.
-        hidden_dead: share of the units of each hidden layer that fire on less than 0.1 % of the images [1].
-        hidden_always_on: share of those that fire on more than 99.9 % [1].
+        hidden_dead: share of the units of each hidden layer that fire on less than 0.1 % of the images [1]; empty where
+            the activation is never exactly 0, such as SiLU.
+        hidden_always_on: share of those that fire on more than 99.9 % [1]; empty where logits would not be linear then.
         used_rank: effective rank of the logits.
         rank_limit: width of the narrowest hidden layer, the largest rank of linear logits; the channels without one.
         selectivity: class selectivity.
-        information: mutual information of class and gate, mean over channels [bits].
+        information: mutual information of class and gate less its chance level, mean over channels [bits].
         information_max: the same of the channel with most.
         context: which channels the logits depend on.
     """

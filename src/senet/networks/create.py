@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from senet.errors import CheckpointError, UsageError
+from senet.errors import CheckpointError, SpecError, UsageError
 from senet.known_names import Origins
 from senet.networks.building import USUAL_SIDE, Builder, build, builder_of
 from senet.networks.ends import first_convolution, with_channels, with_outputs
@@ -118,7 +118,8 @@ def create(
             inserted after the weights are loaded, without changing the output.
         num_classes: outputs; a classifier of other weights is then replaced by a fresh one. None means the default of
             the network or the folder, and the weights must have it too.
-        or_classes: number of outputs to try if the weights do not fit the network with `num_classes`.
+        or_classes: number of outputs to try if the weights do not fit the network with `num_classes`; not for networks
+            of the zoo whose blocks are built in.
         in_chans: channels of the input; weights for other channels are summed or repeated, as timm does it.
         image_size: side of the input [pixels], for networks of the zoo whose classifier depends on it, and for
             builders without an argument `num_classes`.
@@ -139,6 +140,8 @@ def create(
         CheckpointError: if the weights do not fit the network.
     """
     found, specs = named(where), designs(se)
+    if origin != "senet" and found.library != "senet":
+        raise SpecError(f"origin = {origin!r} is for networks of the zoo; leave it out for {where}.")
     if found.library == "senet" and (specs or origin != "senet"):
         return create_model(
             found.name,

@@ -242,7 +242,9 @@ class SqueezeExcite(nn.Module):
 
     def _dtype(self, x: Tensor) -> torch.dtype:
         parameter = next(self.parameters(), None)
-        return x.dtype if parameter is None else parameter.dtype
+        if parameter is not None:
+            return parameter.dtype
+        return torch.promote_types(x.dtype, torch.float32)
 
     def __prepare_scriptable__(self) -> "SqueezeExcite":
         """Reject `torch.jit.script`, which calls this hook on every module that it scripts."""

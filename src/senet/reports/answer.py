@@ -23,7 +23,7 @@ def answer(study: Study, lines: Sequence[Line]) -> dict[str, Any]:
     """Return what is known about a study; null stands for what is not known.
 
     Returns:
-        `baseline`, `seeds`, `looks`, `margin` [points], `half_done`, what the `intervals` hold, `cautions`, and
+        `baseline`, `seeds`, `looks`, `pilot`, `margin` [points], `half_done`, what the `intervals` hold, `cautions` and
         `rows`, each with `id`, `label`, `model`, `design`, `params` [1], `macs` [1], `n` and
         `missing` seeds, `seconds` of a run, `metrics` by name (`mean`, `sd`, `n`; accuracies and errors [%], loss
         [nats]), `versus` (id of its baseline), `difference` of accuracies against it (`mean`, `low`, `high` of the
@@ -37,6 +37,7 @@ def answer(study: Study, lines: Sequence[Line]) -> dict[str, Any]:
         "baseline": study.baseline,
         "seeds": list(study.seeds),
         "looks": list(study.looks),
+        "pilot": study.pilot,
         "margin": study.margin,
         "half_done": any(line.missing for line in lines),
         "intervals": intervals_hold(study, lines),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import TYPE_CHECKING, Any
 
 from senet.errors import UsageError, not_installed
@@ -17,7 +17,7 @@ from senet.text import one_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["beside", "canvas", "epoch_axis", "legend", "name_points", "no_figures", "short"]
+__all__ = ["beside", "canvas", "epoch_axis", "legend", "name_points", "no_figures", "short", "two_lines"]
 
 SETTINGS: Any = {
     "axes.axisbelow": True,
@@ -94,6 +94,12 @@ def short(text: object, *, most: int = 40) -> str:
     line = one_line(text)
     half = (most - 3) // 2
     return line if len(line) <= most else f"{line[: most - 3 - half]}...{line[-half:]}"
+
+
+def two_lines(text: object, *, width: int) -> str:
+    """Return a label on at most two lines, broken between words; its middle is left out where it is longer."""
+    lines = wrap(short(text, most=2 * width), width)
+    return "\n".join(lines) if len(lines) <= 2 else short(text, most=width)
 
 
 def epoch_axis(axes: "Axes", epochs: int) -> None:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 from senet.experiments.result import Epoch, Result
 from senet.experiments.summary import Line
 from senet.reports.canvas import canvas, epoch_axis, legend
-from senet.reports.looks import Look
+from senet.reports.looks import AT_ONCE, Look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["AT_ONCE", "draw_curves"]
-
-AT_ONCE = 8
-"""Designs that one panel can hold; more are drawn in several panels with the same axes."""
+__all__ = ["draw_curves"]
 
 READINGS: tuple[tuple[str, Callable[[Result, Epoch], float]], ...] = (
     ("training loss", lambda result, epoch: epoch.train_loss),

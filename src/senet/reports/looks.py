@@ -1,13 +1,14 @@
 """The look of a design: colour, marker and line, by its name, so that it keeps them in every figure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 from zlib import crc32
 
-__all__ = ["BLACK", "COLORS", "GREY", "MARKERS", "Look", "looks", "point_name"]
+__all__ = ["AT_ONCE", "BLACK", "COLORS", "GREY", "MARKERS", "Look", "looks", "point_name"]
 
 # Okabe and Ito's colours without their yellow, which is too light on white: colour-blind readers tell them apart
 BLACK = "#000000"
@@ -15,6 +16,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#8c8c8c"  # never a design, so that it can stand for "the others"
 MARKERS = "sD^vP*X"
 STYLES = ("--", ":", "-.", "-")
+AT_ONCE = 8  # most designs that one panel can hold
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def looks(names: Sequence[str]) -> list[Look]:
 
     The plain network is black with a circle, known designs have fixed looks, others one that a checksum of the name
     selects. Where that is taken in this figure, the next free one is used. Up to six designs beside the plain network
-    have different colours and different markers; more have different pairs of them.
+    have different colours and different markers; more have different pairs of them, in one panel the rarest.
 
     Args:
         names: designs of a figure; their order does not matter, equal names have equal looks.
@@ -71,10 +73,12 @@ def looks(names: Sequence[str]) -> list[Look]:
     names = [re.sub(r"r=(\d+)(-\1)+(?![-.\d])", r"r=\1", name) for name in names]  # the same ratio in all stages
     others = sorted(set(names) - {"plain"}, key=lambda name: (name not in _FIXED, name))
     few = len(others) <= len(COLORS)
+    keeps = few or len(set(names)) > AT_ONCE
     given = {"plain": PLAIN}
     for name in others:
         first = _FIXED.get(name, crc32(name.encode()) % SLOTS)
-        given[name] = next(look for look in map(_look, count(first)) if not _alike(look, given.values(), few=few))
+        free = (look for look in map(_look, count(first)) if not _alike(look, given.values(), few=few))
+        given[name] = next(look for look in free if keeps or name in _FIXED or _is_rare(look, given.values()))
     return [given[name] for name in names]
 
 
@@ -83,6 +87,14 @@ def _alike(look: Look, others: Iterable[Look], *, few: bool) -> bool:
     if few:
         return any(look.color == other.color or look.marker == other.marker for other in others)
     return look in others
+
+
+def _is_rare(look: Look, others: Iterable[Look]) -> bool:
+    """Return whether no other look has a colour and a marker that are used less often."""
+    used = Counter(part for other in others for part in (other.color, other.marker))
+    return used[look.color] + used[look.marker] == min(
+        used[other.color] + used[other.marker] for other in map(_look, range(SLOTS))
+    )
 
 
 def _look(slot: int) -> Look:

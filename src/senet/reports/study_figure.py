@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from senet.experiments.study import Study
 from senet.experiments.summary import Line
-from senet.reports.canvas import beside, canvas, epoch_axis, legend, name_points, short
-from senet.reports.curves import AT_ONCE
-from senet.reports.looks import BLACK, GREY, Look, looks, point_name
+from senet.reports.canvas import beside, canvas, epoch_axis, legend, name_points, short, two_lines
+from senet.reports.looks import AT_ONCE, BLACK, GREY, Look, looks, point_name
 from senet.reports.study_cost import is_reference
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _many(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: P
             axes.label_outer()
         for axes in list(grid)[len(shown) :]:
             axes.remove()
-        left.supylabel("test accuracy [%]")
+        left.supylabel(f"{_measured(shown)} [%]")
         panels = right.subplots(2 if compared else 1, 1, squeeze=False, height_ratios=(3, 2) if compared else (1,))
         *more, trade = [row[0] for row in panels]
         for against in more:
@@ -117,7 +116,11 @@ def _many(study: Study, shown: Sequence[Line], look: Mapping[str, Look], path: P
 def _label_curves(axes: "Axes", shown: Sequence[Line]) -> None:
     epoch_axis(axes, max(line.row.run.recipe.epochs for line in shown))
     cut = _zoom(axes, shown)
-    axes.set(ylabel="test accuracy [%]" + ", lower part cut off" * cut, title="accuracy by epoch")
+    axes.set(ylabel=f"{_measured(shown)} [%]" + ", lower part cut off" * cut, title="accuracy by epoch")
+
+
+def _measured(shown: Sequence[Line]) -> str:
+    return "held-out accuracy" if any(line.row.run.data.val_size for line in shown) else "test accuracy"
 
 
 def _costs_known(shown: Sequence[Line]) -> bool:
@@ -163,7 +166,7 @@ def _gain_against_latency(axes: "Axes", study: Study, shown: Sequence[Line], loo
 def _label_trade(axes: "Axes", shown: Sequence[Line]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set(xlabel="parameters", ylabel="test accuracy, last epoch [%]", title="accuracy against parameters")
+    axes.set(xlabel="parameters", ylabel=f"{_measured(shown)}, last epoch [%]", title="accuracy against parameters")
     axes.margins(x=0.12)
     axes.ticklabel_format(axis="x", style="plain", useOffset=False)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -230,7 +233,7 @@ def _forest(axes: "Axes", compared: Sequence[Line], look: Mapping[str, Look], *,
         axes.errorbar(found.mean, at, xerr=half, **look[line.row.id].point, fillstyle=filled)
         if line.verdict is not None:
             beside(axes, at, line.verdict.word)
-    axes.set_yticks(range(len(compared)), [short(line.row.label, most=22) for line in compared], fontsize=8)
+    axes.set_yticks(range(len(compared)), [two_lines(line.row.label, width=22) for line in compared], fontsize=8)
     axes.set_ylim(len(compared) - 0.5, -0.5)
     axes.set(xlabel="difference of accuracies [points]", title="against the baseline")
 

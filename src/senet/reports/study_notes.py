@@ -105,6 +105,11 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
             f"; checked after {', '.join(map(str, study.looks))} seeds: intervals and p are corrected "
             "for all of these looks"
         )
+    if study.pilot:
+        parts.append(
+            f"; the spread of the first {study.pilot} seeds planned the number of seeds: intervals and p are corrected "
+            "for that"
+        )
     parts.append("; visible: the smallest true difference that would show with a chance of 80 %")
     return "".join(parts)
 

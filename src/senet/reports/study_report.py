@@ -236,6 +236,8 @@ def _how_many(study: Study) -> str:
     """Describe how the number of seeds came to be: a table that is looked at and then extended finds too much."""
     if study.looks:
         return f", in looks after {', '.join(map(str, study.looks))}; their intervals are wide enough for all looks"
+    if study.pilot:
+        return f"; planned from the spread of the first {study.pilot}, and the intervals are wider for that"
     if len(study.seeds) == 1:
         return ""
     return "; the number is taken as fixed before the start (`--seeds auto` may look and go on)"

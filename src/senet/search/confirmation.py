@@ -46,14 +46,17 @@ def _fresh(used: Sequence[int]) -> tuple[int, ...]:
 
 def against_constants(study: Study, lines: Sequence[Line], chosen: Design | None) -> list[str]:
     """Describe how the choice does against each constant ratio, seed by seed: the table holds both against plain."""
-    found_tests = {line.row.run.se: tallies(line.results) for line in lines}
+    tests = {line.row.run.se: tallies(line.results) for line in lines}
+    others = [row for row in study.rows if row.run.se and row.run.se != chosen]
     said = []
-    for row in study.rows:
-        (found,) = accuracy_differences([found_tests.get(chosen or (), {})], found_tests[row.run.se])
-        if row.run.se and row.run.se != chosen and found.n:
-            interval = f" [{found.low:+.2f}, {found.high:+.2f}]" if found.n > 1 else ", one pair"
+    for row, found in zip(
+        others, accuracy_differences([tests[row.run.se] for row in others], tests.get(chosen or (), {})), strict=True
+    ):
+        if found.n:
+            corrected = f" (corrected for {found.comparisons} comparisons)" if found.corrected else ""
+            interval = f" [{-found.high:+.2f}, {-found.low:+.2f}]{corrected}" if found.n > 1 else ", one pair"
             interval += f", p {found.p:.3f}" if found.n > 2 else ""
-            said.append(f"the choice minus {row.label}: {found.mean:+.2f} points{interval}")
+            said.append(f"the choice minus {row.label}: {-found.mean:+.2f} points{interval}")
     return said
 
 

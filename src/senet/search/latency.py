@@ -1,35 +1,33 @@
-"""Measure the latency of a design: the time of one image, on this machine under its present load."""
+"""Measure the latency of a design: the time of one image, on this machine."""
 
-import time
-from statistics import median
+from functools import partial
 
 import torch
 
 from senet.experiments.run import Run
 from senet.models import image_size
 from senet.networks.outline import outline
+from senet.speed.interleave import interleave
+from senet.speed.threads import torch_threads
 
 __all__ = ["latency_ms"]
 
 
 @torch.inference_mode()
 def latency_ms(run: Run, *, shape: tuple[int, int, int] | None = None, device: str = "cpu", repeats: int = 15) -> float:
-    """Return the median time of one image through the network of a run [ms], after two passes to warm up.
+    """Return the median time of one image through the network of a run, on one thread [ms].
+
+    See `senet.speed.interleave` for what is timed.
 
     Args:
-        run: gives network and design; the weights do not matter.
+        run: defines network and design; the weights do not matter.
         shape: channels, rows and columns; None stands for three channels of the network's own size.
         device: where.
-        repeats: passes.
+        repeats: timed passes, after two passes to warm up.
     """
     channels, height, width = shape or (3, *[image_size(run.model)] * 2)
     model = outline(run.model, run.se, side=height, in_chans=channels, at=run.at, device="cpu").eval().to(device)
     x = torch.zeros(1, channels, height, width, device=device)
-    times = []
-    for _ in range(repeats + 2):
-        began = time.perf_counter()
-        model(x)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
-        times.append(1000 * (time.perf_counter() - began))
-    return median(times[2:])
+    with torch_threads(1):
+        timing = interleave({"": partial(model, x)}, rounds=repeats, device=device)[""]
+    return 1000 * timing.median

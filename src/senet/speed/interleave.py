@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Timing", "interleave"]
+__all__ = ["Timing", "clock_of", "interleave"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def interleave(
         least: rounds that are timed whatever they take.
         watch: called with the number of every finished round.
     """
-    clock, began = _clock(device), time.monotonic()
+    clock, began = clock_of(device), time.monotonic()
     for run in candidates.values():
         for _ in range(warmup):
             run()
@@ -81,7 +81,8 @@ def interleave(
     return {name: Timing(tuple(found)) for name, found in times.items()}
 
 
-def _clock(device: str) -> Callable[[Callable[[], object]], float]:
+def clock_of(device: str) -> Callable[[Callable[[], object]], float]:
+    """Return the function that times another one on a device [s]: process time, or time between CUDA events."""
     return _cuda_seconds if device.startswith("cuda") else _cpu_seconds
 
 

@@ -4,7 +4,6 @@ import copy
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from senet.experiments.measured_cost import Conditions, MeasuredCosts, NetworkCo
 from senet.experiments.run import Run
 from senet.fast import optimize
 from senet.processor import processor_name
-from senet.speed.interleave import Timing, interleave
+from senet.speed.interleave import Timing, clock_of, interleave
 from senet.speed.threads import torch_threads
 from senet.speed.traffic import saved_bytes
 from senet.training.allocator import keep_memory
@@ -135,12 +134,9 @@ def _infer(network: nn.Module, image: Tensor, repeats: int) -> None:
 
 def _repeats(network: nn.Module, image: Tensor) -> int:
     """Return how many inferences are timed together."""
-    spent = []
-    for _ in range(3):
-        began = perf_counter()
-        _infer(network, image, 1)
-        spent.append(perf_counter() - began)
-    return max(1, min(MOST_REPEATS, int(SHORTEST / min(spent))))
+    clock = clock_of(str(image.device))
+    spent = min(clock(partial(_infer, network, image, 1)) for _ in range(3))
+    return max(1, int(SHORTEST / max(spent, SHORTEST / MOST_REPEATS)))
 
 
 def _ratio(mine: Timing, base: Timing) -> Ratio:

@@ -80,8 +80,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     "selectivity.after": Definition("class selectivity after", "The same of the map that leaves the block."),
     "information": Definition(
         "information",
-        "Mutual information of the class and a channel's gate in 16 quantile bins, with Miller and Madow's correction "
-        "[bits]; mean over channels.",
+        "Mutual information of the class and a channel's gate in 16 quantile bins, with Miller and Madow's correction, "
+        "less its mean over permutations of the labels [bits]; mean over channels.",
         scale="free",
     ),
     "context.own": Definition(

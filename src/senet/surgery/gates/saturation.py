@@ -22,9 +22,10 @@ def range_of(block: nn.Module) -> Range:
     """Return the range of the gate of a block: measured for blocks of senet, (0, 1) for those of other libraries."""
     if not isinstance(block, SqueezeExcite):
         return 0.0, 1.0
+    logits = torch.tensor([-FAR, *range(-20, 21), FAR])  # a gate may be largest in between
     with torch.no_grad():
-        low, high = block.gate(torch.tensor([-FAR, FAR]).view(1, 2, 1, 1)).flatten().tolist()
-    low, high = min(low, high), max(low, high)
+        values = block.gate(logits.view(1, -1, 1, 1)).flatten().tolist()
+    low, high = min(values), max(values)
     return low, high if isfinite(high) and high < FAR / 10 else None
 
 
