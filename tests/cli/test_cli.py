@@ -304,7 +304,7 @@ def test_the_cost_names_blocks_that_a_ratio_leaves_one_hidden_unit(call) -> None
         (("compare", "--runs", "/proc/x"), 5, "/proc/x"),
         (("train", "--runs", "/proc/x/y"), 5, "/proc/x/y"),
         (("train", "-o", "/proc/x"), 5, "/proc"),
-        (("eval", "run", "--weights", "x.pt"), 2, "its folder alone"),
+        (("eval", "run", "--weights", "x.pt"), 3, "run does not exist"),
         (("cost", "resnet20", "--num-classes", "-3"), 2, "num_classes = -3"),
         (("train", "--cluster", "auto"), 2, "train has no --cluster; cluster=... is a setting of compare, run, search"),
         (("insert", "resnet8", "--epochs", "3"), 2, "insert has no --epochs; --epochs is an option of compare, train"),

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -172,10 +173,21 @@ def test_without_a_record_of_the_images_the_error_is_that_of_independent_samples
     assert (found.added, found.paired, found.total) == (0, False, 1000)
 
 
+def test_the_error_over_images_is_that_of_the_seeds_that_record_them() -> None:
+    rng = np.random.default_rng(0)
+    right = [marked(*(rng.random((3, 200)) < level)) for level in (0.6, 0.7)]
+    for lacking, paired_seeds in ((0, 3), (1, 2), (2, None)):
+        tests = [{s: replace(one, right="" if s < lacking else one.right) for s, one in row.items()} for row in right]
+        (found,) = accuracy_differences([tests[1]], tests[0])
+        assert found.images is not None
+        assert (found.images.seeds if found.images.paired else None) == paired_seeds
+    whole = accuracy_differences([{s: right[1][s] for s in (1, 2)}], {s: right[0][s] for s in (1, 2)})[0].images
+    part = accuracy_differences([{**right[1], 0: replace(right[1][0], right="")}], right[0])[0].images
+    assert part == whole
+
+
 @pytest.mark.parametrize("change", [{"right": ""}, {"data": "other"}])
 def test_images_are_paired_only_where_they_are_the_same(change: Mapping[str, str]) -> None:
-    from dataclasses import replace
-
     ours, theirs = marked([1, 1, 0], [1, 0, 0]), marked([1, 0, 0], [1, 0, 1])
     (both,) = accuracy_differences([ours], theirs)
     assert both.images is not None

@@ -49,14 +49,14 @@ def test_more_seeds_that_would_tell_do_tell_if_mean_and_spread_stay() -> None:
 
 
 def test_images_that_seeds_cannot_replace_are_asked_for() -> None:
-    few = Images(added=0.3, floor=0.35, lasting=0.3, total=500, paired=True)
+    few = Images(added=0.3, floor=0.35, lasting=0.3, total=500, seeds=5, paired=True)
     found = verdict(difference(0.1, 0.4, images=few), 0.5)
     assert found.more_seeds is None
     assert found.images is not None
     assert found.images > 1500
     assert "more seeds cannot decide this" in str(found)
     assert images_needed(difference(0.1, 0.4, images=few), 5.0) is None
-    enough = Images(added=0.3 / 20, floor=0.35 / 20, lasting=0.3 / 20, total=10_000, paired=True)
+    enough = Images(added=0.3 / 20, floor=0.35 / 20, lasting=0.3 / 20, total=10_000, seeds=5, paired=True)
     assert verdict(difference(0.1, 0.4, images=enough), 0.5).images is None
 
 

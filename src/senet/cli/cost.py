@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from senet.cli.options import NETWORK, OUTPUT, Design, ImageSize, Json, Network, NumClasses
+from senet.cli.options import NETWORK, OUTPUT, Builder, Design, ImageSize, Json, Network, NumClasses
 from senet.cli.printing import print_json
 from senet.text import printable
 
@@ -19,6 +19,7 @@ def cost(
         int, typer.Option("--in-chans", metavar="N", rich_help_panel=NETWORK, help="Channels of the input.")
     ] = 3,
     num_classes: NumClasses = None,
+    builder: Builder = None,
     blocks: Annotated[bool, typer.Option("--blocks", rich_help_panel=OUTPUT, help="List every block.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -28,7 +29,7 @@ def cost(
     from senet.reports.cost_report import cost_text, cost_values
 
     designs = decoding.se_designs(se)
-    counted = count_design(model, designs, size=size, in_chans=in_chans, num_classes=num_classes)
+    counted = count_design(model, designs, size=size, in_chans=in_chans, num_classes=num_classes, builder=builder)
     if as_json:
         print_json(cost_values(counted))
     else:

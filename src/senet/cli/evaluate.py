@@ -114,8 +114,8 @@ def evaluate(
     elif folder is not None:
         if model is not None:
             raise UsageError(f"{folder} is a run and has its own network; leave out --model.")
-        run_of_network(str(folder), words, data=data, data_dir=data_dir, se=design, weights=weights)  # refuses others
         planned = read_run(folder)
+        run_of_network(str(folder), words, data=data, data_dir=data_dir, se=design, weights=weights)  # refuses others
         refuse_foreign(str(folder), normalize, class_map)
         measured, what = evaluate_run(folder, setup, builder=builder), str(folder)
         network, run = (planned.model, planned.design), planned.id

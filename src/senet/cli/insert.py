@@ -120,7 +120,9 @@ def insert(
         if output is not None:
             print()
             say_written([output])
-            say(f"- senet.from_pretrained({str(output)!r}) loads it; senet eval, fold and cost take it, too")
+            own = builder if builder is not None else model if named(model).library == "builder" else None
+            python, words = (", builder=FUNCTION", f" with --builder {own}") if own is not None else ("", "")
+            say(f"- senet.from_pretrained({str(output)!r}{python}) loads it; senet eval, fold and cost take it{words}")
             if weights is None and named(model).library != "folder":
                 say("- its weights are untrained; pass --weights FILE to start from trained ones")
 

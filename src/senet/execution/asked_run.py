@@ -164,7 +164,7 @@ def refuse_zoo_options(model: str, *, se: str | None, origin: str) -> None:
     """
     from senet.networks import named
 
-    if named(model).library == "senet":
+    if (se is None and origin == "senet") or named(model).library == "senet":
         return
     for flag, given in (("--se", se is not None), ("--origin", origin != "senet")):
         if given:
@@ -192,13 +192,18 @@ def run_of_network(
         UsageError: if words, data or weights are given for the folder of a run.
     """
     from senet.experiments import decoding
+    from senet.experiments.data_spec import EMBEDDED
     from senet.networks import named
+    from senet.training.run_folder import read_run
 
     if (Path(model) / "run.json").exists():
         if words or data is not None or weights is not None:
             raise UsageError(
                 f"{model} is a run and has its own weights and settings; leave out --weights, --data and NAME=VALUE."
             )
+        trained = read_run(Path(model, "run.json")).data.name
+        if data_dir is not None and trained in EMBEDDED:
+            raise UsageError(f"{model} was trained on {trained}, which needs no folder; leave out --data-dir.")
         return None, ()
     found = named(model)
     network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
@@ -275,4 +280,10 @@ def check_images(study: "Study", runs: Path, setup: "Setup") -> None:
     store = Store(runs)
     left = {replace(run, seed=0): run for run in study.runs() if store.ended(run) is None}
     for run in left.values():
-        refuse_small_maps(run, load_cached(run.data, setup))
+        data = load_cached(run.data, setup)
+        if data.num_classes < 2:
+            raise UsageError(
+                f"the images are all of one class, {data.classes[0]}, and there is nothing to learn; give a folder for "
+                "each of at least two classes."
+            )
+        refuse_small_maps(run, data)

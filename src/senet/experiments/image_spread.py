@@ -40,6 +40,7 @@ class Images:
         floor: variance of the mean difference over images alone, whatever the seeds say [points squared].
         lasting: part of the floor that more seeds do not lower [points squared].
         total: test images.
+        seeds: of the tests that it is computed from.
         paired: it is computed image by image; otherwise from the counts, which is a wider bound.
     """
 
@@ -47,11 +48,14 @@ class Images:
     floor: float
     lasting: float
     total: int
+    seeds: int
     paired: bool
 
 
 def image_error(row: Mapping[int, Tally], baseline: Mapping[int, Tally]) -> Images | None:
     """Compute the error of a difference over test images, from the seeds that both rows have.
+
+    It is computed from the seeds whose tests record the images, if at least half of them and two do.
 
     Returns:
         None without a common seed.
@@ -60,8 +64,10 @@ def image_error(row: Mapping[int, Tally], baseline: Mapping[int, Tally]) -> Imag
     if not seeds:
         return None
     ours, theirs = ([tallies[seed] for seed in seeds] for tallies in (row, baseline))
-    if len({(one.data, one.total) for one in (*ours, *theirs)}) == 1 and all(one.right for one in (*ours, *theirs)):
-        return paired_images(*(_unpacked(side) for side in (ours, theirs)))
+    recorded = [pair for pair in zip(ours, theirs, strict=True) if all(one.right for one in pair)]
+    enough = len(recorded) == len(seeds) or len(recorded) >= max(2, len(seeds) / 2)
+    if enough and len({(one.data, one.total) for one in (*ours, *theirs)}) == 1:
+        return paired_images(*(_unpacked(side) for side in zip(*recorded, strict=True)))
     shares = [(sum(t.correct for t in side), sum(t.total for t in side)) for side in (ours, theirs)]
     return unpaired_images(*shares, seeds=len(seeds))
 
@@ -104,7 +110,7 @@ def paired_images(ours: Any, theirs: Any) -> Images:
     two_more = ((means**2).sum() + 2) / (total + 2) - (means.sum() / (total + 2)) ** 2
     floor = max(between / total, float(two_more) / (total + 2))
     lasting = min(floor, added + 2 / (total + 2) ** 2)
-    return Images(added=1e4 * added, floor=1e4 * floor, lasting=1e4 * lasting, total=total, paired=True)
+    return Images(added=1e4 * added, floor=1e4 * floor, lasting=1e4 * lasting, total=total, seeds=seeds, paired=True)
 
 
 def unpaired_images(ours: tuple[int, int], theirs: tuple[int, int], *, seeds: int) -> Images:
@@ -124,6 +130,5 @@ def unpaired_images(ours: tuple[int, int], theirs: tuple[int, int], *, seeds: in
         total = tests / seeds
         share = (correct / seeds + 1) / (total + 2)
         floor += share * (1 - share) / (total + 2)
-    return Images(
-        added=0.0, floor=1e4 * floor, lasting=1e4 * floor, total=round(min(ours[1], theirs[1]) / seeds), paired=False
-    )
+    least = round(min(ours[1], theirs[1]) / seeds)
+    return Images(added=0.0, floor=1e4 * floor, lasting=1e4 * floor, total=least, seeds=seeds, paired=False)

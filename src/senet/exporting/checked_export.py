@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,6 +161,7 @@ def export(
         if int8 is not None and images is not None:
             reference = timed["onnxruntime"]
             content, quantized = quantize(file, nodes, images, test, int8, reference=reference, watch=watch)
+            quantized = replace(quantized, folded=() if folded is None else folded.removed)
             timed |= {list(timed)[-1]: file.read_bytes(), "int8": content}
             file.write_bytes(content)
         times = latency(network, timed, given) if onnx else None

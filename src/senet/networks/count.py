@@ -80,6 +80,7 @@ def count_design(
     size: int | None = None,
     in_chans: int = 3,
     num_classes: int | None = None,
+    builder: str | None = None,
 ) -> CountedDesign:
     """Count a network plain and with a design.
 
@@ -89,6 +90,7 @@ def count_design(
         size: side of the input [pixels]; None means the network's default.
         in_chans: channels of the input.
         num_classes: outputs; None means the network's default.
+        builder: function that builds the network of a folder, for folders of a user-supplied builder.
 
     Raises:
         SpecError: if the name is not known, or an argument does not fit the network.
@@ -99,7 +101,7 @@ def count_design(
         image_size(name)  # raises the error with the nearest name of the zoo
         raise
     if found.library == "folder":
-        model = create(name)
+        model = create(name, builder=builder)
         side = side_of(name) if size is None else size
         shape = guesses(model)[0] if side is None else (*guesses(model)[0][:2], side, side)
         gated = cost(model, shape=shape)

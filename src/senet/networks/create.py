@@ -19,6 +19,7 @@ from senet.networks.starting_weights import fit, load_fitted, read_start
 from senet.networks.zoo_model import create_model
 from senet.spec import SESpec, designs
 from senet.weights.difference import shapes_differ
+from senet.weights.numbers import load_values
 
 __all__ = ["Plain", "create", "made_of", "plain"]
 
@@ -188,7 +189,7 @@ def _of_folder(
     if in_chans not in (3, channels):
         tensors = dict(model.state_dict())
         fitted = fit(tensors, with_channels(model, in_chans))
-        model.load_state_dict(fitted.tensors)
+        load_values(model, fitted.tensors)
         notes, channels = fitted.notes, in_chans
     if num_classes is not None:
         before = dict(model.named_parameters())

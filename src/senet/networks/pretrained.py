@@ -21,7 +21,7 @@ from senet.spec import SESpec, designs
 from senet.weights.card import refuse_others, write_description
 from senet.weights.config import IN_HEADER, Config, Preprocessing, is_described, read_config
 from senet.weights.exported_file import PROGRAM, is_exported
-from senet.weights.numbers import check_values
+from senet.weights.numbers import load_checked
 from senet.weights.safe import read_weights
 from senet.weights.source import CONFIG, WEIGHTS, locate
 from senet.weights.writing import write_weights
@@ -184,8 +184,7 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
     tensors = read_weights(locate(source))
     try:
         model = rebuild(config, tensors, builder=builder)
-        check_values(tensors, model.state_dict())
-        model.load_state_dict(tensors)
+        load_checked(model, tensors)
     except SenetError as error:
         raise CheckpointError(f"{place}: {error}") from error
     return model.eval()

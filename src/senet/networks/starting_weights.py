@@ -13,7 +13,7 @@ from senet.errors import CheckpointError, SpecError, reason_of
 from senet.networks.ends import first_convolution
 from senet.networks.names import Named, named
 from senet.weights.difference import shapes_differ
-from senet.weights.numbers import check_values
+from senet.weights.numbers import load_checked
 from senet.weights.prefix import without_prefix
 from senet.weights.safe import read_weights
 from senet.weights.source import hub_calls, locate
@@ -156,8 +156,7 @@ def load_fitted(model: nn.Module, fitted: Fitted, *, source: object, where: str)
         raise CheckpointError(
             f"{source} does not fit {where}: {difference}; use weights of that network with its tensor names."
         )
-    check_values(fitted.tensors, model.state_dict())
-    model.load_state_dict(fitted.tensors)
+    load_checked(model, fitted.tensors)
 
 
 def _classifiers(tensors: Mapping[str, Tensor], model: nn.Module, num_classes: int) -> list[str]:

@@ -80,6 +80,22 @@ def ensure_unchanged(run: Run) -> None:
             )
 
 
+def ensure_same_source(run: Run, builder: str | None) -> None:
+    """Refuse a function whose file has changed since a run was made: its network has other values with these weights.
+
+    Args:
+        run: the run whose weights are loaded.
+        builder: name of the function that builds its network; None if a library does.
+
+    Raises:
+        CheckpointError: if the source has changed.
+    """
+    if builder is not None and run.model_hash and (now := source_hash(builder)) != run.model_hash:
+        raise CheckpointError(
+            f"{builder} has changed since the run was made: {run.model_hash} -> {now}; restore it, or train again."
+        )
+
+
 def source_hash(where: str) -> str:
     """Return a hash of the source of a function, or of the files of a folder; empty for names of libraries.
 

@@ -26,12 +26,12 @@ def write_fold(opened: OpenedNetwork, folded: Folded, folder: Path, *, command: 
         draw(folded, folder / "figure.png", title=opened.title)
         names.append("figure.png")
     if not folded.dry_run:
-        write_weights(folder / "model.safetensors", opened.model.state_dict())
         names.append("model.safetensors")
         try:
             save_pretrained(opened.model, folder, **opened.origin)
             names += ["README.md", "config.json"]
         except SpecError as error:  # a network that cannot be described is still worth its weights
+            write_weights(folder / "model.safetensors", opened.model.state_dict())
             notes += (f"no config.json was written, load the weights in Python as shown below: {error}",)
             warnings.warn(f"{folder}: {notes[-1]}", stacklevel=2)
     loading = "" if folded.dry_run else again(folded, opened.title, folder)

@@ -92,7 +92,9 @@ def intervals_hold(study: Study, lines: Sequence[Line]) -> str:
     if all(d.images is None for d in found):
         parts = ["95 % intervals cover the spread over seeds alone: other test images would give other differences"]
     elif all(d.images is not None and d.images.paired for d in found):
+        fewer = [f"{d.images.seeds} of {d.n}" for d in found if d.images is not None and d.images.seeds < d.n]
         parts.append(", paired image by image")
+        parts += [f" (by the {fewer[0]} seeds whose results record the images)"] if fewer else []
     else:
         parts.append(" (bounded from the counts alone, hence wide)")
     parts.append(f"; {_spread(found)}")

@@ -237,7 +237,8 @@ def _how_many(study: Study) -> str:
     if study.looks:
         return f", in looks after {', '.join(map(str, study.looks))}; their intervals are wide enough for all looks"
     if study.pilot:
-        return f"; planned from the spread of the first {study.pilot}, and the intervals are wider for that"
+        first = counted(study.pilot, "seed")
+        return f"; planned from the spread of the first {first}, and the intervals are wider for that"
     if len(study.seeds) == 1:
         return ""
     return "; the number is taken as fixed before the start (`--seeds auto` may look and go on)"

@@ -15,13 +15,23 @@ from senet.experiments.setup import Setup
 from senet.known_names import Origins
 from senet.networks import Named, from_pretrained, preprocessing_of
 from senet.networks.own_images import Seen, see
+from senet.networks.stated import ensure_same_source
 from senet.training.evaluation import Evaluation, evaluate
 from senet.training.initial_network import build
+from senet.training.run_folder import read_result
 from senet.training.run_folder import read_run as folder_run
 from senet.weights import load_weights
 from senet.weights.safe import read_weights
 
-__all__ = ["evaluate_folder", "evaluate_foreign", "evaluate_run", "evaluate_weights", "finished", "read_run"]
+__all__ = [
+    "evaluate_folder",
+    "evaluate_foreign",
+    "evaluate_run",
+    "evaluate_weights",
+    "finished",
+    "other_classes",
+    "read_run",
+]
 
 
 def read_run(folder: Path) -> Run:
@@ -47,8 +57,20 @@ def evaluate_run(folder: Path, setup: Setup, *, builder: str | None = None) -> E
         CheckpointError: if the run is not finished, or its files are damaged.
     """
     run, _ = finished(folder)
-    model = from_pretrained(folder, builder=builder)
-    return _measured(model, load_for(setup, run.data), setup, what=str(folder))
+    ensure_same_source(run, builder)
+    data = load_for(setup, run.data)
+    if reason := other_classes(folder, data):
+        raise DataError(f"{reason}; pass the folder with its own classes, --data-dir DIR.")
+    return _measured(from_pretrained(folder, builder=builder), data, setup, what=str(folder))
+
+
+def other_classes(folder: Path, data: Data) -> str:
+    """Return how the classes of images differ from those that a run was trained on; empty if they do not."""
+    result = read_result(folder)
+    if result is None or result.classes == tuple(data.classes):
+        return ""
+    learned, given = (", ".join(names[:3]) + ", ..." * (len(names) > 3) for names in (result.classes, data.classes))
+    return f"{folder} was trained on the {len(result.classes)} classes {learned} and not on {given}"
 
 
 def evaluate_folder(

@@ -23,7 +23,7 @@ from senet.training.cuda_graph import Record, Recorded, refuse_unrecordable
 from senet.training.frozen import freeze
 from senet.training.optimizers import make_optimizer, restore_optimizer
 from senet.training.process_group import Group
-from senet.weights.numbers import check_values
+from senet.weights.numbers import check_values, load_checked, load_values
 
 __all__ = ["Learner", "Objective"]
 
@@ -130,11 +130,11 @@ class Learner:
             yield self.model
             return
         trained = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.averaged)
+        load_values(self.model, self.averaged)
         try:
             yield self.model
         finally:
-            self.model.load_state_dict(trained)
+            load_values(self.model, trained)
 
     def is_finite(self) -> bool:
         """Return whether all weights and statistics are finite."""
@@ -153,8 +153,7 @@ class Learner:
         Raises:
             ValueError, LookupError, TypeError, RuntimeError: if they are not of this network and optimiser.
         """
-        check_values(weights, self.model.state_dict())
-        self.model.load_state_dict(weights)
+        load_checked(self.model, weights)
         saved = state["optimizer"]
         restore_optimizer(self.optimizer, saved["state"], self.recipe.optim)
         self._set_lr(float(saved["param_groups"][0]["lr"]))

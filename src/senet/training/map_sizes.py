@@ -92,7 +92,8 @@ def _look(
         try:
             logits = network(torch.empty(images, channels, height, width))
             right = isinstance(logits, torch.Tensor) and logits.shape == (images, classes)
-            failure = "" if right else f"in training it does not return logits ({images}, {classes})"
+            shown = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+            failure = "" if right else f"in training it returns {shown} and not logits ({images}, {classes})"
         except Exception as error:  # torch names the size; the user's networks may raise any type
             failure = reason_of(error)
     dtypes = dict.fromkeys(parameter.dtype for parameter in network.parameters() if parameter.is_floating_point())

@@ -21,9 +21,10 @@ from senet.networks.ends import num_outputs
 from senet.networks.own_images import refuse_foreign, see
 from senet.networks.preprocessing import described_images
 from senet.networks.preprocessing import preprocessing_of as foreign_preprocessing
+from senet.networks.stated import ensure_same_source
 from senet.spec import SESpec, designs
 from senet.surgery.folding.answers import OneOutput
-from senet.training.evaluate_saved import finished
+from senet.training.evaluate_saved import finished, other_classes
 from senet.training.initial_network import build
 from senet.weights import load_weights
 from senet.weights.config import Preprocessing
@@ -213,6 +214,7 @@ def open_network(
         refuse_foreign(name, normalize, class_map)
         if trained is not None:
             run = trained[0]
+            ensure_same_source(run, builder)
             data, made, title = load_for(setup, run.data), made_of(name, builder), f"{run.model} {run.design}"
             model = from_pretrained(name, builder=builder)
         elif run is not None and who.library == "senet" and weights is not None:
@@ -232,6 +234,9 @@ def open_network(
         labelled = num_outputs(OneOutput(model), data.shape, title=title) == data.num_classes
         if not labelled:
             notes += (f"no accuracy: the network has other outputs than the {data.num_classes} classes of the data",)
+        elif trained is not None and (reason := other_classes(Path(name), data)):
+            labelled = False
+            notes += (f"no accuracy: {reason}",)
     number = min(statistics, len(train))
     if number < 1:
         raise DataError(f"statistics = {statistics} is too few; use at least one training image, 1000 is a good start.")

@@ -34,7 +34,7 @@ from senet.files.atomic import append_line, ensure_writable, write_json, write_t
 from senet.files.documents import parse_json, read_text
 from senet.files.lock import RunLock
 from senet.training.checkpoint import Checkpoints
-from senet.weights.card import write_description
+from senet.weights.card import refuse_weights, write_description
 from senet.weights.config import Config
 from senet.weights.writing import write_weights
 
@@ -92,6 +92,7 @@ class RunFolder:
             if file.exists():
                 self._refuse_another(read_run(file))
             else:
+                refuse_weights(self.path)
                 write_json(file, self.run.as_dict())
             list(self.path.iterdir())  # a network disk may have cached that there was no result
             if not retry_failed and (failed := read_failed(self.path)) is not None:

@@ -44,6 +44,7 @@ from senet.training.process_group import Group, joined
 from senet.training.progress import Progress
 from senet.training.progress import tensorboard as open_board
 from senet.training.run_folder import WAY_OUT, RunFolder
+from senet.weights.numbers import load_values
 
 __all__ = ["train"]
 
@@ -325,7 +326,7 @@ class _Trainer:
         """Return the shares of `gate_shares` from a copy of the network, since fused blocks do not run as modules."""
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             copy = initial(self.run, self.data).model.to(self.device)
-        copy.load_state_dict(self.learner.weights)
+        load_values(copy, self.learner.weights)
         shares, curve = gate_shares(copy, self.test_set, device=self.device), self.position.curve
         warn_of_collapse(
             curve[-1].get("gates", {}) if curve else {}, shares, run=self.run, epoch=self.position.epoch + 1

@@ -12,13 +12,14 @@ from senet.tables import Table
 from senet.text import Markdown, code_span, markdown
 from senet.weights.config import Config
 from senet.weights.front_matter import MARK, front_matter
-from senet.weights.source import CONFIG
+from senet.weights.source import CONFIG, WEIGHTS
 
-__all__ = ["card", "refuse_others", "write_description"]
+__all__ = ["card", "refuse_others", "refuse_weights", "write_description"]
 
 CARD = "README.md"
 MARKS = {CARD: MARK, CONFIG: '"format": "senet-'}
 """What tells the files that senet writes."""
+FOLD = "fold.json"  # beside weights of a fold that cannot be described
 LONGEST_MARKED = 1000  # characters; the marker is near the beginning
 USE = """## Use
 
@@ -55,16 +56,34 @@ def write_description(
 
 
 def refuse_others(folder: Path) -> None:
-    """Raise an error if a folder holds a card or a description that senet did not write, and that would be lost.
+    """Raise an error if a network that is written into a folder would replace what it must not.
 
     Raises:
-        StorageError: if it does.
+        StorageError: if the folder is that of a run, or holds weights, a card or a description that senet did not
+            write.
     """
+    if (folder / "run.json").exists():
+        raise StorageError(f"{folder} is a run, and its trained weights would be lost; choose another folder.")
+    refuse_weights(folder)
     for name in MARKS:
         if not _is_ours(folder / name):
             raise StorageError(
                 f"{folder / name} was not written by senet and would be lost; choose another folder, or move the file."
             )
+
+
+def refuse_weights(folder: Path) -> None:
+    """Raise an error if a folder holds weights without a description by senet: they would be replaced.
+
+    Raises:
+        StorageError: if it does.
+    """
+    weights, described = folder / WEIGHTS[0], folder / CONFIG
+    ours = (described.exists() and _is_ours(described)) or (folder / FOLD).exists()
+    if weights.exists() and not ours:
+        raise StorageError(
+            f"{weights} was not written by senet and would be lost; choose another folder, or move the file."
+        )
 
 
 def _is_ours(path: Path) -> bool:

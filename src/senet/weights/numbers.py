@@ -1,13 +1,14 @@
-"""Checks of the values of weights: kind of number, finite, no negative variance."""
+"""Load weights, and check their values: kind of number, finite, no negative variance."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from senet.errors import CheckpointError
 
-__all__ = ["check_values"]
+__all__ = ["check_values", "load_checked", "load_values"]
 
 
 def check_values(
@@ -33,6 +34,33 @@ def check_values(
             raise CheckpointError(
                 f"the weights are damaged: {theirs} {reason}. Nothing was loaded; use another copy of the file."
             )
+
+
+def load_checked(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load weights strictly, see `load_values`, after a check of their values, see `check_values`.
+
+    Raises:
+        CheckpointError: if a value is not valid; then nothing is loaded.
+        RuntimeError: if names or shapes differ.
+    """
+    check_values(tensors, model.state_dict())
+    load_values(model, tensors)
+
+
+def load_values(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load weights strictly, as ones of the present versions of the modules of the network.
+
+    Files of tensors hold no versions, and networks such as torchvision's MNASNet refuse weights without. Norms count
+    as of no version, so that older weights without `num_batches_tracked` load.
+
+    Raises:
+        RuntimeError: if names or shapes differ.
+    """
+    state = OrderedDict(tensors)
+    versions = getattr(model.state_dict(), "_metadata", {})
+    norms = tuple(name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._NormBase))
+    state._metadata = {name: version for name, version in versions.items() if name not in norms}  # type: ignore[attr-defined]
+    model.load_state_dict(state)
 
 
 def _fault(name: str, value: Tensor, own: Tensor) -> str:

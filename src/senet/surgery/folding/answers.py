@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from senet.errors import NumericError, SenetError, SpecError, reason_of
@@ -184,12 +184,12 @@ def class_of(model: nn.Module) -> str:
 def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: int) -> Step:
     """Compare the outputs of a changed network with those of the original."""
     apart = [_apart(a, b) for a, b in zip(before.outputs, after.outputs, strict=True)]
-    lost, whole = (sum(float(part[i]) for part in apart) for i in (0, 1))
+    lost, whole = (sum(float(part[i].sum()) for part in apart) for i in (0, 1))
     error = sqrt(lost / whole) if whole else 0.0
     changed = correct = worse = better = None
     if before.measure == "output":
-        each = [100 * sqrt(float(a / b)) if b else 0.0 for a, b in apart]
-        spread = float(torch.tensor(each).std()) / sqrt(len(each)) if len(each) > 1 else 0.0
+        each = torch.cat([100 * (a / b.clamp(min=torch.finfo(b.dtype).tiny)).sqrt() for a, b in apart])
+        spread = float(each.std()) / sqrt(len(each)) if len(each) > 1 else inf  # one image tells nothing
         interval = (100 * error, max(0.0, 100 * error - Z * spread), 100 * error + Z * spread)
     else:
         changed = int((before.choices() != after.choices()).sum())
@@ -214,9 +214,9 @@ def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: 
     )
 
 
-def _apart(a: Float[Tensor, "n *k"], b: Float[Tensor, "n *k"]) -> tuple[Tensor, Tensor]:
-    """Return squared difference and squared norm; of logits without their mean, which does not affect the class."""
+def _apart(a: Float[Tensor, "n *k"], b: Float[Tensor, "n *k"]) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
+    """Return squared difference and squared norm by image; of logits without their mean, which changes no class."""
     a, b = a.double(), b.double()
     if a.ndim == 2 and a.shape[1] > 1:
         a, b = (part - part.mean(1, keepdim=True) for part in (a, b))
-    return (a - b).square().sum(), a.square().sum()
+    return (a - b).square().flatten(1).sum(1), a.square().flatten(1).sum(1)
