@@ -42,7 +42,7 @@ def test_folders_of_tools_are_no_data_wherever_they_are_and_their_pictures_are_c
     data = load(SPEC, root=tree)
     assert data.fingerprint == before.fingerprint
     assert data.classes == ("cat", "dog")
-    assert any(f"2 images in hidden folders and in those of tools were skipped: {name} (2)" in n for n in data.notes)
+    assert any(f"2 hidden images, and images in folders of tools, were skipped: {name} (2)" in n for n in data.notes)
 
 
 def test_a_folder_of_a_tool_without_pictures_needs_no_word(tree):

@@ -65,13 +65,13 @@ def explain(
     Example: `senet explain timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --normalize half`
     """
     from senet.explanation.opened import Asked, described, explain_opened
-    from senet.files.atomic import ensure_writable
+    from senet.files.atomic import ensure_free_for_report
     from senet.reports.console import PassProgress, say_written
 
     setup = make_setup(settings, data_dir=network.data_dir, device=device)
     open_network = network.opener(model, words, setup)
     warn_without_figures()
-    ensure_writable(output)  # before minutes of measuring, not after
+    ensure_free_for_report(output)  # before minutes of measuring, not after
     opened = open_network(whole=True)
     asked = Asked(
         split=settings.split, images=settings.images, curve=settings.curve, by=by, compare=compare,

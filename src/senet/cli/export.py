@@ -131,7 +131,7 @@ def export(
     from senet.exporting.checked_export import SUFFIXES
     from senet.exporting.folder import export_folder, upload
     from senet.exporting.int8.report import BoundError, Int8
-    from senet.files.atomic import ensure_writable
+    from senet.files.atomic import ensure_free_for_report
     from senet.files.documents import finite
     from senet.reports.console import PassProgress
     from senet.reports.export_report import show_export
@@ -147,7 +147,7 @@ def export(
     precision = Int8(calibrate=calibrate, rank=settings.rank, max_drop=max_drop) if int8 else None
     if int8:
         warn_without_figures()
-        ensure_writable(output)  # before minutes of measuring, not after
+        ensure_free_for_report(output)  # before minutes of measuring, not after
     if network.data is None and network.data_dir is None and not words and not (Path(model) / "run.json").exists():
         if fold is not None or int8 or gate != "keep":
             asked = "--int8" if int8 else f"--gate {gate}" if fold is None else f"--fold {fold:g}"

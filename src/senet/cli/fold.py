@@ -63,7 +63,7 @@ def fold(
 
     Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
-    from senet.files.atomic import ensure_writable
+    from senet.files.atomic import ensure_free_for_report
     from senet.files.documents import finite
     from senet.reports.console import PassProgress
     from senet.reports.fold_files import write_fold
@@ -73,7 +73,7 @@ def fold(
 
     open_network = network.opener(model, words, make_setup(settings, data_dir=network.data_dir, device=device))
     warn_without_figures()
-    ensure_writable(output)  # before minutes of measuring, not after
+    ensure_free_for_report(output)  # before minutes of measuring, not after
     if not dry_run:
         refuse_others(output)
     opened = open_network(statistics=settings.statistics)

@@ -30,12 +30,12 @@ def folder_for_report(folder: Path, belongs: "Callable[[Run], bool]", *, chosen:
     Raises:
         StorageError: if the folder cannot be written.
     """
-    from senet.files.atomic import ensure_writable
+    from senet.files.atomic import ensure_free_for_report
     from senet.reports.study_report import free_folder
 
     free = free_folder(folder, belongs)
     place = folder if chosen else free
-    ensure_writable(place)  # before hours of training, not after
+    ensure_free_for_report(place)  # before hours of training, not after
     if free != folder and os.environ.get("RANK", "0") == "0":
         held = f"{one_line(folder)} holds the report of another comparison"
         now = "it will be replaced" if chosen else f"this one goes to {one_line(free)}"

@@ -48,7 +48,7 @@ class Passed:
     def notes(self, root: Path) -> tuple[str, ...]:
         """Describe the skipped files, one sentence for each kind."""
         kinds = (
-            (self.tools, "images in hidden folders and in those of tools were skipped"),
+            (self.tools, "hidden images, and images in folders of tools, were skipped"),
             (self.unread, "images in unsupported formats were skipped"),
             (self.packed, "archives are not read, unpack them"),
             (self.strays, "images beside the class folders were skipped, as they belong to no class"),

@@ -24,6 +24,7 @@ from senet.errors import StorageError
 
 __all__ = [
     "append_line",
+    "ensure_free_for_report",
     "ensure_writable",
     "failpoint",
     "staged",
@@ -231,6 +232,20 @@ def ensure_writable(folder: Path) -> None:
             trial.unlink(missing_ok=True)
     except OSError as cause:
         raise storage_error(folder, cause) from cause
+
+
+def ensure_free_for_report(folder: Path) -> None:
+    """Check that a report can be written into a folder, see `ensure_writable`, and replaces none that is not of senet.
+
+    Raises:
+        StorageError: if it cannot, or its `report.md` does not name senet.
+    """
+    ensure_writable(folder)
+    report = folder / "report.md"
+    if report.exists() and b"senet" not in report.read_bytes():
+        raise StorageError(
+            f"{report} was not written by senet and would be lost; choose another folder, or move the file."
+        )
 
 
 def write_synced(path: Path, data: bytes | memoryview) -> None:

@@ -1,0 +1,160 @@
+"""What a command would drop, replace or mistake without a word is refused in one line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+import senet
+from senet.errors import StorageError
+
+TINY = ("--data", "digits", "--epochs", "1", "data.train_size=40", "data.test_size=20", "--device", "cpu")
+
+
+@pytest.fixture
+def trained(call: Any) -> str:
+    code, _, err = call("train", "--model", "resnet8", "--se", "standard:reduction=4", *TINY, "-o", "run")
+    assert code == 0, err
+    return "run"
+
+
+def photos(folder: Path, *classes: str) -> None:
+    for split in ("train", "test"):
+        for name in classes:
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for number in range(4):
+                pixels = np.random.default_rng(number).integers(0, 255, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(place / f"{number}.png")
+
+
+@pytest.mark.parametrize("command", ["eval", "explain", "fold"])
+def test_a_run_keeps_its_own_images_and_blocks(call: Any, trained: str, tmp_path: Path, command: str) -> None:
+    photos(tmp_path / "photos", "a", "b")
+    for words, why in (
+        (("--data", "cifar10"), "is a run and has its own weights and settings"),
+        (("--data-dir", "photos"), "run was trained on digits, which needs no folder"),
+        (("--se", "plain"), "--se is only for networks of `senet models`"),
+        (("--origin", "kth"), "--origin is only for networks of `senet models`"),
+    ):
+        code, _, err = call(command, trained, *words)
+        assert code == 2
+        assert why in err
+
+
+def test_images_of_other_classes_are_not_counted_by_position(call: Any, tmp_path: Path) -> None:
+    photos(tmp_path / "pets", "cat", "dog")
+    photos(tmp_path / "fruit", "apple", "pear")
+    words = (
+        "--model",
+        "resnet8",
+        "--data-dir",
+        "pets",
+        "data.size=16",
+        "--epochs",
+        "1",
+        "-o",
+        "run",
+        "--device",
+        "cpu",
+    )
+    assert call("train", *words)[0] == 0
+    assert call("eval", "run", "--data-dir", "pets")[0] == 0
+    code, _, err = call("eval", "run", "--data-dir", "fruit")
+    assert code == 3
+    assert "run was trained on the 2 classes cat, dog and not on apple, pear" in err
+    _, out, err = call("fold", "run", "--data-dir", "fruit", "--dry-run", "-o", "folded")
+    assert "no accuracy: run was trained on the 2 classes cat, dog" in out + err
+
+
+def test_images_of_one_class_are_not_trained_on(call: Any, tmp_path: Path) -> None:
+    photos(tmp_path / "one", "cat")
+    code, _, err = call("compare", "--model", "resnet8", "--data-dir", "one", "data.size=16", "--epochs", "1")
+    assert code == 2
+    assert "all of one class, cat" in err
+
+
+def test_weights_that_senet_did_not_write_are_not_replaced(call: Any, tmp_path: Path) -> None:
+    weights = tmp_path / "mine" / "model.safetensors"
+    weights.parent.mkdir()
+    save_file({"w": torch.ones(3)}, weights)
+    before = weights.read_bytes()
+    for words in (("train", "--model", "resnet8", *TINY), ("insert", "resnet8", "-r", "4")):
+        code, _, err = call(*words, "-o", "mine")
+        assert code == 5
+        assert "model.safetensors was not written by senet and would be lost" in err
+        assert weights.read_bytes() == before
+    with pytest.raises(StorageError, match="would be lost"):
+        senet.save_pretrained(senet.create_model("resnet8"), weights.parent, name="resnet8")
+
+
+def test_a_fold_does_not_replace_the_run_that_it_reads(call: Any, trained: str, tmp_path: Path) -> None:
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+    code, _, err = call("fold", trained, "-o", trained, "--tolerance", "inf")
+    assert code == 5
+    assert "run is a run, and its trained weights would be lost" in err
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+    for _ in range(2):  # its own folder is written again
+        assert call("fold", trained, "-o", "folded", "--tolerance", "inf")[0] == 0
+
+
+def test_a_function_that_has_changed_since_the_training_is_refused(call: Any, tmp_path: Path) -> None:
+    source = "from torch import nn\ndef build(num_classes=10):\n    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.{0}(), "
+    source += "nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))\n"
+    (tmp_path / "net.py").write_text(source.format("ReLU"))
+    assert call("train", "--model", "net.py:build", *TINY, "-o", "run")[0] == 0
+    assert call("eval", "run", "--builder", "net.py:build")[0] == 0
+    (tmp_path / "net.py").write_text(source.format("Tanh"))
+    for command in ("eval", "explain", "fold"):
+        code, _, err = call(command, "run", "--builder", "net.py:build")
+        assert code == 4
+        assert re.search(r"net\.py:build has changed since the run was made: \w+ -> \w+", err)
+
+
+def test_what_insert_writes_of_an_own_network_is_read_as_it_says(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torchvision\ndef build(num_classes=10):\n"
+        "    return torchvision.models.resnet18(num_classes=num_classes)\n"
+    )
+    code, out, err = call("insert", "net.py:build", "--image-size", "32", "-o", "gated.safetensors")
+    assert code == 0, err
+    assert "builder=FUNCTION) loads it; senet eval, fold and cost take it with --builder net.py:build" in " ".join(
+        (out + err).split()
+    )
+    assert call("cost", "gated.safetensors", "--builder", "net.py:build")[0] == 0
+
+
+def test_card_options_of_a_folder_are_refused_for_a_file(call: Any, trained: str) -> None:
+    code, _, err = call("export", trained, "--to", "net.onnx", "--license", "mit")
+    assert code == 2
+    assert "--license and --comparison are for the card of a folder" in err
+
+
+def test_weights_load_into_networks_that_ask_for_the_version_of_their_modules(call: Any, tmp_path: Path) -> None:
+    """torchvision's MNASNet refuses weights without one, and files of tensors have none."""
+    torchvision = pytest.importorskip("torchvision")
+    model = torchvision.models.mnasnet0_5(num_classes=4).eval()
+    senet.save_pretrained(model, tmp_path / "net", name="torchvision:mnasnet0_5", num_classes=4)
+    again = senet.from_pretrained(tmp_path / "net")
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(again(x), model(x))
+
+
+def test_a_report_that_senet_did_not_write_is_not_replaced(call: Any, trained: str, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.md").write_text("# My own report")
+    for words in (
+        ("compare", "--model", "resnet8", "--se", "standard", *TINY),
+        ("explain", trained),
+        ("fold", trained),
+    ):
+        code, _, err = call(*words, "-o", "mine")
+        assert code == 5
+        assert "report.md was not written by senet and would be lost" in " ".join(err.split())
+    assert (tmp_path / "mine" / "report.md").read_text() == "# My own report"
