@@ -34,12 +34,15 @@ def page() -> str:
 HEAD = """# Evidence
 
 What is committed, what it says, and what is missing. Differences are percentage points of top-1 accuracy with 95 %
-intervals, how: [statistics.md](statistics.md). An interval that contains 0 shows no difference. Made by `python
-benchmarks/evidence_page.py` from the results; a test holds every number against them.
+intervals, how: [statistics.md](statistics.md). An interval that contains 0 shows neither that there is a difference
+nor that there is none; *equal within 0.5* needs the whole interval between -0.5 and +0.5. Made by `python
+benchmarks/evidence_page.py` from the results. A test holds the page against the committed tables, and the tables of
+studies and searches against their results; timings and the tables of networks are what a benchmark printed. `cpu
+x86_64` is a shared virtual machine with 2 cores, in most cases of an AMD EPYC.
 
-**Nothing has been measured on a GPU**; such results will come first on this page ([what is missing](#what-is-missing)).
-**No committed comparison on photographs shows a gain by squeeze-and-excitation at equal cost.** Some short trainings
-show a loss; they do not say what a full training would show.
+**Nothing has been measured on a GPU**; such results will come first on this page ([what is
+missing](#what-is-missing)). **No committed comparison on photographs shows a gain by squeeze-and-excitation**, at
+equal epochs or at equal time. Some short trainings show a loss; they do not say what a full training would show.
 """
 
 

@@ -83,5 +83,8 @@ def study(report: str, question: str, before: str, after: str = "") -> Piece:
     verdict = f"{before}{base['label']} {float(base['accuracy_mean']):.2f}{sd} %, {seeds}. "
     verdict += f"Against it: {'; '.join(map(difference, others))}.{after}"
     command, machine = one(r"^- Command: `(.*)`", path)[1], one(r"^- (Made on .*)", path)[1]
+    others = sorted(set(re.findall(r"^- Made on .*commit (\w+)", text(path), re.M)))
+    if len(others) > 1:
+        machine = re.sub(r"commit \w+", f"commits {', '.join(others)}", machine)
     figure = path.replace("report.md", "figure.png")
     return Piece(question=question, verdict=verdict, table=path, figure=figure, machine=machine, command=command)

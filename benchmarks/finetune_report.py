@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -57,18 +58,15 @@ def chapter(found: Mapping[str, Any]) -> Iterator[str]:
     yield Table(["fine-tuned", "steps", "CPU time [s]", "top-1 [%]", *against], rows, words=against).markdown().rstrip()
     yield (
         f"\nMean ± standard deviation over {len(found['seeds'])} seeds ({seeds}); differences in percentage points, "
-        "paired by seed, with 95 % intervals (Student's t). They are about this one host and these test images. An "
-        "interval that contains 0 means: not told apart. The point between start and end is halfway; the learning rate "
-        "is half of the first there.\n"
+        "paired by seed, with 95 % intervals (Student's t), those with blocks corrected for four comparisons "
+        "(Bonferroni). They are about this one host and these test images, whose choice is not in the intervals. "
+        "The point between start and end is halfway; the learning rate is half of the first there.\n"
     )
     pairs = [(way, base) for way in ways(found) if way not in BASES for base in BASES]
     decided = [f"{way} against {base}" for way, base in pairs if pair(found, way, base).decided]
-    said = f"Told apart: {'; '.join(decided)}" if decided else "Nothing is told apart"
+    said = f"An interval excludes 0: {'; '.join(decided)}" if decided else "No interval excludes 0"
     image = 100 / found["test_images"]
-    yield (
-        f"{said} (of {len(pairs)} comparisons with plain networks, not corrected for their number; one test image is "
-        f"{image:.2f} points).\n"
-    )
+    yield (f"{said} (of {len(pairs)} comparisons with plain networks; one test image is {image:.2f} points).\n")
     same = all(each[way]["equal_at_step_0"] for each in found["seeds"].values() for way in each)
     kept = all(each["blocks alone"]["host_as_before"] for each in found["seeds"].values())
     yield (
@@ -92,7 +90,10 @@ def chapter(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def pair(found: Mapping[str, Any], way: str, base: str) -> Difference:
-    return paired(ends(found, way), ends(found, base))
+    """Compare two ways of fine-tuning; those with blocks and without are one family, corrected by Bonferroni."""
+    one = paired(ends(found, way), ends(found, base))
+    number = len(BASES) * (len(ways(found)) - len(BASES))
+    return one if {way, base} <= set(BASES) else replace(one, comparisons=number, dunnett=False)
 
 
 def difference(found: Mapping[str, Any], way: str, base: str) -> str:

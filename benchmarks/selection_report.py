@@ -67,7 +67,7 @@ The mean lead over plain is then {images["plain"].mean():+.2f} points.
 - The search keeps its best scheme as a candidate of the next phase, so its winner is the best of all it trained.
 - Test images: of {total:,} images, {count:,.0f} are right in exactly one of two of the authors' three networks, on
   average ([report](../studies/reports/kth_authors/report.md)). If the networks are equal, each such image falls to
-  either by a fair coin. What a seed does to many images at once comes on top.
+  either by a fair coin. What a seed does to many images at once is in the next lines and not in these.
 - Seeds: the spread within designs, pooled over designs, of what was trained here: ResNet-8 on digits (15 epochs, 18
   seeds); quick trainings of ResNet-8 (6 epochs) and ResNet-20 (4 epochs) on 2,000 CIFAR-10 images, which reach 35 to
   40 % (3 seeds); and the 3-layer network of the variations paper on all of CIFAR-10 ({epochs} epochs,

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import json
 import re
 from pathlib import Path
 
@@ -153,6 +154,13 @@ def test_the_page_of_evidence_is_made_from_the_results(monkeypatch: pytest.Monke
     assert page == (ROOT / "docs" / "evidence.md").read_text(encoding="utf-8"), said
     for link in re.findall(r"\]\(\.\./([^)]+)\)", page):
         assert (ROOT / link).is_file(), link
+
+
+def test_the_page_of_fine_tuning_is_made_from_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    found = json.loads((ROOT / "benchmarks" / "finetune" / "finetune.json").read_text("utf-8"))
+    page = "\n".join(importlib.import_module("finetune_report").chapter(found)) + "\n"
+    assert page == (ROOT / "benchmarks" / "FINETUNE.md").read_text("utf-8")
 
 
 def test_the_readme_quotes_the_page_of_evidence() -> None:

@@ -77,7 +77,7 @@ def test_the_home_page_quotes_the_page_of_evidence() -> None:
         " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split()) for name in ("index.md", "evidence.md")
     )
     numbers = re.findall(r"[+-]\d+\.\d\d \[[+-]\d+\.\d\d, [+-]\d+\.\d\d\]", home)
-    assert len(numbers) == 2
+    assert len(numbers) == 3
     assert [number for number in numbers if number not in page] == []
 
 
