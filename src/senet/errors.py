@@ -123,7 +123,7 @@ def reason_of(error: BaseException, *, whole: bool = False) -> str:
     """Return the first line of an error, without its full stop, as a part of a sentence.
 
     Args:
-        error: of senet, whose text is kept, or of other code, whose text is cut after 300 letters.
+        error: of senet, whose text is kept, or of other code, whose text is cut after 300 characters.
         whole: whether to join all lines instead.
 
     Example:
@@ -204,7 +204,7 @@ def no_match(what: str, pattern: str, names: Iterable[str], *, listed_by: str) -
     Args:
         what: what has the names, e.g. `setting`.
         pattern: the pattern, with `*` and `?`.
-        names: what it was held against.
+        names: names that it was matched against.
         listed_by: command that lists them.
 
     Example:

@@ -15,9 +15,9 @@ from senet.text import code_span, csv_cell, markdown_inline, one_line
 
 __all__ = ["Layout", "Table", "cell_width", "fitted", "room", "wrapped"]
 
-NARROWEST = 18  # smallest width that a column of words is wrapped to [letters]
-UNBROKEN = 24  # longest word that is never broken, but in the first column [letters]
-MODEST = 40  # width that a longer column of words is wrapped to before a column is left out [letters]
+NARROWEST = 18  # smallest width that a column of words is wrapped to [columns]
+UNBROKEN = 24  # longest word that is never broken, but in the first column [columns]
+MODEST = 40  # width that a longer column of words is wrapped to before a column is left out [columns]
 NUMBER = re.compile(r"[-+]?[\d.,]+( %)?|-|")
 
 
@@ -45,7 +45,7 @@ class Layout:
 
 
 def room() -> int | None:
-    """Return the width of the terminal, or `COLUMNS`, now [letters]; None for a file or a pipe, which have no width."""
+    """Return the width of the terminal, or `COLUMNS`, now [columns]; None for a file or a pipe, which have no width."""
     if os.environ.get("COLUMNS", "").isdigit() or (sys.stdout is not None and sys.stdout.isatty()):
         return max(20, shutil.get_terminal_size().columns)
     return None
@@ -116,7 +116,7 @@ class Table:
         A column that was left out comes back if it fits beside those that stay.
 
         Args:
-            width: largest width of a line [letters]; None for no limit.
+            width: largest width of a line [columns]; None for no limit.
         """
         heads, body = self.heads, [[one_line(_said(cell)) for cell in row] for row in self.rows]
         columns = _Columns(heads, body, {at for at in range(len(heads)) if self._is_left(at)})
@@ -246,7 +246,7 @@ def two_lines(head: str) -> list[str]:
 
 
 def cell_width(text: str) -> int:
-    """Return the width of a text on a terminal [letters]: two for an East Asian letter, none for an accent."""
+    """Return the width of a text on a terminal [columns]: 2 for an East Asian character, 0 for a combining accent."""
     if text.isascii():
         return len(text)
     return sum(
@@ -255,11 +255,11 @@ def cell_width(text: str) -> int:
 
 
 def wrapped(text: str, width: int | None, *, indent: str = "") -> list[str]:
-    """Break a text between words into lines of at most `width` letters; longer words are broken, too.
+    """Break a text between words into lines of at most `width` columns; longer words are broken, too.
 
     Args:
         text: the text; leading spaces are kept.
-        width: largest width of a line [letters]; None for no limit.
+        width: largest width of a line [columns]; None for no limit.
         indent: indentation of all lines but the first.
     """
     if width is None or cell_width(text) <= width:

@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 PLAIN = "senet.plain"
-"""Name of the error handler that replaces letters that an encoding lacks by similar ones in ASCII."""
+"""Name of the error handler that replaces characters that an encoding lacks by similar ones in ASCII."""
 
-# Replacements of the letters beyond ASCII that senet's own texts and tables use.
+# Replacements of the characters beyond ASCII that senet's own texts and tables use.
 _ASCII = {
     "±": "+-",
     "×": "x",
@@ -52,7 +52,7 @@ _ASCII = {
     "‘": "'",
     "’": "'",
 }
-# Categories of letters that are invisible or change the order of others.
+# Categories of characters that are invisible or change the order of others.
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
@@ -148,7 +148,7 @@ def csv_cell(text: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as one says it: `40 s`, `7 min`, `1 h 40 min`, `3 d 2 h`.
+    """Return a time in words: `40 s`, `7 min`, `1 h 40 min`, `3 d 2 h`.
 
     Example:
         >>> duration(41.3), duration(400), duration(6000)
@@ -210,8 +210,8 @@ def _anywhere(word: str) -> str:
     return path.name if path.suffix else "DIR"
 
 
-def _in_letters_it_has(error: UnicodeError) -> tuple[str, int]:
-    """Replace letters that an encoding lacks by similar ones in ASCII, else by an escape."""
+def _replace_unencodable(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters that an encoding lacks by similar ones in ASCII, else by an escape."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
@@ -228,4 +228,4 @@ def _likeness(letter: str) -> str:
     return _escaped(letter)
 
 
-codecs.register_error(PLAIN, _in_letters_it_has)
+codecs.register_error(PLAIN, _replace_unencodable)

@@ -101,7 +101,7 @@ def test_what_needs_images_or_weights_is_said_in_one_line(call: Call, folder: Pa
         (("resnet8",), "resnet8 has no weights; pass --weights FILE, nothing is downloaded."),
         ((str(folder), "--int8"), "--int8 needs images; pass --data-dir DIR, or leave it out."),
         ((str(folder), "--fold", "0.5"), "--fold 0.5 needs images; pass --data-dir DIR, or leave it out."),
-        ((str(folder), "--shape", "large"), "--shape large is not a shape; write N,C,H,W, e.g. 1,3,224,224."),
+        ((str(folder), "--shape", "large"), "--shape large is not a valid shape; write N,C,H,W, e.g. 1,3,224,224."),
         ((str(folder), "--to", "net.tflite"), "choose one of: .onnx, .pt2"),
         ((str(folder), "--to", "hf:net"), "hf:net is not a repository of the Hub; write hf:OWNER/NAME."),
         ((str(folder), "--to", "out", "--comparison", "none"), "none has no report.md that can be read"),

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from study_results import SHORT, result
 from support.payloads import PAYLOADS
 
-from senet.cli.failure import in_one_line
+from senet.cli.failure import error_line
 from senet.errors import DataError
 from senet.experiments.result import Result
 from senet.experiments.run import Run
@@ -88,7 +88,7 @@ def test_a_payload_has_no_power_over_a_terminal_or_a_spreadsheet(texts: list[str
         assert "\n" not in one_line(text)
         assert csv_cell(text)[:1] not in ("=", "+", "-", "@")
         assert not HIDDEN.search(csv_cell(text))
-        said, code = in_one_line(DataError(f"{text}: cannot be read."))
+        said, code = error_line(DataError(f"{text}: cannot be read."))
         assert (code, HIDDEN.search(said), said.count("\n")) == (3, None, 0)
         one_line(text).encode("utf-8")
         for encoding in ("ascii", "cp1252", "latin-1"):

@@ -1,6 +1,5 @@
 """Measured costs: which ratio is of what, under a clock of the test's own; memory against the count of `senet.cost`."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +9,8 @@ import torch
 
 import senet
 from senet.data.loading import load
-from senet.errors import CheckpointError, SpecError
-from senet.execution.cost_store import costs_of, known_costs
+from senet.errors import CheckpointError, SpecError, UsageError
+from senet.execution.cost_store import costs_if_possible, known_costs, measured_costs
 from senet.experiments.data_spec import DataSpec
 from senet.experiments.measured_cost import MeasuredCosts, Ratio, network_key, read_costs
 from senet.experiments.recipe import RECIPES
@@ -105,28 +104,32 @@ def test_costs_are_measured_once_and_again_when_asked(
     said: list[str] = []
     monkeypatch.setattr("senet.training.cost_measurement.measure_costs", lambda *_, **__: measured)
     words = {"folder": tmp_path / "runs", "setup": Setup(), "say": said.append}
-    assert costs_of(study(PLAIN, GATED), **words) == measured
-    assert costs_of(study(PLAIN, GATED), **words) == measured
+    assert measured_costs(study(PLAIN, GATED), **words) == measured
+    assert measured_costs(study(PLAIN, GATED), **words) == measured
     assert len(said) == 1
     longer = replace(PLAIN.recipe, epochs=99)
     assert known_costs(study(replace(PLAIN, recipe=longer), replace(GATED, seed=4)), tmp_path / "runs") == measured
     assert known_costs(study(GATED, PLAIN), tmp_path / "runs") is None, "ratios to another baseline"
     assert known_costs(study(PLAIN, replace(PLAIN, se=(SESpec(reduction=4),))), tmp_path / "runs") is None
-    costs_of(study(PLAIN, GATED), again=True, **words)
+    measured_costs(study(PLAIN, GATED), again=True, **words)
     assert len(said) == 2
     assert read_costs(tmp_path / "runs" / "costs.jsonl") == [measured, measured]
-    assert costs_of(study(GATED), folder=tmp_path, setup=Setup(cluster="auto")) is None
+    assert costs_if_possible(study(GATED), folder=tmp_path, setup=Setup(cluster="auto")) is None
 
 
-def test_a_failed_measurement_is_a_warning_unless_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_measurement_is_a_warning_where_costs_are_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("cannot be copied\nmore")
 
     monkeypatch.setattr("senet.training.cost_measurement.measure_costs", fails)
     with pytest.warns(UserWarning, match=r"the cost was not measured: cannot be copied$"):
-        assert costs_of(study(PLAIN, GATED), tmp_path, Setup()) is None
-    with pytest.raises(RuntimeError), warnings.catch_warnings():
-        costs_of(study(PLAIN, GATED), tmp_path, Setup(), needed=True)
+        assert costs_if_possible(study(PLAIN, GATED), tmp_path, Setup()) is None
+    with pytest.raises(RuntimeError):
+        measured_costs(study(PLAIN, GATED), tmp_path, Setup())
+    with pytest.raises(UsageError, match="leave out cluster"):
+        measured_costs(study(PLAIN, GATED), tmp_path, Setup(cluster="auto"))
 
 
 @pytest.mark.parametrize("line", ["", "{}", "3", '{"networks": []}', '{"networks": [{"network": 1}]}', "\x00"])

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from senet.cli.machine import device_named
 from senet.cli.options import MACHINE, NETWORK, OUTPUT, Builder, Design, Json, Network
 from senet.cli.printing import print_json
+from senet.cli.shapes import parse_shape
 from senet.errors import UsageError
 from senet.text import command_line
 
@@ -91,9 +93,10 @@ def bench(
     from senet.speed import bench as measure
     from senet.training.allocator import keep_memory
 
-    sizes = _sizes(shape)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch finds no GPU here; use --device cpu.")
+    sizes = parse_shape(shape)
+    if len(sizes) != 4:
+        raise UsageError(f"--shape {shape} is not a batch of images; write N,C,H,W, e.g. 8,3,224,224.")
+    device = device_named(device)
     if output is not None:
         ensure_writable(output)
     torch.set_num_threads(max(1, threads))
@@ -122,13 +125,3 @@ def bench(
     else:
         show_bench(found)
         say_written(written)
-
-
-def _sizes(shape: str) -> tuple[int, int, int, int]:
-    try:
-        n, c, h, w = (int(part) for part in shape.split(","))
-    except ValueError:
-        raise UsageError(
-            f"--shape {shape} is not valid; write four numbers: images,channels,height,width, e.g. 8,3,224,224."
-        ) from None
-    return n, c, h, w

@@ -27,7 +27,7 @@ from senet.cli import (
     train,
 )
 from senet.cli.command import Command, Group
-from senet.cli.failure import in_one_line, show_warning, write_in_letters_there_are
+from senet.cli.failure import error_line, replace_unencodable, show_warning
 from senet.text import one_line
 
 __all__ = ["app", "call"]
@@ -101,7 +101,7 @@ def call() -> int:
     """Run the command and return its exit code; every error that a user can correct is one line."""
     global _debug
     _debug, warnings.showwarning = False, show_warning
-    write_in_letters_there_are()
+    replace_unencodable()
     try:
         code: int = app(standalone_mode=False) or 0  # else typer frames its errors and calls an EOFError "Aborted."
         if code == 130:  # typer's code for Ctrl-C
@@ -112,7 +112,7 @@ def call() -> int:
             raise KeyboardInterrupt from None
         if _debug:
             raise
-        sentence, code = in_one_line(error)
+        sentence, code = error_line(error)
         if sentence:
             print(one_line(f"senet: {sentence}"), file=sys.stderr)
         return code

@@ -137,7 +137,7 @@ def _train_and_report(
 ) -> None:
     """Train the runs of a comparison, measure its costs, and print and write what was found."""
     from senet.execution.asked_run import check_images
-    from senet.execution.cost_store import costs_of
+    from senet.execution.cost_store import costs_if_possible, measured_costs
     from senet.experiments.equal_time import with_equal_time
     from senet.experiments.summary import summarize
 
@@ -146,7 +146,7 @@ def _train_and_report(
     folder = output or Path("out") / study.name
     check_images(study, runs, setup)
     if settings.equal_time:
-        costs = costs_of(study, runs, setup, again=settings.measure_again, needed=True, say=say)
+        costs = measured_costs(study, runs, setup, again=settings.measure_again, say=say)
         study = with_equal_time(study, costs, fused=setup.fused)
         say(study.notes[-1])
     folder = folder_for_report(folder, plan.belongs(study), chosen=output is not None)
@@ -154,7 +154,7 @@ def _train_and_report(
     train = partial(train_all, runs=runs, setup=setup, quiet=as_json, retry_failed=settings.retry_failed)
     study, results, failed = carry_out(plan, study, train, quiet=as_json)
     again = settings.measure_again and not settings.equal_time
-    measured = costs_of(study, runs, setup, again=again, say=say) if settings.cost and results else None
+    measured = costs_if_possible(study, runs, setup, again=again, say=say) if settings.cost and results else None
     finish(study, summarize(study, results, costs=measured), folder, as_json=as_json, failed=failed)
 
 
@@ -168,7 +168,7 @@ def _compare_function(
     *,
     as_json: bool,
 ) -> None:
-    """Compare designs with a training function of the user's own; what it has returned is kept in the runs."""
+    """Compare designs with a user-supplied training function; what it has returned is kept in the runs."""
     import hashlib
 
     from senet.comparison.by_function import by_function

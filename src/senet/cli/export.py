@@ -12,6 +12,7 @@ from senet.cli.option_groups import unfolded
 from senet.cli.options import OUTPUT, Json, Network, Words
 from senet.cli.printing import print_json, warn_without_figures
 from senet.cli.settings_words import ExportSettings
+from senet.cli.shapes import parse_shape
 from senet.errors import NumericError, UsageError
 from senet.text import command_line
 
@@ -161,8 +162,8 @@ def export(
     images, test = (None, None) if seen is None else (seen.statistics, seen.test)
     with PassProgress(quiet=as_json) as passing:
         options: dict[str, Any] = {
-            "shape": _shape(shape), "static": static, "dynamic_size": dynamic_size, "opset": opset, "fold": fold,
-            "optimize": optimize, "gate": gate, "max_drop": max_drop, "pool": pool,
+            "shape": None if shape is None else parse_shape(shape), "static": static, "dynamic_size": dynamic_size,
+            "opset": opset, "fold": fold, "optimize": optimize, "gate": gate, "max_drop": max_drop, "pool": pool,
             "int8": precision, "images": images, "test": test, "origin": opened.origin,
             "classes": opened.classes if test is not None and test.labelled else None,
             "preprocessing": opened.preprocessing, "watch": passing.watch,
@@ -189,12 +190,3 @@ def export(
         print_json({"network": opened.title, "files": [str(file) for file in files], **finite(asdict(exported))})
     else:
         show_export(exported, opened.notes, files)
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdecimal() for part in parts):
-        raise UsageError(f"--shape {text} is not a shape; write N,C,H,W, e.g. 1,3,224,224.")
-    return tuple(map(int, parts))

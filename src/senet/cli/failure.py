@@ -9,18 +9,18 @@ import typer
 from senet.errors import SenetError, reason_of
 from senet.text import PLAIN, one_line
 
-__all__ = ["in_one_line", "show_warning", "write_in_letters_there_are"]
+__all__ = ["error_line", "replace_unencodable", "show_warning"]
 
 
-def write_in_letters_there_are() -> None:
-    """Let the standard streams replace letters that their encoding lacks, instead of failing."""
+def replace_unencodable() -> None:
+    """Let the standard streams replace characters that their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(OSError, ValueError):  # closed or detached: nothing is written to it
                 stream.reconfigure(errors=PLAIN)
 
 
-def in_one_line(error: Exception) -> tuple[str, int]:
+def error_line(error: Exception) -> tuple[str, int]:
     """Return an error as one line, and its exit code; the line is empty if the help was printed instead."""
     if isinstance(error, SenetError):
         said = f"{error}" + "".join(f" ({note})" for note in getattr(error, "__notes__", ()))

@@ -12,7 +12,7 @@ from senet.errors import DataError, UsageError, not_installed
 if TYPE_CHECKING:
     from senet.experiments.setup import Setup
 
-__all__ = ["make_setup"]
+__all__ = ["device_named", "make_setup"]
 
 
 def make_setup(
@@ -60,14 +60,19 @@ def make_setup(
         jobs = 1
     else:
         pins = _pins(gpus, asked.get("per_gpu", 1), device) if gpus is not None else ()
-        device = "cuda" if pins else _device(device)
+        device = "cuda" if pins else device_named(device)
         jobs = min(jobs or len(pins), len(pins)) if pins else jobs or (cores() if device == "cpu" else 1)
     if asked.get("graph") and device == "cpu":
         raise UsageError("graph=true records a training step on a GPU, and the device is cpu; leave it out.")
     return Setup(**asked, data_dir=data_dir, device=device, jobs=jobs, gpus=pins)
 
 
-def _device(device: str) -> str:
+def device_named(device: str) -> str:
+    """Return the device of an option; `auto` is the GPU if there is one.
+
+    Raises:
+        UsageError: if it is not known, or not there.
+    """
     import torch
 
     if device == "auto":

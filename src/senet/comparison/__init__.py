@@ -1,4 +1,4 @@
-"""The public `compare`: designs trained with the same seeds, by `senet` or a function of the user's own."""
+"""The public `compare`: designs trained with the same seeds, by `senet` or a user-supplied function."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,7 +54,7 @@ def compare(
 def compare(first: Any, second: Any, third: Any = None, /, **options: Any) -> Comparison:  # noqa: D417 - of both forms
     """Train with each design and each seed, and compare the designs with the baseline, seed by seed.
 
-    `compare(train, designs)` calls a training function of the user's own, so that detection, segmentation and other
+    `compare(train, designs)` calls a user-supplied training function, so that detection, segmentation and other
     trainers have the same table and verdicts as `senet compare`. It is called seed by seed, and pairs are only as good
     as it makes them: draw weights, order and augmentation from the seed alone. Only its numbers are known, so the
     intervals cover the spread over seeds and not the choice of the test images.

@@ -1,4 +1,4 @@
-"""Compare designs with a training function of the user's own, seed by seed."""
+"""Compare designs with a user-supplied training function, seed by seed."""
 
 import json
 import math

@@ -41,7 +41,7 @@ def by_runs(
     equal_time: bool = False,
 ) -> Comparison:
     """Compare as `senet.compare(model, data, designs)` does, see there for the arguments."""
-    from senet.execution.cost_store import costs_of
+    from senet.execution.cost_store import costs_if_possible, measured_costs
     from senet.execution.execute import execute
     from senet.execution.store import Store
     from senet.files.atomic import ensure_writable
@@ -75,7 +75,7 @@ def by_runs(
         setup = replace(setup, data_dir=folder)
     check_images(study, Path(runs), setup)
     if equal_time:
-        costs = costs_of(study, Path(runs), setup, needed=True)
+        costs = measured_costs(study, Path(runs), setup)
         study = with_equal_time(study, costs, fused=setup.fused)
     results: dict[Run, Result] = {}
 
@@ -92,7 +92,7 @@ def by_runs(
         return summarize(study, results)
 
     study = plan.carry_out(study, trained)
-    measured = costs_of(study, Path(runs), setup) if cost else None
+    measured = costs_if_possible(study, Path(runs), setup) if cost else None
     return Comparison(study=study, lines=tuple(summarize(study, results, costs=measured)))
 
 

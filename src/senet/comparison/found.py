@@ -60,7 +60,7 @@ class Comparison(Printed):
             path: `.png`, `.svg` or `.pdf`.
 
         Raises:
-            StorageError: if the disk refuses.
+            StorageError: if the file cannot be written.
             UsageError: if matplotlib is not installed.
         """
         from senet.reports.study_figure import draw

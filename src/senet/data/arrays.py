@@ -44,7 +44,7 @@ def from_memory(pair: Any, folder: Path) -> dict[str, str]:
     Raises:
         DataError: if images or labels have other shapes or types.
         SpecError: if it is not a pair.
-        StorageError: if the disk refuses.
+        StorageError: if the file cannot be written.
     """
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise SpecError(f"data = {shown(pair)} is not a pair; pass training and test set: (train, test).")

@@ -43,7 +43,7 @@ def factors() -> Int64[Tensor, "512 5"]:
 
 
 def read_control(spec: DataSpec) -> Data:
-    """Draw the positive control; every call gives the same 1,024 training and 512 test images.
+    """Draw the positive control; every call returns the same 1,024 training and 512 test images.
 
     It is made so that a channel gate helps. It shows that a comparison can find an effect, and nothing about other
     images.

@@ -131,7 +131,7 @@ def _starts_trained(asked: Mapping[str, Any], changes: Mapping[str, Any]) -> boo
 
 
 def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, str]:
-    """Return the network and the weights of a folder whose network a function of the user's builds.
+    """Return the network and the weights of a folder whose network a user-supplied function builds.
 
     A function that a folder names is never called, so the run holds the function that the user names.
     """

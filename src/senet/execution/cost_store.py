@@ -4,9 +4,8 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, overload
 
-from senet.errors import UsageError, reason_of
+from senet.errors import CheckpointError, StorageError, UsageError, reason_of
 from senet.execution.executors import load_cached
 from senet.experiments.measured_cost import COSTS, MeasuredCosts, network_key, read_costs
 from senet.experiments.run import Run
@@ -14,7 +13,7 @@ from senet.experiments.setup import Setup
 from senet.experiments.study import Study
 from senet.files.atomic import append_line, ensure_writable
 
-__all__ = ["costs_of", "known_costs"]
+__all__ = ["costs_if_possible", "known_costs", "measured_costs"]
 
 
 def known_costs(study: Study, folder: Path) -> MeasuredCosts | None:
@@ -27,76 +26,64 @@ def known_costs(study: Study, folder: Path) -> MeasuredCosts | None:
     return next((found for found in reversed(read_costs(folder / COSTS)) if found.covers(runs)), None)
 
 
-@overload
-def costs_of(
-    study: Study,
-    folder: Path,
-    setup: Setup,
-    *,
-    needed: Literal[True],
-    again: bool = False,
-    say: Callable[[str], None] | None = None,
-) -> MeasuredCosts: ...
-
-
-@overload
-def costs_of(
+def measured_costs(
     study: Study, folder: Path, setup: Setup, *, again: bool = False, say: Callable[[str], None] | None = None
-) -> MeasuredCosts | None: ...
-
-
-def costs_of(
-    study: Study,
-    folder: Path,
-    setup: Setup,
-    *,
-    needed: bool = False,
-    again: bool = False,
-    say: Callable[[str], None] | None = None,
-) -> MeasuredCosts | None:
+) -> MeasuredCosts:
     """Read the costs of the networks of a study, or measure them.
 
     Args:
         study: rows that are compared with its baseline.
         folder: folder of the runs.
         setup: device and data.
-        needed: nothing can go on without them.
         again: measure them even if they are known.
         say: receives a line before they are measured.
 
-    Returns:
-        None if they are not needed, and the runs are trained on other machines or by several processes together, or
-        the measurement fails, of which a warning is given.
-
     Raises:
         CheckpointError: if the file of measurements is damaged.
-        SenetError: if they are needed and a network cannot be measured.
+        SenetError: if a network cannot be measured.
         StorageError: if the folder cannot be written.
-        UsageError: if they are needed and this process does not train alone on this machine.
+        UsageError: if this process does not train alone on this machine.
     """
     from senet.training.cost_measurement import measure_costs
 
     found = None if again else known_costs(study, folder)
     if found is not None:
         return found
-    if setup.cluster or "WORLD_SIZE" in os.environ:
-        if needed:
-            raise UsageError("equal_time measures the cost on this machine first; leave out cluster=... and torchrun.")
-        return None
+    if _trains_elsewhere(setup):
+        raise UsageError("equal_time measures the cost on this machine first; leave out cluster=... and torchrun.")
     runs = _networks(study)
     if say is not None:
         say(f"measuring the cost of {len(runs)} networks in turn; the result is saved (--no-cost skips this)")
-    try:
-        found = measure_costs(runs, load_cached(runs[0].data, setup), device=setup.device)
-    except Exception as error:  # a network of the user that trains, and cannot be copied or timed
-        if needed:
-            raise
-        said = reason_of(error)
-        warnings.warn(f"the cost was not measured: {said}", stacklevel=2)
-        return None
+    found = measure_costs(runs, load_cached(runs[0].data, setup), device=setup.device)
     ensure_writable(folder)
     append_line(folder / COSTS, found.line())
     return found
+
+
+def costs_if_possible(
+    study: Study, folder: Path, setup: Setup, *, again: bool = False, say: Callable[[str], None] | None = None
+) -> MeasuredCosts | None:
+    """Read or measure costs, see `measured_costs`; None, with a warning if a network cannot be measured.
+
+    They are not measured where the runs are trained on other machines, or by several processes together.
+
+    Raises:
+        CheckpointError: if the file of measurements is damaged.
+        StorageError: if the folder cannot be written.
+    """
+    if _trains_elsewhere(setup):
+        return None if again else known_costs(study, folder)
+    try:
+        return measured_costs(study, folder, setup, again=again, say=say)
+    except (CheckpointError, StorageError):
+        raise
+    except Exception as error:  # a network of the user that trains, and cannot be copied or timed
+        warnings.warn(f"the cost was not measured: {reason_of(error)}", stacklevel=2)
+        return None
+
+
+def _trains_elsewhere(setup: Setup) -> bool:
+    return bool(setup.cluster) or "WORLD_SIZE" in os.environ
 
 
 def _networks(study: Study) -> list[Run]:

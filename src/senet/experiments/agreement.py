@@ -23,7 +23,7 @@ LEAST_SEEDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How alike two orders of the same rows are.
+    """Agreement of two orders of the same rows.
 
     Attributes:
         metric: by which they are ordered.

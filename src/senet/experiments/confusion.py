@@ -1,4 +1,4 @@
-"""What a confusion matrix holds: how many images are right, of how many, by class."""
+"""What a confusion matrix holds: how many images are classified correctly, of how many, by class."""
 
 import math
 
@@ -18,7 +18,7 @@ class ConfusionCounts:
 
     @property
     def correct(self) -> int:
-        """Images answered right."""
+        """Correctly classified images."""
         return sum(row[label] for label, row in enumerate(self.confusion))
 
     @property

@@ -13,17 +13,17 @@ __all__ = ["critical", "tail"]
 NODES = 48  # of the quadrature over the baseline's deviation
 STEPS = 180  # over the estimated spread
 STEPS_TO_ROOT = 40
-ENOUGH = 1e-10  # of the logarithm of the chance
+ENOUGH = 1e-10  # of the logarithm of the probability
 
 
 @cache
 def critical(comparisons: int, df: float, alpha: float) -> float:
-    """Return what the largest of several |t| against one baseline exceeds with a chance of `alpha`.
+    """Return the value that the largest of several |t| against one baseline exceeds with probability `alpha`.
 
     Args:
         comparisons: designs that are compared with the baseline, each with as many values as the baseline.
         df: degrees of freedom of the estimated spread; infinite for a known one.
-        alpha: chance, of both sides together.
+        alpha: two-sided probability.
 
     Source:
         Dunnett, "A multiple comparison procedure for comparing several treatments with a control", Journal of the
@@ -51,7 +51,7 @@ def critical(comparisons: int, df: float, alpha: float) -> float:
 
 
 def tail(t: float, comparisons: int, df: float) -> float:
-    """Return the chance that the largest of several |t| against one baseline exceeds `t` without any difference."""
+    """Return the probability that the largest of several |t| exceeds `t` where there is no difference."""
     from scipy.special import ndtr, stdtr
 
     if comparisons == 1:
@@ -80,7 +80,7 @@ def _deviations() -> tuple[Any, Any]:
 
 @cache
 def _spreads(df: float) -> tuple[Any, Any]:
-    """Return values of an estimated spread over the true one (chi / sqrt(df)), and their chances."""
+    """Return values of an estimated spread over the true one (chi / sqrt(df)), and their probabilities."""
     import numpy as np
 
     if math.isinf(df):

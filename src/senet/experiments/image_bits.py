@@ -1,4 +1,4 @@
-"""Which test images were right, as text: a bit for each, in the order of the data, packed and in base64."""
+"""Encode which test images are classified correctly: one bit per image, in the order of the data, in base64."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ __all__ = ["check_bits", "pack", "unpack"]
 
 
 def pack(right: Any) -> str:
-    """Return which images were right as text: 10,000 take 1,668 letters.
+    """Return the correctly classified images as text: 1,668 characters for 10,000 images.
 
     Example:
         >>> pack([True, False, True])

@@ -11,10 +11,10 @@ __all__ = ["Images", "Tally", "image_error", "paired_images", "unpaired_images"]
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """What a network got right in its test.
+    """Correctly classified images of one test.
 
     Attributes:
-        correct: test images that it got right.
+        correct: number of them.
         total: test images.
         right: which ones, as `senet.experiments.image_bits` packs them; empty where that is not known.
         data: fingerprint of the images; only equal ones can be paired image by image.
@@ -80,7 +80,7 @@ def _unpacked(tallies: Sequence[Tally]) -> Any:
 
 
 def paired_images(ours: Any, theirs: Any) -> Images:
-    """Compute the error from which images were right.
+    """Compute the error from the images that are classified correctly.
 
     With D the difference of an image and a seed (-1, 0 or 1), the variance of its mean over J seeds and N images is
     that of the seeds over J, plus that of the images over N; the part of both together is in the first already. The
@@ -117,7 +117,7 @@ def unpaired_images(ours: tuple[int, int], theirs: tuple[int, int], *, seeds: in
     """Bound the error from counts alone, as if the two networks were right on images that have nothing in common.
 
     Args:
-        ours: right answers and tests, over all seeds.
+        ours: correctly classified images and tested images, over all seeds.
         theirs: of the baseline.
         seeds: how many each is the sum of.
 

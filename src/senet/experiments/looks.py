@@ -1,4 +1,4 @@
-"""Looks at a study that goes on: after how many seeds, and how much chance of a false verdict each may spend."""
+"""Interim looks at a study: after how many seeds, and the probability of a false verdict that each may spend."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def planned_looks(most: int) -> tuple[int, ...]:
 
 
 def spent(part: float) -> float:
-    """Return the chance of a false verdict that may be spent by a part of all seeds, of both sides together.
+    """Return the two-sided probability of a false verdict that a part of all seeds may spend.
 
     Source:
         Kim and DeMets, "Design and analysis of group sequential tests based on the type I error spending rate
@@ -42,7 +42,7 @@ def spent(part: float) -> float:
 
 @cache
 def levels(looks: tuple[int, ...]) -> tuple[float, ...]:
-    """Return the level of the interval at every look, so that all looks together miss with a chance of 0.05.
+    """Return the level of the interval at every look, so that all looks together miss with probability 0.05.
 
     The levels are those of a normal mean with known spread, used with Student's and Dunnett's distributions.
 
@@ -74,7 +74,7 @@ def levels(looks: tuple[int, ...]) -> tuple[float, ...]:
 
 
 def _bound(grid: tuple[Any, Any], step: float, budget: float) -> float:
-    """Return the bound that a walk crosses at this look, not having crossed earlier ones, with a chance of `budget`."""
+    """Return the bound that a walk crosses at this look, not having crossed earlier ones, with probability `budget`."""
     from scipy.special import ndtr
 
     points, mass = grid

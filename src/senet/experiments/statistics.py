@@ -21,10 +21,10 @@ from senet.experiments.seed_spread import Spread, spreads
 __all__ = ["ALPHA", "POWER", "Difference", "accuracy_differences", "differences", "paired"]
 
 ALPHA = 0.05
-"""Chance that any interval of a study misses its difference."""
+"""Probability that any interval of a study misses its difference."""
 
 POWER = 0.8
-"""Chance with which a difference of the size `Difference.visible` shows."""
+"""Power with which a difference of the size `Difference.visible` is detected."""
 
 ROUNDING = 1e-9
 """Differences that vary by less are equal: what is left is the rounding of floating-point numbers [points]."""
@@ -40,7 +40,7 @@ class Difference:
         spread: of one difference over seeds.
         images: what the choice of the test images adds; None for values that are not of a test set.
         comparisons: rows of the family, for which the interval is corrected.
-        alpha: chance that an interval of the family misses.
+        alpha: family-wise error rate.
         dunnett: the correction is Dunnett's; otherwise it is Bonferroni's.
         share: of all comparisons of the study in this family.
     """
@@ -90,7 +90,7 @@ class Difference:
 
     @property
     def visible(self) -> float:
-        """Smallest true difference that such an interval tells from 0 with a chance of 0.8; nan without one."""
+        """Smallest true difference that is detected with power 0.8; nan without an interval."""
         from scipy.special import nctdtrinc
 
         if math.isnan(half := self.half):
@@ -140,7 +140,7 @@ def accuracy_differences(
     Args:
         rows: tests by seed.
         baseline: tests by seed.
-        alpha: chance that an interval of the study misses.
+        alpha: family-wise error rate.
         share: of the study's comparisons in this family, which gets this share of `alpha`.
     """
     images = [image_error(row, baseline) for row in rows]
@@ -165,7 +165,7 @@ def differences(
         rows: values by seed.
         baseline: values by seed.
         images: the error over test images of every row; empty for values that are not of a test set.
-        alpha: chance that an interval of the study misses.
+        alpha: family-wise error rate.
         share: of the study's comparisons in this family.
 
     Example:

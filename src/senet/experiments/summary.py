@@ -112,7 +112,7 @@ def metric(result: Result, name: str) -> float:
 
 
 def tallies(results: Mapping[int, Result]) -> dict[int, Tally]:
-    """Return what was right in the tests behind results, by seed."""
+    """Return the correctly classified images of each test, by seed."""
     return {
         seed: Tally(correct=result.last.correct, total=result.total, right=result.right, data=result.data)
         for seed, result in results.items()
@@ -122,7 +122,7 @@ def tallies(results: Mapping[int, Result]) -> dict[int, Tally]:
 def summarize(study: Study, results: Mapping[Run, Result], *, costs: MeasuredCosts | None = None) -> list[Line]:
     """Make a line for every row of a study.
 
-    Rows with one baseline are compared together; all comparisons of the study share the chance of a wrong interval.
+    Rows with one baseline are compared together; all comparisons share the probability of a wrong interval.
 
     Raises:
         CheckpointError: if results of the study saw different images.

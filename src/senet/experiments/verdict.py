@@ -60,7 +60,7 @@ def verdict(difference: Difference, margin: float, *, guesses: bool = False) -> 
     """Classify a design by the interval of its difference.
 
     Equal is what lies within the margin as a whole: the interval is that of two one-sided tests at 2.5 % each, so a
-    true difference beyond the margin passes with that chance at most.
+    true difference beyond the margin passes with that probability at most.
 
     Args:
         difference: against the baseline.
@@ -95,7 +95,7 @@ def verdict(difference: Difference, margin: float, *, guesses: bool = False) -> 
 
 
 def seeds_needed(difference: Difference, sought: float) -> int | None:
-    """Return how many seeds show a true difference with a chance of 0.8, if the spread stays as it was estimated.
+    """Return how many seeds detect a true difference with power 0.8, if the spread stays as it was estimated.
 
     Args:
         difference: of the first seeds, at least two.

@@ -29,7 +29,7 @@ class Picture:
         index: its number, from 0.
         row: row of its class; None without labels.
         name: its name; None if it has none.
-        thumbnail: a small picture as a data address; None if it was left out.
+        thumbnail: a thumbnail as a data URL; None if it was left out.
     """
 
     index: int
@@ -94,7 +94,7 @@ class Explanation(Printed):
 
     @property
     def chance(self) -> float:
-        """Share of the largest class: the accuracy of a network that knows nothing [1]; NaN without labels."""
+        """Share of the largest class: the accuracy of a constant prediction [1]; NaN without labels."""
         return max(self.images_per_class) / self.images if self.images_per_class else float("nan")
 
     @property

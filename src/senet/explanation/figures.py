@@ -218,12 +218,11 @@ def _importance(explanation: Explanation, path: Path, *, classes: Sequence[str] 
         left.set_xlabel("change of the loss [nats]")
         left.set_xscale("symlog", linthresh=0.01)
         left.xaxis.set_major_formatter("{x:g}")  # no formulas
-        for offset, color, label, values in (
-            (-0.2, GREY, "parameters [% of the blocks]", _percent([block.parameters for block in explanation])),
-            (0.2, COLORS[4], "time [% of the network]", [block.time_percent for block in explanation]),
+        for offset, color, values in (
+            (-0.2, GREY, _percent([block.parameters for block in explanation])),
+            (0.2, COLORS[4], [block.time_percent for block in explanation]),
         ):
             handles.append(right.barh([row + offset for row in range(rows)], values, height=0.38, color=color))
-            handles[-1].set_label(label)
         right.set_xlabel("[%]")
         left.set_yticks(range(rows), [short(block.name, most=30) for block in explanation], fontsize=7)
         left.set_ylim(rows - 0.4, -0.6)

@@ -1,4 +1,4 @@
-"""Small pictures of images as data addresses."""
+"""Thumbnails of images as data URLs."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ SIDE = 48  # pixels
 
 
 def thumbnail(x: Tensor, *, mean: Sequence[float] = (), std: Sequence[float] = ()) -> str | None:
-    """Return an image as the address of a PNG of at most 48 pixels; None if it is not an image.
+    """Return an image as a data URL of a PNG or JPEG of at most 48 pixels; None if it is not an image.
 
     Of a volume the middle slice is shown, of more than three channels the first.
 

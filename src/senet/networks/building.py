@@ -79,7 +79,7 @@ def build(
             model = make(**{**options, **taken})
     except SpecError:
         raise
-    except Exception as error:  # a function of the user's own may raise any type
+    except Exception as error:  # a user-supplied function may raise any type
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
         raise SpecError(f"{found} cannot be built: {reason}; choose another network or other arguments.") from error
     if not isinstance(model, nn.Module):

@@ -1,4 +1,4 @@
-"""Weights that a function of the user's own loads itself: they are the same for every seed."""
+"""Weights that a user-supplied builder loads itself: they are equal for every seed."""
 
 import hashlib
 from collections.abc import Callable

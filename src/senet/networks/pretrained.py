@@ -152,7 +152,7 @@ def write_described(path: Path, model: nn.Module, config: Config) -> None:
     """Write a network as one safetensors file, with its description in the header.
 
     Raises:
-        StorageError: if the disk refuses.
+        StorageError: if the file cannot be written.
     """
     write_weights(path, model.state_dict(), metadata={"format": "pt", IN_HEADER: json.dumps(config.as_json())})
 

@@ -1,4 +1,4 @@
-"""Check that a builder of the user's own repeats itself: equal seeds must give equal weights, in separate networks."""
+"""Check that a user-supplied builder is deterministic: equal seeds give equal weights, in separate networks."""
 
 from collections.abc import Callable
 

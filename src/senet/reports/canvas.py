@@ -64,7 +64,7 @@ def canvas(path: Path, width: float, height: float, *, title: str = "", caption:
         caption: below all panels: what bars, bands and lines stand for.
 
     Raises:
-        StorageError: if the disk refuses; an existing file is unchanged.
+        StorageError: if the file cannot be written; an existing one is unchanged.
         UsageError: if matplotlib is not installed.
     """
     if (missing := no_figures()) is not None:

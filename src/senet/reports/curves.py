@@ -26,7 +26,7 @@ def draw_curves(lines: Sequence[Line], path: Path, *, styles: Sequence[Look]) ->
     """Draw the curves of rows side by side, one thin line for each seed and a thick one for their mean.
 
     Raises:
-        StorageError: if the disk refuses.
+        StorageError: if the file cannot be written.
         UsageError: if matplotlib is not installed.
     """
     styled = list(zip(lines, styles, strict=True))

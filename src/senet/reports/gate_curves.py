@@ -49,7 +49,7 @@ def draw_gates(lines: Sequence[Line], path: Path) -> None:
         path: `.png`, `.svg` or `.pdf`.
 
     Raises:
-        StorageError: if the disk refuses.
+        StorageError: if the file cannot be written.
         UsageError: if matplotlib is not installed.
     """
     caption = "shades: mean over seeds of the share of gates of a block, or of its channels; up to 256 test images"

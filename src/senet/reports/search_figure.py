@@ -1,4 +1,4 @@
-"""The picture of a search: accuracy against parameters with the Pareto front, and shared scores against real ones."""
+"""The figure of a search: accuracy against parameters with the Pareto front, and shared scores against real ones."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A search on paper: JSON, table, Pareto front as CSV and picture, the choice as a study file, and a report."""
+"""Write the report of a search: JSON, table, Pareto front as CSV and figure, the choice as a study file, Markdown."""
 
 import json
 from dataclasses import asdict

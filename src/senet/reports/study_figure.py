@@ -1,4 +1,4 @@
-"""The picture of a study: accuracy by epoch, the paired differences, and what they cost."""
+"""The figure of a study: accuracy by epoch, the paired differences, and what they cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -38,12 +38,12 @@ def draw(study: Study, lines: Sequence[Line], path: Path) -> None:
     with all others in grey behind it.
 
     Args:
-        study: gives the title.
+        study: provides the title.
         lines: rows; those without a result are left out.
         path: `.png`, `.svg` or `.pdf`.
 
     Raises:
-        StorageError: if the disk refuses.
+        StorageError: if the file cannot be written.
         UsageError: if matplotlib is not installed.
     """
     networks = {line.row.run: line for line in reversed(lines) if line.n and not line.row.quoted}

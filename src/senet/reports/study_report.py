@@ -1,4 +1,4 @@
-"""A study on paper: Markdown, CSV, figure and the results themselves, in one folder."""
+"""Write the report of a study: Markdown, CSV, figure and the results themselves, in one folder."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count

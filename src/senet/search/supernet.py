@@ -176,7 +176,7 @@ class SharedTraining:
         return found.step, seconds
 
     def _epoch(self, epoch: int) -> Iterator[tuple[float, float, float]]:
-        """Do the steps of an epoch; yield after each the epochs done, images per second, loss of the widest design."""
+        """Run the steps of an epoch; yield after each the epochs done, images per second, loss of the widest design."""
         recipe = self.recipe
         train = self.data.train.to(self.learner.device)
         plan = epoch_plan(len(train), recipe, seed=self.seed, epoch=epoch)

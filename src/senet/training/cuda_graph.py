@@ -39,7 +39,7 @@ class Recorded:
         self._replay: Callable[[], None] | None = None
 
     def __call__(self, x: Float[Tensor, "n c h w"], y: Int64[Tensor, " n"]) -> Tensor:
-        """Do the step; the loss is valid until the next one."""
+        """Run the step; the loss is valid until the next call."""
         if self._replay is None and self._before:
             self._before -= 1
             return _aside(self._take, x, y)
@@ -87,7 +87,7 @@ def refuse_unrecordable(model: nn.Module, device: torch.device, *, processes: in
 
 
 def _aside(take: Step, x: Tensor, y: Tensor) -> Tensor:
-    """Do a step on a side stream, as a recording will, so that autograd is not bound to the current one."""
+    """Run a step on a side stream, as a recording will, so that autograd is not bound to the current one."""
     if x.device.type != "cuda":
         return take(x, y)
     usual, side = torch.cuda.current_stream(x.device), torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]

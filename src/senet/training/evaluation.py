@@ -24,7 +24,7 @@ class Evaluation(ConfusionCounts):
         loss: mean cross-entropy [nats].
         confusion: images by label (row) and answer (column).
         correct5: images whose label is among the five highest logits (all of them with fewer than five classes).
-        right: which images were right, in the order of the data, as `senet.experiments.image_bits.pack` writes them.
+        right: which images are classified correctly, in the order of the data, see `senet.experiments.image_bits.pack`.
     """
 
     loss: float
@@ -48,7 +48,7 @@ def evaluate(
     """Test a network in float32, without augmentation.
 
     Args:
-        model: gives logits `(n, num_classes)`.
+        model: returns logits `(n, num_classes)`.
         split: the test images.
         num_classes: rows and columns of the confusion matrix.
         device: where the model is.

@@ -79,7 +79,7 @@ def initial(run: Run, data: Data) -> Initial:
 
 
 def started(model: str | Builder, se: tuple[SESpec, ...], *, seed: int, trained: bool = False) -> nn.Module:
-    """Build the network of a training function of the user's own, with the weights of a seed.
+    """Build the network of a user-supplied training function, with the weights of a seed.
 
     As in `initial`, the layers that a design shares with the plain network start from the same weights. The network
     has its own number of classes and channels.

@@ -148,7 +148,7 @@ class Learner:
         return {"optimizer": {**optimizer, "param_groups": groups}, "averaged": self.averaged}
 
     def restore(self, weights: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Go back to where `model` had these weights and `state` gave this.
+        """Restore the state that belongs to these weights of `model`.
 
         Raises:
             ValueError, LookupError, TypeError, RuntimeError: if they are not of this network and optimiser.
@@ -171,7 +171,7 @@ class Learner:
             group["lr"] = lr * group["scale"] if rate is None else rate
 
     def _take(self, x: Tensor, y: Tensor, *, total: int) -> Tensor:
-        """Take a step with the learning rate and the seed that are set; give the loss of this process."""
+        """Take a step with the current learning rate and seed; return the loss of this process."""
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._backward(x, y, total) if self._objective is None else self._objective(self._net, x, y)
         if self.recipe.clip:

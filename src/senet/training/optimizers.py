@@ -76,7 +76,7 @@ def restore_optimizer(optimizer: optim.Optimizer, kept: Mapping[int, Mapping[str
     Its numbers stay those of the recipe, and how this device computes the update stays its own.
 
     Raises:
-        ValueError, LookupError, TypeError, AttributeError: if the next step would stumble over it.
+        ValueError, LookupError, TypeError, AttributeError: if the next step could not use it.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     probe = nn.Linear(1, 1, bias=False, device=parameters[0].device)

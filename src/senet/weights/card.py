@@ -18,7 +18,7 @@ __all__ = ["card", "refuse_others", "refuse_weights", "write_description"]
 
 CARD = "README.md"
 MARKS = {CARD: MARK, CONFIG: '"format": "senet-'}
-"""What tells the files that senet writes."""
+"""Markers of files that senet writes."""
 FOLD = "fold.json"  # beside weights of a fold that cannot be described
 LONGEST_MARKED = 1000  # characters; the marker is near the beginning
 USE = """## Use

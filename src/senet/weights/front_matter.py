@@ -9,7 +9,7 @@ from senet.experiments.result import Result
 __all__ = ["MARK", "check_licence", "front_matter"]
 
 MARK = "library_name: senet\n"
-"""What tells the cards that senet writes."""
+"""Marker of cards that senet writes."""
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 

@@ -21,7 +21,7 @@ def write_weights(path: Path, tensors: Mapping[str, Tensor], *, metadata: Mappin
         metadata: strings for the header; None writes `{"format": "pt"}`, which other libraries look for.
 
     Raises:
-        StorageError: if the disk refuses.
+        StorageError: if the file cannot be written.
     """
     ready = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()

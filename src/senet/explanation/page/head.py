@@ -93,7 +93,7 @@ def _block(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cleaned(value: Any) -> Any:
-    """Return a value of JSON with each text on one line, without invisible letters, and of at most 300 letters."""
+    """Return a value of JSON with each text on one line of at most 300 characters, all of them visible."""
     if isinstance(value, str):
         said = one_line(value)
         return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"

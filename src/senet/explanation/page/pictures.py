@@ -40,7 +40,7 @@ class Image:
 
 
 def is_picture(text: object) -> bool:
-    """Return whether a text is a picture as a `data:` address: the page shows no other address."""
+    """Return whether a text is a `data:` URL of an image; the page shows no other URL."""
     return isinstance(text, str) and _PICTURE.fullmatch(text) is not None
 
 

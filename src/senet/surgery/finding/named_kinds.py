@@ -5,11 +5,11 @@ from math import prod
 
 from torch import nn
 
-from senet.dataflow.flow import Flow, Value
+from senet.dataflow.flow import Flow
 from senet.nn.layers import LAYERS
 from senet.nn.pointwise import pointwise, widths
 from senet.surgery.finding.alone import Alone
-from senet.surgery.finding.squeezes import SAME
+from senet.surgery.finding.squeezes import SAME, source_of
 
 __all__ = ["other_kind"]
 
@@ -55,12 +55,5 @@ def _end(flow: Flow | None, channels: int) -> str:
     op, image = output.op, flow.values[0]
     if op is None or op.kind not in ("mul", "add") or len(op.reads) != 2 or image not in op.reads:
         return ""
-    gate = next((_narrow(value) for value in op.reads if value is not image), image)
+    gate = next((source_of(value, ONE) for value in op.reads if value is not image), image)
     return op.kind if gate.needs(image) and prod(gate.shape) == flow.shape[0] * channels else ""
-
-
-def _narrow(value: Value) -> Value:
-    """Return a value before its shape was changed or expanded."""
-    while value.op is not None and value.op.kind in ONE and len(value.op.inputs) == 1:
-        value = value.op.inputs[0]
-    return value

@@ -1,13 +1,13 @@
 """Find squeeze-and-excitation in a data flow: an average over positions, layers, a gate, and the product."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 from math import prod
 
 from senet.dataflow.flow import ACTIVATIONS, Flow, Op, Value
 
-__all__ = ["Squeeze", "squeezes"]
+__all__ = ["SAME", "Squeeze", "source_of", "squeezes"]
 
 AVERAGES = frozenset({"mean", "sum", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"})
 SAME = frozenset({
@@ -63,10 +63,10 @@ def squeezes(flow: Flow) -> Iterator[Squeeze]:
 
 
 def _excitation(product: Op, gate: Value, gated: Value) -> Squeeze | None:
-    source = _source(gated)
+    source = source_of(gated)
     ops: list[Op] = []
     value = gate
-    while _source(value) is not source:
+    while source_of(value) is not source:
         if value.op is None or len(value.op.inputs) != 1:
             return None
         ops.insert(0, value.op)
@@ -86,9 +86,9 @@ def _excitation(product: Op, gate: Value, gated: Value) -> Squeeze | None:
     return Squeeze(ops=tuple(ops), layers=layers, product=product, gated=gated, widths=widths)
 
 
-def _source(value: Value) -> Value:
-    """Return the earliest value with the same elements, before changes of shape or order."""
-    while value.op is not None and value.op.kind in SAME and len(value.op.inputs) == 1:
+def source_of(value: Value, through: Collection[str] = SAME) -> Value:
+    """Return the value that operations of some kinds made, by default changes of shape or order alone."""
+    while value.op is not None and value.op.kind in through and len(value.op.inputs) == 1:
         value = value.op.inputs[0]
     return value
 

@@ -141,7 +141,7 @@ class Placer:
     def output_of(self, name: str) -> Place | str:
         """Return the place at the output of a module that the user names, or the reason why there is none.
 
-        The block of a container, such as `nn.Sequential`, hangs on the module in it that returns its output.
+        The block of a container, such as `nn.Sequential`, is attached to the module in it that returns its output.
         """
         calls = [call for call in self.flow.calls if call.name == name]
         title = type(self.modules[name]).__name__
