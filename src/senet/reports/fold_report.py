@@ -11,7 +11,7 @@ from senet.reports.looks import BLACK, COLORS, GREY
 from senet.surgery import Folded
 from senet.surgery.folding.folded import FoldedBlock
 from senet.tables import Table
-from senet.text import code_span, markdown, one_line
+from senet.text import code_span, counted, markdown, one_line
 from senet.weights.config import read_config
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def sentence(folded: Folded) -> str:
         return "Nothing was folded."
     step = folded.steps[folded.chosen]
     verb = "could be removed" if folded.dry_run else "removed"
-    scales = f" ({len(folded.scaled)} left a scale)" if folded.scaled else ""
+    kept = f"{counted(len(folded.scaled), 'scale')} with {counted(folded.scale_params, 'parameter')} left"
+    scales = f" ({kept})" if folded.scaled else ""
     text = f"{folded.chosen} of {len(folded.blocks)} blocks {verb}{scales}, {folded.params_freed:,} parameters freed"
     if not folded.chosen:
         return f"Nothing was folded: 0 of {len(folded.blocks)} blocks fit the tolerance and the budget."

@@ -166,8 +166,12 @@ class Folded(Printed):
     @property
     def params_freed(self) -> int:
         """Parameters removed, less those of each `ChannelScale` [1]."""
-        kept = sum(block.channels for block in self.blocks if block.name in self.scaled)
-        return sum(block.params for block in self.blocks if block.removed) - kept
+        return sum(block.params for block in self.blocks if block.removed) - self.scale_params
+
+    @property
+    def scale_params(self) -> int:
+        """Parameters of the `ChannelScale` modules [1]."""
+        return sum(block.channels for block in self.blocks if block.name in self.scaled)
 
     @property
     def order(self) -> tuple[FoldedBlock, ...]:
