@@ -1,6 +1,7 @@
 """What a command would drop, replace or mistake without a word is refused in one line."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from senet.errors import StorageError
 TINY = ("--data", "digits", "--epochs", "1", "data.train_size=40", "data.test_size=20", "--device", "cpu")
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trained") / "run"
+
+
 @pytest.fixture
-def trained(call: Any) -> str:
-    code, _, err = call("train", "--model", "resnet8", "--se", "standard:reduction=4", *TINY, "-o", "run")
-    assert code == 0, err
+def trained(call: Any, store: Path, tmp_path: Path) -> str:
+    """A copy of a run, which is trained once."""
+    if not store.exists():
+        code, _, err = call("train", "--model", "resnet8", "--se", "standard:reduction=4", *TINY, "-o", str(store))
+        assert code == 0, err
+    shutil.copytree(store, tmp_path / "run")
     return "run"
 
 

@@ -45,6 +45,7 @@ def test_a_run_that_another_command_trains_is_waited_for_and_read(tmp_path: Path
     assert len(crowd.lives(crowd.runs[0])) == 1
 
 
+@pytest.mark.slow
 def test_the_runs_of_a_killed_command_are_taken_over(tmp_path: Path) -> None:
     crowd, chance = Crowd(tmp_path, variants(5)), random.Random(1)
     crowd.begin(3, slow={"seconds": 0.02})

@@ -478,8 +478,10 @@ def train_with_less_disk(folder: Path, *, after: int, size: int) -> None:
 
 @pytest.mark.parametrize(
     ("after", "size", "kept"),
-    [(5, 100_000, 4), (20, 500, 19)],
-    ids=["while a checkpoint is written", "while a line of the curve is written"],
+    [
+        pytest.param(5, 100_000, 4, id="while a checkpoint is written"),
+        pytest.param(20, 500, 19, id="while a line of the curve is written", marks=pytest.mark.slow),
+    ],
 )
 def test_a_full_disk_keeps_the_earlier_checkpoint(after: int, size: int, kept: int, tmp_path: Path) -> None:
     folder = tmp_path / "run"
