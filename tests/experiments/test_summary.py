@@ -8,9 +8,11 @@ import pytest
 from study_results import SHORT, result, results, study
 
 from senet.errors import CheckpointError
-from senet.experiments.statistics import accuracy_differences
+from senet.experiments.seed_plan import SeedPlan
+from senet.experiments.statistics import ALPHA, accuracy_differences
 from senet.experiments.study import Row, Study
-from senet.experiments.summary import Estimate, Line, metric, summarize, tallies
+from senet.experiments.summary import PLANNED, Estimate, Line, metric, summarize, tallies
+from senet.reports.study_notes import intervals_hold
 from senet.spec import SESpec
 
 # ---- estimates
@@ -43,6 +45,20 @@ def test_metrics_are_those_of_the_last_epoch() -> None:
 
 
 # ---- lines
+
+
+def test_a_number_of_seeds_that_was_planned_has_intervals_at_a_level_of_their_own() -> None:
+    plan = SeedPlan(seeds=3, auto=False, most=20, detect=0.5, margin=None)
+    mine = plan.applied(study((0, 1, 2, 3, 4)))
+    assert (mine.pilot, mine.seeds) == (3, (0, 1, 2))
+    correct = {"plain": {0: 700, 1: 710, 2: 720}, "se": {0: 710, 1: 730, 2: 725}, "bump": {0: 690, 1: 700, 2: 705}}
+    planned, fixed = (summarize(one, results(one, correct)) for one in (mine, replace(mine, pilot=0)))
+    for wide, narrow in zip(planned[1:], fixed[1:], strict=True):
+        assert wide.difference is not None
+        assert narrow.difference is not None
+        assert (wide.difference.alpha, narrow.difference.alpha) == (PLANNED, ALPHA)
+        assert wide.difference.half > 1.1 * narrow.difference.half
+    assert "the spread of the first 3 seeds planned the number of seeds" in intervals_hold(mine, planned)
 
 
 def test_lines_hold_values_and_paired_differences() -> None:

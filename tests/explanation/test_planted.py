@@ -212,6 +212,14 @@ def test_units_that_are_never_exactly_0_do_not_die(activation: str) -> None:
     assert not {"hidden_dead", "half_dead", "linear"} & {one.code for one in found.diagnosis}
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_activation_with_weights_is_not_run_apart(dtype: torch.dtype) -> None:
+    block = SqueezeExcite(C, excitation=nn.Sequential(nn.Conv2d(C, 4, 1), nn.PReLU(4), nn.Conv2d(4, C, 1)))
+    x, labels = images()
+    found = senet.explain(OneBlock(block).to(dtype).eval(), [(x.to(dtype), labels)], images=20)["se"]
+    assert found.hidden_dead == ()
+
+
 def test_a_kind_without_a_hidden_layer_gets_no_advice_about_one() -> None:
     found = explained(SqueezeExcite(C, SESpec.kind("gct")))
     assert (found.hidden_widths, found.rank_limit) == ((), C)

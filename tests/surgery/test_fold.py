@@ -16,6 +16,7 @@ from senet.models.preact_resnet import PreActResNet
 from senet.nn import SqueezeExcite, chain
 from senet.spec import SESpec
 from senet.surgery import ChannelScale, find, fold, skeleton
+from senet.surgery.folding.answers import Answers, compare
 
 LAYERS = (nn.Conv2d, nn.Linear)
 
@@ -628,3 +629,42 @@ def test_a_network_made_in_inference_mode_is_refused():
         model = create_model("resnet8", se=SESpec(reduction=4))
     with pytest.raises(SpecError, match=r"model\..* was made in inference_mode"):
         fold(model, [torch.randn(2, 3, 8, 8)])
+
+
+def test_the_interval_of_outputs_is_one_over_images() -> None:
+    torch.manual_seed(0)
+    out = torch.rand(64, 3, 4, 4)
+    changed = out * (1 + 0.1 * torch.randn(64, 1, 1, 1))
+    steps = [
+        compare(
+            Answers(outputs=torch.split(out, size), labels=None),
+            Answers(outputs=torch.split(changed, size), labels=None),
+            blocks=1, name="se", params=0,
+        )
+        for size in (64, 8, 1)
+    ]  # fmt: skip
+    for step in steps:
+        assert (step.loss, step.low, step.high) == pytest.approx((steps[0].loss, steps[0].low, steps[0].high))
+    assert steps[0].low < steps[0].loss < steps[0].high < 2 * steps[0].loss
+    out[0] = changed[0] = 0
+    changed[0, 0, 0, 0] = 1e-6  # an image without an output has no weight
+    one = compare(Answers((out,), None), Answers((changed,), None), blocks=1, name="se", params=0)
+    assert one.high == pytest.approx(steps[0].high, rel=0.05)
+    assert compare(Answers((out,), None), Answers((out,), None), blocks=0, name="", params=0).high == 0
+    assert (
+        compare(Answers((out[1:2],), None), Answers((changed[1:2],), None), blocks=1, name="", params=0).high
+        == math.inf
+    )
+
+
+def test_a_network_with_one_number_for_each_image_folds() -> None:
+    class Score(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.se, self.head = SqueezeExcite(8, reduction=2), nn.Linear(8, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.se(x).mean((2, 3))).squeeze(1)
+
+    folded = senet.fold(Score().eval(), [torch.randn(16, 8, 4, 4)], tolerance=None)
+    assert folded.measure == "output"

@@ -96,7 +96,8 @@ def bench(
     sizes = parse_shape(shape)
     if len(sizes) != 4:
         raise UsageError(f"--shape {shape} is not a batch of images; write N,C,H,W, e.g. 8,3,224,224.")
-    device = device_named(device)
+    if device.startswith("cuda"):
+        device = device_named(device)
     if output is not None:
         ensure_writable(output)
     torch.set_num_threads(max(1, threads))

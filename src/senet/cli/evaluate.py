@@ -90,7 +90,7 @@ def evaluate(
     folder = Path(words.pop(0)) if words and "=" not in words[0] else None
     seen = None
     if (tested := str(folder) if folder is not None else model) is not None:
-        refuse_zoo_options(tested, se=se, origin=origin)
+        refuse_zoo_options(tested, se=se, origin=origin, inserts=True)
     design = se or "plain"
     setup = make_setup(settings, data_dir=data_dir, device=device)
     run = None

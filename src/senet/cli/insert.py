@@ -8,7 +8,7 @@ import typer
 from senet.cli.completion import one_of
 from senet.cli.options import OUTPUT, Builder, Design, ImageSize, Json, Network, NumClasses, Weights
 from senet.cli.printing import print_json
-from senet.errors import UsageError
+from senet.errors import StorageError, UsageError
 from senet.spec import SLOTS
 from senet.text import printable
 
@@ -85,6 +85,7 @@ def insert(
     from senet.reports.insert_report import insertion_values
     from senet.surgery import insert as insert_blocks
     from senet.surgery.insertion.drawing import insertion_text
+    from senet.weights.config import is_described
 
     designs = decoding.se_designs(se)
     if len(designs) != 1:
@@ -95,6 +96,10 @@ def insert(
                 f"--output {output} is not valid; use a folder, or a .safetensors file for the weights alone."
             )
         ensure_writable(output.parent)
+        if output.exists() and weights is not None and output.samefile(weights):
+            raise StorageError(f"--output {output} would replace the weights that are read; choose another name.")
+        if output.suffix and output.exists() and not is_described(output):
+            raise StorageError(f"{output} was not written by senet and would be lost; choose another name, or move it.")
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
     hint = "--num-classes changes the outputs of the network"
     network = create(model, weights=weights, num_classes=num_classes, builder=builder, hint=hint)

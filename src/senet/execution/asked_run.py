@@ -151,13 +151,14 @@ def _of_builder(folder: str, weights: str | None, builder: str) -> tuple[str, st
     return builder, folder
 
 
-def refuse_zoo_options(model: str, *, se: str | None, origin: str) -> None:
+def refuse_zoo_options(model: str, *, se: str | None, origin: str, inserts: bool = False) -> None:
     """Refuse the options of networks of the zoo for a network that has its own blocks and tensor names.
 
     Args:
         model: name of the network, or its folder.
         se: the design; None if none is asked for.
         origin: library whose tensor names the weights have.
+        inserts: the command inserts the design into the network of a function, whose weights are then loaded.
 
     Raises:
         UsageError: if one of them is given for another network.
@@ -166,7 +167,8 @@ def refuse_zoo_options(model: str, *, se: str | None, origin: str) -> None:
 
     if (se is None and origin == "senet") or named(model).library == "senet":
         return
-    for flag, given in (("--se", se is not None), ("--origin", origin != "senet")):
+    kept = inserts and named(model).library == "builder"
+    for flag, given in (("--se", se is not None and not kept), ("--origin", origin != "senet")):
         if given:
             raise UsageError(f"{flag} is only for networks of `senet models`, not for {model}; leave it out.")
 
@@ -280,10 +282,4 @@ def check_images(study: "Study", runs: Path, setup: "Setup") -> None:
     store = Store(runs)
     left = {replace(run, seed=0): run for run in study.runs() if store.ended(run) is None}
     for run in left.values():
-        data = load_cached(run.data, setup)
-        if data.num_classes < 2:
-            raise UsageError(
-                f"the images are all of one class, {data.classes[0]}, and there is nothing to learn; give a folder for "
-                "each of at least two classes."
-            )
-        refuse_small_maps(run, data)
+        refuse_small_maps(run, load_cached(run.data, setup))

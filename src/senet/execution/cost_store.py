@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from senet.errors import CheckpointError, StorageError, UsageError, reason_of
+from senet.errors import UsageError, reason_of
 from senet.execution.executors import load_cached
 from senet.experiments.measured_cost import COSTS, MeasuredCosts, network_key, read_costs
 from senet.experiments.run import Run
@@ -73,10 +73,11 @@ def costs_if_possible(
     """
     if _trains_elsewhere(setup):
         return None if again else known_costs(study, folder)
+    if not again and (found := known_costs(study, folder)) is not None:
+        return found
+    ensure_writable(folder)
     try:
         return measured_costs(study, folder, setup, again=again, say=say)
-    except (CheckpointError, StorageError):
-        raise
     except Exception as error:  # a network of the user that trains, and cannot be copied or timed
         warnings.warn(f"the cost was not measured: {reason_of(error)}", stacklevel=2)
         return None

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 PLANNED = ALPHA / 2
 """Level of a study whose number of seeds its first ones planned: a small spread by chance makes that number too small,
-so that intervals at this level miss in up to 5 %."""
+so that intervals at this level miss in about 5 %."""
 
 MEASURED = tuple(name for name, known in METRICS.items() if known.kind == "measured")
 """The metrics that a test gives."""

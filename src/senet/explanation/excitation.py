@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
 from senet.nn import SqueezeExcite
-from senet.nn.gate import ACTIVATIONS
 from senet.nn.layers import BATCH_NORMS, LAYERS
 from senet.surgery.finding.find import Found
 
@@ -52,18 +52,17 @@ def units_of(block: nn.Module) -> tuple[bool, bool]:
     """Return whether a hidden unit of a block can be exactly 0, and whether logits are linear while no unit is.
 
     The first holds for ReLU and hard swish and not for SiLU, GELU and leaky ReLU; the second for ReLU where no norm
-    depends on the image. Blocks of other libraries that call a function are taken to use ReLU.
+    depends on the image. Blocks of other libraries that call a function are taken to use ReLU; of an activation that
+    is not known neither is said.
     """
-    act: Callable[[Tensor], Tensor] = ACTIVATIONS["relu"]
     if isinstance(block, SqueezeExcite) and block.excitation is None:
-        act = block.activation
+        act: object = block.activation
     else:
-        act = next((module for module in block.modules() if isinstance(module, HIDDEN)), act)
-    with torch.no_grad():
-        below, above = act(torch.tensor([-4.0, -3.5])), act(torch.tensor([1.0, 2.0, 4.0]))
+        act = next((module for module in block.modules() if isinstance(module, HIDDEN)), F.relu)
     norms = [m for m in block.modules() if "norm" in type(m).__name__.lower() and not isinstance(m, BATCH_NORMS)]
-    is_linear = not norms and torch.equal(above[1:], 2 * above[:-1])
-    return not bool(below.any()), is_linear
+    is_relu = act in (F.relu, torch.relu) or isinstance(act, nn.ReLU)
+    can_die = is_relu or act is F.hardswish or isinstance(act, nn.ReLU6 | nn.Hardswish)
+    return can_die, is_relu and not norms
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Letters in shapes: n images, c channels, k classes, b bins.
 """
 
+from collections.abc import Sequence
 from math import log
 
 import torch
@@ -31,9 +32,7 @@ def information(gate: Tensor, rows: Int64[Tensor, " n"]) -> Float64[Tensor, " c"
     Source:
         Miller, Information Theory in Psychology (1955); Madow: the bias of an entropy is (cells - 1) / 2n nats.
     """
-    classes = int(rows.max()) + 1
-    step = max(1, CELLS // (classes * (BINS + 1)))
-    return torch.cat([_information(part, rows, classes) for part in torch.split(gate.double(), step, 1)])
+    return _estimates(gate, [rows])[0]
 
 
 def information_by_chance(gate: Tensor, rows: Int64[Tensor, " n"]) -> Float64[Tensor, " c"]:
@@ -44,12 +43,22 @@ def information_by_chance(gate: Tensor, rows: Int64[Tensor, " n"]) -> Float64[Te
     """
     random = torch.Generator().manual_seed(0)
     shuffled = [rows[torch.randperm(len(rows), generator=random)] for _ in range(SHUFFLES)]
-    return torch.stack([information(gate, labels) for labels in shuffled]).mean(0)
+    return _estimates(gate, shuffled).mean(0)
 
 
-def _information(gate: Float64[Tensor, "n c"], rows: Int64[Tensor, " n"], classes: int) -> Float64[Tensor, " c"]:
-    channels = gate.shape[1]
-    bins = quantile_bins(gate)
+def _estimates(gate: Tensor, labels: Sequence[Int64[Tensor, " n"]]) -> Float64[Tensor, "l c"]:
+    """Return the information of every channel for each labelling; the bins do not depend on it."""
+    classes = int(labels[0].max()) + 1
+    step = max(1, CELLS // (classes * (BINS + 1)))
+    parts = []
+    for part in torch.split(gate.double(), step, 1):
+        bins = quantile_bins(part)
+        parts.append(torch.stack([_information(bins, rows, classes) for rows in labels]))
+    return torch.cat(parts, 1)
+
+
+def _information(bins: Int64[Tensor, "n c"], rows: Int64[Tensor, " n"], classes: int) -> Float64[Tensor, " c"]:
+    channels = bins.shape[1]
     cell = (torch.arange(channels) * classes + rows.unsqueeze(1)) * (BINS + 1) + bins
     table = torch.bincount(cell.flatten(), minlength=channels * classes * (BINS + 1)).double()
     joint = table.view(channels, classes, BINS + 1)[:, :, :BINS]  # the last bin holds missing gates

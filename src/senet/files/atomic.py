@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -234,6 +235,9 @@ def ensure_writable(folder: Path) -> None:
         raise storage_error(folder, cause) from cause
 
 
+_OF_SENET = re.compile(rb"`senet|senet \d+\.\d")  # the command or the version, which every report names
+
+
 def ensure_free_for_report(folder: Path) -> None:
     """Check that a report can be written into a folder, see `ensure_writable`, and replaces none that is not of senet.
 
@@ -242,7 +246,11 @@ def ensure_free_for_report(folder: Path) -> None:
     """
     ensure_writable(folder)
     report = folder / "report.md"
-    if report.exists() and b"senet" not in report.read_bytes():
+    try:
+        ours = not report.exists() or _OF_SENET.search(report.read_bytes()) is not None
+    except OSError as cause:
+        raise storage_error(report, cause) from cause
+    if not ours:
         raise StorageError(
             f"{report} was not written by senet and would be lost; choose another folder, or move the file."
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from senet.costs import Cost, Counts, cost
 from senet.dataflow.example import guesses
-from senet.errors import SpecError
+from senet.errors import SpecError, UsageError
 from senet.models import ZOO, image_size
 from senet.networks.create import create
 from senet.networks.names import Named, named
@@ -100,6 +100,8 @@ def count_design(
     except SpecError:
         image_size(name)  # raises the error with the nearest name of the zoo
         raise
+    if builder is not None and found.library != "folder":
+        raise UsageError(f"--builder is for folders; pass {builder} as the name of the network in place of {name}.")
     if found.library == "folder":
         model = create(name, builder=builder)
         side = side_of(name) if size is None else size

@@ -100,8 +100,9 @@ def save_pretrained(
     ensure_writable(folder)
     refuse_others(folder)
     params = sum(parameter.numel() for parameter in model.parameters())
-    write_weights(folder / WEIGHTS[0], model.state_dict())
+    # the description first: a folder that is left without weights can be written again
     write_description(folder, config, params=params, result=result, licence=licence)
+    write_weights(folder / WEIGHTS[0], model.state_dict())
     return folder
 
 

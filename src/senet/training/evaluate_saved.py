@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection
 from pathlib import Path
+from unicodedata import normalize
 
 import torch
 from torch import nn
@@ -67,10 +68,16 @@ def evaluate_run(folder: Path, setup: Setup, *, builder: str | None = None) -> E
 def other_classes(folder: Path, data: Data) -> str:
     """Return how the classes of images differ from those that a run was trained on; empty if they do not."""
     result = read_result(folder)
-    if result is None or result.classes == tuple(data.classes):
+    if result is None:
         return ""
-    learned, given = (", ".join(names[:3]) + ", ..." * (len(names) > 3) for names in (result.classes, data.classes))
-    return f"{folder} was trained on the {len(result.classes)} classes {learned} and not on {given}"
+    learned, given = ([normalize("NFC", name) for name in names] for names in (result.classes, data.classes))
+    if learned == given:
+        return ""
+    if len(learned) != len(given):
+        return f"{folder} was trained on {len(learned)} classes and not on {len(given)}"
+    at = next(number for number, (a, b) in enumerate(zip(learned, given, strict=True)) if a != b)
+    order = " in another order" if sorted(learned) == sorted(given) else ""
+    return f"{folder} was trained on other classes{order}: class {at} is {learned[at]!r} there and {given[at]!r} here"
 
 
 def evaluate_folder(

@@ -102,13 +102,19 @@ def _look(
 
 
 def refuse_small_maps(run: Run, data: Data, *, processes: int = 1) -> Maps:
-    """Raise an error if the images are too small for the network of a run.
+    """Raise an error if the images are too small for the network of a run, or all of one class.
 
     Raises:
-        UsageError: if the network does not run on the images, most of its spatial convolutions would see a single
-            pixel, a norm would see a single value, the padding is wider than the image, or no parameter is float32.
+        UsageError: if there is one class, the network does not run on the images, most of its spatial convolutions
+            would see a single pixel, a norm would see a single value, the padding is wider than the image, or no
+            parameter is float32.
     """
     recipe, (_, height, width) = run.recipe, data.shape
+    if data.num_classes < 2:
+        raise UsageError(
+            f"the images are all of one class, {data.classes[0]}, and there is nothing to learn; give a folder for "
+            "each of at least two classes."
+        )
     if recipe.augment.crop >= min(height, width):
         raise UsageError(
             f"augment.crop = {recipe.augment.crop} pads images of {height}x{width} pixels by their own size or more; "

@@ -7,7 +7,7 @@ from pathlib import Path
 from senet.errors import StorageError
 from senet.experiments.result import Result
 from senet.files.atomic import write_json, write_text
-from senet.files.documents import DocumentError, read_text
+from senet.files.documents import DocumentError, parse_json, read_text
 from senet.tables import Table
 from senet.text import Markdown, code_span, markdown
 from senet.weights.config import Config
@@ -19,7 +19,6 @@ __all__ = ["card", "refuse_others", "refuse_weights", "write_description"]
 CARD = "README.md"
 MARKS = {CARD: MARK, CONFIG: '"format": "senet-'}
 """Markers of files that senet writes."""
-FOLD = "fold.json"  # beside weights of a fold that cannot be described
 LONGEST_MARKED = 1000  # characters; the marker is near the beginning
 USE = """## Use
 
@@ -79,11 +78,18 @@ def refuse_weights(folder: Path) -> None:
         StorageError: if it does.
     """
     weights, described = folder / WEIGHTS[0], folder / CONFIG
-    ours = (described.exists() and _is_ours(described)) or (folder / FOLD).exists()
-    if weights.exists() and not ours:
+    if weights.exists() and not ((described.exists() and _is_ours(described)) or _is_of_a_fold(folder)):
         raise StorageError(
             f"{weights} was not written by senet and would be lost; choose another folder, or move the file."
         )
+
+
+def _is_of_a_fold(folder: Path) -> bool:
+    """Return whether `senet fold` has written the weights of a folder, of a network that it could not describe."""
+    try:
+        return parse_json(read_text(folder / "fold.json")).get("dry_run") is False
+    except (OSError, DocumentError, AttributeError):
+        return False
 
 
 def _is_ours(path: Path) -> bool:

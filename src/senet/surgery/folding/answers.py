@@ -188,9 +188,8 @@ def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: 
     error = sqrt(lost / whole) if whole else 0.0
     changed = correct = worse = better = None
     if before.measure == "output":
-        each = torch.cat([100 * (a / b.clamp(min=torch.finfo(b.dtype).tiny)).sqrt() for a, b in apart])
-        spread = float(each.std()) / sqrt(len(each)) if len(each) > 1 else inf  # one image tells nothing
-        interval = (100 * error, max(0.0, 100 * error - Z * spread), 100 * error + Z * spread)
+        half = 100 * Z * _ratio_error(*(torch.cat([part[i] for part in apart]) for i in (0, 1)))
+        interval = (100 * error, max(0.0, 100 * error - half), 100 * error + half)
     else:
         changed = int((before.choices() != after.choices()).sum())
         interval = share_interval(changed, before.images)
@@ -214,9 +213,23 @@ def compare(before: Answers, after: Answers, *, blocks: int, name: str, params: 
     )
 
 
+def _ratio_error(lost: Float64[Tensor, " n"], whole: Float64[Tensor, " n"]) -> float:
+    """Return the standard error of `sqrt(sum(lost) / sum(whole))` over images; infinite for a single one.
+
+    By the delta method, so that an image counts by the size of its output.
+    """
+    total, change = float(whole.sum()), float(lost.sum())
+    if not change or not total:
+        return 0.0
+    if len(lost) < 2:
+        return inf
+    square = change / total
+    return sqrt(len(lost)) * float((lost - square * whole).std()) / total / (2 * sqrt(square))
+
+
 def _apart(a: Float[Tensor, "n *k"], b: Float[Tensor, "n *k"]) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " n"]]:
     """Return squared difference and squared norm by image; of logits without their mean, which changes no class."""
     a, b = a.double(), b.double()
     if a.ndim == 2 and a.shape[1] > 1:
         a, b = (part - part.mean(1, keepdim=True) for part in (a, b))
-    return (a - b).square().flatten(1).sum(1), a.square().flatten(1).sum(1)
+    return (a - b).square().reshape(len(a), -1).sum(1), a.square().reshape(len(a), -1).sum(1)

@@ -131,7 +131,7 @@ class Folded(Printed):
         chosen: number of removed blocks; `steps[chosen]` is the changed network.
         measure: meaning of `loss`. `accuracy`: top-1 accuracy lost [percentage points], with a paired interval (Bonett
             and Price). `answers`: images whose class changed [percent of images], with Wilson's interval; never less
-            than the accuracy lost. `output`: relative error of the outputs [percent], normal interval over batches.
+            than the accuracy lost. `output`: relative error of the outputs [percent], normal interval over images.
         statistics_images: images on which constants and order were measured [1].
         test_images: images on which the steps were measured [1].
         separate: whether the two sets of images are disjoint.
