@@ -1,14 +1,16 @@
 """The public `compare`: designs trained with the same seeds, by `senet` or a user-supplied function."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from senet.calls import CallError
 from senet.comparison.by_function import Train, by_function
 from senet.comparison.by_runs import by_runs
 from senet.comparison.designs import Designs
 from senet.comparison.found import Comparison
-from senet.errors import SpecError, shown
+from senet.errors import SpecError, shown, unknown
 from senet.experiments.setup import Setup
 from senet.spec import SESpec
 
@@ -103,10 +105,23 @@ def compare(first: Any, second: Any, third: Any = None, /, **options: Any) -> Co
         >>> f"{found.lines[1].difference.low:.2f} to {found.lines[1].difference.high:.2f}"
         '0.85 to 1.35'
     """
+    import torch
+
+    devices = range(torch.cuda.device_count())
     if callable(first) and third is None:
-        return by_function(first, second, **options)
+        with torch.random.fork_rng(devices):  # the seeds are those of the trainings, not of the caller
+            return by_function(first, second, **_known(options, by_function))
     if isinstance(first, str) and third is not None:
-        return by_runs(first, second, third, **options)
+        with torch.random.fork_rng(devices):
+            return by_runs(first, second, third, **_known(options, by_runs))
     raise SpecError(
         f"compare({shown(first)}, ...) takes a training function and designs, or a network by name, data and designs."
     )
+
+
+def _known(options: Mapping[str, Any], target: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return options that a form of the comparison takes; others are an error."""
+    names = {name for name, one in inspect.signature(target).parameters.items() if one.kind is one.KEYWORD_ONLY}
+    if wrong := sorted(options.keys() - names):
+        raise unknown("compare: the argument", wrong[0], names, error=CallError)
+    return options

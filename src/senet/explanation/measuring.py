@@ -23,6 +23,7 @@ from senet.explanation.pictures import pictures
 from senet.explanation.summarizing import Place, summarize
 from senet.nn.evaluated import evaluated
 from senet.surgery.finding.find import Found, find
+from senet.surgery.folding.answers import note_of_outputs
 from senet.surgery.folding.batches import Batches, Passes
 from senet.surgery.folding.profile import time_percents
 from senet.surgery.folding.removal import Watch
@@ -141,6 +142,7 @@ def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
     with evaluated(model):
         plan.tell("gates of all images")
         seen = gather(model, found, passes)
+        outputs = note_of_outputs(model, next(iter(passes))[0])
         _check_classes(seen)
         names = _class_names(plan.classes, seen)
         groups = {name: groups_of(values.tolist()) for name, values in seen.conditions.items()}
@@ -174,7 +176,7 @@ def _explained(model: nn.Module, passes: Passes, plan: _Plan) -> Explanation:
         blocks=tuple(replace(one, diagnosis=diagnose(one, names)) for one in blocks.values()),
         stages=stages,
         pictures=pictures(blocks, seen, passes, names=plan.names, mean=plan.mean, std=plan.std),
-        notes=(*seen.notes, *left, *strange),
+        notes=(*seen.notes, *([outputs] if outputs else []), *left, *strange),
     )
 
 

@@ -33,7 +33,7 @@ from senet.files.atomic import ensure_writable, staged
 from senet.models import ZOO, image_size
 from senet.networks.pretrained import described_network
 from senet.surgery import find
-from senet.surgery.folding.answers import OneOutput
+from senet.surgery.folding.answers import OneOutput, read_alone
 from senet.surgery.folding.batches import Batches, parts_of
 from senet.surgery.folding.removal import Watch
 from senet.weights.config import Preprocessing
@@ -77,7 +77,7 @@ def export(
 
     Args:
         model: any network with one input, in float32; it is not changed.
-        path: `.onnx` or `.pt2`; the folder must exist. An existing file is replaced.
+        path: `.onnx` or `.pt2`; its folder is created if necessary. An existing file is replaced.
         shape: shape of the images, `(n, c, ...)`; None means that of `images`, else of `origin`, else the network's own
             input size or a common one.
         static: whether the file takes batches of the n of `shape` only; else it takes batches of any size.
@@ -129,8 +129,9 @@ def export(
     blocks = [one.modules for one in find(network)]
     if optimize:
         network, blocks = optimized(network, shape=given.shape), []
-    if not isinstance(network(given.images(given.shape[0])), Tensor):
+    if not isinstance(out := network(given.images(given.shape[0])), Tensor):
         network = OneOutput(network).eval()
+        notes += (f"the file has one output: {read_alone(out)}",)
     sizes = second_size(network, given) if dynamic_size else None
     real = _real(images, given)
 

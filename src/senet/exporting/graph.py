@@ -109,7 +109,7 @@ def _values(graph: Any) -> Iterator[Any]:
 
 
 def _renamed(dim: Any, symbols: Mapping[str, str]) -> Any:
-    if isinstance(dim, int):
+    if isinstance(dim, int) or dim.value is None:  # an unknown one has no name: equal names would mean equal sizes
         return dim
     text = str(dim)
     for symbol, name in symbols.items():

@@ -171,7 +171,7 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
             `torch.export.load` here.
 
     Returns:
-        The network in evaluation mode.
+        The network in evaluation mode, in the precision of its weights.
 
     Raises:
         CheckpointError: if the folder was not written by senet, is damaged, has other weights, or cannot be downloaded.
@@ -185,6 +185,8 @@ def from_pretrained(source: str | Path, *, builder: Builder | str | None = None)
     tensors = read_weights(locate(source))
     try:
         model = rebuild(config, tensors, builder=builder)
+        types = {value.dtype for value in tensors.values() if value.is_floating_point()}
+        model = model.to(types.pop()) if len(types) == 1 else model
         load_checked(model, tensors)
     except SenetError as error:
         raise CheckpointError(f"{place}: {error}") from error

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from torch import nn
 
+from senet.nn import SqueezeExcite
 from senet.nn.layers import BATCH_NORMS
 
 __all__ = ["freeze"]
@@ -22,3 +23,6 @@ def freeze(model: nn.Module, fresh: Collection[str]) -> None:
         own = module.parameters(recurse=False)  # without those of a block that was inserted behind the norm
         if isinstance(module, BATCH_NORMS) and not any(parameter.requires_grad for parameter in own):
             module.eval()
+    for block in (module for module in model.modules() if isinstance(module, SqueezeExcite)):
+        if any(parameter.requires_grad for parameter in block.parameters()):
+            block.train(model.training)  # a norm inside it learns, also where the block is attached to a frozen norm

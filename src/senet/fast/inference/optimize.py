@@ -22,6 +22,7 @@ from senet.fast.inference.tracing import input_of, trace
 from senet.fast.listeners import QUIET, modes
 from senet.fast.training.accelerate import decelerate
 from senet.surgery import find
+from senet.surgery.insertion.refuse import refuse_wrapped
 
 __all__ = ["Optimized", "copied", "optimize"]
 
@@ -96,6 +97,7 @@ def optimize(model: nn.Module, *, shape: Sequence[int] | None = None) -> Optimiz
         raise SpecError(f"model = {title} is already optimized; use it directly.")
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise SpecError(f"model = {title} is scripted or traced by torch.jit; pass the original network.")
+    refuse_wrapped(model)
     refuse_lazy(model)
     copy = copied(model)
     found = find(copy)

@@ -160,6 +160,30 @@ def main_output(out: object) -> object:
     return main_output(parts[0]) if parts else out
 
 
+def read_alone(out: object) -> str:
+    """Return which of several outputs is read, as a part of a sentence; empty for a single tensor."""
+    if isinstance(out, Mapping):
+        names = [str(name) for name in out]
+        read = next((name for name in MAIN if name in out), names[0] if names else "")
+        others = ", ".join(name for name in names if name != read)
+        return f"{read!r} of the network, without {others}" if others else ""
+    if isinstance(out, list | tuple) and len(out) > 1:
+        return f"the first of the {len(out)} of the network"
+    return ""
+
+
+@torch.no_grad()
+def note_of_outputs(model: nn.Module, x: Tensor) -> str:
+    """Return a remark for a network of several outputs, of which one is read; empty for others.
+
+    Args:
+        model: the network, in evaluation mode.
+        x: images, of which one is used.
+    """
+    read = read_alone(model(x[:1].to(next(model.parameters(), x).device, copy=True)))
+    return f"one output was looked at: {read}" if read else ""
+
+
 class OneOutput(nn.Module):
     """A network that returns its main output alone.
 

@@ -169,6 +169,8 @@ def _check(batches: Batches, test: Batches | None, bounds: Bounds, per: str) -> 
 def _notes(steps: Sequence[Step], chosen: int, bounds: Bounds, removal: Removal) -> Iterator[str]:
     images = removal.before.images
     yield from dict.fromkeys((*removal.seen.notes, *removal.before.notes))
+    if removal.note:
+        yield removal.note
     if removal.test is not None and (shared := removal.test.shared(removal.batches)):
         yield f"{shared:,} of the {images:,} test images are among those that the order was chosen on"
     if removal.test is None and removal.before.measure != "output":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from senet.dataflow.example import tried
 from senet.surgery.finding.find import Found
 from senet.surgery.folding.absorb import Absorber, Refusal, absorbers
-from senet.surgery.folding.answers import Answers, answers, compare
+from senet.surgery.folding.answers import Answers, answers, compare, note_of_outputs
 from senet.surgery.folding.batches import Batches, Passes
 from senet.surgery.folding.constants import ChannelScale, put, take_out
 from senet.surgery.folding.folded import Bounds, FoldedBlock, Step
@@ -54,6 +54,7 @@ class Removal:
         self.passes, self.planned = 0, 1 + 2 * len(found) + (test is not None)
         self.seen: Answers
         self.before: Answers
+        self.note = ""
 
     def observe(self) -> None:
         """Run over the images once, to collect the statistics of every gate and the original outputs."""
@@ -61,6 +62,7 @@ class Removal:
             self.seen = self._answers(self.batches, "gates")
         place = next(self.model.parameters())
         self.probe = next(iter(self.batches))[0].to(place.device, copy=True)
+        self.note = note_of_outputs(self.model, self.probe)
         flow, percents = tried(self.model, self.probe[:1]), time_percents(self.model, self.blocks, self.probe[:32])
         for name, found in self.found.items():
             report = FoldedBlock(

@@ -38,7 +38,7 @@ class Groups:
             near = _near(named, block.host)
             wide = [group_of[p] for _, p in near if p in group_of and p.ndim > 1]
             flat = [group_of[p] for _, p in near if p in group_of and p.ndim <= 1]
-            if not wide and len(optimizer.param_groups) > 1:
+            if not wide and (len(optimizer.param_groups) > 1 or not any(p in group_of for _, p in named)):
                 raise SpecError(
                     f"optimizer holds no weight before {block.name}: {block.host} is frozen or missing there; insert "
                     f"without optimizer= and add the block's parameters to a group yourself."
