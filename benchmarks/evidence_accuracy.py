@@ -83,8 +83,8 @@ def table1() -> Piece:
     )
     after = (
         f" In {sum(each < 0 for each in pairs)} of {len(pairs)} pairs of trainings the default is ahead. The paper's "
-        f"differences, one run each: {papers}. Five seeds were fixed beforehand; tables of one, two "
-        "and three seeds were committed on the way."
+        f"differences, one run each: {papers}. Five seeds were fixed beforehand; tables of one "
+        "to four seeds were committed on the way."
     )
     question = "Table 1 of the variations paper: do the variants help a 3-layer CNN on CIFAR-10?"
     return study(report, question, before, after)

@@ -43,7 +43,7 @@ def rows() -> Iterator[Sequence[str]]:
     )
     bf16 = f"{table1} recipe.amp=bf16"
     yield (
-        "the same with its 50 epochs",
+        "Table 1 of the variations with its 50 epochs",
         bf16,
         hours("variations_table1", runs=30, epochs=50, at="variations_table1_quick"),
     )
