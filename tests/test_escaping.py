@@ -184,7 +184,7 @@ def test_every_file_that_writes_markdown_is_watched() -> None:
         "explanation/saving.py",
         "exporting/folder.py",
         "cli/export.py",
-        "files/atomic.py",
+        "reports/report_folder.py",
     }
     assert names_of_files - callers <= set(WRITERS)
 

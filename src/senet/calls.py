@@ -1,13 +1,13 @@
 """One-line errors for calls that do not fit: values by position that go by name, and unknown names."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar
 
 from senet.errors import SpecError, shown, unknown
 
-__all__ = ["CallError", "by_name"]
+__all__ = ["CallError", "by_name", "refuse_unknown"]
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -46,14 +46,29 @@ reduction=8), one of: reduction.
     def called(*args: Any, **kwargs: Any) -> Any:
         if len(args) - own > places and not more:
             raise _by_position(target.__name__, args[own + places], options, first=not places)
-        if not others and (unknown_names := kwargs.keys() - names):
-            raise unknown(f"{target.__name__}: the argument", min(unknown_names), names, error=CallError)
+        if not others:
+            refuse_unknown(target.__name__, kwargs, names)
         return function(*args, **kwargs)
 
     if isinstance(target, type):
         target.__init__ = called  # type: ignore[misc]
         return target
     return called  # type: ignore[return-value]
+
+
+def refuse_unknown(function: str, given: Iterable[str], names: Iterable[str]) -> None:
+    """Refuse arguments that a function does not have.
+
+    Args:
+        function: its name.
+        given: names of the arguments of a call.
+        names: those that it has.
+
+    Raises:
+        CallError: naming the first unknown one and what is like it.
+    """
+    if unknown_names := set(given).difference(names):
+        raise unknown(f"{function}: the argument", min(unknown_names), names, error=CallError)
 
 
 def _by_position(name: str, value: object, options: list[inspect.Parameter], *, first: bool) -> CallError:

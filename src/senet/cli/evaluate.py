@@ -26,7 +26,7 @@ from senet.cli.options import (
 from senet.cli.printing import print_json
 from senet.cli.settings_words import ImageSettings
 from senet.errors import UsageError
-from senet.execution.asked_run import asked_values, refuse_zoo_options, run_of_network
+from senet.execution.asked_run import asked_values, refuse_other_settings, refuse_zoo_options, run_of_network
 from senet.text import one_line
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def evaluate(
         if model is not None:
             raise UsageError(f"{folder} is a run and has its own network; leave out --model.")
         planned = read_run(folder)
-        run_of_network(str(folder), words, data=data, data_dir=data_dir, se=design, weights=weights)  # refuses others
+        refuse_other_settings(str(folder), words, data=data, data_dir=data_dir, weights=weights)
         refuse_foreign(str(folder), normalize, class_map)
         measured, what = evaluate_run(folder, setup, builder=builder), str(folder)
         network, run = (planned.model, planned.design), planned.id

@@ -65,8 +65,8 @@ def explain(
     Example: `senet explain timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --normalize half`
     """
     from senet.explanation.opened import Asked, described, explain_opened
-    from senet.files.atomic import ensure_free_for_report
     from senet.reports.console import PassProgress, say_written
+    from senet.reports.report_folder import ensure_free_for_report
 
     setup = make_setup(settings, data_dir=network.data_dir, device=device)
     open_network = network.opener(model, words, setup)

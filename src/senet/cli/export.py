@@ -132,11 +132,11 @@ def export(
     from senet.exporting.checked_export import SUFFIXES
     from senet.exporting.folder import export_folder, upload
     from senet.exporting.int8.report import BoundError, Int8
-    from senet.files.atomic import ensure_free_for_report
     from senet.files.documents import finite
     from senet.reports.console import PassProgress
     from senet.reports.export_report import show_export
     from senet.reports.int8_report import write_int8
+    from senet.reports.report_folder import ensure_free_for_report
     from senet.training.opened_network import Opened, OpenedNetwork
     from senet.training.run_folder import read_result
     from senet.weights.source import HUB

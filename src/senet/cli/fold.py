@@ -63,11 +63,11 @@ def fold(
 
     Example: `senet fold timm:tf_mobilenetv3_small_100 --weights FILE --data-dir PHOTOS --tolerance 0.5`
     """
-    from senet.files.atomic import ensure_free_for_report
     from senet.files.documents import finite
     from senet.reports.console import PassProgress
     from senet.reports.fold_files import write_fold
     from senet.reports.fold_report import show_fold
+    from senet.reports.report_folder import ensure_free_for_report
     from senet.surgery import fold as fold_blocks
     from senet.weights.card import refuse_others
 

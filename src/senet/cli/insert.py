@@ -79,7 +79,7 @@ def insert(
     """
     from senet.dataflow.example import guesses
     from senet.experiments import decoding
-    from senet.files.atomic import ensure_writable
+    from senet.files.atomic import ensure_writable, not_ours
     from senet.networks import create, named, side_of
     from senet.reports.console import say, say_written
     from senet.reports.insert_report import insertion_values
@@ -99,7 +99,7 @@ def insert(
         if output.exists() and weights is not None and output.samefile(weights):
             raise StorageError(f"--output {output} would replace the weights that are read; choose another name.")
         if output.suffix and output.exists() and not is_described(output):
-            raise StorageError(f"{output} was not written by senet and would be lost; choose another name, or move it.")
+            raise not_ours(output)
     spec = designs[0] if reduction is None else designs[0].but(reduction=reduction)
     hint = "--num-classes changes the outputs of the network"
     network = create(model, weights=weights, num_classes=num_classes, builder=builder, hint=hint)

@@ -30,7 +30,7 @@ def folder_for_report(folder: Path, belongs: "Callable[[Run], bool]", *, chosen:
     Raises:
         StorageError: if the folder cannot be written.
     """
-    from senet.files.atomic import ensure_free_for_report
+    from senet.reports.report_folder import ensure_free_for_report
     from senet.reports.study_report import free_folder
 
     free = free_folder(folder, belongs)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
-from senet.calls import CallError
+from senet.calls import refuse_unknown
 from senet.comparison.by_function import Train, by_function
 from senet.comparison.by_runs import by_runs
 from senet.comparison.designs import Designs
 from senet.comparison.found import Comparison
-from senet.errors import SpecError, shown, unknown
+from senet.errors import SpecError, shown
 from senet.experiments.setup import Setup
 from senet.spec import SESpec
 
@@ -122,6 +122,5 @@ def compare(first: Any, second: Any, third: Any = None, /, **options: Any) -> Co
 def _known(options: Mapping[str, Any], target: Callable[..., Any]) -> Mapping[str, Any]:
     """Return options that a form of the comparison takes; others are an error."""
     names = {name for name, one in inspect.signature(target).parameters.items() if one.kind is one.KEYWORD_ONLY}
-    if wrong := sorted(options.keys() - names):
-        raise unknown("compare: the argument", wrong[0], names, error=CallError)
+    refuse_unknown("compare", options, names)
     return options

@@ -20,6 +20,7 @@ __all__ = [
     "check_models",
     "defaults",
     "made_run",
+    "refuse_other_settings",
     "refuse_zoo_options",
     "run_of_network",
 ]
@@ -194,23 +195,35 @@ def run_of_network(
         UsageError: if words, data or weights are given for the folder of a run.
     """
     from senet.experiments import decoding
-    from senet.experiments.data_spec import EMBEDDED
     from senet.networks import named
-    from senet.training.run_folder import read_run
 
     if (Path(model) / "run.json").exists():
-        if words or data is not None or weights is not None:
-            raise UsageError(
-                f"{model} is a run and has its own weights and settings; leave out --weights, --data and NAME=VALUE."
-            )
-        trained = read_run(Path(model, "run.json")).data.name
-        if data_dir is not None and trained in EMBEDDED:
-            raise UsageError(f"{model} was trained on {trained}, which needs no folder; leave out --data-dir.")
+        refuse_other_settings(model, words, data=data, data_dir=data_dir, weights=weights)
         return None, ()
     found = named(model)
     network, design = (found.name, se) if found.library == "senet" else ("resnet8", "plain")  # only the data counts
     asked = asked_values(words, data=data, data_dir=data_dir, model=network, se=design)
     return decoding.run(asked), asked["data"].keys()
+
+
+def refuse_other_settings(
+    run: str, words: list[str] | None, *, data: str | None, data_dir: Path | None, weights: Path | None
+) -> None:
+    """Refuse what the folder of a run defines itself; its images may lie in another folder.
+
+    Raises:
+        UsageError: if words, data or weights are given, or a folder of images for a run that needs none.
+    """
+    from senet.experiments.data_spec import EMBEDDED
+    from senet.training.run_folder import read_run
+
+    if words or data is not None or weights is not None:
+        raise UsageError(
+            f"{run} is a run and has its own weights and settings; leave out --weights, --data and NAME=VALUE."
+        )
+    trained = read_run(Path(run, "run.json")).data.name
+    if data_dir is not None and trained in EMBEDDED:
+        raise UsageError(f"{run} was trained on {trained}, which needs no folder; leave out --data-dir.")
 
 
 def _of_images(preset: str) -> dict[str, Any]:

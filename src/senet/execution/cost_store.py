@@ -44,20 +44,11 @@ def measured_costs(
         StorageError: if the folder cannot be written.
         UsageError: if this process does not train alone on this machine.
     """
-    from senet.training.cost_measurement import measure_costs
-
-    found = None if again else known_costs(study, folder)
-    if found is not None:
+    if not again and (found := known_costs(study, folder)) is not None:
         return found
     if _trains_elsewhere(setup):
         raise UsageError("equal_time measures the cost on this machine first; leave out cluster=... and torchrun.")
-    runs = _networks(study)
-    if say is not None:
-        say(f"measuring the cost of {len(runs)} networks in turn; the result is saved (--no-cost skips this)")
-    found = measure_costs(runs, load_cached(runs[0].data, setup), device=setup.device)
-    ensure_writable(folder)
-    append_line(folder / COSTS, found.line())
-    return found
+    return _kept(_measured(study, setup, say), folder)
 
 
 def costs_if_possible(
@@ -71,16 +62,31 @@ def costs_if_possible(
         CheckpointError: if the file of measurements is damaged.
         StorageError: if the folder cannot be written.
     """
-    if _trains_elsewhere(setup):
-        return None if again else known_costs(study, folder)
     if not again and (found := known_costs(study, folder)) is not None:
         return found
-    ensure_writable(folder)
+    if _trains_elsewhere(setup):
+        return None
     try:
-        return measured_costs(study, folder, setup, again=again, say=say)
+        measured = _measured(study, setup, say)
     except Exception as error:  # a network of the user that trains, and cannot be copied or timed
         warnings.warn(f"the cost was not measured: {reason_of(error)}", stacklevel=2)
         return None
+    return _kept(measured, folder)
+
+
+def _measured(study: Study, setup: Setup, say: Callable[[str], None] | None) -> MeasuredCosts:
+    from senet.training.cost_measurement import measure_costs
+
+    runs = _networks(study)
+    if say is not None:
+        say(f"measuring the cost of {len(runs)} networks in turn; the result is saved (--no-cost skips this)")
+    return measure_costs(runs, load_cached(runs[0].data, setup), device=setup.device)
+
+
+def _kept(costs: MeasuredCosts, folder: Path) -> MeasuredCosts:
+    ensure_writable(folder)
+    append_line(folder / COSTS, costs.line())
+    return costs
 
 
 def _trains_elsewhere(setup: Setup) -> bool:

@@ -51,7 +51,7 @@ def critical(comparisons: int, df: float, alpha: float) -> float:
 
 
 def tail(t: float, comparisons: int, df: float) -> float:
-    """Return the probability that the largest of several |t| exceeds `t` where there is no difference."""
+    """Return the probability, under no difference, that the largest of several |t| exceeds `t`."""
     from scipy.special import ndtr, stdtr
 
     if comparisons == 1:

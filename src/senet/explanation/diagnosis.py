@@ -35,8 +35,9 @@ def diagnose(block: BlockExplanation, classes: Sequence[str]) -> tuple[Diagnosis
 
 
 def _hidden(block: BlockExplanation) -> Iterator[Diagnosis]:
-    dead = [round(share * width) for share, width in zip(block.hidden_dead, block.hidden_widths, strict=False)]
-    for layer, (number, width) in enumerate(zip(dead, block.hidden_widths, strict=False), 1):
+    widths = block.hidden_widths if block.hidden_dead else ()
+    dead = [round(share * width) for share, width in zip(block.hidden_dead, widths, strict=True)]
+    for layer, (number, width) in enumerate(zip(dead, widths, strict=True), 1):
         where = f"fc{layer}" if len(dead) == 1 else f"hidden layer {layer}"
         if number == width and block.half > MOST:
             text = f"all gates {block.mean:.2f}: {number} of {width} hidden units never fire"
@@ -48,10 +49,12 @@ def _hidden(block: BlockExplanation) -> Iterator[Diagnosis]:
         elif number >= width / 2:
             text = f"{number} of {width} hidden units never fire; choose a larger ratio, or use leaky_relu"
             yield Diagnosis("hidden_dead", text, "advice")
-    on = [round(share * width) for share, width in zip(block.hidden_always_on, block.hidden_widths, strict=False)]
-    if on and on == list(block.hidden_widths):
+    always_on = block.hidden_always_on
+    if always_on and all(
+        round(share * width) == width for share, width in zip(always_on, block.hidden_widths, strict=True)
+    ):
         yield Diagnosis("linear", "every hidden unit fires on every image: the logits are linear in the squeeze")
-    if block.half > MOST and not any(number == width for number, width in zip(dead, block.hidden_widths, strict=False)):
+    if block.half > MOST and not any(number == width for number, width in zip(dead, widths, strict=True)):
         text = f"{100 * block.half:.0f} % of the gates are in the middle of their range: the block has not learned"
         yield Diagnosis("half", text, "defect")
 
@@ -145,9 +148,9 @@ def _effects(block: BlockExplanation) -> Iterator[Diagnosis]:
     elif constant is not None and max(map(abs, constant.loss[1:])) < SMALL and block.varies >= NEARLY:
         yield Diagnosis("static", f"a constant does as well: {said['constant']}; fold it", "advice")
     elif constant is not None and constant.loss[1] > SMALL and mean is not None:
-        if mean.loss[0] < constant.loss[0] / 2 and not _is_blind(block):
+        if mean.loss[0] < constant.loss[0] / 2:
             text = f"class-specific: class means do what a constant cannot ({said['class_mean']} to {said['constant']})"
-            yield Diagnosis("class_specific", text)
+            yield from () if _is_blind(block) else (Diagnosis("class_specific", text),)
         else:
             text = f"image-specific: neither a constant ({said['constant']}) nor class means ({said['class_mean']}) do"
             yield Diagnosis("image_specific", text)

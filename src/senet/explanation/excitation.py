@@ -44,7 +44,7 @@ def layers_of(block: nn.Module) -> list[nn.Module]:
 
 
 def _is_without_ratio(block: nn.Module) -> bool:
-    """Return whether the layers of a block have no width to choose: what lies between them are no hidden units."""
+    """Return whether the widths of a block's layers are fixed, so that nothing between them counts as hidden units."""
     return isinstance(block, SqueezeExcite) and block.excitation is None and not block.spec.has_ratio
 
 

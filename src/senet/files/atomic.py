@@ -11,7 +11,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -25,9 +24,9 @@ from senet.errors import StorageError
 
 __all__ = [
     "append_line",
-    "ensure_free_for_report",
     "ensure_writable",
     "failpoint",
+    "not_ours",
     "staged",
     "staged_folder",
     "storage_error",
@@ -235,25 +234,9 @@ def ensure_writable(folder: Path) -> None:
         raise storage_error(folder, cause) from cause
 
 
-_OF_SENET = re.compile(rb"`senet|senet \d+\.\d")  # the command or the version, which every report names
-
-
-def ensure_free_for_report(folder: Path) -> None:
-    """Check that a report can be written into a folder, see `ensure_writable`, and replaces none that is not of senet.
-
-    Raises:
-        StorageError: if it cannot, or its `report.md` does not name senet.
-    """
-    ensure_writable(folder)
-    report = folder / "report.md"
-    try:
-        ours = not report.exists() or _OF_SENET.search(report.read_bytes()) is not None
-    except OSError as cause:
-        raise storage_error(report, cause) from cause
-    if not ours:
-        raise StorageError(
-            f"{report} was not written by senet and would be lost; choose another folder, or move the file."
-        )
+def not_ours(path: Path) -> StorageError:
+    """Return the error for a file that senet did not write, and that an output would replace."""
+    return StorageError(f"{path} was not written by senet and would be lost; choose another folder, or move the file.")
 
 
 def write_synced(path: Path, data: bytes | memoryview) -> None:

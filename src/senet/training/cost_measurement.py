@@ -136,7 +136,7 @@ def _repeats(network: nn.Module, image: Tensor) -> int:
     """Return how many inferences are timed together."""
     clock = clock_of(str(image.device))
     spent = min(clock(partial(_infer, network, image, 1)) for _ in range(3))
-    return max(1, int(SHORTEST / max(spent, SHORTEST / MOST_REPEATS)))
+    return MOST_REPEATS if spent * MOST_REPEATS <= SHORTEST else max(1, int(SHORTEST / spent))
 
 
 def _ratio(mine: Timing, base: Timing) -> Ratio:

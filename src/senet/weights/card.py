@@ -6,7 +6,7 @@ from pathlib import Path
 
 from senet.errors import StorageError
 from senet.experiments.result import Result
-from senet.files.atomic import write_json, write_text
+from senet.files.atomic import not_ours, write_json, write_text
 from senet.files.documents import DocumentError, parse_json, read_text
 from senet.tables import Table
 from senet.text import Markdown, code_span, markdown
@@ -66,9 +66,7 @@ def refuse_others(folder: Path) -> None:
     refuse_weights(folder)
     for name in MARKS:
         if not _is_ours(folder / name):
-            raise StorageError(
-                f"{folder / name} was not written by senet and would be lost; choose another folder, or move the file."
-            )
+            raise not_ours(folder / name)
 
 
 def refuse_weights(folder: Path) -> None:
@@ -79,9 +77,7 @@ def refuse_weights(folder: Path) -> None:
     """
     weights, described = folder / WEIGHTS[0], folder / CONFIG
     if weights.exists() and not ((described.exists() and _is_ours(described)) or _is_of_a_fold(folder)):
-        raise StorageError(
-            f"{weights} was not written by senet and would be lost; choose another folder, or move the file."
-        )
+        raise not_ours(weights)
 
 
 def _is_of_a_fold(folder: Path) -> bool:

@@ -58,7 +58,7 @@ def load_values(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """
     state = OrderedDict(tensors)
     versions = getattr(model.state_dict(), "_metadata", {})
-    norms = tuple(name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._NormBase))
+    norms = {name for name, module in model.named_modules() if isinstance(module, nn.modules.batchnorm._NormBase)}
     state._metadata = {name: version for name, version in versions.items() if name not in norms}  # type: ignore[attr-defined]
     model.load_state_dict(state)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, sqrt
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
@@ -152,7 +153,7 @@ def _described(out: object) -> str:
 def main_output(out: object) -> object:
     """Return the output that is compared: one of the names in `MAIN`, or the first one."""
     if isinstance(out, Mapping):
-        parts = [out[name] for name in MAIN if name in out] or list(out.values())
+        parts = [out[name] for name in _main_first(out)]
     elif isinstance(out, list | tuple):
         parts = list(out)
     else:
@@ -160,16 +161,19 @@ def main_output(out: object) -> object:
     return main_output(parts[0]) if parts else out
 
 
+def _main_first(out: Mapping[Any, object]) -> list[Any]:
+    """Return the names of outputs, those in `MAIN` first."""
+    return sorted(out, key=lambda name: MAIN.index(name) if name in MAIN else len(MAIN))
+
+
 def read_alone(out: object) -> str:
-    """Return which of several outputs is read, as a part of a sentence; empty for a single tensor."""
-    if isinstance(out, Mapping):
-        names = [str(name) for name in out]
-        read = next((name for name in MAIN if name in out), names[0] if names else "")
-        others = ", ".join(name for name in names if name != read)
-        return f"{read!r} of the network, without {others}" if others else ""
-    if isinstance(out, list | tuple) and len(out) > 1:
+    """Return which of several outputs is read, as a part of a sentence; empty for a single one."""
+    if not isinstance(out, Mapping | list | tuple) or len(out) < 2:
+        return ""
+    if not isinstance(out, Mapping):
         return f"the first of the {len(out)} of the network"
-    return ""
+    read, *others = map(str, _main_first(out))
+    return f"{read!r} of the network, without {', '.join(others)}"
 
 
 @torch.no_grad()
