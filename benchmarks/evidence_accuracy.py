@@ -21,8 +21,8 @@ digits = partial(
     study,
     "digits_resnet8",
     "Do blocks help ResNet-8 on 8x8 digits?",
-    "Easy images, 500 of them tested. These 18 seeds are from `--seeds auto` as it was; the command now ends after 5, since "
-    "more seeds cannot narrow what 500 images leave open. ",
+    "Easy images, 500 of them tested. These 18 seeds are from `--seeds auto` as it was; the command now ends after 5, "
+    "since more seeds cannot narrow what 500 images leave open. ",
 )
 control = partial(
     study,
